@@ -1,0 +1,323 @@
+//! One allocation, shared by threads that write disjoint parts of it.
+//!
+//! The threads of a training step split every buffer between them, in a different way in every phase. [`Arena`] hands out
+//! the parts and keeps a list of those in use: asking for a part that overlaps one in use, where either is for writing,
+//! panics with both ranges. A wrong split is thus a failing test and never a data race.
+
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::Mutex;
+
+/// A rectangle of elements: `rows` rows, `stride` apart, of which the columns `columns` are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Region {
+    start: usize,
+    rows: usize,
+    stride: usize,
+    first: usize,
+    end: usize,
+}
+
+impl Region {
+    fn interval(&self) -> (usize, usize) {
+        if self.rows == 0 || self.first >= self.end {
+            return (self.start, self.start);
+        }
+        (self.start + self.first, self.start + (self.rows - 1) * self.stride + self.end)
+    }
+
+    fn overlaps(&self, other: &Region) -> bool {
+        let ((a0, a1), (b0, b1)) = (self.interval(), other.interval());
+        if a0 >= b1 || b0 >= a1 {
+            return false;
+        }
+        // Two column ranges of the same matrix interleave in memory without touching.
+        let same_matrix = self.start == other.start && self.stride == other.stride && self.rows > 1 && other.rows > 1;
+        !same_matrix || (self.first < other.end && other.first < self.end)
+    }
+}
+
+/// A borrow that is in use.
+#[derive(Clone, Copy, Debug)]
+struct Borrow {
+    region: Region,
+    writes: bool,
+    id: u64,
+}
+
+/// A slice whose disjoint parts several threads may write at a time; see the module's text.
+pub struct Arena<'a, T> {
+    data: *mut T,
+    len: usize,
+    borrows: Mutex<Borrows>,
+    owner: PhantomData<&'a mut [T]>,
+}
+
+struct Borrows {
+    active: Vec<Borrow>,
+    next: u64,
+}
+
+// SAFETY: elements are reached only through parts that the list of borrows keeps disjoint (or read-only), and `T: Send`
+// and `T: Sync` make those fit to be used from any thread.
+unsafe impl<T: Send + Sync> Sync for Arena<'_, T> {}
+// SAFETY: as above; the arena itself is an exclusive borrow of a slice.
+unsafe impl<T: Send + Sync> Send for Arena<'_, T> {}
+
+/// Borrows in use at one time that need no further allocation: far more than threads times buffers of a kernel.
+const EXPECTED_BORROWS: usize = 4096;
+
+impl<'a, T> Arena<'a, T> {
+    /// Takes `data` over for as long as the arena lives.
+    pub fn new(data: &'a mut [T]) -> Self {
+        let borrows = Borrows { active: Vec::with_capacity(EXPECTED_BORROWS), next: 0 };
+        Arena { data: data.as_mut_ptr(), len: data.len(), borrows: Mutex::new(borrows), owner: PhantomData }
+    }
+
+    /// Elements in all.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the arena has no element.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A part to read. Panics if it is out of bounds or overlaps a part that is being written.
+    pub fn read(&self, range: Range<usize>) -> Read<'_, T> {
+        let id = self.borrow(self.contiguous(&range), false);
+        // SAFETY: in bounds (checked by `contiguous`), and no writer overlaps until the guard is dropped.
+        let part = unsafe { std::slice::from_raw_parts(self.data.add(range.start), range.len()) };
+        Read { part, _guard: Guard { arena: &self.borrows, id } }
+    }
+
+    /// A part to write. Panics if it is out of bounds or overlaps any part in use.
+    pub fn write(&self, range: Range<usize>) -> Write<'_, T> {
+        let id = self.borrow(self.contiguous(&range), true);
+        // SAFETY: in bounds, and nobody else reads or writes it until the guard is dropped.
+        let part = unsafe { std::slice::from_raw_parts_mut(self.data.add(range.start), range.len()) };
+        Write { part, _guard: Guard { arena: &self.borrows, id } }
+    }
+
+    /// The columns `columns` of the row-major matrix of `rows` rows, `stride` apart, that begins at `start`, to write.
+    /// Several threads may hold disjoint column ranges of one matrix. Panics like [`Arena::write`].
+    pub fn write_columns(&self, start: usize, rows: usize, stride: usize, columns: Range<usize>) -> WriteColumns<'_, T> {
+        assert!(columns.start <= columns.end && columns.end <= stride, "columns {columns:?} of a row of {stride}");
+        let region = Region { start, rows, stride, first: columns.start, end: columns.end };
+        let (_, end) = region.interval();
+        assert!(end <= self.len, "matrix at {start}, {rows} rows of {stride}, ends beyond the arena of {}", self.len);
+        let id = self.borrow(region, true);
+        // SAFETY: every row's columns are in bounds and borrowed for writing until the guard is dropped.
+        let part = unsafe { Columns::from_raw(self.data.wrapping_add(start + columns.start), rows, stride, columns.len()) };
+        WriteColumns { part, _guard: Guard { arena: &self.borrows, id } }
+    }
+
+    fn contiguous(&self, range: &Range<usize>) -> Region {
+        assert!(range.start <= range.end && range.end <= self.len, "part {range:?} of an arena of {}", self.len);
+        Region { start: range.start, rows: 1, stride: range.len(), first: 0, end: range.len() }
+    }
+
+    fn borrow(&self, region: Region, writes: bool) -> u64 {
+        let mut borrows = lock(&self.borrows);
+        let clash = borrows.active.iter().find(|b| (b.writes || writes) && b.region.overlaps(&region)).copied();
+        if let Some(other) = clash {
+            drop(borrows);
+            panic!("part {region:?} (writes: {writes}) overlaps {:?} (writes: {}), which is in use", other.region, other.writes);
+        }
+        let id = borrows.next;
+        borrows.next += 1;
+        borrows.active.push(Borrow { region, writes, id });
+        id
+    }
+}
+
+/// The list is consistent even if a thread panicked while holding it.
+fn lock(borrows: &Mutex<Borrows>) -> std::sync::MutexGuard<'_, Borrows> {
+    borrows.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Ends a borrow when dropped.
+struct Guard<'b> {
+    arena: &'b Mutex<Borrows>,
+    id: u64,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let mut borrows = lock(self.arena);
+        let at = borrows.active.iter().position(|b| b.id == self.id).expect("the borrow is in the list");
+        borrows.active.swap_remove(at);
+    }
+}
+
+/// A part being read.
+pub struct Read<'b, T> {
+    part: &'b [T],
+    _guard: Guard<'b>,
+}
+
+impl<T> Deref for Read<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        self.part
+    }
+}
+
+/// A part being written.
+pub struct Write<'b, T> {
+    part: &'b mut [T],
+    _guard: Guard<'b>,
+}
+
+impl<T> Deref for Write<'_, T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        self.part
+    }
+}
+
+impl<T> DerefMut for Write<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.part
+    }
+}
+
+/// Columns of a matrix being written.
+pub struct WriteColumns<'b, T> {
+    part: Columns<'b, T>,
+    _guard: Guard<'b>,
+}
+
+impl<'b, T> Deref for WriteColumns<'b, T> {
+    type Target = Columns<'b, T>;
+    fn deref(&self) -> &Columns<'b, T> {
+        &self.part
+    }
+}
+
+impl<'b, T> DerefMut for WriteColumns<'b, T> {
+    fn deref_mut(&mut self) -> &mut Columns<'b, T> {
+        &mut self.part
+    }
+}
+
+/// Exclusive access to some adjacent columns of a row-major matrix.
+pub struct Columns<'a, T> {
+    data: *mut T,
+    rows: usize,
+    stride: usize,
+    columns: usize,
+    owner: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T> Columns<'a, T> {
+    /// A whole slice as a matrix of rows of `stride` elements, of which the first `columns` are meant.
+    pub fn new(data: &'a mut [T], stride: usize, columns: usize) -> Self {
+        assert!(columns <= stride && (stride == 0 || data.len().is_multiple_of(stride)), "rows of {stride} elements");
+        let rows = data.len().checked_div(stride).unwrap_or(0);
+        Columns { data: data.as_mut_ptr(), rows, stride, columns, owner: PhantomData }
+    }
+
+    /// # Safety
+    /// For every row, `columns` elements from `data + row * stride` on are valid and exclusively the caller's for `'a`.
+    unsafe fn from_raw(data: *mut T, rows: usize, stride: usize, columns: usize) -> Self {
+        Columns { data, rows, stride, columns, owner: PhantomData }
+    }
+
+    /// Rows of the matrix.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns that are held.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Elements from one row to the next.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The held columns of one row.
+    pub fn row_mut(&mut self, row: usize) -> &mut [T] {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        // SAFETY: in bounds by the check; exclusive by the constructor's promise and `&mut self`.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(row * self.stride), self.columns) }
+    }
+
+    /// The first held element; rows are [`Columns::stride`] apart.
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
+        self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disjoint_parts_can_be_held_together() {
+        let mut data = vec![0.0_f32; 64];
+        let arena = Arena::new(&mut data);
+        let mut a = arena.write(0..16);
+        let mut b = arena.write(16..32);
+        let c = arena.read(32..64);
+        let d = arena.read(40..50);
+        a[0] = 1.0;
+        b[0] = 2.0;
+        assert_eq!((a[0], b[0], c[0], d[0]), (1.0, 2.0, 0.0, 0.0));
+    }
+
+    #[test]
+    #[should_panic(expected = "which is in use")]
+    fn two_writers_of_one_element_panic() {
+        let mut data = vec![0.0_f32; 64];
+        let arena = Arena::new(&mut data);
+        let _a = arena.write(0..17);
+        let _b = arena.write(16..32);
+    }
+
+    #[test]
+    #[should_panic(expected = "which is in use")]
+    fn a_reader_of_what_is_being_written_panics() {
+        let mut data = vec![0.0_f32; 64];
+        let arena = Arena::new(&mut data);
+        let _a = arena.write_columns(0, 4, 16, 0..8);
+        let _b = arena.read(0..4);
+    }
+
+    #[test]
+    fn column_ranges_of_one_matrix_are_disjoint_if_their_columns_are() {
+        let mut data = vec![0.0_f32; 64];
+        {
+            let arena = Arena::new(&mut data);
+            let mut left = arena.write_columns(0, 4, 16, 0..8);
+            let mut right = arena.write_columns(0, 4, 16, 8..16);
+            for row in 0..4 {
+                left.row_mut(row).fill(1.0);
+                right.row_mut(row).fill(2.0);
+            }
+        }
+        assert_eq!(data.iter().sum::<f32>(), 96.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "which is in use")]
+    fn column_ranges_that_share_a_column_panic() {
+        let mut data = vec![0.0_f32; 64];
+        let arena = Arena::new(&mut data);
+        let _a = arena.write_columns(0, 4, 16, 0..9);
+        let _b = arena.write_columns(0, 4, 16, 8..16);
+    }
+
+    #[test]
+    fn a_part_is_free_again_after_its_guard_is_gone() {
+        let mut data = vec![0.0_f32; 8];
+        let arena = Arena::new(&mut data);
+        drop(arena.write(0..8));
+        drop(arena.read(0..8));
+        drop(arena.write_columns(0, 2, 4, 0..4));
+    }
+}

@@ -1,0 +1,156 @@
+//! The heart: `c[r][j] (+)= sum over k of a[r][k] * b[k][j]`, with `j` in vector lanes.
+//!
+//! Linear layers and convolutions, forward and backward, are all this one sum over differently laid out operands, so
+//! there is one register-tiled loop, and [`Sum`] says where its operands lie. Every element of `c` is one chain of fused
+//! multiply-adds in the order of `k`; how rows and columns are grouped into tiles does not change a bit of it.
+
+use crate::isa::{Isa, dispatch};
+use crate::lanes::{LANES, Lanes};
+
+/// A run of `k`: where it starts in `a` (relative to the row) and in `b`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Offset of the run in `a`, in elements from the start of a row.
+    pub a: usize,
+    /// Offset of the run in `b`, in units of [`Sum::b_unit`] (rows of weights, or single elements).
+    pub b: usize,
+}
+
+/// Where the operands of one contraction lie. All strides are in elements.
+///
+/// Row `(g, r)` of `a` starts at `g * a_group + r * a_row`, and of `c` at `g * c_group + r * c_row`. Along `k`, every
+/// segment has `len` products, `a` advancing by `a_step` and `b` by `b_step`; it starts at `segment.b * b_unit` of `b`. Vector `j` of a row of `b` or `c` lies
+/// `j * b_block` or `j * c_block` from its start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sum<'a> {
+    pub groups: usize,
+    pub rows: usize,
+    pub vectors: usize,
+    pub a_group: usize,
+    pub a_row: usize,
+    pub c_group: usize,
+    pub c_row: usize,
+    pub segments: &'a [Segment],
+    pub len: usize,
+    pub a_step: usize,
+    pub b_unit: usize,
+    pub b_step: usize,
+    pub b_block: usize,
+    pub c_block: usize,
+    /// Add to `c` instead of overwriting it.
+    pub accumulate: bool,
+}
+
+impl Sum<'_> {
+    /// One past the last element of `a`, `b` and `c` that the contraction touches (0 where it touches none).
+    pub(crate) fn extents(&self) -> (usize, usize, usize) {
+        if self.groups == 0 || self.rows == 0 || self.vectors == 0 {
+            return (0, 0, 0);
+        }
+        let lanes = (self.vectors - 1, LANES);
+        let c = (self.groups - 1) * self.c_group + (self.rows - 1) * self.c_row + lanes.0 * self.c_block + lanes.1;
+        if self.segments.is_empty() || self.len == 0 {
+            return (0, 0, c);
+        }
+        let last_a = self.segments.iter().map(|s| s.a).max().unwrap_or(0);
+        let last_b = self.segments.iter().map(|s| s.b).max().unwrap_or(0);
+        let a = (self.groups - 1) * self.a_group + (self.rows - 1) * self.a_row + last_a + (self.len - 1) * self.a_step + 1;
+        let b = last_b * self.b_unit + (self.len - 1) * self.b_step + lanes.0 * self.b_block + lanes.1;
+        (a, b, c)
+    }
+}
+
+/// Computes the contraction that `sum` describes.
+///
+/// # Safety
+/// `a`, `b` and `c` are valid for the [`Sum::extents`]; nobody else touches the vectors of `c` that are written, and
+/// those overlap neither `a` nor `b`.
+pub(crate) unsafe fn contract(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
+    dispatch!(isa, body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32))
+}
+
+#[inline(always)]
+fn body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
+    let (max_rows, max_vectors) = L::TILE;
+    for g in 0..sum.groups {
+        let mut r = 0;
+        while r < sum.rows {
+            let rows = max_rows.min(sum.rows - r);
+            let mut j = 0;
+            while j < sum.vectors {
+                let vectors = max_vectors.min(sum.vectors - j);
+                // SAFETY: all three stay within `Sum::extents`, which the caller of `contract` vouches for.
+                unsafe {
+                    let a = a.add(g * sum.a_group + r * sum.a_row);
+                    let b = b.add(j * sum.b_block);
+                    let c = c.add(g * sum.c_group + r * sum.c_row + j * sum.c_block);
+                    any_tile::<L>(rows, vectors, sum, a, b, c);
+                }
+                j += vectors;
+            }
+            r += rows;
+        }
+    }
+}
+
+/// Calls the tile compiled for exactly this many rows and vectors.
+#[inline(always)]
+unsafe fn any_tile<L: Lanes>(rows: usize, vectors: usize, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
+    macro_rules! pick {
+        ($($r:literal)*; $v:literal) => {
+            match rows {
+                // SAFETY: passed on from the caller.
+                $($r => unsafe { tile::<L, $r, $v>(sum, a, b, c) },)*
+                _ => unreachable!("tiles have at most seven rows"),
+            }
+        };
+    }
+    if L::TILE.1 == 1 {
+        return pick!(1 2 3 4 5 6; 1);
+    }
+    match vectors {
+        1 => pick!(1 2 3 4 5 6 7; 1),
+        2 => pick!(1 2 3 4 5 6 7; 2),
+        3 => pick!(1 2 3 4 5 6 7; 3),
+        _ => pick!(1 2 3 4 5 6 7; 4),
+    }
+}
+
+/// `R` rows by `V` vectors, all sums held in registers.
+#[inline(always)]
+unsafe fn tile<L: Lanes, const R: usize, const V: usize>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
+    // SAFETY: the caller vouches for every address formed from `sum`.
+    unsafe {
+        let mut acc = [[L::zero(); V]; R];
+        if sum.accumulate {
+            for r in 0..R {
+                for v in 0..V {
+                    acc[r][v] = L::load(c.add(r * sum.c_row + v * sum.c_block));
+                }
+            }
+        }
+        for segment in sum.segments {
+            let mut pa = a.add(segment.a);
+            let mut pb = b.add(segment.b * sum.b_unit);
+            for _ in 0..sum.len {
+                let mut row = [L::zero(); V];
+                for v in 0..V {
+                    row[v] = L::load(pb.add(v * sum.b_block));
+                }
+                for r in 0..R {
+                    let x = L::splat(*pa.add(r * sum.a_row));
+                    for v in 0..V {
+                        acc[r][v] = L::fma(x, row[v], acc[r][v]);
+                    }
+                }
+                pa = pa.wrapping_add(sum.a_step);
+                pb = pb.wrapping_add(sum.b_step);
+            }
+        }
+        for r in 0..R {
+            for v in 0..V {
+                L::store(c.add(r * sum.c_row + v * sum.c_block), acc[r][v]);
+            }
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Convolution of feature maps in [`Planes`], and its gradients.
+//!
+//! `y[o][p] = bias[o] + sum over i, ky, kx of x[i][p * stride + (ky, kx) - padding] * weight[o][i][ky][kx]`.
+//!
+//! The input lies in planes whose border is the padding, so no tap needs a test. Weights lie in [`Panels`] with
+//! `k = (block, ky, kx, lane)` over the input's blocks and `n = out_channels`: an output pixel is then a contraction of
+//! `blocks * kh` contiguous runs of the input with consecutive rows of the weights, for 64 output channels at a time.
+//!
+//! The gradient of the input is a convolution again, of `grad_y` (spread out by the stride) with the kernels rotated by
+//! half a turn: [`Conv2d::transposed`] is its shape, [`rotate_weight`] makes its weights.
+
+use crate::contract::{Segment, Sum, contract};
+use crate::isa::Isa;
+use crate::lanes::LANES;
+use crate::panels::{PANEL, Panels};
+use crate::planes::Planes;
+use std::ops::Range;
+
+/// Images whose gradients are summed in registers before the sum is stored: enough to make the store cheap, few enough
+/// for their feature maps to stay in L2.
+const IMAGES_PER_BLOCK: usize = 4;
+
+/// A convolution's shape, checked once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conv2d {
+    /// The input, its border being the padding.
+    pub input: Planes,
+    /// The output before any activation.
+    pub output: Planes,
+    /// Height and width of the kernel.
+    pub kernel: (usize, usize),
+    /// Rows and columns from one output pixel to the next.
+    pub stride: (usize, usize),
+    /// Zero rows above and columns left of the input.
+    pub padding: (usize, usize),
+    /// For each (block, ky): a run of `kw * lanes` inputs, and the first of the weight rows that it meets.
+    runs: Vec<Segment>,
+}
+
+impl Conv2d {
+    /// The convolution of an image of `channels x height x width` (in blocks of `lanes` channels), padded by `padding`
+    /// zero rows above and below and zero columns left and right. Panics if the kernel does not fit once, or if the
+    /// padding is not smaller than the kernel.
+    pub fn new(
+        (channels, height, width): (usize, usize, usize),
+        lanes: usize,
+        out_channels: usize,
+        kernel: (usize, usize),
+        stride: (usize, usize),
+        padding: (usize, usize),
+    ) -> Conv2d {
+        assert!(padding.0 < kernel.0 && padding.1 < kernel.1, "padding {padding:?} of a kernel {kernel:?}");
+        assert!(height + 2 * padding.0 >= kernel.0 && width + 2 * padding.1 >= kernel.1, "kernel {kernel:?} fits");
+        let border = [padding.0, padding.1, padding.0, padding.1];
+        let input = Planes::with_border(channels, lanes, height, width, border, (1, 1));
+        let out_height = (height + 2 * padding.0 - kernel.0) / stride.0 + 1;
+        let out_width = (width + 2 * padding.1 - kernel.1) / stride.1 + 1;
+        Conv2d::over(input, Planes::new(out_channels, out_height, out_width), kernel, stride, padding)
+    }
+
+    fn over(
+        input: Planes,
+        output: Planes,
+        kernel: (usize, usize),
+        stride: (usize, usize),
+        padding: (usize, usize),
+    ) -> Conv2d {
+        let runs = (0..input.blocks * kernel.0)
+            .map(|run| Segment {
+                a: (run / kernel.0) * input.plane + (run % kernel.0) * input.row,
+                b: run * kernel.1 * input.lanes,
+            })
+            .collect();
+        Conv2d { input, output, kernel, stride, padding, runs }
+    }
+
+    /// The layout of `grad_y`: pixels a stride apart, in a border as wide as the kernel reaches beyond the input.
+    pub fn grad_output(&self) -> Planes {
+        let spread = |n: usize, stride: usize| (n - 1) * stride + 1;
+        let border = [
+            self.kernel.0 - 1 - self.padding.0,
+            self.kernel.1 - 1 - self.padding.1,
+            self.input.height + self.padding.0 - spread(self.output.height, self.stride.0),
+            self.input.width + self.padding.1 - spread(self.output.width, self.stride.1),
+        ];
+        let out = &self.output;
+        Planes::with_border(out.channels, LANES, out.height, out.width, border, self.stride)
+    }
+
+    /// The convolution that turns `grad_y` (in the layout [`Conv2d::grad_output`]) into `grad_x` (without border).
+    ///
+    /// Panics unless the input is in blocks of 16 channels.
+    pub fn transposed(&self) -> Conv2d {
+        assert_eq!(self.input.lanes, LANES, "the gradient of an input needs whole vectors of channels");
+        let dense = Planes { pixel: LANES, row: self.grad_output().row / self.stride.0, ..self.grad_output() };
+        let output = Planes::new(self.input.channels, self.input.height, self.input.width);
+        Conv2d::over(dense, output, self.kernel, (1, 1), (0, 0))
+    }
+
+    /// The layout of the weights.
+    pub fn weight(&self) -> Panels {
+        Panels { k: self.run_count() * self.run_len(), n: self.output.channels }
+    }
+
+    /// Weight row of input channel `i` at kernel pixel (`ky`, `kx`).
+    pub fn weight_row(&self, i: usize, ky: usize, kx: usize) -> usize {
+        let (block, lane) = (i / self.input.lanes, i % self.input.lanes);
+        ((block * self.kernel.0 + ky) * self.kernel.1 + kx) * self.input.lanes + lane
+    }
+
+    /// Number of (block, ky) runs, the unit in which the weight gradient is split.
+    pub fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Weight rows of one run.
+    pub fn run_len(&self) -> usize {
+        self.kernel.1 * self.input.lanes
+    }
+
+    /// Multiply-adds of one image, taps in the padding included.
+    pub fn macs(&self) -> usize {
+        let taps = self.input.channels * self.kernel.0 * self.kernel.1;
+        taps * self.output.channels * self.output.height * self.output.width
+    }
+}
+
+/// Overwrites the pixels of `y` (one image, [`Conv2d::output`]).
+///
+/// `x`: one image, [`Conv2d::input`]. `weight`: [`Conv2d::weight`]. `bias`: one element per padded output channel.
+pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
+    let (input, out, panels) = (&conv.input, &conv.output, conv.weight());
+    assert_eq!(x.len(), input.len(), "x is one image of {input:?}");
+    assert_eq!(y.len(), out.len(), "y is one image of {out:?}");
+    assert_eq!(weight.len(), panels.len(), "weight is [{}, {}] in panels", panels.k, panels.n);
+    assert_eq!(bias.len(), panels.padded_n(), "bias has one element per padded channel");
+    for (block, bias) in bias.chunks(LANES).enumerate() {
+        for row in 0..out.height {
+            let start = out.offset(block, row, 0);
+            for pixel in y[start..start + out.width * LANES].chunks_exact_mut(LANES) {
+                pixel.copy_from_slice(bias);
+            }
+        }
+    }
+    for p in 0..panels.count() {
+        let width = panels.width(p);
+        let sum = Sum {
+            groups: out.height,
+            rows: out.width,
+            vectors: width / LANES,
+            a_group: input.row * conv.stride.0,
+            a_row: input.pixel * conv.stride.1,
+            c_group: out.row,
+            c_row: out.pixel,
+            segments: &conv.runs,
+            len: conv.run_len(),
+            a_step: 1,
+            b_unit: width,
+            b_step: width,
+            b_block: LANES,
+            c_block: out.plane,
+            accumulate: true,
+        };
+        let (weight, y) = (&weight[panels.start(p)..], &mut y[out.offset(p * PANEL / LANES, 0, 0)..]);
+        let (a_end, b_end, c_end) = sum.extents();
+        assert!(a_end <= x.len() && b_end <= weight.len() && c_end <= y.len(), "operands cover the sum");
+        // SAFETY: all three operands are covered (asserted), and `y` is borrowed mutably.
+        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr()) };
+    }
+}
+
+/// Overwrites the weight rows of the runs `runs` (as `Panels { k: runs.len() * run_len, n }`) with
+/// `sum over images and pixels of x[i][p * stride + (ky, kx) - padding] * grad_y[o][p]`.
+///
+/// `x`: images of [`Conv2d::input`], `x_image` elements apart. `grad_y`: as many of [`Conv2d::grad_output`].
+pub fn conv2d_backward_weight(
+    isa: Isa,
+    conv: &Conv2d,
+    runs: Range<usize>,
+    x: &[f32],
+    grad_y: &[f32],
+    images: usize,
+    grad_weight: &mut [f32],
+) {
+    let (input, grad) = (&conv.input, conv.grad_output());
+    let part = Panels { k: runs.len() * conv.run_len(), n: conv.output.channels };
+    assert_eq!(grad_weight.len(), part.len(), "grad_weight is [{}, {}] in panels", part.k, part.n);
+    assert_eq!(x.len(), images * input.len(), "x is {images} images of {input:?}");
+    assert_eq!(grad_y.len(), images * grad.len(), "grad_y is {images} images of {grad:?}");
+    if images == 0 {
+        grad_weight.fill(0.0);
+    }
+    // A run of k is one row of pixels of one image.
+    let pixel_row = |row: usize| {
+        let (image, y) = (row / grad.height, row % grad.height);
+        Segment { a: image * input.len() + y * conv.stride.0 * input.row, b: image * grad.len() + grad.offset(0, y, 0) }
+    };
+    const ROWS: usize = 64;
+    let block_rows = ROWS.min(IMAGES_PER_BLOCK * grad.height);
+    let all_rows = images * grad.height;
+    for first in (0..all_rows).step_by(block_rows) {
+        let mut segments = [Segment { a: 0, b: 0 }; ROWS];
+        let count = block_rows.min(all_rows - first);
+        for (s, segment) in segments[..count].iter_mut().enumerate() {
+            *segment = pixel_row(first + s);
+        }
+        for (part_run, run) in runs.clone().enumerate() {
+            for p in 0..part.count() {
+                let sum = Sum {
+                    groups: 1,
+                    rows: conv.run_len(),
+                    vectors: part.width(p) / LANES,
+                    a_group: 0,
+                    a_row: 1,
+                    c_group: 0,
+                    c_row: part.width(p),
+                    segments: &segments[..count],
+                    len: grad.width,
+                    a_step: conv.stride.1 * input.pixel,
+                    b_unit: 1,
+                    b_step: grad.pixel,
+                    b_block: grad.plane,
+                    c_block: LANES,
+                    accumulate: first > 0,
+                };
+                let x = &x[conv.runs[run].a..];
+                let grad_y = &grad_y[p * PANEL / LANES * grad.plane..];
+                let rows = part_run * conv.run_len()..(part_run + 1) * conv.run_len();
+                let c = &mut grad_weight[part.rows(p, rows)];
+                let (a_end, b_end, c_end) = sum.extents();
+                assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
+                // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
+                unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr()) };
+            }
+        }
+    }
+}
+
+/// Overwrites `sums[o]` with the sum of `grad_y[o]` over images and pixels: the gradient of the bias.
+pub fn conv2d_backward_bias(conv: &Conv2d, grad_y: &[f32], images: usize, sums: &mut [f32]) {
+    let grad = conv.grad_output();
+    assert_eq!(sums.len(), grad.blocks * LANES, "one sum per padded channel");
+    assert_eq!(grad_y.len(), images * grad.len(), "grad_y is {images} images of {grad:?}");
+    sums.fill(0.0);
+    for image in grad_y.chunks_exact(grad.len()) {
+        for (block, sums) in sums.chunks_exact_mut(LANES).enumerate() {
+            let mut acc = [0.0_f32; LANES];
+            acc.copy_from_slice(sums);
+            for y in 0..grad.height {
+                for x in 0..grad.width {
+                    let at = grad.offset(block, y, x);
+                    for l in 0..LANES {
+                        acc[l] += image[at + l];
+                    }
+                }
+            }
+            sums.copy_from_slice(&acc);
+        }
+    }
+}
+
+/// Overwrites the rows of the runs `runs` in panel `panel` of the weights of [`Conv2d::transposed`]:
+/// `rotated[i][o][ky][kx] = weight[o][i][kh - 1 - ky][kw - 1 - kx]`.
+pub fn rotate_weight(conv: &Conv2d, panel: usize, runs: Range<usize>, weight: &[f32], rotated: &mut [f32]) {
+    let (kh, kw) = conv.kernel;
+    let (from, channels) = (conv.weight(), conv.input.channels);
+    let to = Panels { k: conv.output.blocks * kh * kw * LANES, n: channels };
+    let run_len = kw * LANES;
+    let width = to.width(panel);
+    assert_eq!(weight.len(), from.len(), "weight is [{}, {}] in panels", from.k, from.n);
+    assert_eq!(rotated.len(), runs.len() * run_len * width, "rotated holds the rows of {runs:?} in panel {panel}");
+    for (row, out) in rotated.chunks_exact_mut(width).enumerate() {
+        let row = runs.start * run_len + row;
+        let (lane, kx) = (row % LANES, row / LANES % kw);
+        let (ky, block) = (row / run_len % kh, row / run_len / kh);
+        let o = block * LANES + lane;
+        for (column, value) in out.iter_mut().enumerate() {
+            let i = panel * PANEL + column;
+            *value = if i < channels && o < from.n {
+                weight[from.index(conv.weight_row(i, kh - 1 - ky, kw - 1 - kx), o)]
+            } else {
+                0.0
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{self, Window};
+    use crate::testing::{assert_close, assert_padding_is_zero, on_every_isa, pack_image, unpack_image, values};
+
+    /// `((channels, height, width), lanes, out_channels, kernel, stride, padding)`.
+    type Case = ((usize, usize, usize), usize, usize, (usize, usize), (usize, usize), (usize, usize));
+
+    const CASES: [Case; 11] = [
+        ((1, 28, 28), 1, 32, (5, 5), (1, 1), (2, 2)),
+        ((32, 14, 14), 16, 64, (5, 5), (1, 1), (2, 2)),
+        ((1, 1, 1), 1, 1, (1, 1), (1, 1), (0, 0)),
+        ((3, 13, 11), 3, 5, (3, 3), (2, 2), (1, 1)),
+        ((5, 6, 7), 16, 17, (2, 3), (1, 2), (0, 1)),
+        ((16, 9, 8), 16, 16, (4, 1), (3, 1), (3, 0)),
+        ((17, 5, 5), 16, 65, (3, 3), (1, 1), (1, 1)),
+        ((2, 12, 12), 2, 6, (3, 3), (1, 1), (2, 2)),
+        ((33, 4, 9), 16, 80, (2, 2), (2, 2), (1, 0)),
+        ((3, 64, 3), 3, 8, (7, 3), (5, 1), (3, 1)),
+        ((20, 7, 7), 16, 130, (1, 1), (1, 1), (0, 0)),
+    ];
+
+    fn pack_weight(conv: &Conv2d, weight: &[f32]) -> Vec<f32> {
+        let (panels, (kh, kw)) = (conv.weight(), conv.kernel);
+        let channels = conv.input.channels;
+        let mut out = vec![0.0; panels.len()];
+        for (at, &value) in weight.iter().enumerate() {
+            let (kx, ky) = (at % kw, at / kw % kh);
+            let (i, o) = (at / kw / kh % channels, at / kw / kh / channels);
+            out[panels.index(conv.weight_row(i, ky, kx), o)] = value;
+        }
+        out
+    }
+
+    fn padded(values: &[f32]) -> Vec<f32> {
+        let mut out = values.to_vec();
+        out.resize(values.len().next_multiple_of(LANES), 0.0);
+        out
+    }
+
+    #[test]
+    fn forward_and_gradients_match_the_reference_on_every_isa() {
+        for (shape, lanes, out_channels, kernel, stride, padding) in CASES {
+            let what = format!("{shape:?} to {out_channels} by {kernel:?} stride {stride:?} padding {padding:?}");
+            let conv = Conv2d::new(shape, lanes, out_channels, kernel, stride, padding);
+            let window = Window { kernel, stride, padding: [padding.0, padding.1, padding.0, padding.1] };
+            let (c, h, w) = shape;
+            let images = 3;
+            let weight = values(out_channels * c * kernel.0 * kernel.1, 1);
+            let bias = values(out_channels, 2);
+            let out_len = out_channels * conv.output.height * conv.output.width;
+            let x: Vec<_> = (0..images).map(|n| values(c * h * w, 10 + n as u32)).collect();
+            let grad_y: Vec<_> = (0..images).map(|n| values(out_len, 20 + n as u32)).collect();
+
+            let mut grad_weight = vec![0.0; weight.len()];
+            let mut grad_bias = vec![0.0; out_channels];
+            let mut grad_x = Vec::new();
+            for n in 0..images {
+                let (gx, gw, gb) = reference::conv2d_backward(&x[n], shape, &weight, out_channels, &grad_y[n], &window);
+                grad_x.push(gx);
+                grad_weight.iter_mut().zip(gw).for_each(|(a, b)| *a += b);
+                grad_bias.iter_mut().zip(gb).for_each(|(a, b)| *a += b);
+            }
+
+            let packed_weight = pack_weight(&conv, &weight);
+            let packed_x: Vec<f32> = x.iter().flat_map(|x| pack_image(x, &conv.input)).collect();
+            let grad_planes = conv.grad_output();
+            let packed_grad: Vec<f32> = grad_y.iter().flat_map(|g| pack_image(g, &grad_planes)).collect();
+
+            on_every_isa(|isa| {
+                let mut bits = Vec::new();
+                for n in 0..images {
+                    let mut y = vec![f32::NAN; conv.output.len()];
+                    let image = &packed_x[n * conv.input.len()..(n + 1) * conv.input.len()];
+                    conv2d_forward(isa, &conv, image, &packed_weight, &padded(&bias), &mut y);
+                    let expected = reference::conv2d_forward(&x[n], shape, &weight, &bias, &window);
+                    assert_close(&unpack_image(&y, &conv.output), &expected, 1e-5, &format!("y of {what}"));
+                    assert_padding_is_zero(&y, &conv.output, &what);
+                    bits.extend(y.iter().map(|v| v.to_bits()));
+                }
+
+                let cut = conv.run_count() / 2;
+                let mut got = vec![f32::NAN; weight.len()];
+                for runs in [0..cut, cut..conv.run_count()] {
+                    let part = Panels { k: runs.len() * conv.run_len(), n: out_channels };
+                    let mut grad = vec![f32::NAN; part.len()];
+                    conv2d_backward_weight(isa, &conv, runs.clone(), &packed_x, &packed_grad, images, &mut grad);
+                    let rows = runs.start * conv.run_len()..runs.end * conv.run_len();
+                    for (at, value) in got.iter_mut().enumerate() {
+                        let (kx, ky) = (at % kernel.1, at / kernel.1 % kernel.0);
+                        let (i, o) = (at / kernel.1 / kernel.0 % c, at / kernel.1 / kernel.0 / c);
+                        let row = conv.weight_row(i, ky, kx);
+                        if rows.contains(&row) {
+                            *value = grad[part.index(row - rows.start, o)];
+                        }
+                    }
+                    bits.extend(grad.iter().map(|v| v.to_bits()));
+                }
+                assert_close(&got, &grad_weight, 1e-5, &format!("grad_weight of {what}"));
+
+                let mut sums = vec![f32::NAN; conv.output.blocks * LANES];
+                conv2d_backward_bias(&conv, &packed_grad, images, &mut sums);
+                assert_close(&sums[..out_channels], &grad_bias, 1e-5, &format!("grad_bias of {what}"));
+
+                if lanes == LANES {
+                    let back = conv.transposed();
+                    let panels = back.weight();
+                    let mut rotated = vec![f32::NAN; panels.len()];
+                    for p in 0..panels.count() {
+                        let rows = panels.rows(p, 0..panels.k);
+                        rotate_weight(&conv, p, 0..back.run_count(), &packed_weight, &mut rotated[rows]);
+                    }
+                    for n in 0..images {
+                        let mut out = vec![f32::NAN; back.output.len()];
+                        let g = &packed_grad[n * grad_planes.len()..(n + 1) * grad_planes.len()];
+                        let zero = vec![0.0; back.output.blocks * LANES];
+                        conv2d_forward(isa, &back, g, &rotated, &zero, &mut out);
+                        assert_close(&unpack_image(&out, &back.output), &grad_x[n], 1e-5, &format!("grad_x of {what}"));
+                        assert_padding_is_zero(&out, &back.output, &what);
+                        bits.extend(out.iter().map(|v| v.to_bits()));
+                    }
+                }
+                bits
+            });
+        }
+    }
+}

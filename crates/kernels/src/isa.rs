@@ -1,0 +1,98 @@
+//! The instruction sets a kernel is compiled for, and the choice between them at run time.
+
+/// An instruction set that this processor has.
+///
+/// Holding a value is the proof: only [`Isa::detect`] and [`Isa::available`] make one, after asking the processor.
+/// Every kernel gives the same bits on every `Isa`; only the speed differs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Isa(Kind);
+
+/// The closed list behind [`Isa`]; private to the crate so that nobody outside can make an unproven one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Plain Rust, any processor.
+    Portable,
+    /// 256-bit vectors with fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// 512-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// The fastest instruction set of this processor.
+    pub fn detect() -> Isa {
+        *Isa::available().last().expect("portable is always there")
+    }
+
+    /// Every instruction set of this processor, slowest first.
+    pub fn available() -> &'static [Isa] {
+        use std::sync::OnceLock;
+        static FOUND: OnceLock<Vec<Isa>> = OnceLock::new();
+        FOUND.get_or_init(|| {
+            #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "only x86-64 adds to the list"))]
+            let mut found = vec![Isa(Kind::Portable)];
+            // The features asked for here are exactly those that `dispatch!` below enables.
+            #[cfg(target_arch = "x86_64")]
+            {
+                let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+                if avx2 {
+                    found.push(Isa(Kind::Avx2));
+                }
+                if avx2
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512bw")
+                {
+                    found.push(Isa(Kind::Avx512));
+                }
+            }
+            found
+        })
+    }
+
+    /// A short name: `portable`, `avx2` or `avx512`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
+        }
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        self.0
+    }
+}
+
+/// Compiles the generic function `$body<L: Lanes>` once per instruction set and calls the one that `$isa` proves.
+macro_rules! dispatch {
+    ($isa:expr, $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
+        #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
+        fn avx512($($arg: $ty),*) $(-> $ret)? {
+            $body::<$crate::lanes::Avx512>($($arg),*)
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
+        fn avx2($($arg: $ty),*) $(-> $ret)? {
+            $body::<$crate::lanes::Avx2>($($arg),*)
+        }
+        match $isa.kind() {
+            $crate::isa::Kind::Portable => $body::<$crate::lanes::Portable>($($arg),*),
+            // SAFETY: an `Isa` of this kind exists only if `Isa::available` saw every feature enabled above.
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::Kind::Avx2 => unsafe { avx2($($arg),*) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::Kind::Avx512 => unsafe { avx512($($arg),*) },
+        }
+    }};
+}
+pub(crate) use dispatch;

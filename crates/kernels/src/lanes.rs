@@ -1,0 +1,275 @@
+//! Sixteen f32 lanes, the unit in which every kernel is written.
+//!
+//! A kernel body is generic over [`Lanes`] and compiled three times (see `dispatch!`). The number of lanes is sixteen on
+//! every instruction set, so the order of every sum, and with it every bit, is the same everywhere; AVX2 holds a vector
+//! in two registers, portable code in an array.
+//!
+//! The methods must be inlined into a function with the right target features, hence `inline(always)` throughout.
+
+/// Lanes of one vector.
+pub const LANES: usize = 16;
+
+/// The operations that kernels need, and no more. Comparisons yield all-ones or all-zero lanes.
+pub(crate) trait Lanes: Copy {
+    /// Sixteen f32.
+    type V: Copy;
+    /// Largest register tile of [`crate::contract`]: rows by vectors.
+    const TILE: (usize, usize);
+    /// Largest register tile of dot products: rows of the one operand by rows of the other.
+    const DOT: (usize, usize);
+
+    /// # Safety
+    /// Sixteen f32 are readable at `p`.
+    unsafe fn load(p: *const f32) -> Self::V;
+    /// # Safety
+    /// Sixteen f32 are writable at `p`.
+    unsafe fn store(p: *mut f32, v: Self::V);
+    fn splat(x: f32) -> Self::V;
+    /// `a * b + c`, rounded once.
+    fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn add(a: Self::V, b: Self::V) -> Self::V;
+    fn sub(a: Self::V, b: Self::V) -> Self::V;
+    fn mul(a: Self::V, b: Self::V) -> Self::V;
+    fn div(a: Self::V, b: Self::V) -> Self::V;
+    fn sqrt(a: Self::V) -> Self::V;
+    /// `if a > b { a } else { b }` per lane: a NaN in `b` survives, one in `a` does not.
+    fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
+    fn sum(a: Self::V) -> f32;
+
+    fn zero() -> Self::V {
+        Self::splat(0.0)
+    }
+}
+
+/// Plain arrays; `mul_add` is exact everywhere, if slow where the processor has no fused multiply-add.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+#[inline(always)]
+fn map2(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    for l in 0..LANES {
+        out[l] = f(a[l], b[l]);
+    }
+    out
+}
+
+impl Lanes for Portable {
+    type V = [f32; LANES];
+    const TILE: (usize, usize) = (4, 1);
+    const DOT: (usize, usize) = (2, 2);
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::V {
+        // SAFETY: the caller promises sixteen readable f32; the read is unaligned.
+        unsafe { p.cast::<Self::V>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: Self::V) {
+        // SAFETY: the caller promises sixteen writable f32; the write is unaligned.
+        unsafe { p.cast::<Self::V>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    fn splat(x: f32) -> Self::V {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let mut out = c;
+        for l in 0..LANES {
+            out[l] = a[l].mul_add(b[l], c[l]);
+        }
+        out
+    }
+    #[inline(always)]
+    fn add(a: Self::V, b: Self::V) -> Self::V {
+        map2(a, b, |x, y| x + y)
+    }
+    #[inline(always)]
+    fn sub(a: Self::V, b: Self::V) -> Self::V {
+        map2(a, b, |x, y| x - y)
+    }
+    #[inline(always)]
+    fn mul(a: Self::V, b: Self::V) -> Self::V {
+        map2(a, b, |x, y| x * y)
+    }
+    #[inline(always)]
+    fn div(a: Self::V, b: Self::V) -> Self::V {
+        map2(a, b, |x, y| x / y)
+    }
+    #[inline(always)]
+    fn sqrt(a: Self::V) -> Self::V {
+        map2(a, a, |x, _| x.sqrt())
+    }
+    #[inline(always)]
+    fn max(a: Self::V, b: Self::V) -> Self::V {
+        map2(a, b, |x, y| if x > y { x } else { y })
+    }
+    #[inline(always)]
+    fn sum(a: Self::V) -> f32 {
+        let mut half = a;
+        for width in [8, 4, 2, 1] {
+            for l in 0..width {
+                half[l] += half[l + width];
+            }
+        }
+        half[0]
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    /// Two 256-bit registers a vector.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2;
+
+    /// One 512-bit register a vector.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx512;
+
+    /// Lanes 0..4 hold the sums of lanes l and l+4 of eight; finishes the fixed tree.
+    #[inline(always)]
+    fn sum8(v: __m256) -> f32 {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+
+    /// One operation on both halves of an AVX2 vector.
+    macro_rules! halves {
+        ($f:ident($($x:ident),*)) => {
+            // SAFETY: called only from code compiled with AVX2 and FMA (see `dispatch!`).
+            unsafe { [$f($($x[0]),*), $f($($x[1]),*)] }
+        };
+    }
+
+    impl Lanes for Avx2 {
+        type V = [__m256; 2];
+        const TILE: (usize, usize) = (6, 1);
+        const DOT: (usize, usize) = (2, 2);
+
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self::V {
+            // SAFETY: the caller promises sixteen readable f32.
+            unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: Self::V) {
+            // SAFETY: the caller promises sixteen writable f32.
+            unsafe {
+                _mm256_storeu_ps(p, v[0]);
+                _mm256_storeu_ps(p.add(8), v[1]);
+            }
+        }
+        #[inline(always)]
+        fn splat(x: f32) -> Self::V {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            unsafe { [_mm256_set1_ps(x); 2] }
+        }
+        #[inline(always)]
+        fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            halves!(_mm256_fmadd_ps(a, b, c))
+        }
+        #[inline(always)]
+        fn add(a: Self::V, b: Self::V) -> Self::V {
+            halves!(_mm256_add_ps(a, b))
+        }
+        #[inline(always)]
+        fn sub(a: Self::V, b: Self::V) -> Self::V {
+            halves!(_mm256_sub_ps(a, b))
+        }
+        #[inline(always)]
+        fn mul(a: Self::V, b: Self::V) -> Self::V {
+            halves!(_mm256_mul_ps(a, b))
+        }
+        #[inline(always)]
+        fn div(a: Self::V, b: Self::V) -> Self::V {
+            halves!(_mm256_div_ps(a, b))
+        }
+        #[inline(always)]
+        fn sqrt(a: Self::V) -> Self::V {
+            halves!(_mm256_sqrt_ps(a))
+        }
+        #[inline(always)]
+        fn max(a: Self::V, b: Self::V) -> Self::V {
+            halves!(_mm256_max_ps(a, b))
+        }
+        #[inline(always)]
+        fn sum(a: Self::V) -> f32 {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
+        }
+    }
+
+    /// One AVX-512 operation.
+    macro_rules! zmm {
+        ($f:ident($($x:expr),*)) => {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            unsafe { $f($($x),*) }
+        };
+    }
+
+    impl Lanes for Avx512 {
+        type V = __m512;
+        const TILE: (usize, usize) = (7, 4);
+        const DOT: (usize, usize) = (4, 6);
+
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self::V {
+            // SAFETY: the caller promises sixteen readable f32.
+            unsafe { _mm512_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: Self::V) {
+            // SAFETY: the caller promises sixteen writable f32.
+            unsafe { _mm512_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        fn splat(x: f32) -> Self::V {
+            zmm!(_mm512_set1_ps(x))
+        }
+        #[inline(always)]
+        fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            zmm!(_mm512_fmadd_ps(a, b, c))
+        }
+        #[inline(always)]
+        fn add(a: Self::V, b: Self::V) -> Self::V {
+            zmm!(_mm512_add_ps(a, b))
+        }
+        #[inline(always)]
+        fn sub(a: Self::V, b: Self::V) -> Self::V {
+            zmm!(_mm512_sub_ps(a, b))
+        }
+        #[inline(always)]
+        fn mul(a: Self::V, b: Self::V) -> Self::V {
+            zmm!(_mm512_mul_ps(a, b))
+        }
+        #[inline(always)]
+        fn div(a: Self::V, b: Self::V) -> Self::V {
+            zmm!(_mm512_div_ps(a, b))
+        }
+        #[inline(always)]
+        fn sqrt(a: Self::V) -> Self::V {
+            zmm!(_mm512_sqrt_ps(a))
+        }
+        #[inline(always)]
+        fn max(a: Self::V, b: Self::V) -> Self::V {
+            zmm!(_mm512_max_ps(a, b))
+        }
+        #[inline(always)]
+        fn sum(a: Self::V) -> f32 {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            sum8(unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) })
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The arithmetic of tenfold: slices in, slices out.
+//!
+//! One file per operation. Nothing here reads a file, starts a thread, asks the time, allocates while it computes, or
+//! draws a random number; a wrong shape is a bug of the caller and panics. [`reference`] holds every operation once more
+//! in plain `f64` loops: that is the specification, and every kernel is tested against it on every instruction set.
+//!
+//! # Layouts
+//!
+//! * Feature maps lie in [`Planes`]: blocks of 16 channels, each `[height][width][16]`, with a border of zeros where the
+//!   next convolution pads. Channels that only fill up a block are always zero.
+//! * Rows (the input and output of a linear layer) are row-major `[N, features]`, features padded with zeros to a
+//!   multiple of 16.
+//! * Weights lie in [`Panels`]: `[n / 64][k][64]`, the order in which the sums read them.
+//!
+//! # Bits
+//!
+//! Every number is produced by a sequence of IEEE operations that depends on shapes alone. Lanes are channels or columns,
+//! sums run in a fixed order with explicit fused multiply-adds, `exp` and `ln` are our own. So the three instruction sets
+//! ([`Isa`]) give the same bits, and so does any split of the work between threads.
+
+pub mod activation;
+pub mod arena;
+mod contract;
+pub mod conv2d;
+mod isa;
+mod lanes;
+pub mod linear;
+pub mod math;
+pub mod optimizer_step;
+mod panels;
+mod planes;
+pub mod pool2d;
+pub mod reference;
+pub mod softmax_cross_entropy;
+#[cfg(test)]
+mod testing;
+
+pub use contract::Segment;
+pub use isa::Isa;
+pub use lanes::LANES;
+pub use panels::{PANEL, Panels};
+pub use planes::Planes;

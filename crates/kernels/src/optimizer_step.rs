@@ -1,0 +1,157 @@
+//! One step of an optimizer over a slice of parameters, element by element, as PyTorch defines it.
+
+use crate::isa::{Isa, dispatch};
+use crate::lanes::Lanes;
+
+/// Settings of one step of stochastic gradient descent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SgdStep {
+    /// Learning rate of this step.
+    pub lr: f32,
+    /// Share of the last step's direction that is kept; 0 for plain descent.
+    pub momentum: f32,
+    /// Look ahead along the new direction.
+    pub nesterov: bool,
+    /// Added to the gradient, times the weight.
+    pub weight_decay: f32,
+}
+
+/// `g = grad + weight_decay * w`; `direction = momentum * direction + g`; `w -= lr * direction`, or with Nesterov
+/// `w -= lr * (g + momentum * direction)`.
+///
+/// `direction` starts as zeros and is left alone if `momentum` is 0.
+pub fn sgd_step(isa: Isa, step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]) {
+    assert!(grad.len() == weight.len() && grad.len() == direction.len(), "one gradient and direction per weight");
+    dispatch!(isa, sgd_body(step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]))
+}
+
+#[inline(always)]
+fn sgd_body<L: Lanes>(step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]) {
+    let SgdStep { lr, momentum, nesterov, weight_decay } = *step;
+    if momentum == 0.0 {
+        for (w, &g) in weight.iter_mut().zip(grad) {
+            let g = weight_decay.mul_add(*w, g);
+            *w = g.mul_add(-lr, *w);
+        }
+        return;
+    }
+    for ((w, d), &g) in weight.iter_mut().zip(direction).zip(grad) {
+        let g = weight_decay.mul_add(*w, g);
+        *d = momentum.mul_add(*d, g);
+        let along = if nesterov { momentum.mul_add(*d, g) } else { *d };
+        *w = along.mul_add(-lr, *w);
+    }
+}
+
+/// Settings of one step of Adam, with what depends on the number of the step worked out in advance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamStep {
+    /// `lr / (1 - beta1^t)`.
+    pub step_size: f32,
+    /// Share of the mean gradient that is kept.
+    pub beta1: f32,
+    /// Share of the mean squared gradient that is kept.
+    pub beta2: f32,
+    /// Added to the root of the mean squared gradient.
+    pub eps: f32,
+    /// `1 / sqrt(1 - beta2^t)`.
+    pub root_correction: f32,
+    /// Added to the gradient, times the weight (Adam), else 0.
+    pub weight_decay: f32,
+    /// Factor on the weight before the step, `1 - lr * weight_decay` (AdamW), else 1.
+    pub decay: f32,
+}
+
+/// `m = beta1 m + (1 - beta1) g`; `v = beta2 v + (1 - beta2) g^2`;
+/// `w = decay * w - step_size * m / (sqrt(v) * root_correction + eps)`, with `g = grad + weight_decay * w`.
+///
+/// `mean` (m) and `square` (v) start as zeros.
+pub fn adam_step(isa: Isa, step: &AdamStep, grad: &[f32], weight: &mut [f32], mean: &mut [f32], square: &mut [f32]) {
+    let n = grad.len();
+    assert!(weight.len() == n && mean.len() == n && square.len() == n, "one gradient and two means per weight");
+    dispatch!(isa, adam_body(step: &AdamStep, grad: &[f32], weight: &mut [f32], mean: &mut [f32], square: &mut [f32]))
+}
+
+#[inline(always)]
+fn adam_body<L: Lanes>(step: &AdamStep, grad: &[f32], weight: &mut [f32], mean: &mut [f32], square: &mut [f32]) {
+    let AdamStep { step_size, beta1, beta2, eps, root_correction, weight_decay, decay } = *step;
+    let (rest1, rest2) = (1.0 - beta1, 1.0 - beta2);
+    for (((w, m), v), &g) in weight.iter_mut().zip(mean).zip(square).zip(grad) {
+        let g = weight_decay.mul_add(*w, g);
+        *m = beta1.mul_add(*m, rest1 * g);
+        *v = beta2.mul_add(*v, rest2 * g * g);
+        let root = v.sqrt().mul_add(root_correction, eps);
+        *w = (*m / root).mul_add(-step_size, *w * decay);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{on_every_isa, values};
+
+    #[test]
+    fn sgd_follows_its_formula_on_every_isa() {
+        for (momentum, nesterov, weight_decay) in [(0.0, false, 0.0), (0.0, false, 0.1), (0.9, false, 0.01), (0.9, true, 0.0)] {
+            let step = SgdStep { lr: 0.1, momentum, nesterov, weight_decay };
+            let n = 37;
+            on_every_isa(|isa| {
+                let (mut w, mut d) = (values(n, 1), vec![0.0; n]);
+                let mut expected: Vec<(f64, f64)> = w.iter().map(|&w| (f64::from(w), 0.0)).collect();
+                for t in 0..3 {
+                    let grad = values(n, 10 + t);
+                    sgd_step(isa, &step, &grad, &mut w, &mut d);
+                    let (lr, mu, wd) = (f64::from(step.lr), f64::from(momentum), f64::from(weight_decay));
+                    for ((w, d), g) in expected.iter_mut().zip(&grad) {
+                        let g = f64::from(*g) + wd * *w;
+                        *d = mu * *d + g;
+                        *w -= lr * if nesterov { g + mu * *d } else { *d };
+                    }
+                }
+                for (got, (expected, _)) in w.iter().zip(&expected) {
+                    assert!((f64::from(*got) - expected).abs() < 1e-6, "{got}, expected {expected}");
+                }
+                w.iter().map(|v| v.to_bits()).collect()
+            });
+        }
+    }
+
+    #[test]
+    fn adam_follows_its_formula_on_every_isa() {
+        for (weight_decay, decoupled) in [(0.0, false), (0.1, false), (0.1, true)] {
+            let (n, lr, b1, b2, eps) = (37, 1e-2_f64, 0.9_f64, 0.999_f64, 1e-8_f64);
+            on_every_isa(|isa| {
+                let (mut w, mut m, mut v) = (values(n, 1), vec![0.0; n], vec![0.0; n]);
+                let mut expected: Vec<[f64; 3]> = w.iter().map(|&w| [f64::from(w), 0.0, 0.0]).collect();
+                for t in 1..=3 {
+                    let grad = values(n, 10 + t as u32);
+                    let step = AdamStep {
+                        step_size: (lr / (1.0 - b1.powi(t))) as f32,
+                        beta1: b1 as f32,
+                        beta2: b2 as f32,
+                        eps: eps as f32,
+                        root_correction: (1.0 / (1.0 - b2.powi(t)).sqrt()) as f32,
+                        weight_decay: if decoupled { 0.0 } else { weight_decay as f32 },
+                        decay: if decoupled { (1.0 - lr * weight_decay) as f32 } else { 1.0 },
+                    };
+                    adam_step(isa, &step, &grad, &mut w, &mut m, &mut v);
+                    for ([w, m, v], g) in expected.iter_mut().zip(&grad) {
+                        let mut g = f64::from(*g);
+                        if decoupled {
+                            *w *= 1.0 - lr * weight_decay;
+                        } else {
+                            g += weight_decay * *w;
+                        }
+                        *m = b1 * *m + (1.0 - b1) * g;
+                        *v = b2 * *v + (1.0 - b2) * g * g;
+                        *w -= lr * (*m / (1.0 - b1.powi(t))) / ((*v / (1.0 - b2.powi(t))).sqrt() + eps);
+                    }
+                }
+                for (got, [expected, ..]) in w.iter().zip(&expected) {
+                    assert!((f64::from(*got) - expected).abs() < 1e-6, "{got}, expected {expected}");
+                }
+                w.iter().map(|v| v.to_bits()).collect()
+            });
+        }
+    }
+}

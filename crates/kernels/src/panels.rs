@@ -1,0 +1,84 @@
+//! The layout of weights: column panels, each read from front to back by a forward pass.
+
+use crate::lanes::LANES;
+use std::ops::Range;
+
+/// Columns of a full panel: four vectors, the widest register tile.
+pub const PANEL: usize = 4 * LANES;
+
+/// A `[k, n]` matrix in panels of 64 columns: panel `p` is a dense `[k, width]` matrix, the last one narrower.
+///
+/// `n` is padded with zero columns to a multiple of 16. Rows `k` are inputs, columns `n` outputs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Panels {
+    /// Rows.
+    pub k: usize,
+    /// Columns, before padding.
+    pub n: usize,
+}
+
+impl Panels {
+    /// Columns with padding.
+    pub fn padded_n(self) -> usize {
+        self.n.next_multiple_of(LANES)
+    }
+
+    /// Elements in all.
+    pub fn len(self) -> usize {
+        self.k * self.padded_n()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of panels.
+    pub fn count(self) -> usize {
+        self.padded_n().div_ceil(PANEL)
+    }
+
+    /// Columns of panel `p`.
+    pub fn width(self, p: usize) -> usize {
+        PANEL.min(self.padded_n() - p * PANEL)
+    }
+
+    /// Where panel `p` starts.
+    pub fn start(self, p: usize) -> usize {
+        p * PANEL * self.k
+    }
+
+    /// Where element `[k, n]` lies.
+    pub fn index(self, k: usize, n: usize) -> usize {
+        let p = n / PANEL;
+        self.start(p) + k * self.width(p) + n % PANEL
+    }
+
+    /// Where rows `rows` of panel `p` lie, a contiguous run.
+    pub fn rows(self, p: usize, rows: Range<usize>) -> Range<usize> {
+        let (start, width) = (self.start(p), self.width(p));
+        start + rows.start * width..start + rows.end * width
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_has_its_own_place() {
+        for (k, n) in [(1, 1), (3, 10), (5, 64), (2, 65), (7, 200), (3, 1024)] {
+            let panels = Panels { k, n };
+            let mut seen = vec![false; panels.len()];
+            for row in 0..k {
+                for column in 0..panels.padded_n() {
+                    let at = panels.index(row, column);
+                    assert!(!std::mem::replace(&mut seen[at], true), "[{row}, {column}] of [{k}, {n}] shares a place");
+                    let p = column / PANEL;
+                    assert!(panels.rows(p, row..row + 1).contains(&at));
+                }
+            }
+            assert!(seen.into_iter().all(|s| s));
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Every operation in plain `f64` loops, in PyTorch's layouts: the specification of the kernels.
+//!
+//! Inputs are `f32` because that is what the kernels are given; every sum is in `f64`. Images are `[N, C, H, W]`,
+//! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`.
+
+/// Where a convolution or pooling looks: kernel, stride and zero padding (rows, then columns).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width of the kernel.
+    pub kernel: (usize, usize),
+    /// Rows and columns from one output to the next.
+    pub stride: (usize, usize),
+    /// Zero rows above and below, zero columns left and right: `[top, left, bottom, right]`.
+    pub padding: [usize; 4],
+}
+
+impl Window {
+    /// Output height and width for an input of `height x width`; `None` if the kernel does not fit once.
+    pub fn output(&self, height: usize, width: usize) -> Option<(usize, usize)> {
+        let [top, left, bottom, right] = self.padding;
+        let rows = (height + top + bottom).checked_sub(self.kernel.0)?;
+        let columns = (width + left + right).checked_sub(self.kernel.1)?;
+        Some((rows / self.stride.0 + 1, columns / self.stride.1 + 1))
+    }
+
+    /// The input row (column) under kernel row `k` at output row `o`, or `None` in the padding.
+    fn source(o: usize, k: usize, stride: usize, padding: usize, size: usize) -> Option<usize> {
+        (o * stride + k).checked_sub(padding).filter(|&i| i < size)
+    }
+}
+
+/// `y[n][o] = bias[o] + sum over i of x[n][i] * weight[o][i]`.
+pub fn linear_forward(x: &[f32], weight: &[f32], bias: &[f32], rows: usize, k: usize, out: usize) -> Vec<f64> {
+    let mut y = vec![0.0; rows * out];
+    for n in 0..rows {
+        for o in 0..out {
+            y[n * out + o] = f64::from(bias[o]);
+            for i in 0..k {
+                y[n * out + o] += f64::from(x[n * k + i]) * f64::from(weight[o * k + i]);
+            }
+        }
+    }
+    y
+}
+
+/// Gradients of [`linear_forward`]: of `x`, of `weight`, of `bias`.
+pub fn linear_backward(
+    x: &[f32],
+    weight: &[f32],
+    grad_y: &[f32],
+    rows: usize,
+    k: usize,
+    out: usize,
+) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let (mut grad_x, mut grad_weight, mut grad_bias) = (vec![0.0; rows * k], vec![0.0; out * k], vec![0.0; out]);
+    for n in 0..rows {
+        for o in 0..out {
+            let g = f64::from(grad_y[n * out + o]);
+            grad_bias[o] += g;
+            for i in 0..k {
+                grad_x[n * k + i] += g * f64::from(weight[o * k + i]);
+                grad_weight[o * k + i] += g * f64::from(x[n * k + i]);
+            }
+        }
+    }
+    (grad_x, grad_weight, grad_bias)
+}
+
+/// `y[o][p] = bias[o] + sum over i and kernel of x[i][p * stride + k - padding] * weight[o][i][k]`, one image.
+pub fn conv2d_forward(
+    x: &[f32],
+    (in_channels, height, width): (usize, usize, usize),
+    weight: &[f32],
+    bias: &[f32],
+    window: &Window,
+) -> Vec<f64> {
+    let (out_height, out_width) = window.output(height, width).expect("the kernel fits");
+    let (kh, kw) = window.kernel;
+    let mut y = vec![0.0; bias.len() * out_height * out_width];
+    for o in 0..bias.len() {
+        for oy in 0..out_height {
+            for ox in 0..out_width {
+                let mut sum = f64::from(bias[o]);
+                for i in 0..in_channels {
+                    for ky in 0..kh {
+                        for kx in 0..kw {
+                            let iy = Window::source(oy, ky, window.stride.0, window.padding[0], height);
+                            let ix = Window::source(ox, kx, window.stride.1, window.padding[1], width);
+                            if let (Some(iy), Some(ix)) = (iy, ix) {
+                                sum += f64::from(x[(i * height + iy) * width + ix])
+                                    * f64::from(weight[((o * in_channels + i) * kh + ky) * kw + kx]);
+                            }
+                        }
+                    }
+                }
+                y[(o * out_height + oy) * out_width + ox] = sum;
+            }
+        }
+    }
+    y
+}
+
+/// Gradients of [`conv2d_forward`] for one image: of `x`, of `weight`, of `bias`.
+pub fn conv2d_backward(
+    x: &[f32],
+    (in_channels, height, width): (usize, usize, usize),
+    weight: &[f32],
+    out_channels: usize,
+    grad_y: &[f32],
+    window: &Window,
+) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let (out_height, out_width) = window.output(height, width).expect("the kernel fits");
+    let (kh, kw) = window.kernel;
+    let (mut grad_x, mut grad_weight) = (vec![0.0; x.len()], vec![0.0; weight.len()]);
+    let mut grad_bias = vec![0.0; out_channels];
+    for o in 0..out_channels {
+        for oy in 0..out_height {
+            for ox in 0..out_width {
+                let g = f64::from(grad_y[(o * out_height + oy) * out_width + ox]);
+                grad_bias[o] += g;
+                for i in 0..in_channels {
+                    for ky in 0..kh {
+                        for kx in 0..kw {
+                            let iy = Window::source(oy, ky, window.stride.0, window.padding[0], height);
+                            let ix = Window::source(ox, kx, window.stride.1, window.padding[1], width);
+                            if let (Some(iy), Some(ix)) = (iy, ix) {
+                                let (xi, wi) = ((i * height + iy) * width + ix, ((o * in_channels + i) * kh + ky) * kw + kx);
+                                grad_x[xi] += g * f64::from(weight[wi]);
+                                grad_weight[wi] += g * f64::from(x[xi]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    (grad_x, grad_weight, grad_bias)
+}
+
+/// Maximum over each window (without padding), and the index of the first maximum in `x`, one image.
+pub fn maxpool2d_forward(
+    x: &[f32],
+    (channels, height, width): (usize, usize, usize),
+    window: &Window,
+) -> (Vec<f64>, Vec<usize>) {
+    let (out_height, out_width) = window.output(height, width).expect("the kernel fits");
+    let (mut y, mut winners) = (Vec::new(), Vec::new());
+    for c in 0..channels {
+        for oy in 0..out_height {
+            for ox in 0..out_width {
+                let mut best = (c * height + oy * window.stride.0) * width + ox * window.stride.1;
+                for ky in 0..window.kernel.0 {
+                    for kx in 0..window.kernel.1 {
+                        let at = (c * height + oy * window.stride.0 + ky) * width + ox * window.stride.1 + kx;
+                        if x[at] > x[best] {
+                            best = at;
+                        }
+                    }
+                }
+                y.push(f64::from(x[best]));
+                winners.push(best);
+            }
+        }
+    }
+    (y, winners)
+}
+
+/// Gradient of [`maxpool2d_forward`]: each output's gradient goes to its winner.
+pub fn maxpool2d_backward(grad_y: &[f32], winners: &[usize], input_len: usize) -> Vec<f64> {
+    let mut grad_x = vec![0.0; input_len];
+    for (g, &at) in grad_y.iter().zip(winners) {
+        grad_x[at] += f64::from(*g);
+    }
+    grad_x
+}
+
+/// Mean over each window (without padding), one image.
+pub fn avgpool2d_forward(x: &[f32], (channels, height, width): (usize, usize, usize), window: &Window) -> Vec<f64> {
+    let (out_height, out_width) = window.output(height, width).expect("the kernel fits");
+    let area = (window.kernel.0 * window.kernel.1) as f64;
+    let mut y = Vec::new();
+    for c in 0..channels {
+        for oy in 0..out_height {
+            for ox in 0..out_width {
+                let mut sum = 0.0;
+                for ky in 0..window.kernel.0 {
+                    for kx in 0..window.kernel.1 {
+                        let (iy, ix) = (oy * window.stride.0 + ky, ox * window.stride.1 + kx);
+                        sum += f64::from(x[(c * height + iy) * width + ix]);
+                    }
+                }
+                y.push(sum / area);
+            }
+        }
+    }
+    y
+}
+
+/// Gradient of [`avgpool2d_forward`].
+pub fn avgpool2d_backward(grad_y: &[f32], (channels, height, width): (usize, usize, usize), window: &Window) -> Vec<f64> {
+    let (out_height, out_width) = window.output(height, width).expect("the kernel fits");
+    let area = (window.kernel.0 * window.kernel.1) as f64;
+    let mut grad_x = vec![0.0; channels * height * width];
+    for c in 0..channels {
+        for oy in 0..out_height {
+            for ox in 0..out_width {
+                for ky in 0..window.kernel.0 {
+                    for kx in 0..window.kernel.1 {
+                        let (iy, ix) = (oy * window.stride.0 + ky, ox * window.stride.1 + kx);
+                        grad_x[(c * height + iy) * width + ix] +=
+                            f64::from(grad_y[(c * out_height + oy) * out_width + ox]) / area;
+                    }
+                }
+            }
+        }
+    }
+    grad_x
+}
+
+/// Per example `-ln softmax(logits)[label]`, and the gradient of `scale` times their sum.
+pub fn softmax_cross_entropy(logits: &[f32], classes: usize, labels: &[u8], scale: f64) -> (Vec<f64>, Vec<f64>) {
+    let (mut losses, mut grad) = (Vec::new(), Vec::new());
+    for (row, &label) in logits.chunks(classes).zip(labels) {
+        let max = row.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(f64::from(v)));
+        let exps: Vec<f64> = row.iter().map(|&v| (f64::from(v) - max).exp()).collect();
+        let sum: f64 = exps.iter().sum();
+        losses.push(sum.ln() - (f64::from(row[label as usize]) - max));
+        for (c, e) in exps.iter().enumerate() {
+            grad.push(scale * (e / sum - if c == label as usize { 1.0 } else { 0.0 }));
+        }
+    }
+    (losses, grad)
+}
+
+#[cfg(test)]
+mod tests {
+    //! The gradients of the reference against central differences of its forward pass.
+    use super::*;
+    use crate::testing::values;
+
+    /// Asserts that `grad` is the gradient of `f` at `x`, in the direction of every single element.
+    fn check_gradient(x: &[f32], grad: &[f64], f: impl Fn(&[f32]) -> f64, what: &str) {
+        // Steps that f32 holds exactly at the sizes used here, so that the difference quotient is not rounded.
+        let h = 2.0_f32.powi(-10);
+        for i in 0..x.len() {
+            let (mut up, mut down) = (x.to_vec(), x.to_vec());
+            up[i] += h;
+            down[i] -= h;
+            let step = f64::from(up[i]) - f64::from(down[i]);
+            let slope = (f(&up) - f(&down)) / step;
+            assert!((slope - grad[i]).abs() < 1e-5 * slope.abs().max(1.0), "{what}[{i}]: {} but slope {slope}", grad[i]);
+        }
+    }
+
+    /// A weighted sum of the outputs: a scalar whose gradient with respect to the outputs is `weights`.
+    fn weighted(y: &[f64], weights: &[f32]) -> f64 {
+        y.iter().zip(weights).map(|(y, w)| y * f64::from(*w)).sum()
+    }
+
+    #[test]
+    fn linear_gradients_are_slopes() {
+        let (rows, k, n) = (3, 4, 5);
+        let (x, w, b, g) = (values(12, 1), values(20, 2), values(5, 3), values(15, 4));
+        let (gx, gw, gb) = linear_backward(&x, &w, &g, rows, k, n);
+        check_gradient(&x, &gx, |x| weighted(&linear_forward(x, &w, &b, rows, k, n), &g), "x");
+        check_gradient(&w, &gw, |w| weighted(&linear_forward(&x, w, &b, rows, k, n), &g), "weight");
+        check_gradient(&b, &gb, |b| weighted(&linear_forward(&x, &w, b, rows, k, n), &g), "bias");
+    }
+
+    #[test]
+    fn convolution_gradients_are_slopes() {
+        for window in [
+            Window { kernel: (3, 3), stride: (1, 1), padding: [1; 4] },
+            Window { kernel: (2, 3), stride: (2, 1), padding: [0, 2, 1, 0] },
+        ] {
+            let shape = (2, 5, 4);
+            let (oh, ow) = window.output(5, 4).expect("fits");
+            let (x, b) = (values(40, 1), values(3, 3));
+            let (w, g) = (values(3 * 2 * window.kernel.0 * window.kernel.1, 2), values(3 * oh * ow, 4));
+            let (gx, gw, gb) = conv2d_backward(&x, shape, &w, 3, &g, &window);
+            check_gradient(&x, &gx, |x| weighted(&conv2d_forward(x, shape, &w, &b, &window), &g), "x");
+            check_gradient(&w, &gw, |w| weighted(&conv2d_forward(&x, shape, w, &b, &window), &g), "weight");
+            check_gradient(&b, &gb, |b| weighted(&conv2d_forward(&x, shape, &w, b, &window), &g), "bias");
+        }
+    }
+
+    #[test]
+    fn pooling_gradients_are_slopes() {
+        let window = Window { kernel: (2, 3), stride: (1, 2), padding: [0; 4] };
+        let shape = (2, 4, 5);
+        // Distinct values more than a step apart: no maximum changes hands.
+        let x: Vec<f32> = (0..40).map(|i| ((i * 17) % 40) as f32 / 8.0).collect();
+        let g = values(2 * 3 * 2, 1);
+        let (_, winners) = maxpool2d_forward(&x, shape, &window);
+        let gx = maxpool2d_backward(&g, &winners, x.len());
+        check_gradient(&x, &gx, |x| weighted(&maxpool2d_forward(x, shape, &window).0, &g), "max x");
+        let gx = avgpool2d_backward(&g, shape, &window);
+        check_gradient(&x, &gx, |x| weighted(&avgpool2d_forward(x, shape, &window), &g), "mean x");
+    }
+
+    #[test]
+    fn cross_entropy_gradient_is_the_slope() {
+        let logits = values(12, 9);
+        let labels = [2, 0, 3];
+        let (_, grad) = softmax_cross_entropy(&logits, 4, &labels, 0.5);
+        let loss = |l: &[f32]| 0.5 * softmax_cross_entropy(l, 4, &labels, 0.5).0.iter().sum::<f64>();
+        check_gradient(&logits, &grad, loss, "logits");
+    }
+
+    #[test]
+    fn cross_entropy_of_known_logits() {
+        let (losses, _) = softmax_cross_entropy(&[0.0, 0.0], 2, &[1], 1.0);
+        assert!((losses[0] - std::f64::consts::LN_2).abs() < 1e-15);
+    }
+}

@@ -102,14 +102,21 @@ impl<'a, T> Arena<'a, T> {
 
     /// The columns `columns` of the row-major matrix of `rows` rows, `stride` apart, that begins at `start`, to write.
     /// Several threads may hold disjoint column ranges of one matrix. Panics like [`Arena::write`].
-    pub fn write_columns(&self, start: usize, rows: usize, stride: usize, columns: Range<usize>) -> WriteColumns<'_, T> {
+    pub fn write_columns(
+        &self,
+        start: usize,
+        rows: usize,
+        stride: usize,
+        columns: Range<usize>,
+    ) -> WriteColumns<'_, T> {
         assert!(columns.start <= columns.end && columns.end <= stride, "columns {columns:?} of a row of {stride}");
         let region = Region { start, rows, stride, first: columns.start, end: columns.end };
         let (_, end) = region.interval();
         assert!(end <= self.len, "matrix at {start}, {rows} rows of {stride}, ends beyond the arena of {}", self.len);
         let id = self.borrow(region, true);
         // SAFETY: every row's columns are in bounds and borrowed for writing until the guard is dropped.
-        let part = unsafe { Columns::from_raw(self.data.wrapping_add(start + columns.start), rows, stride, columns.len()) };
+        let part =
+            unsafe { Columns::from_raw(self.data.wrapping_add(start + columns.start), rows, stride, columns.len()) };
         WriteColumns { part, _guard: Guard { arena: &self.borrows, id } }
     }
 
@@ -123,7 +130,10 @@ impl<'a, T> Arena<'a, T> {
         let clash = borrows.active.iter().find(|b| (b.writes || writes) && b.region.overlaps(&region)).copied();
         if let Some(other) = clash {
             drop(borrows);
-            panic!("part {region:?} (writes: {writes}) overlaps {:?} (writes: {}), which is in use", other.region, other.writes);
+            panic!(
+                "part {region:?} (writes: {writes}) overlaps {:?} (writes: {}), which is in use",
+                other.region, other.writes
+            );
         }
         let id = borrows.next;
         borrows.next += 1;

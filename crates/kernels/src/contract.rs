@@ -54,7 +54,8 @@ impl Sum<'_> {
         }
         let last_a = self.segments.iter().map(|s| s.a).max().unwrap_or(0);
         let last_b = self.segments.iter().map(|s| s.b).max().unwrap_or(0);
-        let a = (self.groups - 1) * self.a_group + (self.rows - 1) * self.a_row + last_a + (self.len - 1) * self.a_step + 1;
+        let a =
+            (self.groups - 1) * self.a_group + (self.rows - 1) * self.a_row + last_a + (self.len - 1) * self.a_step + 1;
         let b = last_b * self.b_unit + (self.len - 1) * self.b_step + lanes.0 * self.b_block + lanes.1;
         (a, b, c)
     }

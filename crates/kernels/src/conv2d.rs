@@ -38,24 +38,24 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// The convolution of an image of `channels x height x width` (in blocks of `lanes` channels), padded by `padding`
-    /// zero rows above and below and zero columns left and right. Panics if the kernel does not fit once, or if the
-    /// padding is not smaller than the kernel.
+    /// The convolution of `input`, whose border must be `padding` zero rows above and below and zero columns left and
+    /// right, to `output`. Panics if the sizes do not fit or the padding is not smaller than the kernel.
     pub fn new(
-        (channels, height, width): (usize, usize, usize),
-        lanes: usize,
-        out_channels: usize,
+        input: Planes,
+        output: Planes,
         kernel: (usize, usize),
         stride: (usize, usize),
         padding: (usize, usize),
     ) -> Conv2d {
         assert!(padding.0 < kernel.0 && padding.1 < kernel.1, "padding {padding:?} of a kernel {kernel:?}");
-        assert!(height + 2 * padding.0 >= kernel.0 && width + 2 * padding.1 >= kernel.1, "kernel {kernel:?} fits");
         let border = [padding.0, padding.1, padding.0, padding.1];
-        let input = Planes::with_border(channels, lanes, height, width, border, (1, 1));
-        let out_height = (height + 2 * padding.0 - kernel.0) / stride.0 + 1;
-        let out_width = (width + 2 * padding.1 - kernel.1) / stride.1 + 1;
-        Conv2d::over(input, Planes::new(out_channels, out_height, out_width), kernel, stride, padding)
+        let padded = Planes::with_border(input.channels, input.lanes, input.height, input.width, border, (1, 1));
+        assert_eq!(input, padded, "the border of the input is the padding");
+        let fits = |n: usize, pad: usize, k: usize, s: usize| (n + 2 * pad).checked_sub(k).map(|rest| rest / s + 1);
+        let height = fits(input.height, padding.0, kernel.0, stride.0);
+        let width = fits(input.width, padding.1, kernel.1, stride.1);
+        assert_eq!((height, width), (Some(output.height), Some(output.width)), "{kernel:?} over {input:?}");
+        Conv2d::over(input, output, kernel, stride, padding)
     }
 
     fn over(
@@ -65,6 +65,7 @@ impl Conv2d {
         stride: (usize, usize),
         padding: (usize, usize),
     ) -> Conv2d {
+        assert_eq!(output.lanes, LANES, "outputs are blocks of {LANES} channels");
         let runs = (0..input.blocks * kernel.0)
             .map(|run| Segment {
                 a: (run / kernel.0) * input.plane + (run % kernel.0) * input.row,
@@ -136,9 +137,8 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], bias: 
     assert_eq!(bias.len(), panels.padded_n(), "bias has one element per padded channel");
     for (block, bias) in bias.chunks(LANES).enumerate() {
         for row in 0..out.height {
-            let start = out.offset(block, row, 0);
-            for pixel in y[start..start + out.width * LANES].chunks_exact_mut(LANES) {
-                pixel.copy_from_slice(bias);
+            for column in 0..out.width {
+                y[out.offset(block, row, column)..][..LANES].copy_from_slice(bias);
             }
         }
     }
@@ -330,9 +330,13 @@ mod tests {
     fn forward_and_gradients_match_the_reference_on_every_isa() {
         for (shape, lanes, out_channels, kernel, stride, padding) in CASES {
             let what = format!("{shape:?} to {out_channels} by {kernel:?} stride {stride:?} padding {padding:?}");
-            let conv = Conv2d::new(shape, lanes, out_channels, kernel, stride, padding);
             let window = Window { kernel, stride, padding: [padding.0, padding.1, padding.0, padding.1] };
             let (c, h, w) = shape;
+            let (oh, ow) = window.output(h, w).expect("fits");
+            let input = Planes::with_border(c, lanes, h, w, window.padding, (1, 1));
+            // A border of its own, as where another convolution follows.
+            let output = Planes::with_border(out_channels, LANES, oh, ow, [1, 2, 0, 1], (1, 1));
+            let conv = Conv2d::new(input, output, kernel, stride, padding);
             let images = 3;
             let weight = values(out_channels * c * kernel.0 * kernel.1, 1);
             let bias = values(out_channels, 2);
@@ -358,7 +362,7 @@ mod tests {
             on_every_isa(|isa| {
                 let mut bits = Vec::new();
                 for n in 0..images {
-                    let mut y = vec![f32::NAN; conv.output.len()];
+                    let mut y = vec![0.0; conv.output.len()];
                     let image = &packed_x[n * conv.input.len()..(n + 1) * conv.input.len()];
                     conv2d_forward(isa, &conv, image, &packed_weight, &padded(&bias), &mut y);
                     let expected = reference::conv2d_forward(&x[n], shape, &weight, &bias, &window);

@@ -1,8 +1,8 @@
 //! `y[n][o] = bias[o] + sum over i of x[n][i] * weight[i][o]`, and its gradients.
 //!
-//! Rows are `[N, features]` with a stride of at least the padded number of features; weights lie in [`Panels`] with
-//! `k = in_features` and `n = out_features`. Work is split by output vectors (16 columns) forward and by input rows
-//! backward, so that no two threads add into the same number.
+//! Rows are `[N, features]` with a stride of at least the padded number of features; weights lie in [`LinearWeight`].
+//! Work is split by output vectors (16 columns) forward and by blocks of inputs backward, so that no two threads add
+//! into the same number.
 
 use crate::arena::Columns;
 use crate::contract::{Segment, Sum, contract};
@@ -11,17 +11,77 @@ use crate::lanes::{LANES, Lanes};
 use crate::panels::{PANEL, Panels};
 use std::ops::Range;
 
-/// Rows of a weight panel that are used for all of `x` before the next ones are read: 512 x 64 f32 stay in L2.
-const K_BLOCK: usize = 512;
+/// Inputs of a full block of weights: a multiple of both register tiles' rows (7 forward, 6 for the input's gradient);
+/// with 1024 outputs and Adam's two means, a block and its gradient fit in 1 MiB of L2.
+const BLOCK: usize = 42;
+
+/// Blocks that are used for all of `x` before the next ones are read: about 500 x 64 weights stay in L2.
+const BLOCKS_AT_ONCE: usize = 12;
+
+/// The layout of a linear layer's `[in_features, out_features]` weights: blocks of 42 inputs, each in [`Panels`].
+///
+/// Backward, a block is all that is needed for the gradients of its inputs and of its weights, and for their update: it
+/// is fetched into the cache once for the three.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinearWeight {
+    /// Number of inputs.
+    pub in_features: usize,
+    /// Number of outputs, before padding.
+    pub out_features: usize,
+}
+
+impl LinearWeight {
+    /// Outputs padded to whole vectors.
+    pub fn padded_outputs(self) -> usize {
+        self.out_features.next_multiple_of(LANES)
+    }
+
+    /// Elements in all.
+    pub fn len(self) -> usize {
+        self.in_features * self.padded_outputs()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of blocks.
+    pub fn blocks(self) -> usize {
+        self.in_features.div_ceil(BLOCK)
+    }
+
+    /// Inputs of block `block`.
+    pub fn inputs(self, block: usize) -> Range<usize> {
+        block * BLOCK..(block * BLOCK + BLOCK).min(self.in_features)
+    }
+
+    /// The panels of block `block`.
+    pub fn panels(self, block: usize) -> Panels {
+        Panels { k: self.inputs(block).len(), n: self.out_features }
+    }
+
+    /// Where block `block` lies.
+    pub fn range(self, block: usize) -> Range<usize> {
+        let inputs = self.inputs(block);
+        inputs.start * self.padded_outputs()..inputs.end * self.padded_outputs()
+    }
+
+    /// Where the weight from input `input` to output `output` lies.
+    pub fn index(self, input: usize, output: usize) -> usize {
+        let block = input / BLOCK;
+        self.range(block).start + self.panels(block).index(input % BLOCK, output)
+    }
+}
 
 /// Overwrites `y` with the output columns of the vectors `vectors` (16 columns each).
 ///
-/// `x`: `rows` rows, `x_stride` apart, of `panels.k` features. `bias`: padded to `panels.padded_n()`. `y` holds exactly
-/// the columns of `vectors`, for `rows` rows.
+/// `x`: `rows` rows, `x_stride` apart. `bias`: one element per padded output. `y` holds exactly the columns of
+/// `vectors`, for `rows` rows.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_forward(
     isa: Isa,
-    panels: Panels,
+    layout: LinearWeight,
     vectors: Range<usize>,
     x: &[f32],
     x_stride: usize,
@@ -30,13 +90,13 @@ pub fn linear_forward(
     bias: &[f32],
     y: &mut Columns<'_, f32>,
 ) {
-    assert_eq!(weight.len(), panels.len(), "weight is [{}, {}] in panels", panels.k, panels.n);
-    assert_eq!(bias.len(), panels.padded_n(), "bias has one element per padded column");
-    assert!(vectors.end * LANES <= panels.padded_n(), "vectors {vectors:?} of {} columns", panels.padded_n());
+    let (k, padded) = (layout.in_features, layout.padded_outputs());
+    assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
+    assert_eq!(bias.len(), padded, "bias has one element per padded output");
+    assert!(vectors.end * LANES <= padded, "vectors {vectors:?} of {padded} columns");
     assert_eq!(y.columns(), vectors.len() * LANES, "y holds the columns of the vectors");
     assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
-    assert!(x_stride >= panels.k, "x has rows of {x_stride}, {} features are needed", panels.k);
-    assert!(rows == 0 || x.len() >= (rows - 1) * x_stride + panels.k, "x is [rows, in_features]");
+    assert!(x_stride >= k && (rows == 0 || x.len() >= (rows - 1) * x_stride + k), "x is [rows, {k}]");
     for n in 0..rows {
         y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
     }
@@ -44,10 +104,20 @@ pub fn linear_forward(
     while v < vectors.end {
         let p = v * LANES / PANEL;
         let in_panel = v - p * PANEL / LANES;
-        let count = (panels.width(p) / LANES - in_panel).min(vectors.end - v);
-        let width = panels.width(p);
-        for k in (0..panels.k).step_by(K_BLOCK) {
-            let len = K_BLOCK.min(panels.k - k);
+        let width = layout.panels(0).width(p);
+        let count = (width / LANES - in_panel).min(vectors.end - v);
+        let mut block = 0;
+        while block < layout.blocks() {
+            // Full blocks go together; the last, shorter one, by itself.
+            let len = layout.inputs(block).len();
+            let mut segments = [Segment { a: 0, b: 0 }; BLOCKS_AT_ONCE];
+            let mut used = 0;
+            while used < BLOCKS_AT_ONCE && block < layout.blocks() && layout.inputs(block).len() == len {
+                let b = layout.range(block).start + layout.panels(block).start(p) + in_panel * LANES;
+                segments[used] = Segment { a: block * BLOCK, b };
+                used += 1;
+                block += 1;
+            }
             let sum = Sum {
                 groups: 1,
                 rows,
@@ -56,64 +126,63 @@ pub fn linear_forward(
                 a_row: x_stride,
                 c_group: 0,
                 c_row: y.stride(),
-                segments: &[Segment { a: k, b: k }],
+                segments: &segments[..used],
                 len,
                 a_step: 1,
-                b_unit: width,
+                b_unit: 1,
                 b_step: width,
                 b_block: LANES,
                 c_block: LANES,
                 accumulate: true,
             };
-            let b = &weight[panels.start(p) + in_panel * LANES..];
             let column = (v - vectors.start) * LANES;
             let (a_end, b_end, _) = sum.extents();
-            assert!(a_end <= x.len() && b_end <= b.len(), "operands cover the sum");
+            assert!(a_end <= x.len() && b_end <= weight.len(), "operands cover the sum");
             // SAFETY: a and b are covered (asserted); c lies within the columns and rows that `y` holds (asserted above).
-            unsafe { contract(isa, &sum, x.as_ptr(), b.as_ptr(), y.as_mut_ptr().add(column)) };
+            unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr().add(column)) };
         }
         v += count;
     }
 }
 
-/// Overwrites `grad_x`, whose columns are the inputs `inputs`, with `sum over o of grad_y[n][o] * weight[i][o]`.
+/// Overwrites `grad_x`, whose columns are the inputs of block `block`, with
+/// `sum over o of grad_y[n][o] * weight[i][o]`. `weight`: that block.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_backward_input(
     isa: Isa,
-    panels: Panels,
-    inputs: Range<usize>,
+    layout: LinearWeight,
+    block: usize,
     grad_y: &[f32],
     grad_y_stride: usize,
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
 ) {
-    assert_eq!(weight.len(), panels.len(), "weight is [{}, {}] in panels", panels.k, panels.n);
-    assert!(inputs.end <= panels.k, "inputs {inputs:?} of {}", panels.k);
-    assert_eq!(grad_x.columns(), inputs.len(), "grad_x holds the columns of the inputs");
+    let (panels, padded) = (layout.panels(block), layout.padded_outputs());
+    assert_eq!(weight.len(), panels.len(), "weight is block {block} of {layout:?}");
+    assert_eq!(grad_x.columns(), panels.k, "grad_x holds the columns of the block's inputs");
     assert!(grad_x.rows() >= rows, "grad_x has {} rows, {rows} are needed", grad_x.rows());
-    assert!(grad_y_stride >= panels.padded_n(), "grad_y has rows of {grad_y_stride}");
-    if rows == 0 {
+    assert!(grad_y_stride >= padded, "grad_y has rows of {grad_y_stride}");
+    if rows == 0 || panels.k == 0 {
         return;
     }
-    assert!(grad_y.len() >= (rows - 1) * grad_y_stride + panels.padded_n(), "grad_y is [rows, out_features]");
-    dispatch!(isa, dot_body(panels: Panels, inputs: Range<usize>, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>))
+    assert!(grad_y.len() >= (rows - 1) * grad_y_stride + padded, "grad_y is [rows, out_features]");
+    dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>))
 }
 
 #[inline(always)]
 fn dot_body<L: Lanes>(
     panels: Panels,
-    inputs: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
 ) {
-    // A closure per tile size, so that the accumulators are arrays of known length.
+    // One function per tile size, so that the accumulators are arrays of known length.
     match L::DOT {
-        (4, 6) => dot_tiles::<L, 4, 6>(panels, inputs, grad_y, grad_y_stride, rows, weight, grad_x),
-        _ => dot_tiles::<L, 2, 2>(panels, inputs, grad_y, grad_y_stride, rows, weight, grad_x),
+        (4, 6) => dot_tiles::<L, 4, 6>(panels, grad_y, grad_y_stride, rows, weight, grad_x),
+        _ => dot_tiles::<L, 2, 2>(panels, grad_y, grad_y_stride, rows, weight, grad_x),
     }
 }
 
@@ -121,18 +190,17 @@ fn dot_body<L: Lanes>(
 #[inline(always)]
 fn dot_tiles<L: Lanes, const R: usize, const S: usize>(
     panels: Panels,
-    inputs: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
 ) {
-    for i in inputs.clone().step_by(S) {
+    for i in (0..panels.k).step_by(S) {
         for n in (0..rows).step_by(R) {
             // A tile that hangs over the edge computes its last row or input several times and stores it once.
             let row_of = |r: usize| (n + r).min(rows - 1);
-            let input_of = |s: usize| (i + s).min(inputs.end - 1);
+            let input_of = |s: usize| (i + s).min(panels.k - 1);
             let mut acc = [[L::zero(); S]; R];
             for p in 0..panels.count() {
                 let width = panels.width(p);
@@ -159,21 +227,20 @@ fn dot_tiles<L: Lanes, const R: usize, const S: usize>(
             }
             for r in 0..R.min(rows - n) {
                 let out = grad_x.row_mut(n + r);
-                for s in 0..S.min(inputs.end - i) {
-                    out[i - inputs.start + s] = L::sum(acc[r][s]);
+                for s in 0..S.min(panels.k - i) {
+                    out[i + s] = L::sum(acc[r][s]);
                 }
             }
         }
     }
 }
 
-/// Overwrites `grad_weight`, the rows `inputs` of a gradient in panels (`Panels { k: inputs.len(), n }`), with
-/// `sum over n of x[n][i] * grad_y[n][o]`.
+/// Overwrites `grad_weight`, laid out like block `block`, with `sum over n of x[n][i] * grad_y[n][o]`.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_backward_weight(
     isa: Isa,
-    panels: Panels,
-    inputs: Range<usize>,
+    layout: LinearWeight,
+    block: usize,
     x: &[f32],
     x_stride: usize,
     grad_y: &[f32],
@@ -181,19 +248,19 @@ pub fn linear_backward_weight(
     rows: usize,
     grad_weight: &mut [f32],
 ) {
-    let part = Panels { k: inputs.len(), n: panels.n };
-    assert_eq!(grad_weight.len(), part.len(), "grad_weight is [{}, {}] in panels", part.k, part.n);
-    assert!(inputs.end <= panels.k && x_stride >= panels.k, "inputs {inputs:?} of {}", panels.k);
-    for p in 0..part.count() {
+    let panels = layout.panels(block);
+    assert_eq!(grad_weight.len(), panels.len(), "grad_weight is block {block} of {layout:?}");
+    assert!(x_stride >= layout.in_features, "x has rows of {x_stride}");
+    for p in 0..panels.count() {
         let sum = Sum {
             groups: 1,
-            rows: part.k,
-            vectors: part.width(p) / LANES,
+            rows: panels.k,
+            vectors: panels.width(p) / LANES,
             a_group: 0,
             a_row: 1,
             c_group: 0,
-            c_row: part.width(p),
-            segments: &[Segment { a: inputs.start, b: p * PANEL }],
+            c_row: panels.width(p),
+            segments: &[Segment { a: layout.inputs(block).start, b: p * PANEL }],
             len: rows,
             a_step: x_stride,
             b_unit: 1,
@@ -202,7 +269,7 @@ pub fn linear_backward_weight(
             c_block: LANES,
             accumulate: false,
         };
-        let c = &mut grad_weight[part.rows(p, 0..part.k)];
+        let c = &mut grad_weight[panels.rows(p, 0..panels.k)];
         let (a_end, b_end, c_end) = sum.extents();
         assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
         // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
@@ -233,84 +300,107 @@ fn column_sums_body<L: Lanes>(y: &[f32], stride: usize, rows: usize, sums: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arena::Arena;
     use crate::reference;
-    use crate::testing::{assert_close, on_every_isa, pack_rows, pack_weight, values};
+    use crate::testing::{assert_close, on_every_isa, pack_rows, values};
 
-    /// Rows, inputs, outputs: around the vector width, the tile sizes and the panel width, and the real layers' oddities.
-    const CASES: [(usize, usize, usize); 12] = [
-        (1, 1, 1), (1, 16, 16), (2, 3, 17), (3, 15, 10), (4, 17, 64), (5, 33, 65), (7, 31, 63),
-        (8, 100, 200), (13, 513, 80), (15, 784, 10), (50, 40, 129), (6, 1030, 34),
+    /// Rows, inputs, outputs: around the vector width, the tile sizes, the block and the panel width, and the real
+    /// layers' oddities.
+    const CASES: [(usize, usize, usize); 14] = [
+        (1, 1, 1),
+        (1, 16, 16),
+        (2, 3, 17),
+        (3, 15, 10),
+        (4, 17, 64),
+        (5, 33, 65),
+        (7, 31, 63),
+        (8, 42, 200),
+        (9, 43, 16),
+        (13, 505, 80),
+        (15, 784, 10),
+        (50, 84, 129),
+        (6, 1030, 34),
+        (0, 5, 5),
     ];
+
+    fn pack_weight(weight: &[f32], layout: LinearWeight) -> Vec<f32> {
+        let mut out = vec![0.0; layout.len()];
+        for o in 0..layout.out_features {
+            for i in 0..layout.in_features {
+                out[layout.index(i, o)] = weight[o * layout.in_features + i];
+            }
+        }
+        out
+    }
+
+    fn unpad(rows: &[f32], width: usize, stride: usize) -> Vec<f32> {
+        rows.chunks(stride).flat_map(|r| r[..width].to_vec()).collect()
+    }
+
+    #[test]
+    fn every_weight_has_its_own_place() {
+        let layout = LinearWeight { in_features: 100, out_features: 70 };
+        let mut seen = vec![false; layout.len()];
+        for (i, o) in (0..100).flat_map(|i| (0..80).map(move |o| (i, o))) {
+            assert!(!std::mem::replace(&mut seen[layout.index(i, o)], true), "({i}, {o}) shares a place");
+            assert!(layout.range(i / BLOCK).contains(&layout.index(i, o)));
+        }
+        assert!(seen.into_iter().all(|s| s));
+    }
 
     #[test]
     fn forward_matches_the_reference_on_every_isa_and_split() {
         for (rows, k, n) in CASES {
             let (x, weight, bias) = (values(rows * k, 1), values(n * k, 2), values(n, 3));
             let expected = reference::linear_forward(&x, &weight, &bias, rows, k, n);
-            let panels = Panels { k, n };
-            let packed = pack_weight(&weight, panels);
-            let mut padded_bias = bias.clone();
-            padded_bias.resize(panels.padded_n(), 0.0);
-            let (x_stride, stride) = (k + 3, panels.padded_n() + 16);
+            let layout = LinearWeight { in_features: k, out_features: n };
+            let packed = pack_weight(&weight, layout);
+            let padded_bias = pack_rows(&bias, n, layout.padded_outputs());
+            let (x_stride, stride) = (k + 3, layout.padded_outputs() + 16);
             let x = pack_rows(&x, k, x_stride);
             on_every_isa(|isa| {
                 let mut out = vec![f32::NAN; rows * stride];
-                let all = panels.padded_n() / LANES;
-                let cut = all / 2;
-                for vectors in [0..cut, cut..all] {
-                    let width = out.len() - vectors.start * LANES;
-                    let _ = width;
-                    let arena = crate::arena::Arena::new(&mut out);
+                let all = layout.padded_outputs() / LANES;
+                for vectors in [0..all / 2, all / 2..all] {
+                    let arena = Arena::new(&mut out);
                     let mut y = arena.write_columns(0, rows, stride, vectors.start * LANES..vectors.end * LANES);
-                    linear_forward(isa, panels, vectors, &x, x_stride, rows, &packed, &padded_bias, &mut y);
+                    linear_forward(isa, layout, vectors, &x, x_stride, rows, &packed, &padded_bias, &mut y);
                 }
-                let got: Vec<f32> = (0..rows).flat_map(|r| out[r * stride..r * stride + n].to_vec()).collect();
-                assert_close(&got, &expected, 1e-5, &format!("forward {rows}x{k}x{n}"));
-                assert!((0..rows).all(|r| out[r * stride + panels.padded_n()..(r + 1) * stride].iter().all(|v| v.is_nan())));
+                assert_close(&unpad(&out, n, stride), &expected, 1e-5, &format!("forward {rows}x{k}x{n}"));
+                assert!(out.chunks(stride).all(|r| r[layout.padded_outputs()..].iter().all(|v| v.is_nan())), "overrun");
                 out.iter().map(|v| v.to_bits()).collect()
             });
         }
     }
 
     #[test]
-    fn gradients_match_the_reference_on_every_isa_and_split() {
+    fn gradients_match_the_reference_on_every_isa() {
         for (rows, k, n) in CASES {
             let (x, weight, grad_y) = (values(rows * k, 4), values(n * k, 5), values(rows * n, 6));
             let (grad_x, grad_weight, grad_bias) = reference::linear_backward(&x, &weight, &grad_y, rows, k, n);
-            let panels = Panels { k, n };
-            let packed = pack_weight(&weight, panels);
-            let (x_stride, stride) = (k + 1, panels.padded_n() + 16);
+            let layout = LinearWeight { in_features: k, out_features: n };
+            let packed = pack_weight(&weight, layout);
+            let (x_stride, stride) = (k + 1, layout.padded_outputs() + 16);
             let (x, grad_y) = (pack_rows(&x, k, x_stride), pack_rows(&grad_y, n, stride));
             on_every_isa(|isa| {
-                let mut bits = Vec::new();
-                let cut = k / 3;
                 let mut got_x = vec![f32::NAN; rows * x_stride];
-                let mut got_weight = vec![f64::NAN; n * k];
-                for inputs in [0..cut, cut..k] {
-                    let arena = crate::arena::Arena::new(&mut got_x);
-                    let mut out = arena.write_columns(0, rows, x_stride, inputs.clone());
-                    linear_backward_input(isa, panels, inputs.clone(), &grad_y, stride, rows, &packed, &mut out);
-                    let part = Panels { k: inputs.len(), n };
-                    let mut part_grad = vec![f32::NAN; part.len()];
-                    linear_backward_weight(
-                        isa, panels, inputs.clone(), &x, x_stride, &grad_y, stride, rows, &mut part_grad,
-                    );
-                    for i in inputs.clone() {
-                        for o in 0..n {
-                            got_weight[o * k + i] = f64::from(part_grad[part.index(i - inputs.start, o)]);
-                        }
-                    }
-                    bits.extend(part_grad.iter().map(|v| v.to_bits()));
+                let mut packed_grad = vec![f32::NAN; layout.len()];
+                for block in 0..layout.blocks() {
+                    let arena = Arena::new(&mut got_x);
+                    let mut out = arena.write_columns(0, rows, x_stride, layout.inputs(block));
+                    let range = layout.range(block);
+                    linear_backward_input(isa, layout, block, &grad_y, stride, rows, &packed[range.clone()], &mut out);
+                    let grad = &mut packed_grad[range];
+                    linear_backward_weight(isa, layout, block, &x, x_stride, &grad_y, stride, rows, grad);
                 }
-                let got_x: Vec<f32> = (0..rows).flat_map(|r| got_x[r * x_stride..r * x_stride + k].to_vec()).collect();
+                let got_x = unpad(&got_x, k, x_stride);
                 assert_close(&got_x, &grad_x, 1e-5, &format!("grad_x {rows}x{k}x{n}"));
-                let got_weight: Vec<f32> = got_weight.into_iter().map(|v| v as f32).collect();
-                assert_close(&got_weight, &grad_weight, 1e-5, &format!("grad_weight {rows}x{k}x{n}"));
-                let mut sums = vec![f32::NAN; panels.padded_n()];
+                let got: Vec<f32> = (0..n * k).map(|at| packed_grad[layout.index(at % k, at / k)]).collect();
+                assert_close(&got, &grad_weight, 1e-5, &format!("grad_weight {rows}x{k}x{n}"));
+                let mut sums = vec![f32::NAN; layout.padded_outputs()];
                 column_sums(isa, &grad_y, stride, rows, &mut sums);
                 assert_close(&sums[..n], &grad_bias, 1e-5, &format!("grad_bias {rows}x{k}x{n}"));
-                bits.extend(got_x.iter().chain(&sums).map(|v| v.to_bits()));
-                bits
+                got_x.iter().chain(&packed_grad).chain(&sums).map(|v| v.to_bits()).collect()
             });
         }
     }

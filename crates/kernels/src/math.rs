@@ -41,7 +41,13 @@ pub fn exp(x: f32) -> f32 {
 /// odd power series up to `z^19`.
 pub fn ln(x: f64) -> f64 {
     if !(x > 0.0 && x.is_finite()) {
-        return if x == 0.0 { f64::NEG_INFINITY } else if x == f64::INFINITY { x } else { f64::NAN };
+        return if x == 0.0 {
+            f64::NEG_INFINITY
+        } else if x == f64::INFINITY {
+            x
+        } else {
+            f64::NAN
+        };
     }
     let bits = x.to_bits();
     let mut exponent = ((bits >> 52) as i64) - 1023;

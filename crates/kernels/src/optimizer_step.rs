@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn sgd_follows_its_formula_on_every_isa() {
-        for (momentum, nesterov, weight_decay) in [(0.0, false, 0.0), (0.0, false, 0.1), (0.9, false, 0.01), (0.9, true, 0.0)] {
+        for (momentum, nesterov, weight_decay) in
+            [(0.0, false, 0.0), (0.0, false, 0.1), (0.9, false, 0.01), (0.9, true, 0.0)]
+        {
             let step = SgdStep { lr: 0.1, momentum, nesterov, weight_decay };
             let n = 37;
             on_every_isa(|isa| {

@@ -57,6 +57,17 @@ fn body<L: Lanes>(
     }
 }
 
+/// The losses of [`softmax_cross_entropy`] alone, with the same bits.
+pub fn cross_entropy(isa: Isa, logits: &[f32], stride: usize, classes: usize, labels: &[u8], losses: &mut [f64]) {
+    assert!(classes > 0 && classes <= stride && classes <= 256, "{classes} classes in rows of {stride}");
+    assert_eq!(logits.len(), labels.len() * stride, "logits are [N, classes]");
+    let mut grad = [0.0; 256];
+    for ((row, label), loss) in logits.chunks_exact(stride).zip(labels).zip(losses) {
+        let (label, loss) = (std::slice::from_ref(label), std::slice::from_mut(loss));
+        softmax_cross_entropy(isa, &row[..classes], classes, classes, label, 1.0, loss, &mut grad[..classes]);
+    }
+}
+
 /// Overwrites `probabilities` (`[N, classes]`, no padding) with `softmax(logits[n])`, rows of `logits` `stride` apart.
 pub fn softmax(isa: Isa, logits: &[f32], stride: usize, classes: usize, probabilities: &mut [f32]) {
     assert!(classes > 0 && classes <= stride, "{classes} classes in rows of {stride}");

@@ -1,6 +1,6 @@
 //! Helpers of the kernels' tests, with tests of their own.
 
-use crate::{Isa, Panels, Planes};
+use crate::{Isa, Planes};
 
 /// Repeatable values in -1..1, different for each `salt`.
 pub(crate) fn values(n: usize, salt: u32) -> Vec<f32> {
@@ -41,17 +41,6 @@ pub(crate) fn pack_rows(dense: &[f32], width: usize, stride: usize) -> Vec<f32> 
     let mut out = vec![0.0; dense.len() / width * stride];
     for (from, to) in dense.chunks(width).zip(out.chunks_mut(stride)) {
         to[..width].copy_from_slice(from);
-    }
-    out
-}
-
-/// `[out, in]` into panels.
-pub(crate) fn pack_weight(weight: &[f32], panels: Panels) -> Vec<f32> {
-    let mut out = vec![0.0; panels.len()];
-    for o in 0..panels.n {
-        for i in 0..panels.k {
-            out[panels.index(i, o)] = weight[o * panels.k + i];
-        }
     }
     out
 }

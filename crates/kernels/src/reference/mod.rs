@@ -124,7 +124,8 @@ pub fn conv2d_backward(
                             let iy = Window::source(oy, ky, window.stride.0, window.padding[0], height);
                             let ix = Window::source(ox, kx, window.stride.1, window.padding[1], width);
                             if let (Some(iy), Some(ix)) = (iy, ix) {
-                                let (xi, wi) = ((i * height + iy) * width + ix, ((o * in_channels + i) * kh + ky) * kw + kx);
+                                let (xi, wi) =
+                                    ((i * height + iy) * width + ix, ((o * in_channels + i) * kh + ky) * kw + kx);
                                 grad_x[xi] += g * f64::from(weight[wi]);
                                 grad_weight[wi] += g * f64::from(x[xi]);
                             }
@@ -197,7 +198,11 @@ pub fn avgpool2d_forward(x: &[f32], (channels, height, width): (usize, usize, us
 }
 
 /// Gradient of [`avgpool2d_forward`].
-pub fn avgpool2d_backward(grad_y: &[f32], (channels, height, width): (usize, usize, usize), window: &Window) -> Vec<f64> {
+pub fn avgpool2d_backward(
+    grad_y: &[f32],
+    (channels, height, width): (usize, usize, usize),
+    window: &Window,
+) -> Vec<f64> {
     let (out_height, out_width) = window.output(height, width).expect("the kernel fits");
     let area = (window.kernel.0 * window.kernel.1) as f64;
     let mut grad_x = vec![0.0; channels * height * width];
@@ -248,7 +253,11 @@ mod tests {
             down[i] -= h;
             let step = f64::from(up[i]) - f64::from(down[i]);
             let slope = (f(&up) - f(&down)) / step;
-            assert!((slope - grad[i]).abs() < 1e-5 * slope.abs().max(1.0), "{what}[{i}]: {} but slope {slope}", grad[i]);
+            assert!(
+                (slope - grad[i]).abs() < 1e-5 * slope.abs().max(1.0),
+                "{what}[{i}]: {} but slope {slope}",
+                grad[i]
+            );
         }
     }
 

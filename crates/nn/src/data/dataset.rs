@@ -1,0 +1,255 @@
+//! Labelled images in memory.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::{DataError, hex};
+
+/// The longest side of an image, and the most channels.
+pub(super) const MAX_SIDE: usize = 4096;
+
+/// The shape of each image of a data set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ImageShape {
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Columns of pixels.
+    pub width: usize,
+}
+
+impl ImageShape {
+    /// The number of pixels, all channels together: `channels * height * width`.
+    #[expect(clippy::len_without_is_empty, reason = "the shape of an image, which has pixels")]
+    pub fn len(self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+impl fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
+/// Labelled images of one shape, at least one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Dataset {
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+    shape: ImageShape,
+    classes: usize,
+}
+
+impl Dataset {
+    /// A data set of images and their true classes.
+    ///
+    /// Shapes: `pixels` `[N, C, H, W]`, from 0 (background) to 255, `labels` `[N]`, each in `0..classes`.
+    pub fn new(pixels: Vec<u8>, labels: Vec<u8>, shape: ImageShape, classes: usize) -> Result<Self, DataError> {
+        Self::named("the pixels", "the labels", pixels, labels, shape, classes)
+    }
+
+    /// As [`Dataset::new`]; errors call the pixels and the labels by the names of their files.
+    pub(super) fn named(
+        images_name: &str,
+        labels_name: &str,
+        pixels: Vec<u8>,
+        labels: Vec<u8>,
+        shape: ImageShape,
+        classes: usize,
+    ) -> Result<Self, DataError> {
+        check_classes(classes)?;
+        if [shape.channels, shape.height, shape.width].iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
+            return Err(DataError::Shape { name: images_name.to_owned(), shape });
+        }
+        if !pixels.len().is_multiple_of(shape.len()) {
+            return Err(DataError::PixelCount { name: images_name.to_owned(), found: pixels.len(), shape });
+        }
+        let images = pixels.len() / shape.len();
+        if images == 0 || u32::try_from(images).is_err() {
+            return Err(DataError::ExampleCount { name: images_name.to_owned(), found: images });
+        }
+        if images != labels.len() {
+            return Err(DataError::LabelCount {
+                images_name: images_name.to_owned(),
+                images,
+                labels_name: labels_name.to_owned(),
+                labels: labels.len(),
+            });
+        }
+        if let Some(position) = labels.iter().position(|&label| usize::from(label) >= classes) {
+            let found = i64::from(labels[position]);
+            return Err(DataError::Label { name: labels_name.to_owned(), position, found, classes });
+        }
+        Ok(Self { pixels, labels, shape, classes })
+    }
+
+    /// The number of examples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no examples, as only [`Dataset::select`] can bring about.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The shape of each image.
+    pub fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    /// The number of classes; every label is less.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// All images, `[N, C, H, W]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The true class of each image, `[N]`.
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// Image `n`, `[C, H, W]`.
+    ///
+    /// # Panics
+    /// If there are no more than `n` images.
+    pub fn image(&self, n: usize) -> &[u8] {
+        assert!(n < self.len(), "image {n} of {}", self.len());
+        let len = self.shape.len();
+        &self.pixels[n * len..(n + 1) * len]
+    }
+
+    /// A copy of the examples at `indices`, in that order.
+    ///
+    /// # Panics
+    /// If an index is out of range.
+    pub fn select(&self, indices: &[u32]) -> Self {
+        let mut pixels = Vec::with_capacity(indices.len() * self.shape.len());
+        let mut labels = Vec::with_capacity(indices.len());
+        for &n in indices {
+            pixels.extend_from_slice(self.image(n as usize));
+            labels.push(self.labels[n as usize]);
+        }
+        Self { pixels, labels, shape: self.shape, classes: self.classes }
+    }
+
+    /// The fingerprint of the examples and their order: the SHA-256, in hex, of N, C, H, W and the number of classes
+    /// (u64, little-endian), the labels and the pixels.
+    pub fn sha256(&self) -> String {
+        let mut digest = Sha256::new();
+        for size in [self.len(), self.shape.channels, self.shape.height, self.shape.width, self.classes] {
+            digest.update((size as u64).to_le_bytes());
+        }
+        hex(digest.chain_update(&self.labels).chain_update(&self.pixels))
+    }
+}
+
+pub(super) fn check_classes(classes: usize) -> Result<(), DataError> {
+    if (2..=256).contains(&classes) { Ok(()) } else { Err(DataError::ClassCount { found: classes }) }
+}
+
+/// Sizes only: nobody wants to read the pixels.
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Dataset")
+            .field("len", &self.len())
+            .field("shape", &self.shape)
+            .field("classes", &self.classes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: ImageShape = ImageShape { channels: 1, height: 2, width: 2 };
+
+    fn three() -> Dataset {
+        Dataset::new((0..12).collect(), vec![1, 0, 2], SHAPE, 3).unwrap()
+    }
+
+    #[track_caller]
+    fn refusal(pixels: usize, labels: &[u8], shape: ImageShape, classes: usize) -> String {
+        Dataset::new(vec![0; pixels], labels.to_vec(), shape, classes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn examples_are_what_was_given() {
+        let three = three();
+        assert_eq!((three.len(), three.is_empty(), three.shape(), three.classes()), (3, false, SHAPE, 3));
+        assert_eq!(three.image(1), [4, 5, 6, 7]);
+        assert_eq!(three.labels(), [1, 0, 2]);
+        assert_eq!(three.pixels(), (0..12).collect::<Vec<u8>>());
+        assert_eq!(SHAPE.to_string(), "1x2x2");
+    }
+
+    #[test]
+    fn select_copies_in_the_order_asked_for() {
+        let selected = three().select(&[2, 0, 2]);
+        assert_eq!(selected.labels(), [2, 1, 2]);
+        assert_eq!(selected.pixels(), [8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11]);
+        assert!(three().select(&[]).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "image 3 of 3")]
+    fn there_is_no_image_beyond_the_last() {
+        three().image(3);
+    }
+
+    #[test]
+    fn bad_examples_are_refused() {
+        assert_eq!(refusal(4, &[0], SHAPE, 1), "a data set of 1 classes was asked for, expected 2 to 256");
+        assert_eq!(refusal(4, &[0], SHAPE, 257), "a data set of 257 classes was asked for, expected 2 to 256");
+        for shape in [ImageShape { width: 0, ..SHAPE }, ImageShape { height: 4097, ..SHAPE }] {
+            let message = format!("the pixels: images are {shape}, expected sides and channels of 1 to 4096");
+            assert_eq!(refusal(4, &[0], shape, 10), message);
+        }
+        assert_eq!(refusal(7, &[0], SHAPE, 10), "the pixels: 7 pixels are no whole number of images of 1x2x2");
+        assert_eq!(refusal(0, &[], SHAPE, 10), "the pixels: holds 0 examples, expected 1 to 4294967295");
+        assert_eq!(
+            refusal(8, &[0], SHAPE, 10),
+            "the pixels holds 2 images, the labels holds 1 labels, expected as many labels as images"
+        );
+        assert_eq!(
+            refusal(8, &[9, 10], SHAPE, 10),
+            "the labels: label 1 (counted from 0) is 10, expected 0 to 9 for 10 classes"
+        );
+        assert!(Dataset::new(vec![0; 4], vec![255], SHAPE, 256).is_ok());
+        let widest = ImageShape { channels: 1, height: 1, width: 4096 };
+        assert!(Dataset::new(vec![0; 4096], vec![0], widest, 2).is_ok());
+    }
+
+    #[test]
+    fn fingerprint_covers_everything() {
+        // From an independent program: five u64, then labels, then pixels.
+        assert_eq!(three().sha256(), "6faebaf9c7edcd252ecc4f3e5f4fafc3288c47a1d30ddd95f784758e49f7e656");
+        let pixels: Vec<u8> = (0..12).collect();
+        let flat = ImageShape { channels: 1, height: 1, width: 4 };
+        let others = [
+            Dataset::new(pixels.clone(), vec![1, 0, 1], SHAPE, 3).unwrap(),
+            Dataset::new(pixels.clone(), vec![1, 0, 2], SHAPE, 4).unwrap(),
+            Dataset::new(pixels, vec![1, 0, 2], flat, 3).unwrap(),
+            Dataset::new(vec![0; 12], vec![1, 0, 2], SHAPE, 3).unwrap(),
+            three().select(&[1, 0, 2]),
+        ];
+        for other in others {
+            assert_ne!(other.sha256(), three().sha256(), "{other:?}");
+        }
+        assert_eq!(three().select(&[0, 1, 2]).sha256(), three().sha256());
+    }
+
+    #[test]
+    fn debug_shows_sizes_not_pixels() {
+        let expected = "Dataset { len: 3, shape: ImageShape { channels: 1, height: 2, width: 2 }, classes: 3, .. }";
+        assert_eq!(format!("{:?}", three()), expected);
+    }
+}

@@ -1,0 +1,3 @@
+//! Other programs' formats.
+
+pub mod safetensors;

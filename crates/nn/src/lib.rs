@@ -1,0 +1,32 @@
+//! What a network is and how it learns: data, architecture, parameters, training, evaluation, weights on disk.
+//!
+//! Nothing here prints, and nothing here can train on the test split: [`train::train`] takes two [`data::Dataset`]s,
+//! and the test split is a [`data::HeldOut`], which can only be evaluated.
+//!
+//! ```no_run
+//! use tenfold_nn::{data::Source, model::Architecture, train};
+//!
+//! let splits = Source::mnist().split(6_000, 0)?;
+//! let layers = ["conv 32 5x5 same", "relu", "maxpool 2", "linear 10"].map(|l| l.parse().unwrap()).to_vec();
+//! let architecture = Architecture::new(splits.train.shape(), layers, splits.train.classes())?;
+//! let config = train::TrainConfig { epochs: 2, ..train::TrainConfig::default() };
+//! let outcome = train::train(&architecture, &config, &splits.train, &splits.valid, 2, &mut |_| train::Flow::Continue);
+//! let test = splits.test.evaluate(&outcome.model, 2);
+//! println!("test accuracy {:.4}", test.accuracy);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod aligned;
+pub mod data;
+pub mod evaluate;
+pub mod interop;
+pub mod model;
+mod network;
+pub mod optim;
+pub mod rng;
+mod step;
+pub mod train;
+mod workers;
+
+pub use tenfold_kernels::Isa;

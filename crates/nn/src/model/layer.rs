@@ -1,0 +1,403 @@
+//! One layer, and how it is written: `"conv 32 5x5 same"`, `"maxpool 2"`, `"linear 1024"`, `"dropout 0.5"`.
+
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// The closed list of layers.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Layer {
+    /// `y = W x + b`; an image is flattened first, in the order channel, row, column.
+    Linear {
+        /// Length of the output.
+        out_features: usize,
+    },
+    /// Two-dimensional convolution (cross-correlation) with a bias per output channel.
+    Conv {
+        /// Number of filters.
+        out_channels: usize,
+        /// Height and width of a filter.
+        kernel_size: (usize, usize),
+        /// Rows and columns from one output pixel to the next.
+        stride: (usize, usize),
+        /// Zeros around the image.
+        padding: Padding,
+    },
+    /// Maximum over windows; windows that would hang over the edge are left out.
+    MaxPool {
+        /// Height and width of a window.
+        kernel_size: (usize, usize),
+        /// Rows and columns from one window to the next.
+        stride: (usize, usize),
+    },
+    /// Mean over windows; windows that would hang over the edge are left out.
+    AvgPool {
+        /// Height and width of a window.
+        kernel_size: (usize, usize),
+        /// Rows and columns from one window to the next.
+        stride: (usize, usize),
+    },
+    /// `max(0, x)`.
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+    /// While training, sets each element to zero with this probability and scales the others up to make up for it.
+    Dropout {
+        /// Probability of being dropped, `0 <= p < 1`.
+        probability: f64,
+    },
+    /// An image as one long row, in the order channel, row, column. A linear layer does this by itself.
+    Flatten,
+}
+
+/// Zeros around the image of a convolution.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Padding {
+    /// As many as keep height and width at stride 1: `(kernel - 1) / 2` on each side, for odd kernels.
+    Same,
+    /// None.
+    Valid,
+    /// This many rows above and below, and columns left and right.
+    Number(usize),
+}
+
+impl Padding {
+    /// Rows above and below, columns left and right, for this kernel.
+    pub fn of(self, kernel_size: (usize, usize)) -> (usize, usize) {
+        match self {
+            Padding::Same => ((kernel_size.0 - 1) / 2, (kernel_size.1 - 1) / 2),
+            Padding::Valid => (0, 0),
+            Padding::Number(n) => (n, n),
+        }
+    }
+}
+
+/// Why a text is not a layer.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum LayerError {
+    /// The text is blank.
+    #[error("a layer is empty; layers are {FORMS}")]
+    Empty,
+    /// The first word is no layer.
+    #[error("there is no layer \"{word}\"{}; layers are {FORMS}", did_you_mean(.suggestion))]
+    UnknownLayer {
+        /// The word.
+        word: String,
+        /// The nearest layer, if one is near.
+        suggestion: Option<&'static str>,
+    },
+    /// A word after the first is not understood.
+    #[error("\"{layer}\": \"{word}\" is not understood; expected {expected}")]
+    BadWord {
+        /// The whole text.
+        layer: String,
+        /// The word.
+        word: String,
+        /// What may stand there.
+        expected: &'static str,
+    },
+    /// Something is missing at the end.
+    #[error("\"{layer}\" is not complete; expected {expected}")]
+    Incomplete {
+        /// The whole text.
+        layer: String,
+        /// What should come.
+        expected: &'static str,
+    },
+    /// A number is outside its range.
+    #[error("\"{layer}\": {what} is {value}, expected {range}")]
+    OutOfRange {
+        /// The whole text.
+        layer: String,
+        /// Which number.
+        what: &'static str,
+        /// The number.
+        value: String,
+        /// What is allowed.
+        range: &'static str,
+    },
+}
+
+/// Shown where a layer is not understood.
+const FORMS: &str = "\"linear 10\", \"conv 32 5x5 same\" (also \"valid\", \"padding 1\", \"stride 2\"), \"maxpool 2\", \
+                     \"avgpool 2\", \"relu\", \"tanh\", \"sigmoid\", \"dropout 0.5\", \"flatten\"";
+
+const NAMES: [&str; 9] = ["linear", "conv", "maxpool", "avgpool", "relu", "tanh", "sigmoid", "dropout", "flatten"];
+
+/// Larger numbers than these are certainly mistakes, and would overflow sizes later.
+const MAX_FEATURES: usize = 1 << 20;
+const MAX_WINDOW: usize = 64;
+
+fn did_you_mean(suggestion: &Option<&'static str>) -> String {
+    suggestion.map_or_else(String::new, |s| format!(" (did you mean \"{s}\"?)"))
+}
+
+/// The known name that shares the most letters at the start or end, if it is close.
+fn nearest(word: &str) -> Option<&'static str> {
+    let aliases = [
+        ("dense", "linear"),
+        ("fc", "linear"),
+        ("conv2d", "conv"),
+        ("convolution", "conv"),
+        ("maxpool2d", "maxpool"),
+        ("pool", "maxpool"),
+        ("avgpool2d", "avgpool"),
+        ("meanpool", "avgpool"),
+    ];
+    let exact = aliases.iter().find(|(alias, _)| *alias == word).map(|(_, name)| *name);
+    exact.or_else(|| NAMES.into_iter().find(|name| edit_distance(name, word) <= 2))
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().take(32).collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(rows[i - 2][j - 2] + 1);
+                }
+                best
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+/// The words of one layer, read from left to right.
+struct Words<'a> {
+    layer: &'a str,
+    rest: std::iter::Peekable<std::str::SplitWhitespace<'a>>,
+}
+
+impl<'a> Words<'a> {
+    fn next(&mut self, expected: &'static str) -> Result<&'a str, LayerError> {
+        self.rest.next().ok_or_else(|| LayerError::Incomplete { layer: self.layer.into(), expected })
+    }
+
+    fn bad(&self, word: &str, expected: &'static str) -> LayerError {
+        LayerError::BadWord { layer: self.layer.into(), word: word.into(), expected }
+    }
+
+    /// A whole number in `1..=max` (or `0..=max`).
+    fn number(&mut self, what: &'static str, min: usize, max: usize, range: &'static str) -> Result<usize, LayerError> {
+        let word = self.next(what)?;
+        self.parse(word, what, min, max, range)
+    }
+
+    fn parse(
+        &self,
+        word: &str,
+        what: &'static str,
+        min: usize,
+        max: usize,
+        range: &'static str,
+    ) -> Result<usize, LayerError> {
+        if word.is_empty() || !word.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(self.bad(word, what));
+        }
+        // Too many digits for a usize are out of range like any other large number.
+        word.parse().ok().filter(|n| (min..=max).contains(n)).ok_or_else(|| LayerError::OutOfRange {
+            layer: self.layer.into(),
+            what,
+            value: word.into(),
+            range,
+        })
+    }
+
+    /// `5` or `5x3`.
+    fn size(&mut self, what: &'static str) -> Result<(usize, usize), LayerError> {
+        let word = self.next(what)?;
+        let (height, width) = word.split_once('x').unwrap_or((word, word));
+        let part = |text: &str| match self.parse(text, what, 1, MAX_WINDOW, "1 to 64") {
+            Err(LayerError::BadWord { .. }) => Err(self.bad(word, what)),
+            other => other,
+        };
+        Ok((part(height)?, part(width)?))
+    }
+
+    fn end(&mut self) -> Result<(), LayerError> {
+        match self.rest.next() {
+            None => Ok(()),
+            Some(word) => Err(self.bad(word, "nothing more")),
+        }
+    }
+}
+
+impl FromStr for Layer {
+    type Err = LayerError;
+
+    fn from_str(text: &str) -> Result<Layer, LayerError> {
+        let layer = text.trim();
+        let mut words = Words { layer, rest: layer.split_whitespace().peekable() };
+        let name = words.rest.next().ok_or(LayerError::Empty)?;
+        const FEATURES: &str = "1 to 1048576";
+        let layer = match name {
+            "linear" => {
+                Layer::Linear { out_features: words.number("the number of outputs", 1, MAX_FEATURES, FEATURES)? }
+            }
+            "conv" => conv(&mut words)?,
+            "maxpool" | "avgpool" => {
+                let kernel_size = words.size("a window such as 2 or 2x3")?;
+                let stride = match words.rest.next() {
+                    None => kernel_size,
+                    Some("stride") => words.size("a stride such as 2 or 2x1")?,
+                    Some(word) => return Err(words.bad(word, "\"stride\" or nothing")),
+                };
+                if name == "maxpool" {
+                    Layer::MaxPool { kernel_size, stride }
+                } else {
+                    Layer::AvgPool { kernel_size, stride }
+                }
+            }
+            "relu" => Layer::Relu,
+            "tanh" => Layer::Tanh,
+            "sigmoid" => Layer::Sigmoid,
+            "dropout" => {
+                const WHAT: &str = "the probability of being dropped";
+                let word = words.next(WHAT)?;
+                let probability: f64 = word.parse().map_err(|_| words.bad(word, WHAT))?;
+                if !(0.0..1.0).contains(&probability) {
+                    let range = "at least 0 and less than 1";
+                    return Err(LayerError::OutOfRange {
+                        layer: words.layer.into(),
+                        what: WHAT,
+                        value: word.into(),
+                        range,
+                    });
+                }
+                Layer::Dropout { probability }
+            }
+            "flatten" => Layer::Flatten,
+            word => return Err(LayerError::UnknownLayer { word: word.into(), suggestion: nearest(word) }),
+        };
+        words.end()?;
+        Ok(layer)
+    }
+}
+
+fn conv(words: &mut Words) -> Result<Layer, LayerError> {
+    let out_channels = words.number("the number of filters", 1, 4096, "1 to 4096")?;
+    let kernel_size = words.size("a kernel such as 5x5")?;
+    let (mut stride, mut padding) = (None, None);
+    while let Some(word) = words.rest.next() {
+        const EXPECTED: &str = "\"same\", \"valid\", \"padding 1\" or \"stride 2\", each once";
+        match word {
+            "same" if padding.is_none() => padding = Some(Padding::Same),
+            "valid" if padding.is_none() => padding = Some(Padding::Valid),
+            "padding" if padding.is_none() => {
+                padding = Some(Padding::Number(words.number("the padding", 0, MAX_WINDOW, "0 to 64")?));
+            }
+            "stride" if stride.is_none() => stride = Some(words.size("a stride such as 2 or 2x1")?),
+            word => return Err(words.bad(word, EXPECTED)),
+        }
+    }
+    // PyTorch's defaults: stride 1, no padding.
+    let (stride, padding) = (stride.unwrap_or((1, 1)), padding.unwrap_or(Padding::Valid));
+    Ok(Layer::Conv { out_channels, kernel_size, stride, padding })
+}
+
+impl fmt::Display for Layer {
+    /// The canonical text, which parses back to the same layer.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let square = |(h, w): (usize, usize)| if h == w { h.to_string() } else { format!("{h}x{w}") };
+        match self {
+            Layer::Linear { out_features } => write!(f, "linear {out_features}"),
+            Layer::Conv { out_channels, kernel_size: (kh, kw), stride, padding } => {
+                write!(f, "conv {out_channels} {kh}x{kw}")?;
+                if *stride != (1, 1) {
+                    write!(f, " stride {}", square(*stride))?;
+                }
+                match padding {
+                    Padding::Same => write!(f, " same"),
+                    Padding::Valid => write!(f, " valid"),
+                    Padding::Number(n) => write!(f, " padding {n}"),
+                }
+            }
+            Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
+                let name = if matches!(self, Layer::MaxPool { .. }) { "maxpool" } else { "avgpool" };
+                write!(f, "{name} {}", square(*kernel_size))?;
+                if stride != kernel_size {
+                    write!(f, " stride {}", square(*stride))?;
+                }
+                Ok(())
+            }
+            Layer::Relu => write!(f, "relu"),
+            Layer::Tanh => write!(f, "tanh"),
+            Layer::Sigmoid => write!(f, "sigmoid"),
+            Layer::Dropout { probability } => write!(f, "dropout {probability}"),
+            Layer::Flatten => write!(f, "flatten"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_texts_parse_back() {
+        for text in [
+            "linear 10",
+            "conv 32 5x5 same",
+            "conv 16 3x2 stride 2 padding 1",
+            "conv 1 1x1 valid",
+            "maxpool 2",
+            "maxpool 3 stride 2",
+            "avgpool 2x3",
+            "relu",
+            "tanh",
+            "sigmoid",
+            "dropout 0.5",
+            "flatten",
+        ] {
+            let layer: Layer = text.parse().expect(text);
+            assert_eq!(layer.to_string(), text);
+            assert_eq!(layer.to_string().parse::<Layer>(), Ok(layer));
+        }
+        assert_eq!(
+            "  conv  8 3 same stride 2x1 ".parse::<Layer>().expect("spaces").to_string(),
+            "conv 8 3x3 stride 2x1 same"
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |text: &str| text.parse::<Layer>().expect_err(text).to_string();
+        assert!(message("").starts_with("a layer is empty"));
+        assert!(message("lineer 10").contains("did you mean \"linear\"?"));
+        assert!(message("dense 10").contains("did you mean \"linear\"?"));
+        assert!(message("transformer").starts_with("there is no layer \"transformer\"; layers are"));
+        assert_eq!(message("linear"), "\"linear\" is not complete; expected the number of outputs");
+        assert_eq!(message("linear ten"), "\"linear ten\": \"ten\" is not understood; expected the number of outputs");
+        assert_eq!(message("linear 0"), "\"linear 0\": the number of outputs is 0, expected 1 to 1048576");
+        assert!(message("linear 99999999999999999999999").contains("expected 1 to 1048576"));
+        assert!(message("linear -3").contains("\"-3\" is not understood"));
+        assert!(message("conv 3 5y5").contains("expected a kernel such as 5x5"));
+        assert!(message("conv 3 5x5 same valid").contains("each once"));
+        assert!(message("conv 3 5x5 sam").contains("\"sam\" is not understood"));
+        assert!(message("maxpool 2 3").contains("\"stride\" or nothing"));
+        assert!(message("dropout 1").contains("at least 0 and less than 1"));
+        assert!(message("dropout NaN").contains("at least 0 and less than 1"));
+        assert!(message("relu 3").contains("nothing more"));
+    }
+
+    #[test]
+    fn edit_distances() {
+        assert_eq!((edit_distance("relu", "relu"), edit_distance("relu", "rleu"), edit_distance("", "abc")), (0, 1, 3));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in ".{0,40}") {
+            let _ = text.parse::<Layer>();
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Layers, architectures, and models: an architecture with its parameters.
+
+mod architecture;
+mod init;
+mod layer;
+mod parameters;
+
+pub use architecture::{Architecture, ArchitectureError, LayerInfo, ParamSpec, Shape};
+pub use init::Init;
+pub use layer::{Layer, LayerError, Padding};
+#[cfg(test)]
+pub(crate) use parameters::unpack;
+pub use parameters::{Model, ModelError};

@@ -1,0 +1,216 @@
+//! From an architecture to operations on memory: which layers run as one, and how everything is laid out.
+//!
+//! A [`Network`] depends on the architecture alone, not on the batch size; [`crate::step`] runs it.
+
+use crate::model::{Architecture, Layer, LayerInfo, Shape};
+use std::ops::Range;
+use tenfold_kernels::activation::Activation;
+use tenfold_kernels::conv2d::Conv2d;
+use tenfold_kernels::linear::LinearWeight;
+use tenfold_kernels::pool2d::Pool2d;
+use tenfold_kernels::{LANES, Planes};
+
+/// How the activations of one image lie between two operations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layout {
+    /// Feature maps.
+    Planes(Planes),
+    /// A row of features, padded with zeros to `stride`.
+    Row { features: usize, stride: usize },
+}
+
+impl Layout {
+    /// A row of features. A multiple of 4 KiB between rows would put the same column of all rows into one cache set.
+    fn row(features: usize) -> Layout {
+        let padded = features.next_multiple_of(LANES);
+        Layout::Row { features, stride: if padded.is_multiple_of(1024) { padded + LANES } else { padded } }
+    }
+
+    /// Elements from one image to the next.
+    pub(crate) fn image_len(&self) -> usize {
+        match self {
+            Layout::Planes(planes) => planes.len(),
+            Layout::Row { stride, .. } => *stride,
+        }
+    }
+
+    /// The same without border: how gradients lie.
+    fn plain(&self) -> Layout {
+        match self {
+            Layout::Planes(p) => {
+                Layout::Planes(Planes::with_border(p.channels, p.lanes, p.height, p.width, [0; 4], (1, 1)))
+            }
+            row => *row,
+        }
+    }
+
+    /// Elements of one image that a linear layer takes as its input, in order; planes have no border there.
+    fn inputs(&self) -> usize {
+        match self {
+            Layout::Planes(planes) => planes.len(),
+            Layout::Row { features, .. } => *features,
+        }
+    }
+}
+
+/// What an operation computes.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Conv {
+        conv: Conv2d,
+        back: Option<Conv2d>,
+        weight: Range<usize>,
+        bias: Range<usize>,
+    },
+    Linear {
+        layout: LinearWeight,
+        weight: Range<usize>,
+        bias: Range<usize>,
+    },
+    MaxPool(Pool2d),
+    AvgPool(Pool2d),
+    /// An activation that follows no operation it could be part of.
+    Activation,
+    /// `index` counts the dropout layers: each has its own random numbers.
+    Dropout {
+        probability: f64,
+        index: u64,
+    },
+}
+
+/// One operation: a layer, with the activation that follows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Op {
+    pub(crate) kind: Kind,
+    /// Applied in place to the output.
+    pub(crate) activation: Option<Activation>,
+    /// Index of the (first) layer.
+    pub(crate) layer: usize,
+    pub(crate) input: Layout,
+    pub(crate) output: Layout,
+    /// The gradient of the output, without border.
+    pub(crate) grad: Layout,
+    /// Whether an earlier operation learns, so that the gradient must be passed on.
+    pub(crate) passes_gradient: bool,
+}
+
+/// The operations of a network and the layout of its parameters.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) ops: Vec<Op>,
+    /// How the input image lies.
+    pub(crate) input: Layout,
+    /// Parameters with their padding.
+    pub(crate) param_len: usize,
+}
+
+impl Network {
+    pub(crate) fn new(architecture: &Architecture) -> Network {
+        let layers: Vec<(usize, &LayerInfo)> =
+            architecture.layers().iter().enumerate().filter(|(_, l)| l.layer != Layer::Flatten).collect();
+        let input = layout_for(&layers, 0, Shape::Image(architecture.input()), true);
+        let mut network = Network { ops: Vec::new(), input, param_len: 0 };
+        let mut at = 0;
+        let mut dropouts = 0;
+        while at < layers.len() {
+            let (layer, info) = layers[at];
+            let mut next = at + 1;
+            let mut activation = activation_of(info.layer);
+            if activation.is_none() && !matches!(info.layer, Layer::Dropout { .. }) && next < layers.len() {
+                activation = activation_of(layers[next].1.layer);
+                next += usize::from(activation.is_some());
+            }
+            let input = network.ops.last().map_or(network.input, |op| op.output);
+            // Elementwise layers leave everything where it is.
+            let output = match info.layer {
+                Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Dropout { .. } => input,
+                _ => layout_for(&layers, next, info.output, false),
+            };
+            let passes_gradient = network.ops.iter().any(Op::learns);
+            let kind = network.kind(info, input, output, passes_gradient, &mut dropouts);
+            let grad = output.plain();
+            network.ops.push(Op { kind, activation, layer, input, output, grad, passes_gradient });
+            at = next;
+        }
+        network
+    }
+
+    fn kind(&mut self, info: &LayerInfo, input: Layout, output: Layout, passes: bool, dropouts: &mut u64) -> Kind {
+        match (info.layer, input, output) {
+            (Layer::Conv { kernel_size, stride, padding, .. }, Layout::Planes(from), Layout::Planes(to)) => {
+                let conv = Conv2d::new(from, to, kernel_size, stride, padding.of(kernel_size));
+                let back = passes.then(|| conv.transposed());
+                let weight = self.place(conv.weight().len());
+                let bias = self.place(conv.weight().padded_n());
+                Kind::Conv { conv, back, weight, bias }
+            }
+            (Layer::Linear { out_features }, _, _) => {
+                let layout = LinearWeight { in_features: input.inputs(), out_features };
+                let weight = self.place(layout.len());
+                let bias = self.place(layout.padded_outputs());
+                Kind::Linear { layout, weight, bias }
+            }
+            (Layer::MaxPool { kernel_size, stride }, Layout::Planes(from), Layout::Planes(to)) => {
+                Kind::MaxPool(Pool2d::new(from, to, kernel_size, stride))
+            }
+            (Layer::AvgPool { kernel_size, stride }, Layout::Planes(from), Layout::Planes(to)) => {
+                Kind::AvgPool(Pool2d::new(from, to, kernel_size, stride))
+            }
+            (Layer::Dropout { probability }, _, _) => {
+                *dropouts += 1;
+                Kind::Dropout { probability, index: *dropouts - 1 }
+            }
+            (Layer::Relu | Layer::Tanh | Layer::Sigmoid, _, _) => Kind::Activation,
+            (layer, ..) => unreachable!("{layer} was checked by Architecture::new"),
+        }
+    }
+
+    /// Room for `len` parameters, on a cache line of its own.
+    fn place(&mut self, len: usize) -> Range<usize> {
+        let start = self.param_len;
+        self.param_len += len.next_multiple_of(LANES);
+        start..start + len
+    }
+}
+
+impl Op {
+    /// Whether the operation has parameters.
+    pub(crate) fn learns(&self) -> bool {
+        matches!(self.kind, Kind::Conv { .. } | Kind::Linear { .. })
+    }
+}
+
+fn activation_of(layer: Layer) -> Option<Activation> {
+    match layer {
+        Layer::Relu => Some(Activation::Relu),
+        Layer::Tanh => Some(Activation::Tanh),
+        Layer::Sigmoid => Some(Activation::Sigmoid),
+        _ => None,
+    }
+}
+
+/// The layout of activations of shape `shape` that the layers from `next` on consume.
+fn layout_for(layers: &[(usize, &LayerInfo)], next: usize, shape: Shape, is_image: bool) -> Layout {
+    let Shape::Image(image) = shape else {
+        return Layout::row(shape.len());
+    };
+    // Elementwise layers pass the layout through to whoever needs a border.
+    let elementwise = |l: Layer| activation_of(l).is_some() || matches!(l, Layer::Dropout { .. });
+    let consumer = layers[next.min(layers.len())..].iter().map(|(_, info)| info.layer).find(|&l| !elementwise(l));
+    let direct = layers.get(next).is_some_and(|(_, info)| !elementwise(info.layer));
+    let border = match consumer {
+        Some(Layer::Conv { kernel_size, padding, .. }) => {
+            let (rows, columns) = padding.of(kernel_size);
+            [rows, columns, rows, columns]
+        }
+        _ => [0; 4],
+    };
+    // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
+    // has no idle lanes, and a linear layer takes the pixels as they are.
+    let lanes = match consumer {
+        Some(Layer::Conv { .. }) if is_image && direct && image.channels < LANES => image.channels,
+        Some(Layer::Linear { .. }) if is_image && direct => 1,
+        _ => LANES,
+    };
+    Layout::Planes(Planes::with_border(image.channels, lanes, image.height, image.width, border, (1, 1)))
+}

@@ -1,0 +1,597 @@
+//! One batch through a network: forward, backward, and the update, on several threads.
+//!
+//! Every thread runs [`Step::forward`] and [`Step::backward`] from the first operation to the last. Each operation is
+//! split in the way that needs no sum over threads: by images where images are independent, by columns or weight rows
+//! where the batch is summed. So the numbers do not depend on how many threads there are.
+
+use crate::aligned::{Aligned, LINE};
+use crate::data::Dataset;
+use crate::network::{Kind, Layout, Network, Op};
+use crate::optim;
+use crate::rng::{Rng, Stream};
+use crate::workers::Worker;
+use std::ops::Range;
+use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
+use tenfold_kernels::arena::Arena;
+use tenfold_kernels::conv2d::{Conv2d, conv2d_backward_bias, conv2d_backward_weight, conv2d_forward, rotate_weight};
+use tenfold_kernels::linear::{
+    LinearWeight, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
+};
+use tenfold_kernels::pool2d::{avgpool2d_backward, avgpool2d_forward, maxpool2d_backward, maxpool2d_forward};
+use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
+use tenfold_kernels::{Isa, LANES, Planes};
+
+/// Where the buffers of one operation start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Buffers {
+    output: usize,
+    grad: usize,
+    /// A convolution's output gradient with border and gaps.
+    spread: usize,
+    /// A convolution's weights rotated, for the gradient of its input.
+    rotated: usize,
+    /// A max-pooling's winners, in bytes.
+    winners: usize,
+}
+
+/// Every buffer's place for one network and batch size.
+pub(crate) struct Plan {
+    pub(crate) batch_size: usize,
+    input: usize,
+    buffers: Vec<Buffers>,
+    floats: usize,
+    bytes: usize,
+    scratch: usize,
+    training: bool,
+}
+
+impl Plan {
+    /// `training` makes room for gradients.
+    pub(crate) fn new(network: &Network, batch_size: usize, training: bool) -> Plan {
+        let mut plan = Plan { batch_size, input: 0, buffers: Vec::new(), floats: 0, bytes: 0, scratch: LINE, training };
+        plan.input = plan.room(batch_size * network.input.image_len());
+        for op in &network.ops {
+            let mut buffers = Buffers { output: plan.room(batch_size * op.output.image_len()), ..Buffers::default() };
+            if let Kind::MaxPool(pool) = &op.kind {
+                buffers.winners = plan.bytes;
+                plan.bytes += batch_size * pool.winners_len();
+            }
+            if training && (op.passes_gradient || op.learns()) {
+                buffers.grad = plan.room(batch_size * op.grad.image_len());
+                match &op.kind {
+                    Kind::Conv { conv, back, .. } => {
+                        buffers.spread = plan.room(batch_size * conv.grad_output().len());
+                        buffers.rotated = plan.room(back.as_ref().map_or(0, |back| back.weight().len()));
+                        let zero = back.as_ref().map_or(0, |back| back.weight().padded_n());
+                        plan.scratch = plan.scratch.max(conv.run_len() * conv.weight().padded_n()).max(zero);
+                    }
+                    Kind::Linear { layout, .. } => plan.scratch = plan.scratch.max(layout.range(0).len()),
+                    _ => {}
+                }
+            }
+            plan.buffers.push(buffers);
+        }
+        plan
+    }
+
+    /// `len` elements on a cache line of their own.
+    fn room(&mut self, len: usize) -> usize {
+        let start = self.floats;
+        self.floats += len.next_multiple_of(LINE);
+        start
+    }
+
+    /// The memory that the plan is for.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory {
+            floats: Aligned::zeroed(self.floats),
+            bytes: vec![0; self.bytes],
+            losses: vec![0.0; self.batch_size],
+            hits: vec![0; self.batch_size],
+        }
+    }
+
+    /// What each thread needs for itself.
+    pub(crate) fn scratch(&self) -> Scratch {
+        Scratch { values: Aligned::zeroed(self.scratch), labels: vec![0; self.batch_size] }
+    }
+}
+
+/// The memory of one plan.
+pub(crate) struct Memory {
+    floats: Aligned,
+    bytes: Vec<u8>,
+    losses: Vec<f64>,
+    hits: Vec<u8>,
+}
+
+/// Memory of one thread.
+pub(crate) struct Scratch {
+    values: Aligned,
+    labels: Vec<u8>,
+}
+
+/// What becomes of a gradient.
+pub(crate) enum Learn<'a> {
+    /// It updates its parameters at once, while they are in the cache: the two optimizer states per parameter.
+    Update { first: Arena<'a, f32>, second: Arena<'a, f32> },
+    /// It is stored, laid out like the parameters.
+    #[cfg_attr(not(test), allow(dead_code, reason = "only tests look at gradients"))]
+    Store(Arena<'a, f32>),
+    /// There is none: evaluation.
+    Nothing,
+}
+
+/// Which batch, and what its step is.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    /// Indices of the batch's examples.
+    pub(crate) indices: &'a [u32],
+    /// Number of the step, which dropout draws by; `None` while evaluating.
+    pub(crate) step: Option<u64>,
+    /// The update, where there is one.
+    pub(crate) update: Option<optim::Step>,
+}
+
+/// Everything the threads of a step share.
+pub(crate) struct Step<'a> {
+    network: &'a Network,
+    plan: &'a Plan,
+    isa: Isa,
+    seed: u64,
+    classes: usize,
+    /// Value of each pixel value.
+    pixels: &'a [f32; 256],
+    floats: Arena<'a, f32>,
+    bytes: Arena<'a, u8>,
+    losses: Arena<'a, f64>,
+    hits: Arena<'a, u8>,
+    params: Arena<'a, f32>,
+    learn: Learn<'a>,
+}
+
+impl<'a> Step<'a> {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one step, borrowed separately")]
+    pub(crate) fn new(
+        network: &'a Network,
+        plan: &'a Plan,
+        isa: Isa,
+        seed: u64,
+        classes: usize,
+        pixels: &'a [f32; 256],
+        memory: &'a mut Memory,
+        params: &'a mut [f32],
+        learn: Learn<'a>,
+    ) -> Step<'a> {
+        Step {
+            network,
+            plan,
+            isa,
+            seed,
+            classes,
+            pixels,
+            floats: Arena::new(memory.floats.as_mut_slice()),
+            bytes: Arena::new(&mut memory.bytes),
+            losses: Arena::new(&mut memory.losses),
+            hits: Arena::new(&mut memory.hits),
+            params: Arena::new(params),
+            learn,
+        }
+    }
+
+    /// Per example losses of the last batch, after all threads have met.
+    pub(crate) fn with_losses<R>(&self, examples: usize, f: impl FnOnce(&[f64], &[u8]) -> R) -> R {
+        f(&self.losses.read(0..examples), &self.hits.read(0..examples))
+    }
+
+    /// Elements of images `images` of a buffer that starts at `start`.
+    fn images(start: usize, layout: &Layout, images: Range<usize>) -> Range<usize> {
+        start + images.start * layout.image_len()..start + images.end * layout.image_len()
+    }
+
+    /// Where operation `at` finds its input: the output of the one before, or the images.
+    fn input_start(&self, at: usize) -> usize {
+        if at == 0 { self.plan.input } else { self.plan.buffers[at - 1].output }
+    }
+
+    /// Logits of the last batch: where they are, and the row stride.
+    pub(crate) fn logits<R>(&self, examples: Range<usize>, f: impl FnOnce(&[f32], usize) -> R) -> R {
+        let last = self.network.ops.len() - 1;
+        let layout = &self.network.ops[last].output;
+        f(&self.floats.read(Self::images(self.plan.buffers[last].output, layout, examples)), layout.image_len())
+    }
+
+    /// Output of operation `at` for image `image` of the last batch.
+    pub(crate) fn output<R>(&self, at: usize, image: usize, f: impl FnOnce(&[f32], &Layout) -> R) -> R {
+        let layout = &self.network.ops[at].output;
+        f(&self.floats.read(Self::images(self.plan.buffers[at].output, layout, image..image + 1)), layout)
+    }
+
+    /// Runs the batch forward through operations `0..until`. Ends with a meeting.
+    pub(crate) fn forward(&self, worker: &Worker, data: &Dataset, batch: &Batch, until: usize) {
+        assert!(batch.indices.len() <= self.plan.batch_size, "the plan is for smaller batches");
+        self.load(worker, data, batch);
+        for (at, op) in self.network.ops[..until].iter().enumerate() {
+            // Images are independent up to the first linear layer, and the pixels of image n are the loader's of
+            // image n; afterwards every thread needs every image.
+            let by_image = |op: &Op| !matches!(op.kind, Kind::Linear { .. });
+            if !by_image(op) || (at > 0 && !by_image(&self.network.ops[at - 1])) {
+                worker.meet();
+            }
+            self.forward_op(worker, at, op, batch);
+        }
+        worker.meet();
+    }
+
+    /// Pixels of this thread's images as numbers.
+    fn load(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
+        let Layout::Planes(planes) = self.network.input else { unreachable!("images are planes") };
+        for n in worker.share(batch.indices.len()) {
+            let image = data.image(batch.indices[n] as usize);
+            let mut out = self.floats.write(Self::images(self.plan.input, &self.network.input, n..n + 1));
+            for (channel, pixels) in image.chunks_exact(planes.height * planes.width).enumerate() {
+                for (y, row) in pixels.chunks_exact(planes.width).enumerate() {
+                    let start = planes.index(channel, y, 0);
+                    for (x, &pixel) in row.iter().enumerate() {
+                        out[start + x * planes.pixel] = self.pixels[usize::from(pixel)];
+                    }
+                }
+            }
+        }
+    }
+
+    fn forward_op(&self, worker: &Worker, at: usize, op: &Op, batch: &Batch) {
+        let rows = batch.indices.len();
+        let (from, to) = (self.input_start(at), self.plan.buffers[at].output);
+        let input = |n: usize| self.floats.read(Self::images(from, &op.input, n..n + 1));
+        let output = |n: usize| self.floats.write(Self::images(to, &op.output, n..n + 1));
+        match &op.kind {
+            Kind::Linear { layout, weight, bias } => {
+                let vectors = worker.share(layout.padded_outputs() / LANES);
+                if vectors.is_empty() {
+                    return;
+                }
+                let x = self.floats.read(Self::images(from, &op.input, 0..rows));
+                let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
+                let columns = vectors.start * LANES..vectors.end * LANES;
+                let mut y = self.floats.write_columns(to, rows, op.output.image_len(), columns.clone());
+                let stride = op.input.image_len();
+                linear_forward(self.isa, *layout, vectors, &x, stride, rows, &weight, &bias, &mut y);
+                if let Some(activation) = op.activation {
+                    let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
+                    for n in 0..rows {
+                        activation_forward(self.isa, activation, &mut y.row_mut(n)[..real]);
+                    }
+                }
+                return;
+            }
+            Kind::Conv { conv, weight, bias, .. } => {
+                let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
+                for n in worker.share(rows) {
+                    conv2d_forward(self.isa, conv, &input(n), &weight, &bias, &mut output(n));
+                }
+            }
+            Kind::MaxPool(pool) => {
+                for n in worker.share(rows) {
+                    let start = self.plan.buffers[at].winners + n * pool.winners_len();
+                    let mut winners = self.bytes.write(start..start + pool.winners_len());
+                    maxpool2d_forward(pool, &input(n), &mut output(n), &mut winners);
+                }
+            }
+            Kind::AvgPool(pool) => {
+                for n in worker.share(rows) {
+                    avgpool2d_forward(pool, &input(n), &mut output(n));
+                }
+            }
+            Kind::Activation => {
+                for n in worker.share(rows) {
+                    output(n).copy_from_slice(&input(n));
+                }
+            }
+            Kind::Dropout { probability, index } => {
+                for n in worker.share(rows) {
+                    let mut out = output(n);
+                    out.copy_from_slice(&input(n));
+                    if let Some(step) = batch.step {
+                        self.drop(step, *index, *probability, n, &mut out);
+                    }
+                }
+            }
+        }
+        // What a thread has just written is still in its cache.
+        if let Some(activation) = op.activation {
+            for n in worker.share(rows) {
+                activate(self.isa, activation, &op.output, &mut output(n));
+            }
+        }
+    }
+
+    /// Multiplies image `n` of a dropout layer's input, or of its output's gradient, by its mask.
+    fn drop(&self, step: u64, layer: u64, probability: f64, n: usize, values: &mut [f32]) {
+        let rng = Rng::new(self.seed, Stream::Dropout, (layer << 48) | step);
+        let scale = (1.0 / (1.0 - probability)) as f32;
+        let threshold = (probability * 2.0_f64.powi(32)) as u64;
+        let first = (n * values.len().div_ceil(2)) as u64;
+        // Each 64-bit number decides about two elements.
+        for (pair, values) in values.chunks_mut(2).enumerate() {
+            let bits = rng.u64_at(first + pair as u64);
+            for (value, half) in values.iter_mut().zip([bits >> 32, bits & 0xFFFF_FFFF]) {
+                // A select, not a product: a dropped infinity is zero, not NaN.
+                *value = if half < threshold { 0.0 } else { *value * scale };
+            }
+        }
+    }
+
+    /// Loss of the batch, its gradient with respect to the logits, and whether each prediction is right.
+    /// Ends with a meeting.
+    pub(crate) fn loss(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch) {
+        self.loss_of_share(worker, scratch, data, batch);
+        worker.meet();
+    }
+
+    fn loss_of_share(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch) {
+        let rows = batch.indices.len();
+        let last = self.network.ops.len() - 1;
+        let op = &self.network.ops[last];
+        let stride = op.output.image_len();
+        let share = worker.share(rows);
+        let labels = &mut scratch.labels[..share.len()];
+        for (label, &index) in labels.iter_mut().zip(&batch.indices[share.clone()]) {
+            *label = data.labels()[index as usize];
+        }
+        let logits = self.floats.read(Self::images(self.plan.buffers[last].output, &op.output, share.clone()));
+        let mut losses = self.losses.write(share.clone());
+        let mut hits = self.hits.write(share.clone());
+        for (n, (hit, label)) in hits.iter_mut().zip(&*labels).enumerate() {
+            *hit = u8::from(argmax(&logits[n * stride..][..self.classes]) == usize::from(*label));
+        }
+        if self.plan.training {
+            let mut grad = self.floats.write(Self::images(self.plan.buffers[last].grad, &op.grad, share));
+            let scale = 1.0 / rows as f32;
+            softmax_cross_entropy(self.isa, &logits, stride, self.classes, labels, scale, &mut losses, &mut grad);
+        } else {
+            cross_entropy(self.isa, &logits, stride, self.classes, labels, &mut losses);
+        }
+    }
+
+    /// Gradients from the logits to the first layer that learns, and what becomes of them. Ends with a meeting.
+    pub(crate) fn backward(&self, worker: &Worker, scratch: &mut Scratch, batch: &Batch) {
+        for (at, op) in self.network.ops.iter().enumerate().rev() {
+            if op.learns() || op.passes_gradient {
+                self.backward_op(worker, scratch, at, op, batch);
+                worker.meet();
+            }
+        }
+    }
+
+    fn backward_op(&self, worker: &Worker, scratch: &mut Scratch, at: usize, op: &Op, batch: &Batch) {
+        let rows = batch.indices.len();
+        let buffers = &self.plan.buffers[at];
+        let grad = |n: usize| self.floats.read(Self::images(buffers.grad, &op.grad, n..n + 1));
+        // The gradient of the input is the gradient of the output of the operation before.
+        let before = op.passes_gradient.then(|| (&self.network.ops[at - 1], &self.plan.buffers[at - 1]));
+        let passed = |n: usize| {
+            let (op, buffers) = before.expect("only called where the gradient is passed on");
+            self.floats.write(Self::images(buffers.grad, &op.grad, n..n + 1))
+        };
+        match &op.kind {
+            Kind::Linear { layout, weight, bias } => {
+                self.linear_backward(worker, scratch, at, op, *layout, weight, bias, batch);
+            }
+            Kind::Conv { conv, back, weight, bias } => {
+                let spread_planes = conv.grad_output();
+                let Layout::Planes(grad_planes) = op.grad else { unreachable!("convolutions give planes") };
+                for n in worker.share(rows) {
+                    let start = buffers.spread + n * spread_planes.len();
+                    let mut spread = self.floats.write(start..start + spread_planes.len());
+                    copy_pixels(&grad_planes, &grad(n), &spread_planes, &mut spread);
+                }
+                if let Some(back) = back {
+                    self.rotate(worker, conv, back, weight, buffers.rotated);
+                }
+                worker.meet();
+                let spread = self.floats.read(buffers.spread..buffers.spread + rows * spread_planes.len());
+                if let Some(back) = back {
+                    let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.weight().len());
+                    let zero = &mut scratch.values.as_mut_slice()[..back.weight().padded_n()];
+                    zero.fill(0.0);
+                    for n in worker.share(rows) {
+                        let image = &spread[n * spread_planes.len()..(n + 1) * spread_planes.len()];
+                        conv2d_forward(self.isa, back, image, &rotated, zero, &mut passed(n));
+                    }
+                }
+                let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..rows));
+                for run in worker.share(conv.run_count()) {
+                    let rows_of_run = run * conv.run_len()..(run + 1) * conv.run_len();
+                    let part = &mut scratch.values.as_mut_slice()[..rows_of_run.len() * conv.weight().padded_n()];
+                    conv2d_backward_weight(self.isa, conv, run..run + 1, &x, &spread, rows, part);
+                    let panels = conv.weight();
+                    let mut done = 0;
+                    for p in 0..panels.count() {
+                        let target = panels.rows(p, rows_of_run.clone());
+                        let part = &part[done..done + target.len()];
+                        done += target.len();
+                        self.learn(batch, weight.start + target.start, part);
+                    }
+                }
+                if worker.is_last() {
+                    let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
+                    conv2d_backward_bias(conv, &spread, rows, sums);
+                    self.learn(batch, bias.start, sums);
+                }
+            }
+            Kind::MaxPool(pool) => {
+                let (Layout::Planes(from), Layout::Planes(to)) = (op.grad, before.expect("passes on").0.grad) else {
+                    unreachable!("pooling is between planes")
+                };
+                for n in worker.share(rows) {
+                    let start = buffers.winners + n * pool.winners_len();
+                    let winners = self.bytes.read(start..start + pool.winners_len());
+                    maxpool2d_backward(pool, &from, &grad(n), &winners, &to, &mut passed(n));
+                }
+            }
+            Kind::AvgPool(pool) => {
+                let (Layout::Planes(from), Layout::Planes(to)) = (op.grad, before.expect("passes on").0.grad) else {
+                    unreachable!("pooling is between planes")
+                };
+                for n in worker.share(rows) {
+                    avgpool2d_backward(pool, &from, &grad(n), &to, &mut passed(n));
+                }
+            }
+            Kind::Activation => {
+                for n in worker.share(rows) {
+                    passed(n).copy_from_slice(&grad(n));
+                }
+            }
+            Kind::Dropout { probability, index } => {
+                for n in worker.share(rows) {
+                    let mut out = passed(n);
+                    out.copy_from_slice(&grad(n));
+                    if let Some(step) = batch.step {
+                        self.drop(step, *index, *probability, n, &mut out);
+                    }
+                }
+            }
+        }
+        // The slope of the activation before, for operations that pass their gradient on by images.
+        if let Some((previous, previous_buffers)) = before
+            && let Some(activation) = previous.activation
+            && !matches!(op.kind, Kind::Linear { .. })
+        {
+            for n in worker.share(rows) {
+                let y = self.floats.read(Self::images(previous_buffers.output, &previous.output, n..n + 1));
+                slope(self.isa, activation, &previous.output, &y, &previous.grad, &mut passed(n));
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one arm of backward_op")]
+    fn linear_backward(
+        &self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        at: usize,
+        op: &Op,
+        layout: LinearWeight,
+        weight: &Range<usize>,
+        bias: &Range<usize>,
+        batch: &Batch,
+    ) {
+        let rows = batch.indices.len();
+        let stride = op.grad.image_len();
+        let grad = self.floats.read(Self::images(self.plan.buffers[at].grad, &op.grad, 0..rows));
+        let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..rows));
+        let x_stride = op.input.image_len();
+        for block in worker.share(layout.blocks()) {
+            let range = layout.range(block);
+            let in_params = weight.start + range.start..weight.start + range.end;
+            if op.passes_gradient {
+                let (previous, buffers) = (&self.network.ops[at - 1], &self.plan.buffers[at - 1]);
+                let inputs = layout.inputs(block);
+                let mut out = self.floats.write_columns(buffers.grad, rows, previous.grad.image_len(), inputs.clone());
+                let weight = self.params.read(in_params.clone());
+                linear_backward_input(self.isa, layout, block, &grad, stride, rows, &weight, &mut out);
+                if let Some(activation) = previous.activation {
+                    for n in 0..rows {
+                        let y = &x[n * x_stride..][inputs.clone()];
+                        activation_backward(self.isa, activation, y, out.row_mut(n));
+                    }
+                }
+            }
+            let part = &mut scratch.values.as_mut_slice()[..range.len()];
+            linear_backward_weight(self.isa, layout, block, &x, x_stride, &grad, stride, rows, part);
+            self.learn(batch, in_params.start, part);
+        }
+        if worker.is_last() {
+            let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
+            column_sums(self.isa, &grad, stride, rows, sums);
+            self.learn(batch, bias.start, sums);
+        }
+    }
+
+    /// This thread's share of the rotated weights.
+    fn rotate(&self, worker: &Worker, conv: &Conv2d, back: &Conv2d, weight: &Range<usize>, rotated: usize) {
+        let weight = self.params.read(weight.clone());
+        let panels = back.weight();
+        for unit in worker.share(panels.count() * back.run_count()) {
+            let (panel, run) = (unit / back.run_count(), unit % back.run_count());
+            let rows = panels.rows(panel, run * back.run_len()..(run + 1) * back.run_len());
+            let mut out = self.floats.write(rotated + rows.start..rotated + rows.end);
+            rotate_weight(conv, panel, run..run + 1, &weight, &mut out);
+        }
+    }
+
+    /// Does with the gradient of the parameters from `start` on what is to be done with it.
+    fn learn(&self, batch: &Batch, start: usize, grad: &[f32]) {
+        let range = start..start + grad.len();
+        match (&self.learn, &batch.update) {
+            (Learn::Update { first, second }, Some(update)) => {
+                let (mut first, mut second) = (first.write(range.clone()), second.write(range.clone()));
+                update.apply(self.isa, grad, &mut self.params.write(range), &mut first, &mut second);
+            }
+            (Learn::Store(gradients), _) => gradients.write(range).copy_from_slice(grad),
+            _ => unreachable!("a gradient is computed only where something learns from it"),
+        }
+    }
+}
+
+/// Index of the largest value, the first of equals; NaN is never the largest.
+pub(crate) fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &v) in values.iter().enumerate() {
+        if v > values[best] || values[best].is_nan() {
+            best = i;
+        }
+    }
+    best
+}
+
+/// Applies an activation to the pixels of real channels; everything else stays zero.
+fn activate(isa: Isa, activation: Activation, layout: &Layout, values: &mut [f32]) {
+    match layout {
+        // Where zero stays zero, padding may be treated like the rest.
+        _ if activation != Activation::Sigmoid => activation_forward(isa, activation, values),
+        Layout::Row { features, .. } => activation_forward(isa, activation, &mut values[..*features]),
+        Layout::Planes(planes) => {
+            each_pixel(planes, |at, lanes| activation_forward(isa, activation, &mut values[at..at + lanes]));
+        }
+    }
+}
+
+/// Multiplies `grad` by the slope of the activation that gave `y`; `grad_layout` is `layout` without border.
+fn slope(isa: Isa, activation: Activation, layout: &Layout, y: &[f32], grad_layout: &Layout, grad: &mut [f32]) {
+    match (layout, grad_layout) {
+        (Layout::Planes(from), Layout::Planes(to)) if from != to => {
+            let row = to.width * to.pixel;
+            for (block, line) in (0..to.blocks).flat_map(|b| (0..to.height).map(move |y| (b, y))) {
+                let (a, b) = (from.offset(block, line, 0), to.offset(block, line, 0));
+                activation_backward(isa, activation, &y[a..a + row], &mut grad[b..b + row]);
+            }
+        }
+        _ => activation_backward(isa, activation, y, grad),
+    }
+}
+
+/// Calls `f` with the place of each pixel and how many real channels it has there.
+fn each_pixel(planes: &Planes, mut f: impl FnMut(usize, usize)) {
+    for block in 0..planes.blocks {
+        let lanes = planes.lanes.min(planes.channels - block * planes.lanes);
+        for y in 0..planes.height {
+            for x in 0..planes.width {
+                f(planes.offset(block, y, x), lanes);
+            }
+        }
+    }
+}
+
+/// Copies every pixel from one layout to another of the same size.
+fn copy_pixels(from: &Planes, source: &[f32], to: &Planes, target: &mut [f32]) {
+    for block in 0..to.blocks {
+        for y in 0..to.height {
+            for x in 0..to.width {
+                let (a, b) = (from.offset(block, y, x), to.offset(block, y, x));
+                target[b..b + LANES].copy_from_slice(&source[a..a + LANES]);
+            }
+        }
+    }
+}

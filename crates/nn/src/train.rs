@@ -1,0 +1,398 @@
+//! The training loop.
+
+use crate::aligned::Aligned;
+use crate::data::Dataset;
+use crate::evaluate::{Evaluator, evaluate_on};
+use crate::model::{Architecture, Init, Model};
+use crate::optim::{Optimizer, Schedule};
+use crate::rng::{Rng, Stream, permutation};
+use crate::step::{Batch, Learn, Plan, Step};
+use crate::workers::{Worker, on_threads};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tenfold_kernels::Isa;
+
+/// Everything that determines a training besides the architecture and the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainConfig {
+    /// Examples of one step; the last step of an epoch takes what is left.
+    pub batch_size: usize,
+    /// Number of epochs, or the most that there may be.
+    pub epochs: usize,
+    /// How a gradient becomes a step.
+    pub optimizer: Optimizer,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Initial parameters.
+    pub init: Init,
+    /// Stop after the first epoch with at least this validation accuracy.
+    pub target: Option<f64>,
+    /// Stop when the validation loss has not been lower than its lowest for this many epochs.
+    pub patience: Option<usize>,
+    /// What the network sees of a pixel.
+    pub pixels: Pixels,
+    /// Seed of initial parameters, order and dropout.
+    pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> TrainConfig {
+        TrainConfig {
+            batch_size: 64,
+            epochs: 10,
+            optimizer: Optimizer::adam(1e-3),
+            schedule: Schedule::Constant,
+            init: Init::Pytorch,
+            target: None,
+            patience: None,
+            pixels: Pixels::default(),
+            seed: 1,
+        }
+    }
+}
+
+/// What the network sees of a pixel: `(pixel / 255 - mean) / std`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pixels {
+    /// Subtracted from the pixel in 0..1.
+    #[serde(default)]
+    pub mean: f64,
+    /// What the difference is divided by.
+    #[serde(default = "one")]
+    pub std: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Default for Pixels {
+    /// Pixels in 0..1.
+    fn default() -> Pixels {
+        Pixels { mean: 0.0, std: 1.0 }
+    }
+}
+
+impl Pixels {
+    /// A sentence if a setting is outside its range.
+    pub fn check(&self) -> Result<(), String> {
+        if self.mean.is_finite() && self.std.is_finite() && self.std > 0.0 {
+            return Ok(());
+        }
+        Err(format!("the pixels' mean is {} and std {}, expected finite numbers and std above 0", self.mean, self.std))
+    }
+
+    /// Value of each pixel value.
+    pub(crate) fn table(&self) -> [f32; 256] {
+        // Rounded to f32 after each operation, as PyTorch's ToTensor and Normalize do.
+        let (mean, std) = (self.mean as f32, self.std as f32);
+        std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / std)
+    }
+}
+
+/// What is reported while training.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// An epoch begins.
+    EpochStarted {
+        /// Its number, from 1.
+        epoch: usize,
+        /// Steps that it will have.
+        steps: usize,
+    },
+    /// A step is done.
+    Step {
+        /// Number of the epoch, from 1.
+        epoch: usize,
+        /// Number of the step within the epoch, from 1.
+        step: usize,
+        /// Steps of the epoch.
+        steps: usize,
+        /// Examples of the step.
+        examples: usize,
+    },
+    /// The steps of an epoch are done, and validation begins.
+    Evaluating {
+        /// Number of the epoch, from 1.
+        epoch: usize,
+    },
+    /// An epoch is done.
+    Epoch(&'a EpochResult),
+}
+
+/// Whether training goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// It does.
+    Continue,
+    /// It ends here, as [`StopReason::Interrupted`].
+    Stop,
+}
+
+/// What one epoch gave.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochResult {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Mean loss per example as the training steps saw it, in nats.
+    pub train_loss: f64,
+    /// Mean loss per example on the validation set after the epoch, in nats.
+    pub valid_loss: f64,
+    /// Share of the validation set that is classified rightly after the epoch.
+    pub valid_accuracy: f64,
+    /// Seconds spent on training steps.
+    pub train_time_s: f64,
+    /// Seconds spent on validation.
+    pub evaluation_time_s: f64,
+}
+
+/// Why a training ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopReason {
+    /// All its epochs are done, and no target was asked for.
+    Epochs,
+    /// The target was reached.
+    Target,
+    /// All its epochs are done, and the target was not reached.
+    Limit,
+    /// The validation loss has stopped falling.
+    Patience,
+    /// A loss was not finite.
+    Diverged,
+    /// The caller asked for it.
+    Interrupted,
+}
+
+/// A training that has ended.
+pub struct Outcome {
+    /// The network as it was at the end.
+    pub model: Model,
+    /// The epochs that were completed.
+    pub epochs: Vec<EpochResult>,
+    /// Why it ended.
+    pub stopped: StopReason,
+    /// Number of the epoch in which it ended, from 1.
+    pub last_epoch: usize,
+    /// Seconds spent on training steps, those of an unfinished epoch included.
+    pub train_time_s: f64,
+}
+
+/// Trains a network from its initial parameters.
+///
+/// The result depends on the architecture, the configuration and the data alone, bit for bit; `threads` changes only
+/// the time it takes. `on_event` is called on the calling thread, between steps.
+///
+/// # Panics
+/// If the data are empty or of another shape or number of classes than the architecture's, or if `batch_size`,
+/// `epochs` or `threads` is 0.
+pub fn train(
+    architecture: &Architecture,
+    config: &TrainConfig,
+    train: &Dataset,
+    valid: &Dataset,
+    threads: usize,
+    on_event: &mut dyn FnMut(&Event) -> Flow,
+) -> Outcome {
+    train_on(Isa::detect(), architecture, config, train, valid, threads, on_event)
+}
+
+/// [`train`] on a given instruction set.
+pub(crate) fn train_on(
+    isa: Isa,
+    architecture: &Architecture,
+    config: &TrainConfig,
+    train: &Dataset,
+    valid: &Dataset,
+    threads: usize,
+    on_event: &mut dyn FnMut(&Event) -> Flow,
+) -> Outcome {
+    assert!(config.batch_size > 0 && config.epochs > 0 && threads > 0, "batch size, epochs and threads are at least 1");
+    for data in [train, valid] {
+        assert!(!data.is_empty(), "there must be examples");
+        assert_eq!(
+            (data.shape(), data.classes()),
+            (architecture.input(), architecture.classes()),
+            "data fit the network"
+        );
+    }
+    let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads);
+    let mut evaluator = Evaluator::new(&trainer.model, valid.len(), threads);
+    let mut outcome_epochs = Vec::<EpochResult>::new();
+    let mut train_time = Duration::ZERO;
+    let (mut best_loss, mut best_epoch) = (f64::INFINITY, 0);
+    let mut stopped = None;
+    let mut last_epoch = 0;
+    while stopped.is_none() {
+        last_epoch += 1;
+        let epoch = trainer.epoch(last_epoch, train, on_event);
+        train_time += epoch.time;
+        if let Some(reason) = epoch.stopped {
+            stopped = Some(reason);
+            break;
+        }
+        let evaluating = on_event(&Event::Evaluating { epoch: last_epoch });
+        let started = Instant::now();
+        let evaluation = evaluate_on(isa, &mut evaluator, &trainer.model, valid, threads, false);
+        let result = EpochResult {
+            epoch: last_epoch,
+            train_loss: epoch.loss,
+            valid_loss: evaluation.loss,
+            valid_accuracy: evaluation.accuracy,
+            train_time_s: epoch.time.as_secs_f64(),
+            evaluation_time_s: started.elapsed().as_secs_f64(),
+        };
+        outcome_epochs.push(result);
+        if result.valid_loss < best_loss {
+            (best_loss, best_epoch) = (result.valid_loss, last_epoch);
+        }
+        // Diverged comes first: accuracy and patience mean nothing then. Interrupted comes last: what is already
+        // complete is complete.
+        let interrupted = on_event(&Event::Epoch(&result)) == Flow::Stop || evaluating == Flow::Stop;
+        stopped = if !result.valid_loss.is_finite() {
+            Some(StopReason::Diverged)
+        } else if config.target.is_some_and(|target| result.valid_accuracy >= target) {
+            Some(StopReason::Target)
+        } else if last_epoch >= config.epochs {
+            Some(if config.target.is_some() { StopReason::Limit } else { StopReason::Epochs })
+        } else if config.patience.is_some_and(|patience| last_epoch - best_epoch >= patience) {
+            Some(StopReason::Patience)
+        } else {
+            interrupted.then_some(StopReason::Interrupted)
+        };
+    }
+    Outcome {
+        model: trainer.model,
+        epochs: outcome_epochs,
+        stopped: stopped.expect("the loop ends with a reason"),
+        last_epoch,
+        train_time_s: train_time.as_secs_f64(),
+    }
+}
+
+/// A network in training: its parameters, the optimizer's state, and the memory of a step.
+struct Trainer<'a> {
+    isa: Isa,
+    config: &'a TrainConfig,
+    model: Model,
+    first: Aligned,
+    second: Aligned,
+    pixels: [f32; 256],
+    plan: Plan,
+    memory: crate::step::Memory,
+    scratch: Vec<crate::step::Scratch>,
+    threads: usize,
+    /// Steps done in all.
+    steps: u64,
+}
+
+/// What became of one epoch.
+struct EpochRun {
+    loss: f64,
+    time: Duration,
+    stopped: Option<StopReason>,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(isa: Isa, architecture: &Architecture, config: &'a TrainConfig, examples: usize, threads: usize) -> Self {
+        let model = Model::new(architecture.clone(), config.init, config.seed, config.pixels);
+        let plan = Plan::new(&model.network, config.batch_size.min(examples), true);
+        let state = || Aligned::zeroed(model.network.param_len);
+        let (first, second) = (state(), state());
+        let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
+        let pixels = config.pixels.table();
+        Trainer { isa, config, model, first, second, pixels, plan, memory, scratch, threads, steps: 0 }
+    }
+
+    /// One pass over the examples in the order of this epoch.
+    fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
+        let config = self.config;
+        let order = permutation(data.len() as u32, &Rng::new(config.seed, Stream::Order, epoch as u64));
+        let steps = data.len().div_ceil(self.plan.batch_size);
+        if on_event(&Event::EpochStarted { epoch, steps }) == Flow::Stop {
+            return EpochRun { loss: f64::NAN, time: Duration::ZERO, stopped: Some(StopReason::Interrupted) };
+        }
+        let started = Instant::now();
+        let learn = Learn::Update {
+            first: tenfold_kernels::arena::Arena::new(self.first.as_mut_slice()),
+            second: tenfold_kernels::arena::Arena::new(self.second.as_mut_slice()),
+        };
+        let classes = self.model.architecture().classes();
+        let step = Step::new(
+            &self.model.network,
+            &self.plan,
+            self.isa,
+            config.seed,
+            classes,
+            &self.pixels,
+            &mut self.memory,
+            self.model.values.as_mut_slice(),
+            learn,
+        );
+        let first_step = self.steps;
+        let batch = |index: usize| {
+            let start = index * self.plan.batch_size;
+            let number = first_step + index as u64;
+            let lr = config.schedule.lr(config.optimizer.lr(), number, steps as u64, config.epochs as u64);
+            Batch {
+                indices: &order[start..(start + self.plan.batch_size).min(order.len())],
+                step: Some(number),
+                update: Some(config.optimizer.step(number, lr)),
+            }
+        };
+        let ops = self.model.network.ops.len();
+        // Written by the first thread after a step, read by all after the next meeting.
+        let stop = AtomicBool::new(false);
+        let run = |worker: &Worker, scratch: &mut crate::step::Scratch, index: usize| {
+            let batch = batch(index);
+            step.forward(worker, data, &batch, ops);
+            step.loss(worker, scratch, data, &batch);
+            step.backward(worker, scratch, &batch);
+            batch.indices.len()
+        };
+        let result = on_threads(
+            self.threads,
+            &mut self.scratch,
+            |worker, scratch| {
+                for index in 0..steps {
+                    run(worker, scratch, index);
+                    worker.meet();
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            },
+            |worker, scratch| {
+                let mut total = 0.0;
+                let mut stopped = None;
+                let mut done = 0;
+                for index in 0..steps {
+                    let examples = run(worker, scratch, index);
+                    let loss = step.with_losses(examples, |losses, _| losses.iter().sum::<f64>());
+                    total += loss;
+                    done += 1;
+                    let flow = on_event(&Event::Step { epoch, step: index + 1, steps, examples });
+                    if !loss.is_finite() {
+                        stopped = Some(StopReason::Diverged);
+                    } else if flow == Flow::Stop {
+                        stopped = Some(StopReason::Interrupted);
+                    }
+                    stop.store(stopped.is_some(), Ordering::Relaxed);
+                    worker.meet();
+                    if stopped.is_some() {
+                        break;
+                    }
+                }
+                (total, stopped, done)
+            },
+        );
+        let (total, stopped, done) = result;
+        drop(step);
+        self.steps += done;
+        EpochRun { loss: total / data.len() as f64, time: started.elapsed(), stopped }
+    }
+}
+
+#[cfg(test)]
+mod tests;

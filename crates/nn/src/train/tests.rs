@@ -1,0 +1,368 @@
+//! Whole networks against PyTorch, and the promises of training.
+
+use super::*;
+use crate::data::{ImageShape, Source};
+use crate::model::Layer;
+use crate::network::Network;
+use crate::step::Scratch;
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+use tenfold_kernels::arena::Arena;
+
+/// One of `fixtures/networks/*.safetensors`; `fixtures/networks.py` made them and `fixtures/README.md` describes them.
+struct Fixture {
+    name: String,
+    bytes: Vec<u8>,
+    meta: serde_json::Value,
+}
+
+impl Fixture {
+    fn load(name: &str) -> Fixture {
+        let path = format!("{}/../../fixtures/networks/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
+        let meta = header.metadata().as_ref().expect("metadata")["tenfold"].clone();
+        Fixture { name: name.into(), meta: serde_json::from_str(&meta).expect("JSON"), bytes }
+    }
+
+    fn u8s(&self, name: &str) -> Vec<u8> {
+        SafeTensors::deserialize(&self.bytes).expect("whole").tensor(name).expect(name).data().to_vec()
+    }
+
+    /// An array of f64, or of f32 widened; `None` if the file has no such array.
+    fn f64s(&self, name: &str) -> Option<Vec<f64>> {
+        let file = SafeTensors::deserialize(&self.bytes).expect("whole");
+        let view = file.tensor(name).ok()?;
+        Some(match view.dtype() {
+            Dtype::F64 => view.data().chunks(8).map(|b| f64::from_le_bytes(b.try_into().expect("8"))).collect(),
+            Dtype::F32 => {
+                view.data().chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("4")))).collect()
+            }
+            other => panic!("{name} is {other:?}"),
+        })
+    }
+
+    fn usize(&self, key: &str) -> usize {
+        self.meta[key].as_u64().unwrap_or_else(|| panic!("{key}")) as usize
+    }
+
+    fn architecture(&self) -> Architecture {
+        let input: Vec<usize> = serde_json::from_value(self.meta["input"].clone()).expect("input");
+        let layers: Vec<String> = serde_json::from_value(self.meta["layers"].clone()).expect("layers");
+        let layers: Vec<Layer> = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+        let input = ImageShape { channels: input[0], height: input[1], width: input[2] };
+        Architecture::new(input, layers, self.usize("classes")).expect("fits")
+    }
+
+    fn data(&self) -> Dataset {
+        let net = self.architecture();
+        Dataset::new(self.u8s("images"), self.u8s("labels"), net.input(), net.classes()).expect("whole")
+    }
+
+    /// The model with the parameters of the fixtures' formula.
+    fn model(&self) -> Model {
+        let net = self.architecture();
+        let arrays: Vec<_> = net
+            .params()
+            .iter()
+            .enumerate()
+            .map(|(array, spec)| {
+                let bound = 1.0 / (spec.fan_in as f64).sqrt();
+                let values: Vec<f32> = (0..spec.len() as u32)
+                    .map(|j| {
+                        let mut x = j.wrapping_add((array as u32 + 1).wrapping_mul(0x9E37_79B9));
+                        x = (x ^ (x >> 16)).wrapping_mul(0x7FEB_352D);
+                        x = (x ^ (x >> 15)).wrapping_mul(0x846C_A68B);
+                        x ^= x >> 16;
+                        ((f64::from(x >> 8) / 8_388_608.0 - 1.0) * bound) as f32
+                    })
+                    .collect();
+                let sample = self.f64s(&format!("init_sample.{}", spec.name)).expect("a sample");
+                for (value, expected) in values.iter().zip(sample) {
+                    assert_eq!(f64::from(*value), expected, "the formula of {}", spec.name);
+                }
+                (spec.name.clone(), spec.shape.clone(), values)
+            })
+            .collect();
+        Model::from_tensors(net, &arrays, Pixels::default()).expect("the arrays fit")
+    }
+
+    /// Compares `got` with the array `name`, whole or sampled: within `tolerance` of the largest value.
+    fn check(&self, name: &str, param: Option<&str>, got: &[f64], tolerance: f64) {
+        let what = format!("{} of {}", name, self.name);
+        for suffix in [".f64", ""] {
+            if let Some(expected) = self.f64s(&format!("{name}{suffix}")) {
+                return assert_near(got, &expected, tolerance, &what);
+            }
+        }
+        let param = param.unwrap_or_else(|| panic!("{what} is missing"));
+        let stride = self.meta["parameters"][param]["stride"].as_u64().expect("a stride") as usize;
+        let sample: Vec<f64> = got.iter().copied().step_by(stride).collect();
+        let sampled = |suffix: &str| self.f64s(&format!("{name}.{suffix}"));
+        let expected =
+            sampled("sample.f64").or_else(|| sampled("sample")).unwrap_or_else(|| panic!("{what} is missing"));
+        assert_near(&sample, &expected, tolerance, &what);
+        if let Some(norm) = sampled("norm.f64") {
+            let got_norm = got.iter().map(|v| v * v).sum::<f64>().sqrt();
+            assert!(
+                (got_norm - norm[0]).abs() <= tolerance * norm[0],
+                "norm of {what}: {got_norm}, expected {}",
+                norm[0]
+            );
+        }
+    }
+}
+
+/// Asserts that every element is within `tolerance` times the largest expected magnitude.
+fn assert_near(got: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(got.len(), expected.len(), "length of {what}");
+    let scale = expected.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+    let error = got
+        .iter()
+        .zip(expected)
+        .fold(0.0_f64, |m, (g, e)| m.max(if g.is_finite() { (g - e).abs() } else { f64::INFINITY }));
+    assert!(error <= tolerance * scale, "{what}: error {error:.3e}, largest value {scale:.3e}");
+}
+
+const NETWORKS: [&str; 7] = ["softmax", "mlp", "cnn1-small", "cnn2-small", "odd", "overlap", "cnn2-full"];
+
+/// Instruction sets worth the time: the portable one needs minutes for the full-size network.
+fn isas_for(name: &str) -> Vec<Isa> {
+    Isa::available().iter().copied().filter(|isa| isa.name() != "portable" || name != "cnn2-full").collect()
+}
+
+/// Runs one batch forward and backward and gives logits, mean loss, and gradients in PyTorch's order.
+fn gradients(isa: Isa, threads: usize, fixture: &Fixture) -> (Vec<f64>, f64, Vec<(String, Vec<f64>)>) {
+    let model = fixture.model();
+    let data = fixture.data();
+    let net = model.architecture().clone();
+    let rows = fixture.usize("batch");
+    let network = Network::new(&net);
+    let plan = Plan::new(&network, rows, true);
+    let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
+    let mut params = model.values.clone();
+    let mut grads = Aligned::zeroed(network.param_len);
+    let pixels = Pixels::default().table();
+    let indices: Vec<u32> = (0..rows as u32).collect();
+    let batch = Batch { indices: &indices, step: Some(0), update: None };
+    let (mut logits, mut loss) = (Vec::new(), 0.0);
+    {
+        let learn = Learn::Store(Arena::new(grads.as_mut_slice()));
+        let params = params.as_mut_slice();
+        let step = Step::new(&network, &plan, isa, 1, net.classes(), &pixels, &mut memory, params, learn);
+        let program = |worker: &Worker, scratch: &mut Scratch| {
+            step.forward(worker, &data, &batch, network.ops.len());
+            step.loss(worker, scratch, &data, &batch);
+            step.backward(worker, scratch, &batch);
+        };
+        on_threads(threads, &mut scratch, program, program);
+        step.with_losses(rows, |losses, _| loss = losses.iter().sum::<f64>() / rows as f64);
+        step.logits(0..rows, |packed, stride| {
+            logits = packed.chunks(stride).flat_map(|r| r[..net.classes()].iter().map(|&v| f64::from(v))).collect();
+        });
+    }
+    let grads = net
+        .params()
+        .iter()
+        .enumerate()
+        .map(|(array, spec)| {
+            let values = crate::model::unpack(&net, &network, array, grads.as_slice());
+            (spec.name.clone(), values.into_iter().map(f64::from).collect())
+        })
+        .collect();
+    (logits, loss, grads)
+}
+
+/// Tolerances in units of the largest value. PyTorch's own f32 differs from its f64 by up to 5e-7 (logits), 1.4e-6
+/// (gradients) and 2e-7 (losses); ours may differ by a few times that.
+#[test]
+fn logits_loss_and_every_gradient_are_pytorchs() {
+    for name in NETWORKS {
+        let fixture = Fixture::load(name);
+        for isa in isas_for(name) {
+            for threads in [1, 3] {
+                let (logits, loss, grads) = gradients(isa, threads, &fixture);
+                fixture.check("logits", None, &logits, 1e-5);
+                fixture.check("loss", None, &[loss], 1e-6);
+                for (param, grad) in grads {
+                    fixture.check(&format!("grad.{param}"), Some(&param), &grad, 1e-5);
+                }
+            }
+        }
+    }
+}
+
+/// The optimizer and schedule of one entry of the metadata; a step of the schedule counts as an epoch of one step.
+fn settings(entry: &serde_json::Value) -> (Optimizer, Schedule) {
+    let mut optimizer = entry.clone();
+    let schedule = optimizer.as_object_mut().expect("an object").remove("schedule").expect("a schedule");
+    let schedule = match schedule["kind"].as_str() {
+        Some("constant") => Schedule::Constant,
+        Some("step") => Schedule::Step {
+            every: schedule["every_steps"].as_u64().expect("every_steps") as usize,
+            factor: schedule["factor"].as_f64().expect("factor"),
+        },
+        Some("one_cycle") => {
+            let number = |key: &str| schedule[key].as_f64().expect(key);
+            optimizer["lr"] = schedule["max_lr"].clone();
+            Schedule::OneCycle {
+                pct_start: number("pct_start"),
+                div_factor: number("div_factor"),
+                final_div_factor: number("final_div_factor"),
+            }
+        }
+        other => panic!("schedule {other:?}"),
+    };
+    (serde_json::from_value(optimizer).expect("an optimizer"), schedule)
+}
+
+#[test]
+fn ten_losses_of_ten_steps_are_pytorchs() {
+    for name in NETWORKS {
+        let fixture = Fixture::load(name);
+        let data = fixture.data();
+        let net = fixture.architecture();
+        let rows = fixture.usize("batch");
+        for (key, entry) in fixture.meta["optimizers"].as_object().expect("optimizers") {
+            let (optimizer, schedule) = settings(entry);
+            let model = fixture.model();
+            let network = Network::new(&net);
+            let plan = Plan::new(&network, rows, true);
+            let (mut memory, mut scratch) = (plan.memory(), vec![plan.scratch(), plan.scratch()]);
+            let mut params = model.values.clone();
+            let (mut first, mut second) = (Aligned::zeroed(network.param_len), Aligned::zeroed(network.param_len));
+            let pixels = Pixels::default().table();
+            let mut losses = Vec::new();
+            {
+                let learn = Learn::Update {
+                    first: Arena::new(first.as_mut_slice()),
+                    second: Arena::new(second.as_mut_slice()),
+                };
+                let isa = Isa::detect();
+                let params = params.as_mut_slice();
+                let step = Step::new(&network, &plan, isa, 1, net.classes(), &pixels, &mut memory, params, learn);
+                for index in 0..10 {
+                    let lr = schedule.lr(optimizer.lr(), index, 1, 10);
+                    let expected = fixture.f64s(&format!("opt.{key}.lr.f64")).expect("rates")[index as usize];
+                    assert!((lr - expected).abs() <= 1e-12 * expected, "{name} {key}: rate {lr}, expected {expected}");
+                    let indices: Vec<u32> = (index as u32 * rows as u32..(index as u32 + 1) * rows as u32).collect();
+                    let update = Some(optimizer.step(index, lr));
+                    let batch = Batch { indices: &indices, step: Some(index), update };
+                    let program = |worker: &Worker, scratch: &mut Scratch| {
+                        step.forward(worker, &data, &batch, network.ops.len());
+                        step.loss(worker, scratch, &data, &batch);
+                        step.backward(worker, scratch, &batch);
+                    };
+                    on_threads(2, &mut scratch, program, program);
+                    losses.push(step.with_losses(rows, |l, _| l.iter().sum::<f64>() / rows as f64));
+                }
+            }
+            // PyTorch's own f32 is within 2e-7 of its f64.
+            fixture.check(&format!("opt.{key}.losses"), None, &losses, 2e-6);
+            for (array, spec) in net.params().iter().enumerate() {
+                let values = crate::model::unpack(&net, &network, array, params.as_slice());
+                let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+                // Adam moves a weight whose gradient is near rounding by up to lr in either direction; PyTorch's f32 is
+                // off by as much as 9.6e-4 of the largest weight there, plain descent by 4.4e-7.
+                let own = fixture.meta["pytorch_f32_error"][format!("opt.{key}.final")].as_object().expect("errors");
+                let own = own.values().filter_map(serde_json::Value::as_f64).fold(1e-4, f64::max);
+                let tolerance = if key.starts_with("adam") { 3.0 * own } else { 2e-6 };
+                fixture.check(&format!("opt.{key}.final.{}", spec.name), Some(&spec.name), &values, tolerance);
+            }
+        }
+    }
+}
+
+/// A few hundred real digits.
+fn some_digits(train: usize, valid: usize) -> (Dataset, Dataset) {
+    let all = Source::mnist().train;
+    let pick = |range: std::ops::Range<usize>| all.select(&range.map(|i| i as u32 * 7).collect::<Vec<_>>());
+    (pick(0..train), pick(train..train + valid))
+}
+
+const SMALL: &[&str] =
+    &["conv 17 5x5 same", "relu", "maxpool 2", "dropout 0.25", "linear 30", "tanh", "dropout 0.5", "linear 10"];
+
+fn bits(isa: Isa, threads: usize, layers: &[&str], config: &TrainConfig) -> Vec<u32> {
+    let (train, valid) = some_digits(230, 40);
+    let layers = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+    let net = Architecture::new(train.shape(), layers, 10).expect("fits");
+    let outcome = train_on(isa, &net, config, &train, &valid, threads, &mut |_| Flow::Continue);
+    let last = outcome.epochs.last().expect("an epoch");
+    let mut bits: Vec<u32> =
+        net.params().iter().flat_map(|p| outcome.model.tensor(&p.name).expect("an array")).map(f32::to_bits).collect();
+    for value in [last.train_loss, last.valid_loss, last.valid_accuracy] {
+        bits.extend([value.to_bits() as u32, (value.to_bits() >> 32) as u32]);
+    }
+    bits
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_on_any_number_of_threads_and_any_instruction_set() {
+    let config = TrainConfig { batch_size: 50, epochs: 2, ..TrainConfig::default() };
+    let reference = bits(Isa::detect(), 1, SMALL, &config);
+    for threads in [2, 3, 5] {
+        assert!(bits(Isa::detect(), threads, SMALL, &config) == reference, "{threads} threads differ");
+    }
+    for &isa in Isa::available() {
+        assert!(bits(isa, 2, SMALL, &config) == reference, "{} differs", isa.name());
+    }
+    let other = bits(Isa::detect(), 2, SMALL, &TrainConfig { seed: 2, ..config });
+    assert!(other != reference, "another seed gives other weights");
+}
+
+#[test]
+fn training_on_real_digits_learns_them() {
+    let splits = Source::mnist().split(6_000, 0).expect("splits");
+    let layers = ["linear 64", "relu", "linear 10"].map(|l| l.parse().expect("a layer")).to_vec();
+    let net = Architecture::new(splits.train.shape(), layers, 10).expect("fits");
+    let config = TrainConfig { batch_size: 50, epochs: 2, ..TrainConfig::default() };
+    let outcome = train(&net, &config, &splits.train, &splits.valid, 2, &mut |_| Flow::Continue);
+    assert_eq!(outcome.stopped, StopReason::Epochs);
+    let test = splits.test.evaluate(&outcome.model, 2);
+    assert!(test.accuracy > 0.95, "test accuracy {}", test.accuracy);
+    assert_eq!(test.predictions.len(), 10_000);
+    assert!(test.probabilities.chunks(10).all(|p| (p.iter().sum::<f32>() - 1.0).abs() < 1e-5));
+}
+
+/// Trains a small network on a few digits and says how it ended.
+fn ending(config: TrainConfig, mut on_event: impl FnMut(&Event) -> Flow) -> Outcome {
+    let (train, valid) = some_digits(200, 50);
+    let layers = ["linear 20", "relu", "linear 10"].map(|l| l.parse().expect("a layer")).to_vec();
+    let net = Architecture::new(train.shape(), layers, 10).expect("fits");
+    super::train(&net, &config, &train, &valid, 2, &mut on_event)
+}
+
+#[test]
+fn a_training_ends_for_the_right_reason() {
+    let config = TrainConfig { batch_size: 20, epochs: 3, ..TrainConfig::default() };
+    let go_on = |_: &Event| Flow::Continue;
+    let all = ending(config.clone(), go_on);
+    assert_eq!((all.stopped, all.epochs.len(), all.last_epoch), (StopReason::Epochs, 3, 3));
+
+    let reached = ending(TrainConfig { target: Some(0.1), epochs: 30, ..config.clone() }, go_on);
+    assert_eq!(reached.stopped, StopReason::Target);
+    assert!(reached.epochs.last().expect("one").valid_accuracy >= 0.1);
+
+    let missed = ending(TrainConfig { target: Some(1.1), ..config.clone() }, go_on);
+    assert_eq!((missed.stopped, missed.epochs.len()), (StopReason::Limit, 3));
+
+    let tired = TrainConfig { patience: Some(2), epochs: 200, optimizer: Optimizer::adam(0.02), ..config.clone() };
+    let tired = ending(tired, go_on);
+    assert_eq!(tired.stopped, StopReason::Patience);
+    let losses: Vec<f64> = tired.epochs.iter().map(|e| e.valid_loss).collect();
+    let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(losses.iter().position(|l| *l == best), Some(losses.len() - 3), "{losses:?}");
+
+    // Each step multiplies every weight by about a million.
+    let wild = Optimizer::Sgd { lr: 1e3, momentum: 0.0, nesterov: false, weight_decay: 1e3 };
+    let diverged = ending(TrainConfig { optimizer: wild, epochs: 50, ..config.clone() }, go_on);
+    assert_eq!(diverged.stopped, StopReason::Diverged);
+
+    let mut steps = 0;
+    let cut = ending(config, |event| {
+        steps += usize::from(matches!(event, Event::Step { .. }));
+        if steps >= 13 { Flow::Stop } else { Flow::Continue }
+    });
+    assert_eq!((cut.stopped, cut.epochs.len(), cut.last_epoch, steps), (StopReason::Interrupted, 1, 2, 13));
+}

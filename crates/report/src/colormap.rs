@@ -1,0 +1,180 @@
+//! Colours for numbers. Signed values are blue below zero and red above it, near-white at zero; values from zero up run
+//! from dark violet to yellow. Both order colours by lightness, so they survive grey printing and colour blindness.
+
+use crate::picture::Rgb;
+
+/// The colour of a value that is not a number; neither map contains a grey like it.
+pub const NOT_A_NUMBER: Rgb = [128, 128, 128];
+
+/// The colour of a signed value on a scale from `-limit` to `limit`.
+///
+/// Values beyond the limit take the end's colour, and NaN takes [`NOT_A_NUMBER`]. `limit` is at least 0; with a limit
+/// of 0 every value is shown as 0.
+pub fn diverging(value: f32, limit: f32) -> Rgb {
+    match position(value, limit) {
+        Some(t) => rgb(DIVERGING[(128.0 + (t * 128.0).round()) as usize]),
+        None => NOT_A_NUMBER,
+    }
+}
+
+/// The colour of a value on a scale from 0 to `limit`; values outside take the nearer end's colour.
+///
+/// NaN takes [`NOT_A_NUMBER`]; with a limit of 0 every value is shown as 0.
+pub fn sequential(value: f32, limit: f32) -> Rgb {
+    match position(value, limit) {
+        Some(t) => rgb(SEQUENTIAL[(t.max(0.0) * 255.0).round() as usize]),
+        None => NOT_A_NUMBER,
+    }
+}
+
+/// The largest magnitude among the finite values; 0 when there is none.
+pub fn largest_magnitude<'a>(values: impl IntoIterator<Item = &'a f32>) -> f32 {
+    values.into_iter().filter(|value| value.is_finite()).fold(0.0, |largest, value| largest.max(value.abs()))
+}
+
+/// `value / limit` within -1..=1, or `None` for NaN.
+fn position(value: f32, limit: f32) -> Option<f32> {
+    if value.is_nan() {
+        None
+    } else if limit > 0.0 && limit.is_finite() {
+        Some((value / limit).clamp(-1.0, 1.0))
+    } else {
+        Some(0.0)
+    }
+}
+
+fn rgb(hex: u32) -> Rgb {
+    let [_, r, g, b] = hex.to_be_bytes();
+    [r, g, b]
+}
+
+/// From blue over near-white to dark red, -128 to +128 in steps of one. Made in CIELAB: lightness falls from 97 to 27
+/// by the same curve on both sides, hue goes from 281 to 254 degrees on the blue side and from 60 to 31 on the red.
+#[rustfmt::skip]
+static DIVERGING: [u32; 257] = [
+    0x1c4073, 0x1c4174, 0x1d4276, 0x1d4377, 0x1e4479, 0x1e467a, 0x1f477c, 0x1f487d, 0x20497f, 0x204a80, 0x214c82,
+    0x214d83, 0x224e85, 0x224f86, 0x235188, 0x235289, 0x24538b, 0x24548c, 0x25568e, 0x25578f, 0x265891, 0x265992,
+    0x275b94, 0x285c95, 0x285d97, 0x295f98, 0x2a609a, 0x2a619b, 0x2b639d, 0x2c649e, 0x2d65a0, 0x2e67a1, 0x2f68a3,
+    0x306aa4, 0x316ba5, 0x326ca7, 0x336ea8, 0x346faa, 0x3571ab, 0x3772ac, 0x3874ae, 0x3975af, 0x3b76b0, 0x3c78b2,
+    0x3e79b3, 0x3f7bb4, 0x417cb5, 0x427eb7, 0x447fb8, 0x4581b9, 0x4782bb, 0x4884bc, 0x4a86bd, 0x4c87be, 0x4d89bf,
+    0x4f8ac1, 0x518cc2, 0x538dc3, 0x548fc4, 0x5690c6, 0x5892c7, 0x5a93c8, 0x5b95c9, 0x5d96ca, 0x5f98cc, 0x619acd,
+    0x639bce, 0x659dcf, 0x679ed0, 0x69a0d2, 0x6ba1d3, 0x6da3d4, 0x6fa5d5, 0x71a6d6, 0x73a8d7, 0x76a9d8, 0x78abd9,
+    0x7aadda, 0x7daedb, 0x7fb0dc, 0x81b2dd, 0x84b3de, 0x86b5df, 0x88b6e0, 0x8bb8e1, 0x8dbae2, 0x8fbbe2, 0x92bde3,
+    0x94bee4, 0x97c0e5, 0x99c1e6, 0x9cc3e6, 0x9ec4e7, 0xa0c6e8, 0xa3c8e9, 0xa5c9e9, 0xa7caea, 0xaacceb, 0xaccdec,
+    0xafcfec, 0xb1d0ed, 0xb3d2ed, 0xb6d3ee, 0xb8d5ee, 0xbbd6ef, 0xbdd7ef, 0xc0d9f0, 0xc2daf0, 0xc5dbf0, 0xc7ddf1,
+    0xcadef1, 0xccdff1, 0xcfe1f2, 0xd1e2f2, 0xd4e3f2, 0xd6e5f2, 0xd9e6f3, 0xdbe7f3, 0xdee9f3, 0xe0eaf4, 0xe3ebf4,
+    0xe5edf4, 0xe8eef4, 0xeaf0f5, 0xedf1f5, 0xeff2f5, 0xf1f4f6, 0xf4f5f6, 0xf6f6f6, 0xf6f5f4, 0xf6f3f1, 0xf6f1ee,
+    0xf6efeb, 0xf5ede9, 0xf5ece6, 0xf5eae4, 0xf5e8e1, 0xf5e6de, 0xf5e4dc, 0xf4e2d9, 0xf4e1d7, 0xf4dfd4, 0xf4ddd2,
+    0xf4dbcf, 0xf4d9cd, 0xf3d8ca, 0xf3d6c8, 0xf3d4c5, 0xf3d2c3, 0xf3d0c0, 0xf2cebe, 0xf2ccbc, 0xf2cab9, 0xf2c9b7,
+    0xf1c7b4, 0xf1c5b2, 0xf1c3b0, 0xf0c1ad, 0xf0bfab, 0xf0bda8, 0xefbba6, 0xefb9a4, 0xefb7a1, 0xeeb59f, 0xeeb39c,
+    0xeeb19a, 0xeeae97, 0xedac95, 0xedaa92, 0xeda890, 0xeca68d, 0xeca48b, 0xeba188, 0xeb9f86, 0xeb9d83, 0xea9b81,
+    0xea987e, 0xe9967c, 0xe9947a, 0xe89277, 0xe88f75, 0xe78d73, 0xe68b71, 0xe6896e, 0xe5876c, 0xe4846a, 0xe48268,
+    0xe38066, 0xe27e64, 0xe17c62, 0xe07a60, 0xdf785e, 0xde765d, 0xdd745b, 0xdc7259, 0xdb7057, 0xda6e56, 0xd96c54,
+    0xd86a52, 0xd76850, 0xd6664f, 0xd5644d, 0xd4624b, 0xd3604a, 0xd25e48, 0xd15c47, 0xcf5a45, 0xce5843, 0xcd5642,
+    0xcc5440, 0xcb523f, 0xca503d, 0xc84e3c, 0xc74c3b, 0xc64a39, 0xc54838, 0xc34637, 0xc24435, 0xc14234, 0xbf4033,
+    0xbe3f32, 0xbc3d31, 0xbb3b30, 0xb9392f, 0xb8382e, 0xb6362d, 0xb5352c, 0xb3332b, 0xb1322a, 0xb03029, 0xae2f29,
+    0xac2e28, 0xab2c27, 0xa92b26, 0xa72a26, 0xa52925, 0xa32825, 0xa22724, 0xa02523, 0x9e2423, 0x9c2322, 0x9a2222,
+    0x992121, 0x972021, 0x952020, 0x931f20, 0x911e1f, 0x8f1d1f, 0x8e1c1e, 0x8c1b1e, 0x8a1a1d, 0x88191c, 0x86181c,
+    0x85171b, 0x83161b, 0x81141a, 0x7f131a,
+];
+
+/// Dark violet over blue and green to yellow. A smooth curve in CIELAB through ten colours of viridis (CC0).
+#[rustfmt::skip]
+static SEQUENTIAL: [u32; 256] = [
+    0x440154, 0x440355, 0x440457, 0x450658, 0x450859, 0x45095b, 0x450b5c, 0x450d5d, 0x460f5f, 0x461060, 0x461261,
+    0x461363, 0x461464, 0x461666, 0x461767, 0x461869, 0x471a6a, 0x471b6b, 0x471c6d, 0x471d6e, 0x471e6f, 0x472070,
+    0x472172, 0x472273, 0x472374, 0x472475, 0x482576, 0x482677, 0x482878, 0x482979, 0x482a79, 0x482b7a, 0x482c7b,
+    0x482d7c, 0x482f7c, 0x48307d, 0x48317e, 0x48327e, 0x47347f, 0x473580, 0x473680, 0x463781, 0x463981, 0x453a82,
+    0x453b83, 0x443c83, 0x443e84, 0x433f84, 0x434085, 0x424185, 0x424286, 0x414486, 0x414587, 0x404687, 0x3f4788,
+    0x3f4888, 0x3e4989, 0x3e4a89, 0x3d4b8a, 0x3d4d8a, 0x3c4e8a, 0x3c4f8b, 0x3b508b, 0x3b518b, 0x3a528c, 0x3a538c,
+    0x39548c, 0x39558c, 0x39568d, 0x38588d, 0x38598d, 0x375a8d, 0x375b8d, 0x365c8d, 0x365d8d, 0x355e8d, 0x355f8d,
+    0x35608d, 0x34618e, 0x34628e, 0x33638e, 0x33648e, 0x32658e, 0x32668e, 0x31678e, 0x31688e, 0x31698e, 0x306a8e,
+    0x306b8e, 0x2f6c8e, 0x2f6d8e, 0x2e6e8e, 0x2e6f8e, 0x2e708e, 0x2d708f, 0x2d718f, 0x2c728f, 0x2c738f, 0x2c748f,
+    0x2b758f, 0x2b768f, 0x2a778f, 0x2a788f, 0x2a798f, 0x297a8e, 0x297b8e, 0x297c8e, 0x287d8e, 0x287e8e, 0x287f8e,
+    0x27808e, 0x27818e, 0x26828e, 0x26838e, 0x26848e, 0x25858e, 0x25868e, 0x25878e, 0x24888e, 0x24898e, 0x238a8d,
+    0x238b8d, 0x228c8d, 0x228d8d, 0x228e8d, 0x218f8d, 0x21908d, 0x20918d, 0x20928c, 0x1f938c, 0x1f948c, 0x1f958c,
+    0x1f968c, 0x1e978b, 0x1e988b, 0x1e998b, 0x1e9a8b, 0x1e9b8a, 0x1e9c8a, 0x1e9d8a, 0x1e9e8a, 0x1f9f89, 0x1fa089,
+    0x1fa189, 0x20a288, 0x20a388, 0x20a487, 0x20a587, 0x20a686, 0x20a786, 0x20a886, 0x20a985, 0x20aa85, 0x20ab84,
+    0x20ac84, 0x20ad83, 0x20ae82, 0x21ae82, 0x21af81, 0x22af81, 0x23b080, 0x24b17f, 0x25b17f, 0x27b17e, 0x28b27d,
+    0x2ab37d, 0x2cb47c, 0x2eb57b, 0x30b57b, 0x32b67a, 0x35b779, 0x38b878, 0x3ab977, 0x3cb976, 0x3fba76, 0x41bb75,
+    0x44bc74, 0x46bd73, 0x48bd71, 0x4abe70, 0x4cbf6f, 0x4ec06e, 0x51c16d, 0x53c26c, 0x55c26b, 0x57c369, 0x59c468,
+    0x5ac567, 0x5cc666, 0x5ec664, 0x60c763, 0x62c862, 0x64c960, 0x65ca5f, 0x67cb5e, 0x69cb5c, 0x6acc5b, 0x6ccd5a,
+    0x6dce58, 0x6fcf57, 0x71cf56, 0x73d054, 0x75d153, 0x77d151, 0x79d250, 0x7cd34e, 0x7ed34c, 0x81d44b, 0x83d549,
+    0x86d547, 0x89d645, 0x8cd644, 0x8ed742, 0x91d740, 0x94d83e, 0x97d83c, 0x99d93b, 0x9cd939, 0x9fda37, 0xa2da35,
+    0xa4db34, 0xa7db32, 0xaadc31, 0xacdc2f, 0xafdd2e, 0xb1dd2d, 0xb3de2c, 0xb6de2b, 0xb8df2a, 0xbbdf29, 0xbde029,
+    0xbfe028, 0xc2e028, 0xc4e127, 0xc7e127, 0xc9e126, 0xcce226, 0xcfe226, 0xd1e226, 0xd4e326, 0xd6e326, 0xd9e326,
+    0xdce426, 0xdee426, 0xe1e426, 0xe4e426, 0xe6e526, 0xe9e526, 0xebe526, 0xeee526, 0xf0e626, 0xf3e626, 0xf6e625,
+    0xf8e625, 0xfbe725, 0xfde725,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Relative luminance of an sRGB colour, 0 to 1.
+    fn luminance(color: Rgb) -> f64 {
+        let linear = color.map(|byte| {
+            let v = f64::from(byte) / 255.0;
+            if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+        });
+        0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    }
+
+    #[test]
+    fn signed_values_of_equal_size_are_equally_bright() {
+        for step in 0..=128 {
+            let (minus, plus) = (diverging(-step as f32, 128.0), diverging(step as f32, 128.0));
+            let (a, b) = (luminance(minus), luminance(plus));
+            assert!((a - b).abs() <= 0.02 * a, "{step}: {minus:?} {a:.4}, {plus:?} {b:.4}");
+        }
+    }
+
+    #[test]
+    fn signed_values_darken_away_from_zero() {
+        for step in 0..128 {
+            for sign in [-1.0, 1.0] {
+                let (near, far) = (diverging(sign * step as f32, 128.0), diverging(sign * (step + 1) as f32, 128.0));
+                assert!(luminance(near) > luminance(far), "{sign} * {step}: {near:?} {far:?}");
+            }
+        }
+        let [r, g, b] = diverging(0.0, 1.0);
+        assert!(r == g && g == b && r > 240, "zero is neutral: {r} {g} {b}");
+    }
+
+    #[test]
+    fn the_sides_have_their_hues() {
+        for step in 8..=128 {
+            let ([r, _, b], [r2, _, b2]) = (diverging(-step as f32, 128.0), diverging(step as f32, 128.0));
+            assert!(b > r && r2 > b2, "{step}");
+        }
+    }
+
+    #[test]
+    fn values_from_zero_up_brighten() {
+        for step in 0..255 {
+            let (low, high) = (sequential(step as f32, 255.0), sequential((step + 1) as f32, 255.0));
+            assert!(luminance(low) < luminance(high), "{step}: {low:?} {high:?}");
+        }
+    }
+
+    #[test]
+    fn odd_values_have_defined_colours() {
+        for map in [diverging, sequential] {
+            assert_eq!(map(f32::NAN, 1.0), NOT_A_NUMBER);
+            assert_eq!(map(f32::INFINITY, 1.0), map(1.0, 1.0));
+            assert_eq!(map(f32::NEG_INFINITY, 1.0), map(-1.0, 1.0));
+            assert_eq!(map(5.0, 1.0), map(1.0, 1.0));
+            for limit in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+                assert_eq!(map(0.3, limit), map(0.0, 1.0), "limit {limit}");
+            }
+        }
+        let all = DIVERGING.iter().chain(&SEQUENTIAL);
+        assert!(all.copied().all(|hex| rgb(hex) != NOT_A_NUMBER));
+    }
+
+    #[test]
+    fn largest_magnitude_looks_at_finite_values_only() {
+        assert_eq!(largest_magnitude(&[0.5, -2.0, f32::NAN, f32::INFINITY]), 2.0);
+        assert_eq!(largest_magnitude(&[]), 0.0);
+    }
+}

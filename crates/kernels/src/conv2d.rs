@@ -126,19 +126,21 @@ impl Conv2d {
     }
 }
 
-/// Overwrites the pixels of `y` (one image, [`Conv2d::output`]).
+/// Overwrites the pixels of `y` (one image, [`Conv2d::output`]); without `bias` it counts as zero.
 ///
 /// `x`: one image, [`Conv2d::input`]. `weight`: [`Conv2d::weight`]. `bias`: one element per padded output channel.
-pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
+pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let (input, out, panels) = (&conv.input, &conv.output, conv.weight());
     assert_eq!(x.len(), input.len(), "x is one image of {input:?}");
     assert_eq!(y.len(), out.len(), "y is one image of {out:?}");
     assert_eq!(weight.len(), panels.len(), "weight is [{}, {}] in panels", panels.k, panels.n);
-    assert_eq!(bias.len(), panels.padded_n(), "bias has one element per padded channel");
-    for (block, bias) in bias.chunks(LANES).enumerate() {
-        for row in 0..out.height {
-            for column in 0..out.width {
-                y[out.offset(block, row, column)..][..LANES].copy_from_slice(bias);
+    if let Some(bias) = bias {
+        assert_eq!(bias.len(), panels.padded_n(), "bias has one element per padded channel");
+        for (block, bias) in bias.chunks(LANES).enumerate() {
+            for row in 0..out.height {
+                for column in 0..out.width {
+                    y[out.offset(block, row, column)..][..LANES].copy_from_slice(bias);
+                }
             }
         }
     }
@@ -159,7 +161,7 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], bias: 
             b_step: width,
             b_block: LANES,
             c_block: out.plane,
-            accumulate: true,
+            accumulate: bias.is_some(),
         };
         let (weight, y) = (&weight[panels.start(p)..], &mut y[out.offset(p * PANEL / LANES, 0, 0)..]);
         let (a_end, b_end, c_end) = sum.extents();
@@ -364,7 +366,7 @@ mod tests {
                 for n in 0..images {
                     let mut y = vec![0.0; conv.output.len()];
                     let image = &packed_x[n * conv.input.len()..(n + 1) * conv.input.len()];
-                    conv2d_forward(isa, &conv, image, &packed_weight, &padded(&bias), &mut y);
+                    conv2d_forward(isa, &conv, image, &packed_weight, Some(&padded(&bias)), &mut y);
                     let expected = reference::conv2d_forward(&x[n], shape, &weight, &bias, &window);
                     assert_close(&unpack_image(&y, &conv.output), &expected, 1e-5, &format!("y of {what}"));
                     assert_padding_is_zero(&y, &conv.output, &what);
@@ -405,8 +407,7 @@ mod tests {
                     for n in 0..images {
                         let mut out = vec![f32::NAN; back.output.len()];
                         let g = &packed_grad[n * grad_planes.len()..(n + 1) * grad_planes.len()];
-                        let zero = vec![0.0; back.output.blocks * LANES];
-                        conv2d_forward(isa, &back, g, &rotated, &zero, &mut out);
+                        conv2d_forward(isa, &back, g, &rotated, None, &mut out);
                         assert_close(&unpack_image(&out, &back.output), &grad_x[n], 1e-5, &format!("grad_x of {what}"));
                         assert_padding_is_zero(&out, &back.output, &what);
                         bits.extend(out.iter().map(|v| v.to_bits()));

@@ -22,6 +22,7 @@ pub mod activation;
 pub mod arena;
 mod contract;
 pub mod conv2d;
+pub mod conv_pool;
 mod isa;
 mod lanes;
 pub mod linear;

@@ -2,7 +2,7 @@
 
 use crate::data::{Dataset, HeldOut};
 use crate::model::{Layer, Model};
-use crate::network::{Kind, Layout};
+use crate::network::{Kind, Layout, Network};
 use crate::step::{Batch, Learn, Memory, Plan, Scratch, Step, argmax};
 use crate::workers::{Worker, on_threads};
 use tenfold_kernels::Isa;
@@ -77,7 +77,7 @@ pub(crate) fn evaluate_on(
     let ops = model.network.ops.len();
     let run = |worker: &Worker, scratch: &mut Scratch, indices: &[u32]| {
         let batch = Batch { indices, step: None, update: None };
-        step.forward(worker, data, &batch, ops);
+        step.forward(worker, scratch, data, &batch, ops);
         step.loss(worker, scratch, data, &batch);
     };
     let (mut loss, mut hits) = (0.0, 0_u64);
@@ -141,9 +141,9 @@ pub struct FeatureMaps {
 pub fn feature_maps(model: &Model, image: &[u8], layer: &str) -> Option<FeatureMaps> {
     let architecture = model.architecture();
     let index = architecture.layers().iter().position(|l| l.name == layer && matches!(l.layer, Layer::Conv { .. }))?;
-    let at = model.network.ops.iter().position(|op| op.layer == index)?;
     // The convolution alone, without the activation that runs with it.
-    let mut network = model.network.clone();
+    let mut network = Network::unfused(architecture);
+    let at = network.ops.iter().position(|op| op.layer == index)?;
     network.ops[at].activation = None;
     let plan = Plan::new(&network, 1, false);
     let (mut memory, mut scratch) = (plan.memory(), vec![plan.scratch()]);
@@ -158,7 +158,9 @@ pub fn feature_maps(model: &Model, image: &[u8], layer: &str) -> Option<FeatureM
         1,
         &mut scratch,
         |_, _| {},
-        |worker, _| step.forward(worker, &data, &Batch { indices: &[0], step: None, update: None }, at + 1),
+        |worker, scratch| {
+            step.forward(worker, scratch, &data, &Batch { indices: &[0], step: None, update: None }, at + 1);
+        },
     );
     debug_assert!(matches!(network.ops[at].kind, Kind::Conv { .. }));
     step.output(at, 0, |packed, layout| {

@@ -5,6 +5,7 @@
 use crate::model::{Architecture, Layer, LayerInfo, Shape};
 use std::ops::Range;
 use tenfold_kernels::activation::Activation;
+use tenfold_kernels::conv_pool::ConvPool;
 use tenfold_kernels::conv2d::Conv2d;
 use tenfold_kernels::linear::LinearWeight;
 use tenfold_kernels::pool2d::Pool2d;
@@ -62,6 +63,13 @@ pub(crate) enum Kind {
         weight: Range<usize>,
         bias: Range<usize>,
     },
+    /// A convolution, ReLU and max-pooling in one.
+    ConvPool {
+        shape: ConvPool,
+        back: Option<Conv2d>,
+        weight: Range<usize>,
+        bias: Range<usize>,
+    },
     Linear {
         layout: LinearWeight,
         weight: Range<usize>,
@@ -106,6 +114,16 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(architecture: &Architecture) -> Network {
+        Network::build(architecture, true)
+    }
+
+    /// Every convolution and pooling by itself, so that what lies between them can be looked at. The layout of the
+    /// parameters is the same.
+    pub(crate) fn unfused(architecture: &Architecture) -> Network {
+        Network::build(architecture, false)
+    }
+
+    fn build(architecture: &Architecture, fuse: bool) -> Network {
         let layers: Vec<(usize, &LayerInfo)> =
             architecture.layers().iter().enumerate().filter(|(_, l)| l.layer != Layer::Flatten).collect();
         let input = layout_for(&layers, 0, Shape::Image(architecture.input()), true);
@@ -114,6 +132,11 @@ impl Network {
         let mut dropouts = 0;
         while at < layers.len() {
             let (layer, info) = layers[at];
+            if fuse && let Some(op) = network.conv_pool(&layers, at) {
+                network.ops.push(op);
+                at += 3;
+                continue;
+            }
             let mut next = at + 1;
             let mut activation = activation_of(info.layer);
             if activation.is_none() && !matches!(info.layer, Layer::Dropout { .. }) && next < layers.len() {
@@ -165,6 +188,30 @@ impl Network {
         }
     }
 
+    /// The layers at `at` as one operation, if they are convolution, ReLU and max-pooling over disjoint windows.
+    fn conv_pool(&mut self, layers: &[(usize, &LayerInfo)], at: usize) -> Option<Op> {
+        let [(layer, conv), (_, relu), (_, pool)] = layers.get(at..at + 3)? else { return None };
+        let (Layer::Conv { kernel_size, stride, padding, .. }, Layer::Relu) = (conv.layer, relu.layer) else {
+            return None;
+        };
+        let Layer::MaxPool { kernel_size: window, stride: step } = pool.layer else { return None };
+        let Shape::Image(sums) = conv.output else { return None };
+        let input = self.ops.last().map_or(self.input, |op| op.output);
+        let output = layout_for(layers, at + 3, pool.output, false);
+        let (Layout::Planes(from), Layout::Planes(to)) = (input, output) else { return None };
+        if window != step {
+            return None;
+        }
+        let sums = Planes::new(sums.channels, sums.height, sums.width);
+        let shape = ConvPool::new(Conv2d::new(from, sums, kernel_size, stride, padding.of(kernel_size)), window, to)?;
+        let passes_gradient = self.ops.iter().any(Op::learns);
+        let back = passes_gradient.then(|| shape.conv.transposed());
+        let weight = self.place(shape.conv.weight().len());
+        let bias = self.place(shape.conv.weight().padded_n());
+        let kind = Kind::ConvPool { shape, back, weight, bias };
+        Some(Op { kind, activation: None, layer: *layer, input, output, grad: output.plain(), passes_gradient })
+    }
+
     /// Room for `len` parameters, on a cache line of its own.
     fn place(&mut self, len: usize) -> Range<usize> {
         let start = self.param_len;
@@ -176,7 +223,7 @@ impl Network {
 impl Op {
     /// Whether the operation has parameters.
     pub(crate) fn learns(&self) -> bool {
-        matches!(self.kind, Kind::Conv { .. } | Kind::Linear { .. })
+        matches!(self.kind, Kind::Conv { .. } | Kind::ConvPool { .. } | Kind::Linear { .. })
     }
 }
 

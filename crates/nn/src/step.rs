@@ -13,6 +13,7 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
 use tenfold_kernels::arena::Arena;
+use tenfold_kernels::conv_pool::{ConvPool, Entry, conv_pool_backward_weight, gather_run, pool_relu_forward, unpool};
 use tenfold_kernels::conv2d::{Conv2d, conv2d_backward_bias, conv2d_backward_weight, conv2d_forward, rotate_weight};
 use tenfold_kernels::linear::{
     LinearWeight, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
@@ -30,6 +31,8 @@ struct Buffers {
     spread: usize,
     /// A convolution's weights rotated, for the gradient of its input.
     rotated: usize,
+    /// A pooled convolution's weight and bias gradients, channel by channel.
+    channels: usize,
     /// A max-pooling's winners, in bytes.
     winners: usize,
 }
@@ -42,19 +45,34 @@ pub(crate) struct Plan {
     floats: usize,
     bytes: usize,
     scratch: usize,
+    entries: usize,
     training: bool,
 }
 
 impl Plan {
     /// `training` makes room for gradients.
     pub(crate) fn new(network: &Network, batch_size: usize, training: bool) -> Plan {
-        let mut plan = Plan { batch_size, input: 0, buffers: Vec::new(), floats: 0, bytes: 0, scratch: LINE, training };
+        let mut plan = Plan {
+            batch_size,
+            input: 0,
+            buffers: Vec::new(),
+            floats: 0,
+            bytes: 0,
+            scratch: LINE,
+            entries: 0,
+            training,
+        };
         plan.input = plan.room(batch_size * network.input.image_len());
         for op in &network.ops {
             let mut buffers = Buffers { output: plan.room(batch_size * op.output.image_len()), ..Buffers::default() };
-            if let Kind::MaxPool(pool) = &op.kind {
-                buffers.winners = plan.bytes;
-                plan.bytes += batch_size * pool.winners_len();
+            match &op.kind {
+                Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
+                Kind::ConvPool { shape, .. } => {
+                    buffers.winners = plan.room_for_bytes(batch_size * shape.winners_len());
+                    plan.scratch = plan.scratch.max(shape.conv.output.len());
+                    plan.entries = plan.entries.max(shape.entries_len());
+                }
+                _ => {}
             }
             if training && (op.passes_gradient || op.learns()) {
                 buffers.grad = plan.room(batch_size * op.grad.image_len());
@@ -62,8 +80,16 @@ impl Plan {
                     Kind::Conv { conv, back, .. } => {
                         buffers.spread = plan.room(batch_size * conv.grad_output().len());
                         buffers.rotated = plan.room(back.as_ref().map_or(0, |back| back.weight().len()));
-                        let zero = back.as_ref().map_or(0, |back| back.weight().padded_n());
-                        plan.scratch = plan.scratch.max(conv.run_len() * conv.weight().padded_n()).max(zero);
+                        plan.scratch = plan.scratch.max(conv.run_len() * conv.weight().padded_n());
+                    }
+                    Kind::ConvPool { shape, back, .. } => {
+                        let conv = &shape.conv;
+                        if let Some(back) = back {
+                            buffers.spread = plan.room(batch_size * conv.grad_output().len());
+                            buffers.rotated = plan.room(back.weight().len());
+                        }
+                        buffers.channels = plan.room(conv.output.channels * (shape.channel_len() + 1));
+                        plan.scratch = plan.scratch.max(conv.run_len() * conv.weight().padded_n());
                     }
                     Kind::Linear { layout, .. } => plan.scratch = plan.scratch.max(layout.range(0).len()),
                     _ => {}
@@ -74,10 +100,16 @@ impl Plan {
         plan
     }
 
-    /// `len` elements on a cache line of their own.
+    /// `len` elements on a cache line of their own, and a line more: vectors may be read beyond the last element.
     fn room(&mut self, len: usize) -> usize {
         let start = self.floats;
-        self.floats += len.next_multiple_of(LINE);
+        self.floats += len.next_multiple_of(LINE) + LINE;
+        start
+    }
+
+    fn room_for_bytes(&mut self, len: usize) -> usize {
+        let start = self.bytes;
+        self.bytes += len;
         start
     }
 
@@ -93,7 +125,11 @@ impl Plan {
 
     /// What each thread needs for itself.
     pub(crate) fn scratch(&self) -> Scratch {
-        Scratch { values: Aligned::zeroed(self.scratch), labels: vec![0; self.batch_size] }
+        Scratch {
+            values: Aligned::zeroed(self.scratch),
+            entries: vec![Entry::default(); self.entries],
+            labels: vec![0; self.batch_size],
+        }
     }
 }
 
@@ -108,6 +144,7 @@ pub(crate) struct Memory {
 /// Memory of one thread.
 pub(crate) struct Scratch {
     values: Aligned,
+    entries: Vec<Entry>,
     labels: Vec<u8>,
 }
 
@@ -208,7 +245,7 @@ impl<'a> Step<'a> {
     }
 
     /// Runs the batch forward through operations `0..until`. Ends with a meeting.
-    pub(crate) fn forward(&self, worker: &Worker, data: &Dataset, batch: &Batch, until: usize) {
+    pub(crate) fn forward(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch, until: usize) {
         assert!(batch.indices.len() <= self.plan.batch_size, "the plan is for smaller batches");
         self.load(worker, data, batch);
         for (at, op) in self.network.ops[..until].iter().enumerate() {
@@ -218,7 +255,7 @@ impl<'a> Step<'a> {
             if !by_image(op) || (at > 0 && !by_image(&self.network.ops[at - 1])) {
                 worker.meet();
             }
-            self.forward_op(worker, at, op, batch);
+            self.forward_op(worker, scratch, at, op, batch);
         }
         worker.meet();
     }
@@ -240,7 +277,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn forward_op(&self, worker: &Worker, at: usize, op: &Op, batch: &Batch) {
+    fn forward_op(&self, worker: &Worker, scratch: &mut Scratch, at: usize, op: &Op, batch: &Batch) {
         let rows = batch.indices.len();
         let (from, to) = (self.input_start(at), self.plan.buffers[at].output);
         let input = |n: usize| self.floats.read(Self::images(from, &op.input, n..n + 1));
@@ -268,7 +305,17 @@ impl<'a> Step<'a> {
             Kind::Conv { conv, weight, bias, .. } => {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
                 for n in worker.share(rows) {
-                    conv2d_forward(self.isa, conv, &input(n), &weight, &bias, &mut output(n));
+                    conv2d_forward(self.isa, conv, &input(n), &weight, Some(&bias), &mut output(n));
+                }
+            }
+            Kind::ConvPool { shape, weight, bias, .. } => {
+                let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
+                let sums = &mut scratch.values.as_mut_slice()[..shape.conv.output.len()];
+                for n in worker.share(rows) {
+                    conv2d_forward(self.isa, &shape.conv, &input(n), &weight, None, sums);
+                    let start = self.plan.buffers[at].winners + n * shape.winners_len();
+                    let mut winners = self.bytes.write(start..start + shape.winners_len());
+                    pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners);
                 }
             }
             Kind::MaxPool(pool) => {
@@ -393,31 +440,57 @@ impl<'a> Step<'a> {
                 let spread = self.floats.read(buffers.spread..buffers.spread + rows * spread_planes.len());
                 if let Some(back) = back {
                     let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.weight().len());
-                    let zero = &mut scratch.values.as_mut_slice()[..back.weight().padded_n()];
-                    zero.fill(0.0);
                     for n in worker.share(rows) {
                         let image = &spread[n * spread_planes.len()..(n + 1) * spread_planes.len()];
-                        conv2d_forward(self.isa, back, image, &rotated, zero, &mut passed(n));
+                        conv2d_forward(self.isa, back, image, &rotated, None, &mut passed(n));
                     }
                 }
                 let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..rows));
                 for run in worker.share(conv.run_count()) {
-                    let rows_of_run = run * conv.run_len()..(run + 1) * conv.run_len();
-                    let part = &mut scratch.values.as_mut_slice()[..rows_of_run.len() * conv.weight().padded_n()];
+                    let part = &mut scratch.values.as_mut_slice()[..conv.run_len() * conv.weight().padded_n()];
                     conv2d_backward_weight(self.isa, conv, run..run + 1, &x, &spread, rows, part);
-                    let panels = conv.weight();
-                    let mut done = 0;
-                    for p in 0..panels.count() {
-                        let target = panels.rows(p, rows_of_run.clone());
-                        let part = &part[done..done + target.len()];
-                        done += target.len();
-                        self.learn(batch, weight.start + target.start, part);
-                    }
+                    self.learn_run(batch, conv, run, weight.start, part);
                 }
                 if worker.is_last() {
                     let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
                     conv2d_backward_bias(conv, &spread, rows, sums);
                     self.learn(batch, bias.start, sums);
+                }
+            }
+            Kind::ConvPool { shape, back, weight, bias } => {
+                self.conv_pool_backward(worker, scratch, at, op, shape, batch);
+                let conv = &shape.conv;
+                if let Some(back) = back {
+                    let planes = conv.grad_output().len();
+                    for n in worker.share(rows) {
+                        let start = buffers.winners + n * shape.winners_len();
+                        let winners = self.bytes.read(start..start + shape.winners_len());
+                        let start = buffers.spread + n * planes;
+                        let mut spread = self.floats.write(start..start + planes);
+                        unpool(self.isa, shape, &grad(n), &winners, &mut spread);
+                    }
+                    self.rotate(worker, conv, back, weight, buffers.rotated);
+                }
+                worker.meet();
+                if let Some(back) = back {
+                    let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.weight().len());
+                    let planes = conv.grad_output().len();
+                    for n in worker.share(rows) {
+                        let start = buffers.spread + n * planes;
+                        let spread = self.floats.read(start..start + planes);
+                        conv2d_forward(self.isa, back, &spread, &rotated, None, &mut passed(n));
+                    }
+                }
+                let channels = conv.output.channels * shape.channel_len();
+                let gradients = self.floats.read(buffers.channels..buffers.channels + channels + conv.output.channels);
+                let (gradients, bias_gradients) = gradients.split_at(channels);
+                for run in worker.share(conv.run_count()) {
+                    let part = &mut scratch.values.as_mut_slice()[..conv.run_len() * conv.weight().padded_n()];
+                    gather_run(shape, run, gradients, part);
+                    self.learn_run(batch, conv, run, weight.start, part);
+                }
+                if worker.is_last() {
+                    self.learn(batch, bias.start, bias_gradients);
                 }
             }
             Kind::MaxPool(pool) => {
@@ -506,6 +579,43 @@ impl<'a> Step<'a> {
             let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
             column_sums(self.isa, &grad, stride, rows, sums);
             self.learn(batch, bias.start, sums);
+        }
+    }
+
+    /// This thread's channels of the weight gradient of a pooled convolution.
+    fn conv_pool_backward(
+        &self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        at: usize,
+        op: &Op,
+        shape: &ConvPool,
+        batch: &Batch,
+    ) {
+        let rows = batch.indices.len();
+        let buffers = &self.plan.buffers[at];
+        let channels = worker.share(shape.conv.output.channels);
+        let start = self.input_start(at);
+        let x = self.floats.read(start..start + rows * op.input.image_len() + shape.slack());
+        let grad = self.floats.read(Self::images(buffers.grad, &op.grad, 0..rows));
+        let winners = self.bytes.read(buffers.winners..buffers.winners + rows * shape.winners_len());
+        let len = shape.channel_len();
+        let start = buffers.channels + channels.start * len;
+        let mut out = self.floats.write(start..start + channels.len() * len);
+        let start = buffers.channels + shape.conv.output.channels * len + channels.start;
+        let mut bias = self.floats.write(start..start + channels.len());
+        let entries = &mut scratch.entries;
+        conv_pool_backward_weight(self.isa, shape, channels, &x, &grad, &winners, rows, entries, &mut out, &mut bias);
+    }
+
+    /// Learns from the gradient of one run of a convolution's weights, in panels.
+    fn learn_run(&self, batch: &Batch, conv: &Conv2d, run: usize, weight: usize, mut part: &[f32]) {
+        let panels = conv.weight();
+        for p in 0..panels.count() {
+            let target = panels.rows(p, run * conv.run_len()..(run + 1) * conv.run_len());
+            let (panel, rest) = part.split_at(target.len());
+            part = rest;
+            self.learn(batch, weight + target.start, panel);
         }
     }
 

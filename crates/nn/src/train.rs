@@ -346,7 +346,7 @@ impl<'a> Trainer<'a> {
         let stop = AtomicBool::new(false);
         let run = |worker: &Worker, scratch: &mut crate::step::Scratch, index: usize| {
             let batch = batch(index);
-            step.forward(worker, data, &batch, ops);
+            step.forward(worker, scratch, data, &batch, ops);
             step.loss(worker, scratch, data, &batch);
             step.backward(worker, scratch, &batch);
             batch.indices.len()

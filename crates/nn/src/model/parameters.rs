@@ -5,6 +5,7 @@ use super::init::Init;
 use crate::aligned::Aligned;
 use crate::network::{Kind, Layout, Network};
 use crate::train::Pixels;
+use tenfold_kernels::conv_pool::ConvPool;
 use thiserror::Error;
 
 /// Why arrays do not make a model.
@@ -146,8 +147,12 @@ impl<'a> Packing<'a> {
 
     fn index(&self, j: usize) -> usize {
         match self.kind {
-            Kind::Conv { bias, .. } | Kind::Linear { bias, .. } if self.spec.is_bias() => bias.start + j,
-            Kind::Conv { conv, weight, .. } => {
+            Kind::Conv { bias, .. } | Kind::ConvPool { bias, .. } | Kind::Linear { bias, .. }
+                if self.spec.is_bias() =>
+            {
+                bias.start + j
+            }
+            Kind::Conv { conv, weight, .. } | Kind::ConvPool { shape: ConvPool { conv, .. }, weight, .. } => {
                 let [_, channels, kh, kw] = self.spec.shape[..] else { unreachable!("OIHW") };
                 let (kx, ky, i, o) = (j % kw, j / kw % kh, j / kw / kh % channels, j / kw / kh / channels);
                 weight.start + conv.weight().index(conv.weight_row(i, ky, kx), o)

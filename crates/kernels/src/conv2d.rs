@@ -95,7 +95,8 @@ impl Conv2d {
         assert_eq!(self.input.lanes, LANES, "the gradient of an input needs whole vectors of channels");
         let dense = Planes { pixel: LANES, row: self.grad_output().row / self.stride.0, ..self.grad_output() };
         let output = Planes::new(self.input.channels, self.input.height, self.input.width);
-        Conv2d::over(dense, output, self.kernel, (1, 1), (0, 0))
+        let padding = (self.kernel.0 - 1 - self.padding.0, self.kernel.1 - 1 - self.padding.1);
+        Conv2d::over(dense, output, self.kernel, (1, 1), padding)
     }
 
     /// The layout of the weights.
@@ -126,24 +127,14 @@ impl Conv2d {
     }
 }
 
-/// Overwrites the pixels of `y` (one image, [`Conv2d::output`]); without `bias` it counts as zero.
+/// Overwrites the pixels of `y` (one image, [`Conv2d::output`]) with the convolution without bias.
 ///
-/// `x`: one image, [`Conv2d::input`]. `weight`: [`Conv2d::weight`]. `bias`: one element per padded output channel.
-pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+/// `x`: one image, [`Conv2d::input`]. `weight`: [`Conv2d::weight`].
+pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let (input, out, panels) = (&conv.input, &conv.output, conv.weight());
     assert_eq!(x.len(), input.len(), "x is one image of {input:?}");
     assert_eq!(y.len(), out.len(), "y is one image of {out:?}");
     assert_eq!(weight.len(), panels.len(), "weight is [{}, {}] in panels", panels.k, panels.n);
-    if let Some(bias) = bias {
-        assert_eq!(bias.len(), panels.padded_n(), "bias has one element per padded channel");
-        for (block, bias) in bias.chunks(LANES).enumerate() {
-            for row in 0..out.height {
-                for column in 0..out.width {
-                    y[out.offset(block, row, column)..][..LANES].copy_from_slice(bias);
-                }
-            }
-        }
-    }
     for p in 0..panels.count() {
         let width = panels.width(p);
         let sum = Sum {
@@ -161,13 +152,27 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], bias: 
             b_step: width,
             b_block: LANES,
             c_block: out.plane,
-            accumulate: bias.is_some(),
+            accumulate: false,
         };
         let (weight, y) = (&weight[panels.start(p)..], &mut y[out.offset(p * PANEL / LANES, 0, 0)..]);
         let (a_end, b_end, c_end) = sum.extents();
         assert!(a_end <= x.len() && b_end <= weight.len() && c_end <= y.len(), "operands cover the sum");
         // SAFETY: all three operands are covered (asserted), and `y` is borrowed mutably.
         unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr()) };
+    }
+}
+
+/// Adds to each pixel of `y` (one image of `planes`) the bias of its channel. `bias`: one element per padded channel.
+pub fn add_bias(planes: &Planes, bias: &[f32], y: &mut [f32]) {
+    assert_eq!(y.len(), planes.len(), "y is one image of {planes:?}");
+    assert_eq!(bias.len(), planes.blocks * LANES, "bias has one element per padded channel");
+    for (block, bias) in bias.chunks_exact(LANES).enumerate() {
+        for row in 0..planes.height {
+            for column in 0..planes.width {
+                let pixel = &mut y[planes.offset(block, row, column)..][..LANES];
+                pixel.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+            }
+        }
     }
 }
 
@@ -366,7 +371,8 @@ mod tests {
                 for n in 0..images {
                     let mut y = vec![0.0; conv.output.len()];
                     let image = &packed_x[n * conv.input.len()..(n + 1) * conv.input.len()];
-                    conv2d_forward(isa, &conv, image, &packed_weight, Some(&padded(&bias)), &mut y);
+                    conv2d_forward(isa, &conv, image, &packed_weight, &mut y);
+                    add_bias(&conv.output, &padded(&bias), &mut y);
                     let expected = reference::conv2d_forward(&x[n], shape, &weight, &bias, &window);
                     assert_close(&unpack_image(&y, &conv.output), &expected, 1e-5, &format!("y of {what}"));
                     assert_padding_is_zero(&y, &conv.output, &what);
@@ -407,7 +413,7 @@ mod tests {
                     for n in 0..images {
                         let mut out = vec![f32::NAN; back.output.len()];
                         let g = &packed_grad[n * grad_planes.len()..(n + 1) * grad_planes.len()];
-                        conv2d_forward(isa, &back, g, &rotated, None, &mut out);
+                        conv2d_forward(isa, &back, g, &rotated, &mut out);
                         assert_close(&unpack_image(&out, &back.output), &grad_x[n], 1e-5, &format!("grad_x of {what}"));
                         assert_padding_is_zero(&out, &back.output, &what);
                         bits.extend(out.iter().map(|v| v.to_bits()));

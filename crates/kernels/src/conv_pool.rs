@@ -402,7 +402,7 @@ mod tests {
                 let mut winners = vec![7; images as usize * fused.winners_len()];
                 for (n, (y, spread)) in expected.iter().enumerate() {
                     let mut sums = vec![0.0; conv.output.len()];
-                    conv2d_forward(isa, &conv, &xs[n * input.len()..][..input.len()], &packed_weight, None, &mut sums);
+                    conv2d_forward(isa, &conv, &xs[n * input.len()..][..input.len()], &packed_weight, &mut sums);
                     let mut out = vec![0.0; output.len()];
                     let of_image = n * fused.winners_len()..(n + 1) * fused.winners_len();
                     pool_relu_forward(isa, &fused, &sums, &padded_bias, &mut out, &mut winners[of_image.clone()]);

@@ -30,10 +30,6 @@ pub(crate) trait Lanes: Copy {
     fn add(a: Self::V, b: Self::V) -> Self::V;
     fn sub(a: Self::V, b: Self::V) -> Self::V;
     fn mul(a: Self::V, b: Self::V) -> Self::V;
-    fn div(a: Self::V, b: Self::V) -> Self::V;
-    fn sqrt(a: Self::V) -> Self::V;
-    /// `if a > b { a } else { b }` per lane: a NaN in `b` survives, one in `a` does not.
-    fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
 
@@ -93,18 +89,6 @@ impl Lanes for Portable {
     #[inline(always)]
     fn mul(a: Self::V, b: Self::V) -> Self::V {
         map2(a, b, |x, y| x * y)
-    }
-    #[inline(always)]
-    fn div(a: Self::V, b: Self::V) -> Self::V {
-        map2(a, b, |x, y| x / y)
-    }
-    #[inline(always)]
-    fn sqrt(a: Self::V) -> Self::V {
-        map2(a, a, |x, _| x.sqrt())
-    }
-    #[inline(always)]
-    fn max(a: Self::V, b: Self::V) -> Self::V {
-        map2(a, b, |x, y| if x > y { x } else { y })
     }
     #[inline(always)]
     fn sum(a: Self::V) -> f32 {
@@ -193,18 +177,6 @@ mod x86 {
             halves!(_mm256_mul_ps(a, b))
         }
         #[inline(always)]
-        fn div(a: Self::V, b: Self::V) -> Self::V {
-            halves!(_mm256_div_ps(a, b))
-        }
-        #[inline(always)]
-        fn sqrt(a: Self::V) -> Self::V {
-            halves!(_mm256_sqrt_ps(a))
-        }
-        #[inline(always)]
-        fn max(a: Self::V, b: Self::V) -> Self::V {
-            halves!(_mm256_max_ps(a, b))
-        }
-        #[inline(always)]
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
@@ -253,18 +225,6 @@ mod x86 {
         #[inline(always)]
         fn mul(a: Self::V, b: Self::V) -> Self::V {
             zmm!(_mm512_mul_ps(a, b))
-        }
-        #[inline(always)]
-        fn div(a: Self::V, b: Self::V) -> Self::V {
-            zmm!(_mm512_div_ps(a, b))
-        }
-        #[inline(always)]
-        fn sqrt(a: Self::V) -> Self::V {
-            zmm!(_mm512_sqrt_ps(a))
-        }
-        #[inline(always)]
-        fn max(a: Self::V, b: Self::V) -> Self::V {
-            zmm!(_mm512_max_ps(a, b))
         }
         #[inline(always)]
         fn sum(a: Self::V) -> f32 {

@@ -3,7 +3,8 @@
 use crate::data::{Dataset, HeldOut};
 use crate::model::{Layer, Model};
 use crate::network::{Kind, Layout, Network};
-use crate::step::{Batch, Learn, Memory, Plan, Scratch, Step, argmax};
+use crate::plan::{Memory, Plan, Scratch};
+use crate::step::{Batch, Learn, Step, argmax};
 use crate::workers::{Worker, on_threads};
 use tenfold_kernels::Isa;
 use tenfold_kernels::softmax_cross_entropy::softmax;

@@ -18,12 +18,14 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+mod convolve;
 pub mod data;
 pub mod evaluate;
 pub mod interop;
 pub mod model;
 mod network;
 pub mod optim;
+mod plan;
 pub mod rng;
 mod step;
 pub mod train;

@@ -5,6 +5,7 @@
 use crate::model::{Architecture, Layer, LayerInfo, Shape};
 use std::ops::Range;
 use tenfold_kernels::activation::Activation;
+use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::ConvPool;
 use tenfold_kernels::conv2d::Conv2d;
 use tenfold_kernels::linear::LinearWeight;
@@ -54,19 +55,35 @@ impl Layout {
     }
 }
 
+/// A convolution and the fastest known way to compute it.
+#[derive(Clone, Debug)]
+pub(crate) struct Convolution {
+    pub(crate) direct: Conv2d,
+    /// By Fourier transform, where that is faster.
+    pub(crate) fft: Option<ConvFft>,
+}
+
+impl Convolution {
+    fn new(direct: Conv2d) -> Convolution {
+        let fft = ConvFft::new(&direct);
+        Convolution { direct, fft }
+    }
+}
+
 /// What an operation computes.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Conv {
-        conv: Conv2d,
-        back: Option<Conv2d>,
+        conv: Convolution,
+        back: Option<Convolution>,
         weight: Range<usize>,
         bias: Range<usize>,
     },
     /// A convolution, ReLU and max-pooling in one.
     ConvPool {
         shape: ConvPool,
-        back: Option<Conv2d>,
+        conv: Convolution,
+        back: Option<Convolution>,
         weight: Range<usize>,
         bias: Range<usize>,
     },
@@ -162,9 +179,10 @@ impl Network {
         match (info.layer, input, output) {
             (Layer::Conv { kernel_size, stride, padding, .. }, Layout::Planes(from), Layout::Planes(to)) => {
                 let conv = Conv2d::new(from, to, kernel_size, stride, padding.of(kernel_size));
-                let back = passes.then(|| conv.transposed());
-                let weight = self.place(conv.weight().len());
-                let bias = self.place(conv.weight().padded_n());
+                let back = passes.then(|| Convolution::new(conv.transposed()));
+                let conv = Convolution::new(conv);
+                let weight = self.place(conv.direct.weight().len());
+                let bias = self.place(conv.direct.weight().padded_n());
                 Kind::Conv { conv, back, weight, bias }
             }
             (Layer::Linear { out_features }, _, _) => {
@@ -205,10 +223,11 @@ impl Network {
         let sums = Planes::new(sums.channels, sums.height, sums.width);
         let shape = ConvPool::new(Conv2d::new(from, sums, kernel_size, stride, padding.of(kernel_size)), window, to)?;
         let passes_gradient = self.ops.iter().any(Op::learns);
-        let back = passes_gradient.then(|| shape.conv.transposed());
+        let back = passes_gradient.then(|| Convolution::new(shape.conv.transposed()));
+        let conv = Convolution::new(shape.conv.clone());
         let weight = self.place(shape.conv.weight().len());
         let bias = self.place(shape.conv.weight().padded_n());
-        let kind = Kind::ConvPool { shape, back, weight, bias };
+        let kind = Kind::ConvPool { shape, conv, back, weight, bias };
         Some(Op { kind, activation: None, layer: *layer, input, output, grad: output.plain(), passes_gradient })
     }
 

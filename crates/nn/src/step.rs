@@ -4,149 +4,24 @@
 //! split in the way that needs no sum over threads: by images where images are independent, by columns or weight rows
 //! where the batch is summed. So the numbers do not depend on how many threads there are.
 
-use crate::aligned::{Aligned, LINE};
+use crate::convolve::Weights;
 use crate::data::Dataset;
 use crate::network::{Kind, Layout, Network, Op};
 use crate::optim;
+use crate::plan::{Memory, Plan, Scratch};
 use crate::rng::{Rng, Stream};
 use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
 use tenfold_kernels::arena::Arena;
-use tenfold_kernels::conv_pool::{ConvPool, Entry, conv_pool_backward_weight, gather_run, pool_relu_forward, unpool};
-use tenfold_kernels::conv2d::{Conv2d, conv2d_backward_bias, conv2d_backward_weight, conv2d_forward, rotate_weight};
+use tenfold_kernels::conv_pool::{gather_run, pool_relu_forward, unpool};
+use tenfold_kernels::conv2d::{add_bias, conv2d_backward_bias, conv2d_backward_weight};
 use tenfold_kernels::linear::{
     LinearWeight, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
 use tenfold_kernels::pool2d::{avgpool2d_backward, avgpool2d_forward, maxpool2d_backward, maxpool2d_forward};
 use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
 use tenfold_kernels::{Isa, LANES, Planes};
-
-/// Where the buffers of one operation start.
-#[derive(Clone, Copy, Debug, Default)]
-struct Buffers {
-    output: usize,
-    grad: usize,
-    /// A convolution's output gradient with border and gaps.
-    spread: usize,
-    /// A convolution's weights rotated, for the gradient of its input.
-    rotated: usize,
-    /// A pooled convolution's weight and bias gradients, channel by channel.
-    channels: usize,
-    /// A max-pooling's winners, in bytes.
-    winners: usize,
-}
-
-/// Every buffer's place for one network and batch size.
-pub(crate) struct Plan {
-    pub(crate) batch_size: usize,
-    input: usize,
-    buffers: Vec<Buffers>,
-    floats: usize,
-    bytes: usize,
-    scratch: usize,
-    entries: usize,
-    training: bool,
-}
-
-impl Plan {
-    /// `training` makes room for gradients.
-    pub(crate) fn new(network: &Network, batch_size: usize, training: bool) -> Plan {
-        let mut plan = Plan {
-            batch_size,
-            input: 0,
-            buffers: Vec::new(),
-            floats: 0,
-            bytes: 0,
-            scratch: LINE,
-            entries: 0,
-            training,
-        };
-        plan.input = plan.room(batch_size * network.input.image_len());
-        for op in &network.ops {
-            let mut buffers = Buffers { output: plan.room(batch_size * op.output.image_len()), ..Buffers::default() };
-            match &op.kind {
-                Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
-                Kind::ConvPool { shape, .. } => {
-                    buffers.winners = plan.room_for_bytes(batch_size * shape.winners_len());
-                    plan.scratch = plan.scratch.max(shape.conv.output.len());
-                    plan.entries = plan.entries.max(shape.entries_len());
-                }
-                _ => {}
-            }
-            if training && (op.passes_gradient || op.learns()) {
-                buffers.grad = plan.room(batch_size * op.grad.image_len());
-                match &op.kind {
-                    Kind::Conv { conv, back, .. } => {
-                        buffers.spread = plan.room(batch_size * conv.grad_output().len());
-                        buffers.rotated = plan.room(back.as_ref().map_or(0, |back| back.weight().len()));
-                        plan.scratch = plan.scratch.max(conv.run_len() * conv.weight().padded_n());
-                    }
-                    Kind::ConvPool { shape, back, .. } => {
-                        let conv = &shape.conv;
-                        if let Some(back) = back {
-                            buffers.spread = plan.room(batch_size * conv.grad_output().len());
-                            buffers.rotated = plan.room(back.weight().len());
-                        }
-                        buffers.channels = plan.room(conv.output.channels * (shape.channel_len() + 1));
-                        plan.scratch = plan.scratch.max(conv.run_len() * conv.weight().padded_n());
-                    }
-                    Kind::Linear { layout, .. } => plan.scratch = plan.scratch.max(layout.range(0).len()),
-                    _ => {}
-                }
-            }
-            plan.buffers.push(buffers);
-        }
-        plan
-    }
-
-    /// `len` elements on a cache line of their own, and a line more: vectors may be read beyond the last element.
-    fn room(&mut self, len: usize) -> usize {
-        let start = self.floats;
-        self.floats += len.next_multiple_of(LINE) + LINE;
-        start
-    }
-
-    fn room_for_bytes(&mut self, len: usize) -> usize {
-        let start = self.bytes;
-        self.bytes += len;
-        start
-    }
-
-    /// The memory that the plan is for.
-    pub(crate) fn memory(&self) -> Memory {
-        Memory {
-            floats: Aligned::zeroed(self.floats),
-            bytes: vec![0; self.bytes],
-            losses: vec![0.0; self.batch_size],
-            hits: vec![0; self.batch_size],
-        }
-    }
-
-    /// What each thread needs for itself.
-    pub(crate) fn scratch(&self) -> Scratch {
-        Scratch {
-            values: Aligned::zeroed(self.scratch),
-            entries: vec![Entry::default(); self.entries],
-            labels: vec![0; self.batch_size],
-        }
-    }
-}
-
-/// The memory of one plan.
-pub(crate) struct Memory {
-    floats: Aligned,
-    bytes: Vec<u8>,
-    losses: Vec<f64>,
-    hits: Vec<u8>,
-}
-
-/// Memory of one thread.
-pub(crate) struct Scratch {
-    values: Aligned,
-    entries: Vec<Entry>,
-    labels: Vec<u8>,
-}
 
 /// What becomes of a gradient.
 pub(crate) enum Learn<'a> {
@@ -173,17 +48,17 @@ pub(crate) struct Batch<'a> {
 /// Everything the threads of a step share.
 pub(crate) struct Step<'a> {
     network: &'a Network,
-    plan: &'a Plan,
-    isa: Isa,
+    pub(crate) plan: &'a Plan,
+    pub(crate) isa: Isa,
     seed: u64,
     classes: usize,
     /// Value of each pixel value.
     pixels: &'a [f32; 256],
-    floats: Arena<'a, f32>,
-    bytes: Arena<'a, u8>,
+    pub(crate) floats: Arena<'a, f32>,
+    pub(crate) bytes: Arena<'a, u8>,
     losses: Arena<'a, f64>,
     hits: Arena<'a, u8>,
-    params: Arena<'a, f32>,
+    pub(crate) params: Arena<'a, f32>,
     learn: Learn<'a>,
 }
 
@@ -222,12 +97,12 @@ impl<'a> Step<'a> {
     }
 
     /// Elements of images `images` of a buffer that starts at `start`.
-    fn images(start: usize, layout: &Layout, images: Range<usize>) -> Range<usize> {
+    pub(crate) fn images(start: usize, layout: &Layout, images: Range<usize>) -> Range<usize> {
         start + images.start * layout.image_len()..start + images.end * layout.image_len()
     }
 
     /// Where operation `at` finds its input: the output of the one before, or the images.
-    fn input_start(&self, at: usize) -> usize {
+    pub(crate) fn input_start(&self, at: usize) -> usize {
         if at == 0 { self.plan.input } else { self.plan.buffers[at - 1].output }
     }
 
@@ -304,19 +179,27 @@ impl<'a> Step<'a> {
             }
             Kind::Conv { conv, weight, bias, .. } => {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
-                for n in worker.share(rows) {
-                    conv2d_forward(self.isa, conv, &input(n), &weight, Some(&bias), &mut output(n));
-                }
+                let weights = Weights { plain: &weight, transformed: self.plan.buffers[at].transformed };
+                self.prepare(worker, conv, weights);
+                worker.meet();
+                self.convolve(&mut scratch.spectra, conv, weights, worker.share(rows), input, |n, fill| {
+                    let mut y = output(n);
+                    fill(&mut y);
+                    add_bias(&conv.direct.output, &bias, &mut y);
+                });
             }
-            Kind::ConvPool { shape, weight, bias, .. } => {
+            Kind::ConvPool { shape, conv, weight, bias, .. } => {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
+                let weights = Weights { plain: &weight, transformed: self.plan.buffers[at].transformed };
+                self.prepare(worker, conv, weights);
+                worker.meet();
                 let sums = &mut scratch.values.as_mut_slice()[..shape.conv.output.len()];
-                for n in worker.share(rows) {
-                    conv2d_forward(self.isa, &shape.conv, &input(n), &weight, None, sums);
+                self.convolve(&mut scratch.spectra, conv, weights, worker.share(rows), input, |n, fill| {
+                    fill(sums);
                     let start = self.plan.buffers[at].winners + n * shape.winners_len();
                     let mut winners = self.bytes.write(start..start + shape.winners_len());
                     pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners);
-                }
+                });
             }
             Kind::MaxPool(pool) => {
                 for n in worker.share(rows) {
@@ -426,42 +309,32 @@ impl<'a> Step<'a> {
                 self.linear_backward(worker, scratch, at, op, *layout, weight, bias, batch);
             }
             Kind::Conv { conv, back, weight, bias } => {
-                let spread_planes = conv.grad_output();
+                let spread_planes = conv.direct.grad_output();
                 let Layout::Planes(grad_planes) = op.grad else { unreachable!("convolutions give planes") };
                 for n in worker.share(rows) {
                     let start = buffers.spread + n * spread_planes.len();
                     let mut spread = self.floats.write(start..start + spread_planes.len());
                     copy_pixels(&grad_planes, &grad(n), &spread_planes, &mut spread);
                 }
-                if let Some(back) = back {
-                    self.rotate(worker, conv, back, weight, buffers.rotated);
-                }
-                worker.meet();
+                self.pass_through(worker, scratch, conv, back.as_ref(), weight, buffers, rows, passed);
                 let spread = self.floats.read(buffers.spread..buffers.spread + rows * spread_planes.len());
-                if let Some(back) = back {
-                    let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.weight().len());
-                    for n in worker.share(rows) {
-                        let image = &spread[n * spread_planes.len()..(n + 1) * spread_planes.len()];
-                        conv2d_forward(self.isa, back, image, &rotated, None, &mut passed(n));
-                    }
-                }
                 let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..rows));
-                for run in worker.share(conv.run_count()) {
-                    let part = &mut scratch.values.as_mut_slice()[..conv.run_len() * conv.weight().padded_n()];
-                    conv2d_backward_weight(self.isa, conv, run..run + 1, &x, &spread, rows, part);
+                for run in worker.share(conv.direct.run_count()) {
+                    let part = conv.direct.run_len() * conv.direct.weight().padded_n();
+                    let part = &mut scratch.values.as_mut_slice()[..part];
+                    conv2d_backward_weight(self.isa, &conv.direct, run..run + 1, &x, &spread, rows, part);
                     self.learn_run(batch, conv, run, weight.start, part);
                 }
                 if worker.is_last() {
                     let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
-                    conv2d_backward_bias(conv, &spread, rows, sums);
+                    conv2d_backward_bias(&conv.direct, &spread, rows, sums);
                     self.learn(batch, bias.start, sums);
                 }
             }
-            Kind::ConvPool { shape, back, weight, bias } => {
+            Kind::ConvPool { shape, conv, back, weight, bias } => {
                 self.conv_pool_backward(worker, scratch, at, op, shape, batch);
-                let conv = &shape.conv;
-                if let Some(back) = back {
-                    let planes = conv.grad_output().len();
+                if back.is_some() {
+                    let planes = shape.conv.grad_output().len();
                     for n in worker.share(rows) {
                         let start = buffers.winners + n * shape.winners_len();
                         let winners = self.bytes.read(start..start + shape.winners_len());
@@ -469,23 +342,15 @@ impl<'a> Step<'a> {
                         let mut spread = self.floats.write(start..start + planes);
                         unpool(self.isa, shape, &grad(n), &winners, &mut spread);
                     }
-                    self.rotate(worker, conv, back, weight, buffers.rotated);
                 }
-                worker.meet();
-                if let Some(back) = back {
-                    let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.weight().len());
-                    let planes = conv.grad_output().len();
-                    for n in worker.share(rows) {
-                        let start = buffers.spread + n * planes;
-                        let spread = self.floats.read(start..start + planes);
-                        conv2d_forward(self.isa, back, &spread, &rotated, None, &mut passed(n));
-                    }
-                }
-                let channels = conv.output.channels * shape.channel_len();
-                let gradients = self.floats.read(buffers.channels..buffers.channels + channels + conv.output.channels);
-                let (gradients, bias_gradients) = gradients.split_at(channels);
-                for run in worker.share(conv.run_count()) {
-                    let part = &mut scratch.values.as_mut_slice()[..conv.run_len() * conv.weight().padded_n()];
+                self.pass_through(worker, scratch, conv, back.as_ref(), weight, buffers, rows, passed);
+                let out_channels = shape.conv.output.channels;
+                let weights = out_channels * shape.channel_len();
+                let gradients = self.floats.read(buffers.channels..buffers.channels + weights + out_channels);
+                let (gradients, bias_gradients) = gradients.split_at(weights);
+                for run in worker.share(shape.conv.run_count()) {
+                    let part = shape.conv.run_len() * shape.conv.weight().padded_n();
+                    let part = &mut scratch.values.as_mut_slice()[..part];
                     gather_run(shape, run, gradients, part);
                     self.learn_run(batch, conv, run, weight.start, part);
                 }
@@ -582,57 +447,8 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// This thread's channels of the weight gradient of a pooled convolution.
-    fn conv_pool_backward(
-        &self,
-        worker: &Worker,
-        scratch: &mut Scratch,
-        at: usize,
-        op: &Op,
-        shape: &ConvPool,
-        batch: &Batch,
-    ) {
-        let rows = batch.indices.len();
-        let buffers = &self.plan.buffers[at];
-        let channels = worker.share(shape.conv.output.channels);
-        let start = self.input_start(at);
-        let x = self.floats.read(start..start + rows * op.input.image_len() + shape.slack());
-        let grad = self.floats.read(Self::images(buffers.grad, &op.grad, 0..rows));
-        let winners = self.bytes.read(buffers.winners..buffers.winners + rows * shape.winners_len());
-        let len = shape.channel_len();
-        let start = buffers.channels + channels.start * len;
-        let mut out = self.floats.write(start..start + channels.len() * len);
-        let start = buffers.channels + shape.conv.output.channels * len + channels.start;
-        let mut bias = self.floats.write(start..start + channels.len());
-        let entries = &mut scratch.entries;
-        conv_pool_backward_weight(self.isa, shape, channels, &x, &grad, &winners, rows, entries, &mut out, &mut bias);
-    }
-
-    /// Learns from the gradient of one run of a convolution's weights, in panels.
-    fn learn_run(&self, batch: &Batch, conv: &Conv2d, run: usize, weight: usize, mut part: &[f32]) {
-        let panels = conv.weight();
-        for p in 0..panels.count() {
-            let target = panels.rows(p, run * conv.run_len()..(run + 1) * conv.run_len());
-            let (panel, rest) = part.split_at(target.len());
-            part = rest;
-            self.learn(batch, weight + target.start, panel);
-        }
-    }
-
-    /// This thread's share of the rotated weights.
-    fn rotate(&self, worker: &Worker, conv: &Conv2d, back: &Conv2d, weight: &Range<usize>, rotated: usize) {
-        let weight = self.params.read(weight.clone());
-        let panels = back.weight();
-        for unit in worker.share(panels.count() * back.run_count()) {
-            let (panel, run) = (unit / back.run_count(), unit % back.run_count());
-            let rows = panels.rows(panel, run * back.run_len()..(run + 1) * back.run_len());
-            let mut out = self.floats.write(rotated + rows.start..rotated + rows.end);
-            rotate_weight(conv, panel, run..run + 1, &weight, &mut out);
-        }
-    }
-
     /// Does with the gradient of the parameters from `start` on what is to be done with it.
-    fn learn(&self, batch: &Batch, start: usize, grad: &[f32]) {
+    pub(crate) fn learn(&self, batch: &Batch, start: usize, grad: &[f32]) {
         let range = start..start + grad.len();
         match (&self.learn, &batch.update) {
             (Learn::Update { first, second }, Some(update)) => {

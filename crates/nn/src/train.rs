@@ -5,8 +5,9 @@ use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
 use crate::model::{Architecture, Init, Model};
 use crate::optim::{Optimizer, Schedule};
+use crate::plan::{Memory, Plan, Scratch};
 use crate::rng::{Rng, Stream, permutation};
-use crate::step::{Batch, Learn, Plan, Step};
+use crate::step::{Batch, Learn, Step};
 use crate::workers::{Worker, on_threads};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -280,8 +281,8 @@ struct Trainer<'a> {
     second: Aligned,
     pixels: [f32; 256],
     plan: Plan,
-    memory: crate::step::Memory,
-    scratch: Vec<crate::step::Scratch>,
+    memory: Memory,
+    scratch: Vec<Scratch>,
     threads: usize,
     /// Steps done in all.
     steps: u64,
@@ -344,7 +345,7 @@ impl<'a> Trainer<'a> {
         let ops = self.model.network.ops.len();
         // Written by the first thread after a step, read by all after the next meeting.
         let stop = AtomicBool::new(false);
-        let run = |worker: &Worker, scratch: &mut crate::step::Scratch, index: usize| {
+        let run = |worker: &Worker, scratch: &mut Scratch, index: usize| {
             let batch = batch(index);
             step.forward(worker, scratch, data, &batch, ops);
             step.loss(worker, scratch, data, &batch);

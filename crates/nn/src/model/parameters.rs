@@ -5,7 +5,6 @@ use super::init::Init;
 use crate::aligned::Aligned;
 use crate::network::{Kind, Layout, Network};
 use crate::train::Pixels;
-use tenfold_kernels::conv_pool::ConvPool;
 use thiserror::Error;
 
 /// Why arrays do not make a model.
@@ -152,7 +151,8 @@ impl<'a> Packing<'a> {
             {
                 bias.start + j
             }
-            Kind::Conv { conv, weight, .. } | Kind::ConvPool { shape: ConvPool { conv, .. }, weight, .. } => {
+            Kind::Conv { conv, weight, .. } | Kind::ConvPool { conv, weight, .. } => {
+                let conv = &conv.direct;
                 let [_, channels, kh, kw] = self.spec.shape[..] else { unreachable!("OIHW") };
                 let (kx, ky, i, o) = (j % kw, j / kw % kh, j / kw / kh % channels, j / kw / kh / channels);
                 weight.start + conv.weight().index(conv.weight_row(i, ky, kx), o)

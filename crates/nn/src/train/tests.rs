@@ -4,7 +4,6 @@ use super::*;
 use crate::data::{ImageShape, Source};
 use crate::model::Layer;
 use crate::network::Network;
-use crate::step::Scratch;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use tenfold_kernels::arena::Arena;

@@ -1,0 +1,175 @@
+//! Where everything that a step needs lies in memory, worked out once.
+
+use crate::aligned::{Aligned, LINE};
+use crate::network::{Convolution, Kind, Network};
+use tenfold_kernels::conv_fft::ConvFft;
+use tenfold_kernels::conv_pool::Entry;
+
+/// Images that a thread takes through a Fourier transform together: two register tiles of rows, so that the transformed
+/// weights are read for many images, and few enough for the spectra to stay near.
+pub(crate) const IMAGES_AT_ONCE: usize = 14;
+
+/// Where the buffers of one operation start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Buffers {
+    pub(crate) output: usize,
+    pub(crate) grad: usize,
+    /// A convolution's output gradient with border and gaps.
+    pub(crate) spread: usize,
+    /// A convolution's weights rotated, for the gradient of its input.
+    pub(crate) rotated: usize,
+    /// Transforms of a convolution's weights, and of its rotated weights.
+    pub(crate) transformed: usize,
+    pub(crate) back_transformed: usize,
+    /// A pooled convolution's weight and bias gradients, channel by channel.
+    pub(crate) channels: usize,
+    /// A max-pooling's winners, in bytes.
+    pub(crate) winners: usize,
+}
+
+/// Every buffer's place for one network and batch size.
+pub(crate) struct Plan {
+    pub(crate) batch_size: usize,
+    pub(crate) input: usize,
+    pub(crate) buffers: Vec<Buffers>,
+    floats: usize,
+    bytes: usize,
+    scratch: usize,
+    entries: usize,
+    spectra: usize,
+    products: usize,
+    pub(crate) training: bool,
+}
+
+impl Plan {
+    /// `training` makes room for gradients.
+    pub(crate) fn new(network: &Network, batch_size: usize, training: bool) -> Plan {
+        let mut plan = Plan {
+            batch_size,
+            input: 0,
+            buffers: Vec::new(),
+            floats: 0,
+            bytes: 0,
+            scratch: LINE,
+            entries: 0,
+            spectra: 0,
+            products: 0,
+            training,
+        };
+        plan.input = plan.room(batch_size * network.input.image_len());
+        for op in &network.ops {
+            let mut buffers = Buffers { output: plan.room(batch_size * op.output.image_len()), ..Buffers::default() };
+            let learns = training && (op.passes_gradient || op.learns());
+            if learns {
+                buffers.grad = plan.room(batch_size * op.grad.image_len());
+            }
+            match &op.kind {
+                Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
+                Kind::Linear { layout, .. } => plan.scratch = plan.scratch.max(layout.range(0).len()),
+                Kind::Conv { conv, back, .. } => {
+                    buffers.transformed = plan.convolution(conv);
+                    if learns {
+                        buffers.spread = plan.room(batch_size * conv.direct.grad_output().len());
+                        plan.back(&mut buffers, back.as_ref());
+                    }
+                }
+                Kind::ConvPool { shape, conv, back, .. } => {
+                    buffers.winners = plan.room_for_bytes(batch_size * shape.winners_len());
+                    buffers.transformed = plan.convolution(conv);
+                    plan.scratch = plan.scratch.max(shape.conv.output.len());
+                    if learns {
+                        plan.entries = plan.entries.max(shape.entries_len());
+                        buffers.channels = plan.room(shape.conv.output.channels * (shape.channel_len() + 1));
+                        if back.is_some() {
+                            buffers.spread = plan.room(batch_size * shape.conv.grad_output().len());
+                        }
+                        plan.back(&mut buffers, back.as_ref());
+                    }
+                }
+                Kind::AvgPool(_) | Kind::Activation | Kind::Dropout { .. } => {}
+            }
+            plan.buffers.push(buffers);
+        }
+        plan
+    }
+
+    /// `len` elements on a cache line of their own, and a line more: vectors may be read beyond the last element.
+    fn room(&mut self, len: usize) -> usize {
+        let start = self.floats;
+        self.floats += len.next_multiple_of(LINE) + LINE;
+        start
+    }
+
+    /// Room to transform the weights of a convolution; each thread's for one of its runs and some of its images.
+    fn convolution(&mut self, conv: &Convolution) -> usize {
+        self.scratch = self.scratch.max(conv.direct.run_len() * conv.direct.weight().padded_n());
+        let Some(fft) = &conv.fft else { return 0 };
+        self.spectra = self.spectra.max(fft.input_len(IMAGES_AT_ONCE));
+        self.products = self.products.max(fft.output_len(IMAGES_AT_ONCE));
+        self.room(fft.weight_len())
+    }
+
+    /// Room for the convolution that passes the gradient on.
+    fn back(&mut self, buffers: &mut Buffers, back: Option<&Convolution>) {
+        if let Some(back) = back {
+            buffers.rotated = self.room(back.direct.weight().len());
+            buffers.back_transformed = self.convolution(back);
+        }
+    }
+
+    fn room_for_bytes(&mut self, len: usize) -> usize {
+        let start = self.bytes;
+        self.bytes += len;
+        start
+    }
+
+    /// The memory that the plan is for.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory {
+            floats: Aligned::zeroed(self.floats),
+            bytes: vec![0; self.bytes],
+            losses: vec![0.0; self.batch_size],
+            hits: vec![0; self.batch_size],
+        }
+    }
+
+    /// What each thread needs for itself.
+    pub(crate) fn scratch(&self) -> Scratch {
+        Scratch {
+            values: Aligned::zeroed(self.scratch),
+            entries: vec![Entry::default(); self.entries],
+            spectra: Spectra { inputs: Aligned::zeroed(self.spectra), products: Aligned::zeroed(self.products) },
+            labels: vec![0; self.batch_size],
+        }
+    }
+}
+
+/// The memory of one plan.
+pub(crate) struct Memory {
+    pub(crate) floats: Aligned,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) losses: Vec<f64>,
+    pub(crate) hits: Vec<u8>,
+}
+
+/// Memory of one thread.
+pub(crate) struct Scratch {
+    pub(crate) values: Aligned,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) spectra: Spectra,
+    pub(crate) labels: Vec<u8>,
+}
+
+/// Fourier transforms of a few images, before and after the product with the weights.
+pub(crate) struct Spectra {
+    inputs: Aligned,
+    products: Aligned,
+}
+
+impl Spectra {
+    /// Exactly the room for `images` images.
+    pub(crate) fn parts(&mut self, fft: &ConvFft, images: usize) -> (&mut [f32], &mut [f32]) {
+        let inputs = &mut self.inputs.as_mut_slice()[..fft.input_len(images)];
+        (inputs, &mut self.products.as_mut_slice()[..fft.output_len(images)])
+    }
+}

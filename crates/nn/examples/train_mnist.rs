@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let splits = Source::mnist().split(6_000, 0)?;
     let architecture = Architecture::new(splits.train.shape(), layers, splits.train.classes())?;
-    let config = TrainConfig { batch_size: 50, epochs: 2, optimizer: Optimizer::adam(5e-5), ..TrainConfig::default() };
+    let config = TrainConfig { batch_size: 50, epochs: 1, optimizer: Optimizer::adam(5e-5), ..TrainConfig::default() };
     let threads = std::thread::available_parallelism()?.get();
     let outcome = train(&architecture, &config, &splits.train, &splits.valid, threads, &mut |event| {
         if let Event::Epoch(e) = event {

@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Trains several small neural networks on images of digits, compares them, and shows what they learned.
+///
+/// MNIST is inside the program, and so is a study of six networks.
+#[derive(Parser, Debug)]
+#[command(name = "tenfold", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tenfold run                        train and compare the six built-in networks
+  tenfold run --only mlp,cnn2        two of them
+  tenfold run --seeds 10             each from ten seeds; what is finished is not run again
+  tenfold run mine.toml --data DIR   networks of your own on images of your own
+  tenfold models                     their layers, shapes, parameters and multiply-adds
+
+Exit codes: 0 done, 2 usage, 3 data, 4 input or output, 5 a training diverged,
+130 and 143 when stopped by Ctrl-C or SIGTERM.";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Run(RunArgs),
+    Models(ModelsArgs),
+    Data(DataArgs),
+}
+
+/// Trains the recipes of a study and compares them.
+///
+/// Everything is written to a folder as soon as it is known. A training that is finished is never run again: the same
+/// command goes on where it was stopped, and more seeds are added to those that are there.
+#[derive(clap::Args, Debug)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// A built-in study (digits) or a .toml file.
+    #[arg(default_value = "digits")]
+    pub(crate) study: OsString,
+    /// Train each recipe from the seeds 1 to N.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=10_000))]
+    pub(crate) seeds: u64,
+    /// Only these recipes.
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Train for N epochs at most, whatever the study says.
+    #[arg(long, value_name = "N", value_parser = whole(10_000))]
+    pub(crate) epochs: Option<usize>,
+    /// Compute on N threads; the results are the same for any number. [default: all cores]
+    #[arg(long, value_name = "N", value_parser = whole(1024))]
+    pub(crate) threads: Option<usize>,
+    /// Take the images from a folder with the four IDX files, named as MNIST's, gzipped or not.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Write to this folder. [default: runs/STUDY]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// What to print on standard output: tables, or results.json at the end.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  tenfold run                              the study digits, into runs/digits
+  tenfold run --only cnn2 --epochs 2       one network, quickly
+  tenfold run --seeds 5 --out runs/five    five seeds of each, into another folder
+  tenfold run --format json | jq .comparison
+
+A study file:
+  name = \"mine\"
+
+  [[recipe]]
+  name = \"small\"
+  layers = [\"conv 8 3x3 same\", \"relu\", \"maxpool 2\", \"linear 10\"]
+  epochs = 5
+  optimizer = { kind = \"adam\", lr = 1e-3 }
+
+All its settings, with their defaults, are in the study.toml that each run writes.";
+
+/// Shows the layers, shapes, parameters and multiply-adds of each recipe of a study.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ModelsArgs {
+    /// A built-in study (digits) or a .toml file.
+    #[arg(default_value = "digits")]
+    pub(crate) study: OsString,
+    /// Take the shape of the images from this data set; without it, they are MNIST's.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// Lists the data sets that the program knows, and checks that they are whole.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DataArgs {
+    /// Check the data set in this folder too.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// How many classes its labels tell apart.
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=256))]
+    pub(crate) classes: usize,
+}
+
+/// What to print on standard output.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// Tables for people.
+    Text,
+    /// The record of the study.
+    Json,
+}
+
+/// A whole number from 1 to `max`.
+fn whole(max: u64) -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..=max)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

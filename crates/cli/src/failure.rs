@@ -1,0 +1,83 @@
+//! What ends the program early, and the exit code that says so.
+
+use std::process::ExitCode;
+
+use tenfold_nn::data::DataError;
+use tenfold_study::{FolderError, PlanError, StudyFileError, TrialFileError};
+
+use crate::output;
+
+/// Everything was done.
+pub(crate) const DONE: u8 = 0;
+/// The command line or the study file is at fault.
+pub(crate) const USAGE: u8 = 2;
+/// The data set is at fault.
+pub(crate) const DATA: u8 = 3;
+/// A file or a folder cannot be read or written.
+pub(crate) const IO: u8 = 4;
+/// Everything was done, and a training diverged.
+pub(crate) const DIVERGED: u8 = 5;
+/// Killed by a signal: this and the signal's number.
+pub(crate) const SIGNAL: u8 = 128;
+
+/// Why the program ends early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something to tell.
+    Error { code: u8, message: String, hint: Option<String> },
+    /// Nobody reads standard output any more, so there is nobody to tell.
+    NobodyListens,
+}
+
+impl Failure {
+    pub(crate) fn new(code: u8, message: String, hint: Option<String>) -> Failure {
+        Failure::Error { code, message, hint }
+    }
+
+    /// Tells the person, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Failure::NobodyListens => ExitCode::from(DONE),
+            Failure::Error { code, message, hint } => {
+                output::note(&format!("error: {message}"));
+                if let Some(hint) = hint {
+                    output::note(&format!("\nhint: {hint}"));
+                }
+                ExitCode::from(*code)
+            }
+        }
+    }
+}
+
+impl From<StudyFileError> for Failure {
+    fn from(error: StudyFileError) -> Failure {
+        let code = if matches!(error, StudyFileError::Io { .. }) { IO } else { USAGE };
+        Failure::new(code, error.to_string(), error.hint().map(str::to_owned))
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Failure {
+        Failure::new(USAGE, error.to_string(), error.hint().map(str::to_owned))
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Failure {
+        // The data is fine; the study asks too much of it.
+        let code = if matches!(error, DataError::ValidCount { .. }) { USAGE } else { DATA };
+        Failure::new(code, error.to_string(), None)
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Failure {
+        Failure::new(IO, error.to_string(), None)
+    }
+}
+
+impl From<TrialFileError> for Failure {
+    fn from(error: TrialFileError) -> Failure {
+        Failure::new(IO, error.to_string(), None)
+    }
+}

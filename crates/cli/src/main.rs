@@ -1,0 +1,45 @@
+//! Trains several small neural networks on images of digits, compares them, and shows what they learned.
+#![forbid(unsafe_code)]
+
+mod args;
+
+mod data;
+mod models;
+mod run;
+
+mod pictures;
+mod show;
+
+mod environment;
+mod failure;
+mod output;
+mod progress;
+mod remaining;
+mod signals;
+mod study_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help goes to standard output, complaints to standard error; if nobody reads them, so be it.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { failure::DONE });
+        }
+    };
+    let result = match args.command {
+        Command::Run(args) => run::run(&args),
+        Command::Models(args) => models::models(&args),
+        Command::Data(args) => data::data(&args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}

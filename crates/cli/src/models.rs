@@ -1,0 +1,68 @@
+//! `tenfold models`: what each recipe of a study is made of.
+
+use tenfold_nn::data::{ImageShape, Source};
+use tenfold_nn::model::Architecture;
+use tenfold_nn::optim::{Optimizer, Schedule};
+use tenfold_report::text::{LayerRow, models_table};
+use tenfold_study::{PlanError, Recipe};
+
+use crate::args::ModelsArgs;
+use crate::failure::{DONE, Failure};
+use crate::{output, study_file};
+
+const MNIST: ImageShape = ImageShape { channels: 1, height: 28, width: 28 };
+
+/// Prints every recipe layer by layer.
+pub(crate) fn models(args: &ModelsArgs) -> Result<u8, Failure> {
+    let (study, _) = study_file::find(&args.study)?;
+    let shape = match &args.data {
+        Some(folder) => Source::read_dir(folder, study.data.classes)?.train.shape(),
+        None => MNIST,
+    };
+    let mut text = String::new();
+    for recipe in &study.recipes {
+        let architecture = recipe
+            .architecture(shape, study.data.classes)
+            .map_err(|error| PlanError::Architecture { recipe: recipe.name.clone(), error })?;
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&format!("{}: {}\n{}\n\n", recipe.name, recipe.title, settings(recipe)));
+        text.push_str(&models_table(&shape.to_string(), &rows(&architecture)));
+    }
+    output::out(&text)?;
+    Ok(DONE)
+}
+
+fn rows(architecture: &Architecture) -> Vec<LayerRow> {
+    let row = |info: &tenfold_nn::model::LayerInfo| LayerRow {
+        name: info.name.clone(),
+        layer: info.layer.to_string(),
+        output: info.output.to_string(),
+        parameters: info.parameters as u64,
+        macs: info.macs,
+    };
+    architecture.layers().iter().map(row).collect()
+}
+
+/// How a recipe is trained, on one line.
+fn settings(recipe: &Recipe) -> String {
+    let (kind, lr) = match recipe.optimizer {
+        Optimizer::Sgd { lr, .. } => ("SGD", lr),
+        Optimizer::Adam { lr, .. } => ("Adam", lr),
+        Optimizer::AdamW { lr, .. } => ("AdamW", lr),
+    };
+    let schedule = match recipe.schedule {
+        Schedule::Constant => "",
+        Schedule::Step { .. } => ", stepwise",
+        Schedule::OneCycle { .. } => ", one cycle",
+    };
+    let most = if recipe.runs_all_epochs() { "" } else { "at most " };
+    let target = recipe.target.map_or(String::new(), |target| format!(", until validation accuracy {target}"));
+    let patience =
+        recipe.patience.map_or(String::new(), |n| format!(", until {n} epochs without a lower validation loss"));
+    let (batch_size, epochs) = (recipe.batch_size, recipe.epochs);
+    format!(
+        "{kind} with learning rate {lr}{schedule}, batches of {batch_size}, {most}{epochs} epochs{target}{patience}"
+    )
+}

@@ -1,0 +1,200 @@
+//! `tenfold run`: trains, compares, draws.
+
+use std::path::PathBuf;
+
+use tenfold_nn::data::{Source, Splits};
+use tenfold_nn::train::{Event, Flow};
+use tenfold_report::format::count;
+use tenfold_study::record::{EpochRecord, Status, StudyRecord};
+use tenfold_study::{Plan, RunFolder, Settings, StudyEvent, TrialState};
+
+use crate::args::{Format, RunArgs};
+use crate::environment::{environment, free_memory_bytes};
+use crate::failure::{DIVERGED, DONE, Failure};
+use crate::output::plain;
+use crate::progress::Progress;
+use crate::remaining::Remaining;
+use crate::signals::Signals;
+use crate::{pictures, show, study_file};
+
+/// Runs a study and gives the exit code.
+pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
+    let (study, built_in) = study_file::find(&args.study)?;
+    // Before any data is read: what is typed wrongly is told at once.
+    study.select(&args.only)?;
+    let source = match &args.data {
+        Some(folder) => Source::read_dir(folder, study.data.classes)?,
+        None => Source::mnist(),
+    };
+    let valid = study.data.valid_count(source.train.len());
+    let splits = source.split(valid, study.data.split_seed)?;
+    let settings = Settings {
+        seeds: args.seeds,
+        only: args.only.clone(),
+        epochs: args.epochs,
+        environment: environment(args.threads),
+        free_memory_bytes: free_memory_bytes(),
+        published: built_in,
+    };
+    let plan = Plan::new(study, &splits, settings)?;
+    let path = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.study().name));
+    let folder = RunFolder::open(&path)?;
+    let signals = Signals::watch()?;
+
+    let mut view = View::new(&plan, &splits, &signals, args.format);
+    view.header(&path);
+    let record = tenfold_study::run(&plan, &splits, &folder, &mut |event| view.show(event));
+    view.progress.finish();
+    let record = record?;
+    if let Some(failure) = view.failure {
+        return Err(failure);
+    }
+    if let Some(code) = signals.exit_code() {
+        let View { finished, trials, progress, .. } = &view;
+        progress.note(&format!(
+            "interrupted: {finished} of {trials} trainings are done; the same command goes on from there"
+        ));
+        return Ok(code);
+    }
+    let drawn = pictures::draw(&plan, &folder, &record, &splits.test)?;
+    match args.format {
+        Format::Text => view.progress.out(&format!(
+            "{}{drawn}\nIn {}: results.json, study.toml, pictures, and each training under trials\n",
+            show::summary(&record),
+            plain(&path.display().to_string())
+        ))?,
+        Format::Json => view.progress.out(&record.to_json())?,
+    }
+    Ok(if any_diverged(&plan, &record) { DIVERGED } else { DONE })
+}
+
+/// Whether one of the trainings that were asked for diverged, now or in an earlier run.
+fn any_diverged(plan: &Plan, record: &StudyRecord) -> bool {
+    let asked = |name: &str, seed| plan.includes(name, seed);
+    let mut trials = record.recipes.iter().flat_map(|recipe| &recipe.trials);
+    trials.any(|trial| trial.status == Status::Diverged && asked(&trial.recipe, trial.seed))
+}
+
+/// Turns events into lines and bars.
+struct View<'a> {
+    plan: &'a Plan,
+    splits: &'a Splits,
+    signals: &'a Signals,
+    format: Format,
+    progress: Progress,
+    /// Length of the longest name.
+    width: usize,
+    /// Images of the running epoch that are done.
+    images: usize,
+    finished: usize,
+    trials: usize,
+    /// Why nothing can be shown any more.
+    failure: Option<Failure>,
+}
+
+impl<'a> View<'a> {
+    fn new(plan: &'a Plan, splits: &'a Splits, signals: &'a Signals, format: Format) -> View<'a> {
+        let width = plan.study().recipes.iter().map(|recipe| recipe.name.len()).max().unwrap_or(0);
+        let progress = Progress::new();
+        View { plan, splits, signals, format, progress, width, images: 0, finished: 0, trials: 0, failure: None }
+    }
+
+    fn header(&self, path: &std::path::Path) {
+        let (data, environment) = (self.plan.dataset(), self.plan.environment());
+        let [train, valid, test] = [data.train, data.valid, data.test].map(|n| count(n as u64));
+        self.progress.note(&format!(
+            "{}: {train} training, {valid} validation, {test} test images of {}; split {}",
+            plain(&data.name),
+            self.splits.train.shape(),
+            &data.split_sha256[..12]
+        ));
+        let threads =
+            if environment.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", environment.threads) };
+        self.progress.note(&format!(
+            "{threads}, {}; writing to {}",
+            environment.isa,
+            plain(&path.display().to_string())
+        ));
+    }
+
+    fn show(&mut self, event: &StudyEvent) -> Flow {
+        match event {
+            StudyEvent::Planned { trials, left_out } => self.planned(trials, *left_out),
+            StudyEvent::TrialStarted { .. } => {}
+            StudyEvent::Training { recipe, seed, event } => self.training(*recipe, *seed, event),
+            StudyEvent::TrialEnded { recipe, record } => {
+                self.progress.trial_done();
+                if record.status != Status::Interrupted {
+                    self.finished += 1;
+                    let (settings, architecture) = self.plan.recipe(*recipe);
+                    let text = show::trial(record, &settings.title, architecture.parameters() as u64);
+                    if self.format == Format::Text {
+                        self.failure = self.progress.out(&text).err();
+                    }
+                }
+                if record.status == Status::Diverged {
+                    let (name, seed, epoch) = (&record.recipe, record.seed, record.stopped.epoch);
+                    self.progress.note(&format!(
+                        "{name} seed {seed} diverged in epoch {epoch}: the loss is no longer a number; a smaller learning rate may help"
+                    ));
+                }
+            }
+        }
+        let stop = self.failure.is_some() || self.signals.exit_code().is_some();
+        if stop { Flow::Stop } else { Flow::Continue }
+    }
+
+    fn planned(&mut self, trials: &[(usize, u64, TrialState)], left_out: usize) {
+        self.trials = trials.len();
+        for (recipe, seed, state) in trials {
+            let name = &self.plan.recipe(*recipe).0.name;
+            let words = match state {
+                TrialState::New => continue,
+                TrialState::Kept(_) => "was finished before and is kept",
+                TrialState::Interrupted => "was interrupted and is run again",
+                TrialState::Changed => "was run with other settings, data or code; it is run again and replaced",
+                TrialState::Damaged => "was run before, but its files are not whole; it is run again and replaced",
+            };
+            self.finished += usize::from(matches!(state, TrialState::Kept(_)));
+            self.progress.note(&format!("{name} seed {seed} {words}"));
+        }
+        if left_out > 0 {
+            let are = if left_out == 1 { "1 training" } else { &format!("{left_out} trainings") };
+            self.progress.note(&format!("{are} in the folder with other settings or data: left out of results.json"));
+        }
+        let images = self.splits.train.len();
+        let work = (0..self.plan.study().recipes.len()).map(|recipe| {
+            let (settings, architecture) = self.plan.recipe(recipe);
+            // Forward and backward, what every image costs besides, and the optimizer's passes over the parameters.
+            let image = 3.0 * architecture.macs_forward() as f64 + 20_000.0;
+            let steps = images.div_ceil(settings.batch_size) as f64;
+            images as f64 * image + steps * 10.0 * architecture.parameters() as f64
+        });
+        let to_run = || trials.iter().filter(|trial| !matches!(trial.2, TrialState::Kept(_)));
+        let epochs = to_run().map(|&(recipe, ..)| (recipe, self.plan.recipe(recipe).0.epochs));
+        let at_most = to_run().any(|&(recipe, ..)| !self.plan.recipe(recipe).0.runs_all_epochs());
+        self.progress.start(Remaining::new(work.collect(), epochs), at_most);
+    }
+
+    fn training(&mut self, recipe: usize, seed: u64, event: &Event) {
+        let settings = self.plan.recipe(recipe).0;
+        let images = self.splits.train.len();
+        match event {
+            Event::EpochStarted { epoch, .. } => {
+                self.images = 0;
+                let name = format!("{} seed {seed} epoch {epoch}/{}", settings.name, settings.epochs);
+                self.progress.epoch_started(&name, images);
+            }
+            Event::Step { examples, .. } => {
+                self.images += examples;
+                self.progress.images_done(self.images, images);
+            }
+            Event::Evaluating { .. } => {}
+            Event::Epoch(result) => {
+                self.progress.epoch_done(result.train_time_s + result.evaluation_time_s);
+                let epoch = EpochRecord::from(*result);
+                self.progress.note(&show::epoch_line(&settings.name, self.width, seed, &epoch, settings.epochs));
+            }
+        }
+    }
+}

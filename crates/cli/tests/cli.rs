@@ -1,0 +1,515 @@
+//! The program as a person meets it: what it prints where, what it writes, and how it ends.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use tenfold_nn::data::Source;
+use tenfold_study::RunFolder;
+
+/// How a command ended.
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn tenfold(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenfold"));
+    command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null());
+    command
+}
+
+#[track_caller]
+fn run(arguments: &[&str]) -> Ended {
+    let output = tenfold(arguments).output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the program prints text");
+    let ended = Ended { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) };
+    assert!(!ended.err.contains("panicked"), "{arguments:?}: {}", ended.err);
+    assert!(!ended.out.contains('\x1b') && !ended.err.contains('\x1b'), "{arguments:?}: escape codes");
+    assert!(!ended.err.contains('\r'), "{arguments:?}: bars");
+    ended
+}
+
+/// An empty folder.
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).expect("the test's folder can be made");
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths of tests are text")
+}
+
+fn idx(dims: &[usize], elements: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, dims.len() as u8];
+    dims.iter().for_each(|&dim| bytes.extend((dim as u32).to_be_bytes()));
+    bytes.extend(elements);
+    bytes
+}
+
+const FILES: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+/// The contents of a data set's four files: the first 600 training and 200 test images of MNIST.
+fn small() -> &'static [Vec<u8>; 4] {
+    static SMALL: OnceLock<[Vec<u8>; 4]> = OnceLock::new();
+    SMALL.get_or_init(|| {
+        let mnist = Source::mnist();
+        let test: Vec<u8> = (0..200).flat_map(|n| mnist.test.image(n).to_vec()).collect();
+        [
+            idx(&[600, 28, 28], &mnist.train.pixels()[..600 * 784]),
+            idx(&[600], &mnist.train.labels()[..600]),
+            idx(&[200, 28, 28], &test),
+            idx(&[200], &mnist.test.labels_for_report()[..200]),
+        ]
+    })
+}
+
+/// A folder with such a data set in `data`, one of its files changed by `change`.
+fn with_data(name: &str, change: impl Fn(usize, &mut Vec<u8>)) -> PathBuf {
+    let path = folder(name);
+    fs::create_dir(path.join("data")).expect("the folder is new");
+    for (n, file) in FILES.iter().enumerate() {
+        let mut bytes = small()[n].clone();
+        change(n, &mut bytes);
+        if !bytes.is_empty() {
+            fs::write(path.join("data").join(file), bytes).expect("the folder can be written");
+        }
+    }
+    path
+}
+
+/// `tenfold run` on the data of `path`, into `path/out`.
+#[track_caller]
+fn run_in(path: &Path, arguments: &[&str]) -> Ended {
+    let (data, out) = (path.join("data"), path.join("out"));
+    run(&[&["run", "--data", text(&data), "--out", text(&out), "--threads", "2"], arguments].concat())
+}
+
+fn results(path: &Path) -> serde_json::Value {
+    let bytes = fs::read(path.join("out/results.json")).expect("there are results");
+    serde_json::from_slice(&bytes).expect("they are JSON")
+}
+
+const STUDY: &str = "name = \"mine\"\n\n[[recipe]]\nname = \"a\"\nlayers = [\"linear 10\"]\nepochs = 2\n";
+
+fn study_file(path: &Path, study: &str) -> String {
+    let file = path.join("mine.toml");
+    fs::write(&file, study).expect("the folder can be written");
+    text(&file).to_owned()
+}
+
+#[test]
+fn a_run_prints_results_and_writes_the_folder() {
+    let path = with_data("cli-run", |_, _| {});
+    let only = ["--only", "softmax,cnn2-dropout-b50", "--epochs", "2"];
+    let ended = run_in(&path, &only);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for part in [
+        "softmax seed 1: Softmax regression",
+        "2 epochs; training time ",
+        "7,850 parameters",
+        "did not reach its validation accuracy within 2 epochs",
+        "3,274,634 parameters",
+        "class              precision   recall      F1  support",
+        "balanced accuracy ",
+        "rows: the true class; columns: the predicted class",
+        "Pick, best on validation: softmax (",
+        "Best on test: ",
+        "cnn2-dropout-b50 is the best on validation of the networks with a convolution",
+        "pictures/filters.png: 5 of the 32 filters of conv1 of cnn2-dropout-b50 seed 1",
+    ] {
+        assert!(ended.out.contains(part), "{part}\n{}", ended.out);
+    }
+    assert!(!ended.out.contains("ublished"), "this is not MNIST, so nothing was published about it");
+    let lines: Vec<&str> = ended.err.lines().collect();
+    assert!(
+        lines[0].starts_with("data: 540 training, 60 validation, 200 test images of 1x28x28; split "),
+        "{}",
+        lines[0]
+    );
+    assert!(lines[1].starts_with("2 threads, "), "{}", lines[1]);
+    let epochs: Vec<&&str> = lines.iter().filter(|line| line.contains(" epoch ")).collect();
+    assert_eq!(epochs.len(), 4, "one line for each epoch\n{}", ended.err);
+    assert!(epochs[2].starts_with("cnn2-dropout-b50  seed 1  epoch 1/2  train loss "), "{}", epochs[2]);
+    assert!(epochs[2].contains("  valid loss ") && epochs[2].contains("  valid accuracy "), "{}", epochs[2]);
+
+    let out = path.join("out");
+    for file in ["filters.png", "feature-maps.png"] {
+        assert_eq!(fs::read(out.join("pictures").join(file)).unwrap()[..8], *b"\x89PNG\r\n\x1a\n");
+    }
+    assert!(fs::read_to_string(out.join("pictures/curves.svg")).unwrap().contains("</svg>"));
+    for file in ["result.json", "epochs.csv", "predictions.csv", "model.safetensors"] {
+        assert!(out.join("trials/softmax/seed-1").join(file).is_file(), "{file}");
+    }
+    let record = results(&path);
+    let trial = &record["recipes"][1]["trials"][0];
+    assert_eq!(
+        (&record["schema"], &record["study"], &trial["status"]),
+        (&1.into(), &"digits".into(), &"finished".into())
+    );
+    assert_eq!(trial["stopped"], serde_json::json!({ "reason": "limit", "epoch": 2 }));
+    assert_eq!(trial["test"]["confusion"].as_array().map(Vec::len), Some(10));
+
+    // Again, for more seeds and as JSON: what is there stays, and standard output is the record and nothing else.
+    let weights = fs::read(out.join("trials/softmax/seed-1/model.safetensors")).unwrap();
+    let ended = run_in(&path, &["--only", "softmax", "--epochs", "2", "--seeds", "2", "--format", "json"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("softmax seed 1 was finished before and is kept"), "{}", ended.err);
+    assert_eq!(ended.err.lines().filter(|line| line.contains(" epoch ")).count(), 2, "{}", ended.err);
+    assert_eq!(ended.out, fs::read_to_string(out.join("results.json")).unwrap());
+    assert_eq!(fs::read(out.join("trials/softmax/seed-1/model.safetensors")).unwrap(), weights);
+
+    // From nothing, on one thread: the same bits.
+    fs::remove_dir_all(&out).unwrap();
+    let (data, out) = (path.join("data"), path.join("out"));
+    let one =
+        ["run", "--data", text(&data), "--out", text(&out), "--threads", "1", "--only", "softmax", "--epochs", "2"];
+    assert_eq!(run(&one).code, Some(0));
+    assert_eq!(fs::read(out.join("trials/softmax/seed-1/model.safetensors")).unwrap(), weights);
+}
+
+#[test]
+fn a_study_of_ones_own_without_convolutions_says_so() {
+    let path = with_data("cli-own", |_, _| {});
+    let file = study_file(&path, STUDY);
+    let ended = run_in(&path, &[&file]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("No pictures of filters and feature maps: "), "{}", ended.out);
+    assert!(!path.join("out/pictures/filters.png").exists());
+    let resolved = path.join("out/study.toml");
+    assert!(fs::read_to_string(&resolved).unwrap().contains("batch_size = 50\n"));
+    // The study as it was run is a study file for the same trials.
+    let ended = run_in(&path, &[text(&resolved)]);
+    assert!(ended.code == Some(0) && ended.err.contains("a seed 1 was finished before and is kept"), "{}", ended.err);
+    // Other settings, another trial.
+    let file = study_file(&path, &STUDY.replace("epochs = 2", "epochs = 1"));
+    let ended = run_in(&path, &[&file]);
+    assert!(ended.err.contains("a seed 1 was run with other settings, data or code; it is run again"), "{}", ended.err);
+}
+
+#[test]
+fn a_divergence_is_reported_and_the_others_go_on() {
+    let path = with_data("cli-diverged", |_, _| {});
+    let wild = "\n[[recipe]]\nname = \"wild\"\nlayers = [\"linear 20\", \"linear 10\"]\nepochs = 50\n\
+                optimizer = { kind = \"sgd\", lr = 1000 }\n";
+    let (first, rest) = STUDY.split_at(STUDY.find("\n[[").unwrap());
+    let file = study_file(&path, &format!("{first}{wild}{rest}"));
+    let ended = run_in(&path, &[&file]);
+    assert_eq!(ended.code, Some(5), "{}", ended.err);
+    assert!(ended.err.contains("wild seed 1 diverged in epoch "), "{}", ended.err);
+    assert!(ended.out.contains("Pick, best on validation: a ("), "{}", ended.out);
+    let trial = &results(&path)["recipes"][0]["trials"][0];
+    assert_eq!((&trial["status"], &trial["test"]), (&"diverged".into(), &serde_json::Value::Null));
+    assert_eq!(run_in(&path, &[&file]).code, Some(5), "it is kept, and still told");
+}
+
+#[test]
+fn models_shows_every_recipe() {
+    let ended = run(&["models"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let totals: Vec<&str> = ended.out.lines().filter(|line| line.starts_with("total")).collect();
+    let parameters: Vec<&str> = totals.iter().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(parameters, ["7,850", "199,210", "6,434,634", "3,274,634", "3,274,634", "3,274,634"]);
+    assert!(totals[3].ends_with("13,883,904"), "{}", totals[3]);
+    assert!(ended.out.contains("conv2  conv 64 5x5 same  64x14x14"), "{}", ended.out);
+}
+
+#[test]
+fn data_shows_what_is_whole() {
+    let path = with_data("cli-data", |_, _| {});
+    let ended = run(&["data", "--data", text(&path.join("data"))]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for part in [
+        "mnist: inside this program\n60,000 training and 10,000 test images of 1x28x28, 10 classes\n",
+        "  47,040,016 bytes  sha256 ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db  whole, as MNIST's",
+        "600 training and 200 test images",
+        "whole, not MNIST's",
+    ] {
+        assert!(ended.out.contains(part), "{part}\n{}", ended.out);
+    }
+}
+
+#[test]
+fn what_is_typed_wrongly_is_refused_with_advice() {
+    let path = with_data("cli-usage", |_, _| {});
+    let study = |name: &str, content: &[u8]| {
+        let file = path.join(name);
+        fs::write(&file, content).unwrap();
+        text(&file).to_owned()
+    };
+    let key = study("key.toml", STUDY.replace("epochs", "epoch").as_bytes());
+    let layer = study("layer.toml", STUDY.replace("linear 10", "lineer 10").as_bytes());
+    let shape = study("shape.toml", STUDY.replace("[\"", "[\"maxpool 9\", \"conv 4 5x5 valid\", \"").as_bytes());
+    let classes = study("classes.toml", STUDY.replace("linear 10", "linear 9").as_bytes());
+    let batch = study("batch.toml", format!("{STUDY}batch_size = 541\n").as_bytes());
+    let valid = study("valid.toml", STUDY.replace("\n\n", "\n[data]\nvalid = 600\n").as_bytes());
+    let lr = study("lr.toml", format!("{STUDY}optimizer = {{ kind = \"adam\", lr = nan }}\n").as_bytes());
+    let syntax = study("syntax.toml", b"name = \"mine\"\n[[recipe]\n");
+    let binary = study("binary.toml", b"name = \"\xff\xfe\"");
+    let large = study("large.toml", &vec![b'\n'; (1 << 20) + 1]);
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["digit"], &["error: there is no study \"digit\"", "hint: did you mean \"digits\"?"]),
+        (
+            &["letters"],
+            &["error: there is no study \"letters\"", "hint: built in is digits; a study of your own is a .toml file"],
+        ),
+        (&["nowhere.toml"], &["error: nowhere.toml: there is no such file"]),
+        (&["--only", "cnn3"], &["the study \"digits\" has no recipe \"cnn3\"", "hint: did you mean \"cnn"]),
+        (&["--only", "softmax,"], &["has no recipe \"\"", "its recipes are softmax, mlp"]),
+        (&["--seeds", "0"], &["--seeds <N>", "1..=10000"]),
+        (&["--seeds", "1000000000000"], &["--seeds <N>"]),
+        (&["--seeds", "-1"], &["-1"]),
+        (&["--threads", "0"], &["--threads <N>"]),
+        (&["--threads", "1025"], &["--threads <N>"]),
+        (&["--epochs", "0"], &["--epochs <N>"]),
+        (&["--epochs", "10001"], &["--epochs <N>"]),
+        (&["--format", "xml"], &["--format <FORMAT>", "text, json"]),
+        (&["--sedes", "3"], &["--sedes", "--seeds"]),
+        (
+            &[&key],
+            &["key.toml:6:1: there is no key `epoch` here", "6 | epoch = 2\n  | ^^^^^", "hint: did you mean `epochs`?"],
+        ),
+        (
+            &[&layer],
+            &["layer.toml:5:11: recipe \"a\": layer 1: there is no layer \"lineer\" (did you mean \"linear\"?)"],
+        ),
+        (
+            &[&shape],
+            &[
+                "recipe \"a\": layer 2 \"conv 4 5x5 valid\" cannot take its input of shape 1x3x3: the 5x5 window is larger than \
+               the 3x3 image",
+            ],
+        ),
+        (&[&classes], &["recipe \"a\": the last layer \"linear 9\" gives 9, expected 10"]),
+        (&[&batch], &["recipe \"a\": batch_size is 541, expected 1 to 540"]),
+        (&[&valid], &["600 validation examples were asked for, expected 1 to 599"]),
+        (&[&lr], &["lr.toml:7:13: recipe \"a\": the optimizer's lr is NaN, expected more than 0"]),
+        (&[&syntax], &["syntax.toml:2:", "2 | [[recipe]\n"]),
+        (&[&binary], &["binary.toml: byte 8 is not UTF-8 text"]),
+        (&[&large], &["large.toml: is larger than 1048576 bytes"]),
+    ];
+    for (arguments, parts) in cases {
+        let ended = run_in(&path, arguments);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.err);
+        for part in *parts {
+            assert!(ended.err.contains(part), "{arguments:?}: {part}\n{}", ended.err);
+        }
+        assert!(!path.join("out").exists(), "{arguments:?}: nothing is written before everything is checked");
+    }
+    for arguments in [&["models", "digit"][..], &["train"], &[], &["data", "--classes", "3"], &["models", &shape]] {
+        assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn bad_data_is_refused_by_name() {
+    let not_a_folder = folder("cli-data-file");
+    fs::write(not_a_folder.join("data"), "").unwrap();
+    let cases: [(&str, &str, PathBuf); 10] = [
+        (
+            "missing",
+            "holds no t10k-images-idx3-ubyte",
+            with_data("cli-data-1", |n, b| {
+                if n == 2 {
+                    b.clear()
+                }
+            }),
+        ),
+        (
+            "cut short",
+            "data/train-images-idx3-ubyte: ends at byte 100,",
+            with_data("cli-data-2", |n, b| {
+                if n == 0 {
+                    b.truncate(100)
+                }
+            }),
+        ),
+        (
+            "a lie",
+            "train-images-idx3-ubyte: ends at byte 470416, the header promises 65536x28x28 elements",
+            with_data("cli-data-3", |n, b| {
+                if n == 0 {
+                    b[4..8].copy_from_slice(&65536_u32.to_be_bytes())
+                }
+            }),
+        ),
+        (
+            "a great lie",
+            "train-images-idx3-ubyte: the header promises 2139062143x28x28 elements",
+            with_data("cli-data-8", |n, b| {
+                if n == 0 {
+                    b[4..8].fill(0x7f)
+                }
+            }),
+        ),
+        (
+            "too long",
+            "train-labels-idx1-ubyte: goes on after byte 608",
+            with_data("cli-data-4", |n, b| {
+                if n == 1 {
+                    b.push(0)
+                }
+            }),
+        ),
+        (
+            "label",
+            "train-labels-idx1-ubyte: label 5 (counted from 0) is 10, expected 0 to 9",
+            with_data("cli-data-5", |n, b| {
+                if n == 1 {
+                    b[13] = 10
+                }
+            }),
+        ),
+        (
+            "no IDX",
+            "t10k-labels-idx1-ubyte: begins with bytes 3c 68",
+            with_data("cli-data-6", |n, b| {
+                if n == 3 {
+                    *b = b"<html>".to_vec()
+                }
+            }),
+        ),
+        (
+            "no gzip",
+            "t10k-labels-idx1-ubyte: the gzip data is damaged",
+            with_data("cli-data-7", |n, b| {
+                if n == 3 {
+                    *b = vec![0x1f, 0x8b, 8, 0, 1]
+                }
+            }),
+        ),
+        ("a file", "data: is not a folder", not_a_folder),
+        ("nothing", "data: cannot be read: ", folder("cli-data-none")),
+    ];
+    for (case, part, path) in cases {
+        let ended = run_in(&path, &["--only", "softmax"]);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{case}: {}", ended.err);
+        assert!(ended.err.starts_with("error: ") && ended.err.contains(part), "{case}: {part}\n{}", ended.err);
+        assert!(!path.join("out").exists(), "{case}");
+        assert_eq!(run(&["data", "--data", text(&path.join("data"))]).code, Some(3), "{case}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_refused() {
+    let path = with_data("cli-out", |_, _| {});
+    let data = path.join("data");
+    fs::write(path.join("file"), "").unwrap();
+    fs::create_dir(path.join("foreign")).unwrap();
+    fs::write(path.join("foreign/study.toml"), "precious").unwrap();
+    let held = RunFolder::open(&path.join("held")).expect("nobody else is here");
+    let holder = format!("held: is in use by process {}; ", std::process::id());
+    let mut cases = vec![
+        (path.join("file/out"), "file/out: cannot make the folder: "),
+        (path.join("file"), "file: cannot make the folder: "),
+        (
+            path.join("foreign"),
+            "foreign: holds a study.toml that was not written by a run; choose another folder with --out",
+        ),
+        (path.join("held"), &*holder),
+    ];
+    if cfg!(target_os = "linux") {
+        cases.push((PathBuf::from("/proc/tenfold"), "/proc/tenfold: cannot make the folder: "));
+    }
+    for (out, part) in cases {
+        let ended = run(&["run", "--only", "softmax", "--epochs", "1", "--data", text(&data), "--out", text(&out)]);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(4), ""), "{}: {}", out.display(), ended.err);
+        assert!(ended.err.contains(part), "{part}\n{}", ended.err);
+    }
+    assert_eq!(fs::read(path.join("foreign/study.toml")).unwrap(), b"precious");
+    drop(held);
+}
+
+/// Two recipes, the second of which would take forever.
+const ENDLESS: &str = "name = \"mine\"\n[[recipe]]\nname = \"a\"\nlayers = [\"linear 10\"]\nepochs = 1\n\
+                       [[recipe]]\nname = \"b\"\nlayers = [\"linear 10\"]\nepochs = 10000\n";
+
+/// Starts a run of [`ENDLESS`] and waits until the second recipe is in training.
+fn endless(path: &Path, file: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+    let (data, out) = (path.join("data"), path.join("out"));
+    let mut child = tenfold(&["run", file, "--data", text(&data), "--out", text(&out), "--threads", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.starts_with("b seed 1  epoch ") {
+        line.clear();
+        assert!(lines.read_line(&mut line).expect("the program prints text") > 0, "it ended before its time");
+    }
+    (child, lines)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_the_run_and_keeps_what_is_done() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let path = with_data(&format!("cli-signal-{signal}"), |_, _| {});
+        let file = study_file(&path, ENDLESS);
+        for again in [false, true] {
+            let (mut child, mut lines) = endless(&path, &file);
+            let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+            assert!(sent.expect("there is a kill command").success());
+            let mut rest = String::new();
+            lines.read_to_string(&mut rest).unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{rest}");
+            assert!(
+                rest.contains("interrupted: 1 of 2 trainings are done; the same command goes on from there"),
+                "{rest}"
+            );
+            let record = results(&path);
+            let trial = |recipe: usize| record["recipes"][recipe]["trials"][0].clone();
+            assert_eq!((&trial(0)["status"], &trial(1)["status"]), (&"finished".into(), &"interrupted".into()));
+            assert!(!path.join("out/trials/b/seed-1/model.safetensors").exists(), "{again}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_holder_of_a_folder_is_named() {
+    let path = with_data("cli-held", |_, _| {});
+    let file = study_file(&path, ENDLESS);
+    let (mut child, _lines) = endless(&path, &file);
+    let ended = run_in(&path, &[&file]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains(&format!("out: is in use by process {}; wait", child.id())), "{}", ended.err);
+    // The lock of a process that was killed holds nobody up, and what it had finished is kept.
+    let ended = run_in(&path, &[&file, "--only", "a"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("a seed 1 was finished before and is kept"), "{}", ended.err);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let path = with_data("cli-pipe", |_, _| {});
+    let (data, out) = (path.join("data"), path.join("out"));
+    let run = ["run", "--only", "softmax", "--epochs", "1", "--data", text(&data), "--out", text(&out)];
+    for arguments in [&run[..], &["models"], &["data"], &["--help"], &["run", "--help"], &["--version"]] {
+        let mut child =
+            tenfold(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {err}");
+        assert!(!err.contains("panicked") && !err.contains("error"), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn help_teaches_by_example() {
+    let ended = run(&["--help"]);
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.out.contains("tenfold run --seeds 10") && ended.out.contains("Exit codes:"), "{}", ended.out);
+    let ended = run(&["run", "--help"]);
+    assert!(ended.out.contains("[[recipe]]") && ended.out.contains("[default: runs/STUDY]"), "{}", ended.out);
+}

@@ -1,0 +1,241 @@
+//! A run folder: held by one process at a time, and written so that a file is either the old one or the new one.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+use thiserror::Error;
+
+/// Marks a folder as ours and says which process holds it.
+const LOCK: &str = ".tenfold.lock";
+
+/// Why a run folder cannot be used.
+#[derive(Debug, Error)]
+pub enum FolderError {
+    /// The system refuses an operation.
+    #[error("{}: cannot {operation}: {reason}", .path.display())]
+    Io {
+        /// On what.
+        path: PathBuf,
+        /// What was tried, such as "write the file".
+        operation: &'static str,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// Another process holds the folder.
+    #[error("{}: is in use by {holder}; wait for it to end, or choose another folder with --out", .path.display())]
+    Held {
+        /// The folder.
+        path: PathBuf,
+        /// "process 123", as far as it is known.
+        holder: String,
+    },
+    /// The folder holds something else.
+    #[error("{}: holds a {file} that was not written by a run; choose another folder with --out", .path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What would be overwritten.
+        file: &'static str,
+    },
+}
+
+/// The folder of a run, held by this process until it is dropped.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// The lock ends with the file, however the process ends.
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Makes the folder if need be, and takes hold of it.
+    pub fn open(path: &Path) -> Result<RunFolder, FolderError> {
+        let error =
+            |operation: &'static str| move |reason| FolderError::Io { path: path.to_owned(), operation, reason };
+        create_folder(path).map_err(error("make the folder"))?;
+        let lock_path = path.join(LOCK);
+        if !lock_path.exists()
+            && let Some(file) = ["study.toml", "results.json"].into_iter().find(|file| path.join(file).exists())
+        {
+            return Err(FolderError::Foreign { path: path.to_owned(), file });
+        }
+        let failed = |operation| move |reason| FolderError::Io { path: lock_path.clone(), operation, reason };
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join(LOCK))
+            .map_err(failed.clone()("open the file"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // The holder writes its number after it took the lock, so there may be nothing yet.
+                let _ = (&lock).take(32).read_to_string(&mut holder);
+                let holder = holder.trim().parse::<u32>();
+                let holder = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+                return Err(FolderError::Held { path: path.to_owned(), holder });
+            }
+            Err(TryLockError::Error(reason)) => return Err(failed("lock the file")(reason)),
+        }
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .and_then(|()| sync_folder(path))
+            .map_err(failed("write the file"))?;
+        Ok(RunFolder { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes `bytes` to `file`, a path within the folder.
+    ///
+    /// They go to a temporary name, are synced, and take the file's name; then the folder is synced. Whatever happens
+    /// meanwhile, the file is the whole old one or the whole new one.
+    pub fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FolderError> {
+        let path = self.within(file.as_ref());
+        let folder = path.parent().unwrap_or(&self.path);
+        let name = path.file_name().expect("a file has a name").to_string_lossy();
+        // Only this process writes here, so the name need not be unique, and what a killed run left is overwritten.
+        let temporary = folder.join(format!(".{name}.tmp"));
+        let error = |operation| {
+            let path = path.clone();
+            move |reason| FolderError::Io { path, operation, reason }
+        };
+        create_folder(folder).map_err(error("make its folder"))?;
+        let written = File::create(&temporary).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        let renamed = written.and_then(|()| fs::rename(&temporary, &path));
+        if let Err(reason) = renamed {
+            let _ = fs::remove_file(&temporary);
+            return Err(error("write the file")(reason));
+        }
+        sync_folder(folder).map_err(error("sync its folder"))
+    }
+
+    /// Removes `file`, a path within the folder, if it is there.
+    pub fn remove(&self, file: impl AsRef<Path>) -> Result<(), FolderError> {
+        let path = self.within(file.as_ref());
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                let synced = sync_folder(path.parent().unwrap_or(&self.path));
+                synced.map_err(|reason| FolderError::Io { path, operation: "sync its folder", reason })
+            }
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(reason) => Err(FolderError::Io { path, operation: "remove the file", reason }),
+        }
+    }
+
+    /// The contents of `file`, a path within the folder; none if it is not there.
+    pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, FolderError> {
+        let path = self.within(file.as_ref());
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(reason) => Err(FolderError::Io { path, operation: "read the file", reason }),
+        }
+    }
+
+    /// Names of what is in `folder`, a path within the folder, in order; none if it is not there.
+    pub(crate) fn list(&self, folder: impl AsRef<Path>) -> Result<Vec<String>, FolderError> {
+        let path = self.within(folder.as_ref());
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(reason) => return Err(FolderError::Io { path, operation: "list the folder", reason }),
+        };
+        let mut names: Vec<String> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn within(&self, file: &Path) -> PathBuf {
+        assert!(
+            file.components().all(|part| matches!(part, Component::Normal(_))),
+            "{} leaves the folder",
+            file.display()
+        );
+        self.path.join(file)
+    }
+}
+
+/// Makes a folder and those above it, each of them on disk before anything is in it.
+fn create_folder(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new(""));
+    create_folder(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_folder(parent),
+    }
+}
+
+/// Makes the names in a folder last.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch;
+
+    #[test]
+    fn files_are_replaced_whole_and_leave_nothing_behind() {
+        let scratch = scratch("folder-write");
+        let folder = RunFolder::open(&scratch.path().join("a/b")).unwrap();
+        folder.write("c/d.txt", b"one").unwrap();
+        fs::write(folder.path().join("c/.d.txt.tmp"), "half a fi").unwrap();
+        folder.write("c/d.txt", b"two").unwrap();
+        assert_eq!(folder.read("c/d.txt").unwrap().as_deref(), Some(&b"two"[..]));
+        assert_eq!(folder.list("c").unwrap(), ["d.txt"]);
+        folder.remove("c/d.txt").unwrap();
+        folder.remove("c/d.txt").unwrap();
+        assert_eq!(folder.read("c/d.txt").unwrap(), None);
+        assert!(folder.list("nowhere").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_second_holder_is_told_of_the_first() {
+        let scratch = scratch("folder-lock");
+        let first = RunFolder::open(scratch.path()).unwrap();
+        let error = RunFolder::open(scratch.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("is in use by process {};", std::process::id())), "{error}");
+        drop(first);
+        RunFolder::open(scratch.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_other_things_is_left_alone() {
+        let scratch = scratch("folder-foreign");
+        fs::write(scratch.path().join("study.toml"), "mine").unwrap();
+        let error = RunFolder::open(scratch.path()).unwrap_err().to_string();
+        assert!(error.contains("holds a study.toml that was not written by a run"), "{error}");
+        assert_eq!(fs::read(scratch.path().join("study.toml")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn errors_name_the_path_and_the_operation() {
+        let scratch = scratch("folder-errors");
+        let file = scratch.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = RunFolder::open(&file.join("runs")).unwrap_err().to_string();
+        assert!(error.contains("file/runs: cannot make the folder: "), "{error}");
+        let folder = RunFolder::open(&scratch.path().join("run")).unwrap();
+        fs::create_dir(folder.path().join("results.json")).unwrap();
+        let error = folder.write("results.json", b"").unwrap_err().to_string();
+        assert!(error.contains("results.json: cannot write the file: "), "{error}");
+        assert!(!folder.list("").unwrap().iter().any(|name| name.ends_with(".tmp")));
+    }
+}

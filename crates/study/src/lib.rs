@@ -1,0 +1,32 @@
+//! Repeats: a study compares recipes, each trained from several seeds, and keeps the record on disk.
+//!
+//! A [`Study`] is what a study file says. Together with a data set it becomes a [`Plan`], in which every shape and every
+//! number is checked. [`run()`] works through its trials in a [`RunFolder`] and gives the [`record::StudyRecord`], which
+//! is also `results.json`. A trial that is finished is never run again.
+//!
+//! This is the only crate that knows there is more than one trial, and the only one that computes a statistic. It
+//! reads and writes files, but never prints.
+#![forbid(unsafe_code)]
+
+mod spec;
+mod stop;
+mod suggest;
+
+mod plan;
+mod run;
+mod trial;
+
+pub mod metrics;
+pub mod published;
+pub mod record;
+
+mod folder;
+#[cfg(test)]
+mod testing;
+
+pub use folder::{FolderError, RunFolder};
+pub use plan::{Plan, PlanError, Settings, TrialState};
+pub use run::{StudyEvent, run};
+pub use spec::{DataSettings, Recipe, Study, StudyFileError, ValidPart};
+pub use suggest::nearest;
+pub use trial::{Prediction, TRAINING_VERSION, TrialFileError, identity, predictions, seed_folder, trained};

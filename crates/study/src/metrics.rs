@@ -1,0 +1,137 @@
+//! What predictions are worth: confusion, precision, recall, F1, accuracy and balanced accuracy.
+//!
+//! Definitions are scikit-learn's, with a quotient 0/0 counting as 0.
+
+use serde::{Deserialize, Serialize};
+
+/// What a network reached on some examples. Quotients are 0 to 1.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Mean cross-entropy per example, in nats; none if it is not finite.
+    pub loss: Option<f64>,
+    /// The share of right predictions.
+    pub accuracy: f64,
+    /// The mean recall of the classes that occur in the labels.
+    pub balanced_accuracy: f64,
+    /// One per class.
+    pub per_class: Vec<ClassMetrics>,
+    /// Examples, `[true class][predicted class]`.
+    pub confusion: Vec<Vec<u64>>,
+}
+
+/// What a network reached on one class.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ClassMetrics {
+    /// Of the examples predicted as this class, the share that is of it.
+    pub precision: f64,
+    /// Of the examples of this class, the share that was predicted so.
+    pub recall: f64,
+    /// The harmonic mean of precision and recall.
+    pub f1: f64,
+    /// Examples of this class.
+    pub support: u64,
+}
+
+impl Metrics {
+    /// Measures predictions against labels, both `[N]` with values below `classes`; `loss` is their mean cross-entropy.
+    pub fn new(labels: &[u8], predictions: &[u8], classes: usize, loss: f64) -> Metrics {
+        let confusion = confusion(labels, predictions, classes);
+        let of_class = |class: usize| {
+            let right = confusion[class][class];
+            let support = confusion[class].iter().sum();
+            let predicted = confusion.iter().map(|row| row[class]).sum();
+            ClassMetrics {
+                precision: quotient(right, predicted),
+                recall: quotient(right, support),
+                // 2 P R / (P + R), without dividing twice.
+                f1: quotient(2 * right, support + predicted),
+                support,
+            }
+        };
+        let per_class: Vec<ClassMetrics> = (0..classes).map(of_class).collect();
+        let recalls = per_class.iter().filter(|class| class.support > 0).map(|class| class.recall);
+        let occurring = recalls.clone().count();
+        let right = (0..classes).map(|class| confusion[class][class]).sum();
+        Metrics {
+            loss: loss.is_finite().then_some(loss),
+            accuracy: quotient(right, labels.len() as u64),
+            balanced_accuracy: if occurring == 0 { 0.0 } else { recalls.sum::<f64>() / occurring as f64 },
+            per_class,
+            confusion,
+        }
+    }
+}
+
+/// How many examples of each true class were predicted as which class: `[true class][predicted class]`.
+///
+/// # Panics
+/// If there are not as many predictions as labels, or one of either is not below `classes`.
+pub fn confusion(labels: &[u8], predictions: &[u8], classes: usize) -> Vec<Vec<u64>> {
+    assert_eq!(labels.len(), predictions.len(), "one prediction per label");
+    let mut confusion = vec![vec![0; classes]; classes];
+    for (&label, &prediction) in labels.iter().zip(predictions) {
+        confusion[usize::from(label)][usize::from(prediction)] += 1;
+    }
+    confusion
+}
+
+fn quotient(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Fixtures {
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        classes: usize,
+        labels: Vec<u8>,
+        predictions: Vec<u8>,
+        accuracy: f64,
+        balanced_accuracy: f64,
+        macro_f1: f64,
+        precision: Vec<f64>,
+        recall: Vec<f64>,
+        f1: Vec<f64>,
+        support: Vec<f64>,
+        confusion: Vec<Vec<u64>>,
+    }
+
+    #[test]
+    fn numbers_are_scikit_learns() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/metrics.json");
+        let fixtures: Fixtures = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert!(!fixtures.cases.is_empty());
+        for case in fixtures.cases {
+            let ours = Metrics::new(&case.labels, &case.predictions, case.classes, 0.5);
+            let near = |what: &str, ours: f64, theirs: f64| {
+                assert!((ours - theirs).abs() <= 1e-12, "{}: {what} is {ours}, scikit-learn says {theirs}", case.name);
+            };
+            near("accuracy", ours.accuracy, case.accuracy);
+            near("balanced accuracy", ours.balanced_accuracy, case.balanced_accuracy);
+            let f1 = ours.per_class.iter().map(|class| class.f1);
+            near("macro F1", f1.sum::<f64>() / case.classes as f64, case.macro_f1);
+            for (class, m) in ours.per_class.iter().enumerate() {
+                near("precision", m.precision, case.precision[class]);
+                near("recall", m.recall, case.recall[class]);
+                near("F1", m.f1, case.f1[class]);
+                near("support", m.support as f64, case.support[class]);
+            }
+            assert_eq!(ours.confusion, case.confusion, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn no_examples_are_no_nan() {
+        let none = Metrics::new(&[], &[], 3, f64::NAN);
+        assert_eq!((none.loss, none.accuracy, none.balanced_accuracy), (None, 0.0, 0.0));
+        assert_eq!(none.per_class.len(), 3);
+    }
+}

@@ -1,0 +1,301 @@
+//! A study on certain data, with every shape and every number checked before any work.
+
+use std::collections::BTreeMap;
+
+use tenfold_nn::data::Splits;
+use tenfold_nn::model::{Architecture, ArchitectureError, LayerInfo};
+use thiserror::Error;
+
+use crate::folder::{FolderError, RunFolder};
+use crate::published::{self, PublishedRun};
+use crate::record::{Comparison, DatasetRecord, Environment, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
+use crate::spec::{Recipe, Study, ValidPart};
+use crate::suggest::nearest;
+use crate::trial;
+
+/// What a person chooses besides the study.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settings {
+    /// Each recipe is trained from the seeds 1 to this; at least 1.
+    pub seeds: u64,
+    /// Names of the recipes to run; all if empty.
+    pub only: Vec<String>,
+    /// Replaces the number of epochs of those recipes.
+    pub epochs: Option<usize>,
+    /// What computes, and how many threads.
+    pub environment: Environment,
+    /// Bytes of memory that are free, if that is known.
+    pub free_memory_bytes: Option<u64>,
+    /// Whether the study is the built-in `digits`, so that on MNIST published figures stand beside ours.
+    pub published: bool,
+}
+
+/// A study on certain data, checked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// With the choices of [`Settings`] put in.
+    pub(crate) study: Study,
+    /// One per recipe.
+    pub(crate) architectures: Vec<Architecture>,
+    /// Indices of the recipes to run, in the order of the study.
+    pub(crate) selected: Vec<usize>,
+    pub(crate) seeds: u64,
+    pub(crate) environment: Environment,
+    pub(crate) dataset: DatasetRecord,
+    published: Vec<PublishedRun>,
+}
+
+/// Why a study cannot be run as it was asked for.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The study has no such recipe.
+    #[error("the study {study:?} has no recipe {name:?}")]
+    UnknownRecipe {
+        /// The study's name.
+        study: String,
+        /// What was asked for.
+        name: String,
+        /// What may have been meant, or what there is.
+        hint: String,
+    },
+    /// The layers do not fit the images, or each other.
+    #[error("recipe {recipe:?}: {error}")]
+    Architecture {
+        /// The recipe's name.
+        recipe: String,
+        /// What does not fit.
+        error: ArchitectureError,
+    },
+    /// A step takes more examples than there are.
+    #[error("recipe {recipe:?}: batch_size is {batch_size}, expected 1 to {examples}, the number of training examples")]
+    BatchSize {
+        /// The recipe's name.
+        recipe: String,
+        /// What was asked for.
+        batch_size: usize,
+        /// What there is.
+        examples: usize,
+    },
+    /// The network and a step of it do not fit into memory.
+    #[error(
+        "recipe {recipe:?}: a step of {batch_size} examples needs more than {:.1} GiB of memory, and {:.1} GiB are free",
+        gib(.needed_bytes), gib(.free_bytes)
+    )]
+    Memory {
+        /// The recipe's name.
+        recipe: String,
+        /// What was asked for.
+        batch_size: usize,
+        /// The least that it takes.
+        needed_bytes: u64,
+        /// What there is.
+        free_bytes: u64,
+    },
+}
+
+fn gib(bytes: &u64) -> f64 {
+    *bytes as f64 / f64::from(1 << 30)
+}
+
+/// The least memory that training takes: parameters with an optimizer's state, and what goes into each layer that
+/// learns.
+fn least_memory_bytes(architecture: &Architecture, batch_size: usize) -> u64 {
+    let learns = |info: &&LayerInfo| info.parameters > 0;
+    let inputs: u64 = architecture.layers().iter().skip(1).filter(learns).map(|info| info.input.len() as u64).sum();
+    4 * (3 * architecture.parameters() as u64).saturating_add(inputs.saturating_mul(batch_size as u64))
+}
+
+impl PlanError {
+    /// What the person can do about it.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            PlanError::UnknownRecipe { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
+}
+
+/// How a trial stands before a run.
+#[derive(Clone, PartialEq, Debug)]
+pub enum TrialState {
+    /// It was run before and is kept as it is.
+    Kept(Box<TrialRecord>),
+    /// It is to be run.
+    New,
+    /// It was begun before and is to be run from the start.
+    Interrupted,
+    /// It was run before, but with other settings, data or training code; it is run again and replaced.
+    Changed,
+    /// It was run before, but its files are not whole; it is run again and replaced.
+    Damaged,
+}
+
+impl Study {
+    /// Indices of the recipes that `names` name, in the order of the study; of all recipes if there are no names.
+    pub fn select(&self, names: &[String]) -> Result<Vec<usize>, PlanError> {
+        for name in names {
+            if !self.recipes.iter().any(|recipe| recipe.name == *name) {
+                let known = || self.recipes.iter().map(|recipe| recipe.name.as_str());
+                let hint = match nearest(name, known()) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("its recipes are {}", known().collect::<Vec<_>>().join(", ")),
+                };
+                return Err(PlanError::UnknownRecipe { study: self.name.clone(), name: name.clone(), hint });
+            }
+        }
+        let all = 0..self.recipes.len();
+        Ok(all.filter(|&n| names.is_empty() || names.contains(&self.recipes[n].name)).collect())
+    }
+}
+
+impl Plan {
+    /// Checks everything that can be wrong with `study` on this data.
+    pub fn new(mut study: Study, splits: &Splits, settings: Settings) -> Result<Plan, PlanError> {
+        let selected = study.select(&settings.only)?;
+        for &recipe in &selected {
+            let recipe = &mut study.recipes[recipe];
+            recipe.epochs = settings.epochs.unwrap_or(recipe.epochs);
+        }
+        study.data.valid = ValidPart::Count(splits.valid.len());
+        let (shape, classes) = (splits.train.shape(), splits.train.classes());
+        let mut architectures = Vec::new();
+        for recipe in &study.recipes {
+            let architecture = recipe.architecture(shape, classes);
+            let name = || recipe.name.clone();
+            let architecture = architecture.map_err(|error| PlanError::Architecture { recipe: name(), error })?;
+            let (batch_size, examples) = (recipe.batch_size, splits.train.len());
+            if batch_size > examples {
+                return Err(PlanError::BatchSize { recipe: name(), batch_size, examples });
+            }
+            let needed_bytes = least_memory_bytes(&architecture, batch_size);
+            if let Some(free_bytes) = settings.free_memory_bytes.filter(|&free| needed_bytes > free) {
+                return Err(PlanError::Memory { recipe: name(), batch_size, needed_bytes, free_bytes });
+            }
+            architectures.push(architecture);
+        }
+        let dataset = DatasetRecord {
+            name: splits.name.clone(),
+            train: splits.train.len(),
+            valid: splits.valid.len(),
+            test: splits.test.len(),
+            shape: [shape.channels, shape.height, shape.width],
+            classes,
+            sha256: splits.source_sha256.clone(),
+            split_seed: study.data.split_seed,
+            split_sha256: splits.split_sha256.clone(),
+        };
+        // A folder may be called mnist; only its contents make it MNIST.
+        let mnist = splits.files.iter().all(|file| file.known);
+        let published = if settings.published && mnist { published::digits() } else { Vec::new() };
+        let Settings { seeds, environment, .. } = settings;
+        Ok(Plan { study, architectures, selected, seeds, environment, dataset, published })
+    }
+
+    /// The study, as it is run.
+    pub fn study(&self) -> &Study {
+        &self.study
+    }
+
+    /// The recipe of this index, and its network.
+    pub fn recipe(&self, index: usize) -> (&Recipe, &Architecture) {
+        (&self.study.recipes[index], &self.architectures[index])
+    }
+
+    /// What is learned from.
+    pub fn dataset(&self) -> &DatasetRecord {
+        &self.dataset
+    }
+
+    /// What computes.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Whether the trial of this recipe and seed was asked for.
+    pub fn includes(&self, recipe: &str, seed: u64) -> bool {
+        let selected = self.selected.iter().any(|&index| self.study.recipes[index].name == recipe);
+        selected && (1..=self.seeds).contains(&seed)
+    }
+
+    /// The trials to run, as (index of the recipe, seed): each seed of every recipe before the next seed of any.
+    pub(crate) fn trials(&self) -> impl Iterator<Item = (usize, u64)> {
+        (1..=self.seeds).flat_map(|seed| self.selected.iter().map(move |&recipe| (recipe, seed)))
+    }
+
+    /// The identity of a trial.
+    pub(crate) fn identity(&self, recipe: usize, seed: u64) -> String {
+        trial::identity(&self.architectures[recipe], &self.study.recipes[recipe].config(seed), &self.dataset)
+    }
+
+    /// All trials in the folder: those that fit this plan, and those that do not, with how they stand.
+    pub(crate) fn on_disk(&self, folder: &RunFolder) -> Result<OnDisk, FolderError> {
+        let mut found = OnDisk { records: BTreeMap::new(), others: BTreeMap::new() };
+        for (index, recipe) in self.study.recipes.iter().enumerate() {
+            for seed in trial::seeds_on_disk(folder, &recipe.name)? {
+                let identity = self.identity(index, seed);
+                match trial::read(folder, &recipe.name, seed, &identity)? {
+                    trial::Found::Whole(record) => drop(found.records.insert((index, seed), *record)),
+                    trial::Found::Changed => drop(found.others.insert((index, seed), TrialState::Changed)),
+                    trial::Found::Damaged => drop(found.others.insert((index, seed), TrialState::Damaged)),
+                    trial::Found::Nothing => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The record of these trials.
+    pub(crate) fn record(&self, trials: &BTreeMap<(usize, u64), TrialRecord>) -> StudyRecord {
+        let recipes = self.study.recipes.iter().enumerate().map(|(index, recipe)| {
+            let architecture = &self.architectures[index];
+            let trials = trials.range((index, 0)..=(index, u64::MAX)).map(|(_, trial)| trial.clone());
+            RecipeRecord {
+                name: recipe.name.clone(),
+                title: recipe.title.clone(),
+                layers: recipe.layers.iter().map(ToString::to_string).collect(),
+                batch_size: recipe.batch_size,
+                epochs: recipe.epochs,
+                target: recipe.target,
+                patience: recipe.patience,
+                optimizer: recipe.optimizer,
+                schedule: recipe.schedule,
+                init: recipe.init,
+                pixels: recipe.pixels,
+                parameters: architecture.parameters() as u64,
+                macs_forward: architecture.macs_forward(),
+                summary: None,
+                published: self.published.iter().find(|run| run.name == recipe.name).map(Into::into),
+                trials: trials.collect(),
+            }
+        });
+        let mut record = StudyRecord {
+            schema: SCHEMA,
+            study: self.study.name.clone(),
+            title: self.study.title.clone(),
+            dataset: self.dataset.clone(),
+            environment: self.environment.clone(),
+            recipes: recipes.filter(|recipe| !recipe.trials.is_empty()).collect(),
+            comparison: Comparison::default(),
+        };
+        record.summarize();
+        record
+    }
+}
+
+/// What a run folder holds.
+pub(crate) struct OnDisk {
+    /// Trials of this plan, by index of the recipe and seed.
+    pub(crate) records: BTreeMap<(usize, u64), TrialRecord>,
+    /// Trials that are not of this plan.
+    pub(crate) others: BTreeMap<(usize, u64), TrialState>,
+}
+
+impl OnDisk {
+    pub(crate) fn state(&self, trial: (usize, u64)) -> TrialState {
+        match self.records.get(&trial) {
+            Some(record) if record.status == Status::Interrupted => TrialState::Interrupted,
+            Some(record) => TrialState::Kept(Box::new(record.clone())),
+            None => self.others.get(&trial).cloned().unwrap_or(TrialState::New),
+        }
+    }
+}

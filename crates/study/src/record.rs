@@ -1,0 +1,500 @@
+//! The record of a study: `results.json`, a public contract. Fields are added freely; none is renamed.
+//!
+//! Every number is finite or null. Times are in seconds, losses in nats, accuracies from 0 to 1.
+
+use serde::{Deserialize, Serialize};
+use tenfold_nn::model::Init;
+use tenfold_nn::optim::{Optimizer, Schedule};
+use tenfold_nn::train::{EpochResult, Pixels, StopReason};
+
+use crate::metrics::Metrics;
+use crate::published::PublishedRun;
+
+/// The version of the record's form.
+pub const SCHEMA: u32 = 1;
+
+/// Everything that is reported about a study.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StudyRecord {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The study's name.
+    pub study: String,
+    /// The study's title.
+    pub title: String,
+    /// What was learned from.
+    pub dataset: DatasetRecord,
+    /// Where the record was last added to.
+    pub environment: Environment,
+    /// Recipes that were run, in the order of the study.
+    pub recipes: Vec<RecipeRecord>,
+    /// What follows from the trials together.
+    pub comparison: Comparison,
+}
+
+/// A data set and how it was divided.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// Its name.
+    pub name: String,
+    /// Examples that parameters were fitted to.
+    pub train: usize,
+    /// Examples that choices were made with.
+    pub valid: usize,
+    /// Examples that each finished network was measured on, once.
+    pub test: usize,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// The SHA-256 over the four files, in hex.
+    pub sha256: String,
+    /// Chooses the validation examples.
+    pub split_seed: u64,
+    /// The SHA-256 over the seed and the indices of the validation examples, in hex.
+    pub split_sha256: String,
+}
+
+/// Where a trial was run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Environment {
+    /// The processor's name for itself.
+    pub cpu: String,
+    /// The instruction set of the kernels.
+    pub isa: String,
+    /// Threads that computed.
+    pub threads: usize,
+    /// Of the program.
+    pub version: String,
+    /// The commit that the program was built from.
+    pub commit: String,
+}
+
+/// A recipe and its trials.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RecipeRecord {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// The network, each layer in its canonical form.
+    pub layers: Vec<String>,
+    /// Examples in one step.
+    pub batch_size: usize,
+    /// The most epochs.
+    pub epochs: usize,
+    /// Validation accuracy that ended training, if there was one.
+    pub target: Option<f64>,
+    /// Epochs without a lower validation loss that ended training, if there was a limit.
+    pub patience: Option<usize>,
+    /// How a gradient became a step.
+    pub optimizer: Optimizer,
+    /// How the learning rate changed.
+    pub schedule: Schedule,
+    /// How parameters started.
+    pub init: Init,
+    /// What the network saw of a pixel.
+    pub pixels: Pixels,
+    /// Number of learned values.
+    pub parameters: u64,
+    /// Multiply-adds of one example forward.
+    pub macs_forward: u64,
+    /// The finished trials together; none if there is none.
+    pub summary: Option<Summary>,
+    /// The published figures that this recipe repeats. They are not ours.
+    pub published: Option<PublishedRecord>,
+    /// By seed.
+    pub trials: Vec<TrialRecord>,
+}
+
+/// One recipe trained from one seed; also `trials/<recipe>/seed-<n>/result.json`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// The recipe's name.
+    pub recipe: String,
+    /// The seed.
+    pub seed: u64,
+    /// The SHA-256, in hex, of all that determines the trial's bits.
+    pub identity: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why it ended, and when.
+    pub stopped: Stopped,
+    /// By epoch, from epoch 1.
+    pub epochs: Vec<EpochRecord>,
+    /// Time spent in training steps.
+    pub train_time_s: f64,
+    /// What the final network reached on the validation examples; null unless finished.
+    pub valid: Option<Metrics>,
+    /// What the final network reached on the test examples; null unless finished.
+    pub test: Option<Metrics>,
+    /// The SHA-256, in hex, of `model.safetensors`; null unless finished.
+    pub weights_sha256: Option<String>,
+    /// Where it was run.
+    pub environment: Environment,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Trained to its end and measured.
+    Finished,
+    /// The loss stopped being a number.
+    Diverged,
+    /// Stopped from outside; it is run again next time.
+    Interrupted,
+}
+
+/// Why and when a trial ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Why.
+    pub reason: Reason,
+    /// The epoch in which it ended, from 1.
+    pub epoch: usize,
+}
+
+/// Why a trial ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// All epochs were run, and nothing else was asked for.
+    Epochs,
+    /// The target was reached.
+    Target,
+    /// All epochs were run without reaching the target.
+    Limit,
+    /// The validation loss had not fallen for as long as was allowed.
+    Patience,
+    /// The loss stopped being a number.
+    Diverged,
+    /// It was stopped from outside.
+    Interrupted,
+}
+
+impl From<StopReason> for Reason {
+    fn from(reason: StopReason) -> Reason {
+        match reason {
+            StopReason::Epochs => Reason::Epochs,
+            StopReason::Target => Reason::Target,
+            StopReason::Limit => Reason::Limit,
+            StopReason::Patience => Reason::Patience,
+            StopReason::Diverged => Reason::Diverged,
+            StopReason::Interrupted => Reason::Interrupted,
+        }
+    }
+}
+
+/// One epoch of a trial. A loss is null where it was not finite.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// From 1.
+    pub epoch: usize,
+    /// Mean per example, as the training step saw it.
+    pub train_loss: Option<f64>,
+    /// Mean per example.
+    pub valid_loss: Option<f64>,
+    /// The share of validation examples that were right.
+    pub valid_accuracy: Option<f64>,
+    /// Time spent in training steps.
+    pub train_time_s: f64,
+    /// Time spent on the validation examples.
+    pub evaluation_time_s: f64,
+}
+
+impl From<&EpochResult> for EpochRecord {
+    fn from(epoch: &EpochResult) -> EpochRecord {
+        let finite = |number: f64| number.is_finite().then_some(number);
+        EpochRecord {
+            epoch: epoch.epoch,
+            train_loss: finite(epoch.train_loss),
+            valid_loss: finite(epoch.valid_loss),
+            valid_accuracy: finite(epoch.valid_accuracy),
+            train_time_s: epoch.train_time_s,
+            evaluation_time_s: epoch.evaluation_time_s,
+        }
+    }
+}
+
+/// The finished trials of a recipe together.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// Number of finished trials; all figures are over these.
+    pub finished: usize,
+    /// Number of trials that diverged.
+    pub diverged: usize,
+    /// Epochs trained.
+    pub epochs: Spread,
+    /// Time spent in training steps.
+    pub train_time_s: Spread,
+    /// On the validation examples.
+    pub valid_balanced_accuracy: Spread,
+    /// On the test examples.
+    pub test_accuracy: Spread,
+    /// On the test examples.
+    pub test_balanced_accuracy: Spread,
+}
+
+/// Mean, smallest and largest of a figure over seeds.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The smallest.
+    pub low: f64,
+    /// The largest.
+    pub high: f64,
+}
+
+impl Spread {
+    /// Of at least one number.
+    pub(crate) fn of(numbers: &[f64]) -> Spread {
+        let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // Rounding must not carry a mean of equal numbers past them.
+        let mean = (numbers.iter().sum::<f64>() / numbers.len() as f64).clamp(low, high);
+        Spread { mean, low, high }
+    }
+}
+
+/// Figures of the published study, as printed there.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PublishedRecord {
+    /// What its authors called the network.
+    pub title: String,
+    /// On the test images.
+    pub test_accuracy: f64,
+    /// On the test images.
+    pub balanced_accuracy: f64,
+    /// On a machine that was not stated.
+    pub training_time_s: f64,
+    /// By epoch; printed sums over batches are divided by the number of batches.
+    pub train_loss: Vec<f64>,
+    /// By epoch; empty where it was not printed.
+    pub valid_loss: Vec<f64>,
+    /// By epoch.
+    pub valid_accuracy: Vec<f64>,
+}
+
+impl From<&PublishedRun> for PublishedRecord {
+    fn from(run: &PublishedRun) -> PublishedRecord {
+        PublishedRecord {
+            title: run.title.clone(),
+            test_accuracy: run.test_accuracy,
+            balanced_accuracy: run.balanced_accuracy,
+            training_time_s: run.training_time_s,
+            train_loss: run.train_loss(),
+            valid_loss: run.valid_loss.clone(),
+            valid_accuracy: run.valid_accuracy.clone(),
+        }
+    }
+}
+
+/// What follows from the trials together.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The recipe with the best mean balanced accuracy on validation: our pick. Of equals, the first.
+    pub picked: Option<Pick>,
+    /// The recipe with the best mean balanced accuracy on test, as the published study chose. Of equals, the first.
+    pub best_on_test: Option<Pick>,
+}
+
+/// A recipe that was chosen.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Pick {
+    /// Its name.
+    pub recipe: String,
+    /// The seed whose network did best by the figure that the choice was made with. Of equals, the smallest.
+    pub seed: u64,
+    /// The mean over its finished trials.
+    pub valid_balanced_accuracy: f64,
+    /// The mean over its finished trials.
+    pub test_balanced_accuracy: f64,
+}
+
+impl StudyRecord {
+    /// The text of `results.json`.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a record has plain values") + "\n"
+    }
+
+    /// Fills in what follows from the trials.
+    pub(crate) fn summarize(&mut self) {
+        for recipe in &mut self.recipes {
+            recipe.summary = summary(&recipe.trials);
+        }
+        self.comparison = Comparison {
+            picked: self.best_on_validation(|_| true),
+            best_on_test: best(&self.recipes, |_| true, |s| &s.test_balanced_accuracy, |t| &t.test),
+        };
+    }
+
+    /// The pick among the recipes that `eligible` says.
+    pub fn best_on_validation(&self, eligible: impl Fn(&RecipeRecord) -> bool) -> Option<Pick> {
+        best(&self.recipes, eligible, |s| &s.valid_balanced_accuracy, |t| &t.valid)
+    }
+}
+
+fn summary(trials: &[TrialRecord]) -> Option<Summary> {
+    let finished: Vec<&TrialRecord> = trials.iter().filter(|t| t.status == Status::Finished).collect();
+    if finished.is_empty() {
+        return None;
+    }
+    let spread = |figure: &dyn Fn(&TrialRecord) -> Option<f64>| {
+        Spread::of(&finished.iter().filter_map(|trial| figure(trial)).collect::<Vec<_>>())
+    };
+    if finished.iter().any(|trial| trial.valid.is_none() || trial.test.is_none()) {
+        return None;
+    }
+    Some(Summary {
+        finished: finished.len(),
+        diverged: trials.iter().filter(|t| t.status == Status::Diverged).count(),
+        epochs: spread(&|t| Some(t.stopped.epoch as f64)),
+        train_time_s: spread(&|t| Some(t.train_time_s)),
+        valid_balanced_accuracy: spread(&|t| t.valid.as_ref().map(|m| m.balanced_accuracy)),
+        test_accuracy: spread(&|t| t.test.as_ref().map(|m| m.accuracy)),
+        test_balanced_accuracy: spread(&|t| t.test.as_ref().map(|m| m.balanced_accuracy)),
+    })
+}
+
+fn best(
+    recipes: &[RecipeRecord],
+    eligible: impl Fn(&RecipeRecord) -> bool,
+    figure: impl Fn(&Summary) -> &Spread,
+    metrics: impl Fn(&TrialRecord) -> &Option<Metrics>,
+) -> Option<Pick> {
+    let mut best: Option<(&RecipeRecord, &Summary)> = None;
+    for recipe in recipes.iter().filter(|recipe| eligible(recipe)) {
+        let Some(summary) = &recipe.summary else { continue };
+        if best.is_none_or(|(_, other)| figure(summary).mean > figure(other).mean) {
+            best = Some((recipe, summary));
+        }
+    }
+    let (recipe, summary) = best?;
+    let mut seed: Option<(u64, f64)> = None;
+    for trial in &recipe.trials {
+        let Some(metrics) = metrics(trial) else { continue };
+        if seed.is_none_or(|(_, other)| metrics.balanced_accuracy > other) {
+            seed = Some((trial.seed, metrics.balanced_accuracy));
+        }
+    }
+    Some(Pick {
+        recipe: recipe.name.clone(),
+        seed: seed?.0,
+        valid_balanced_accuracy: summary.valid_balanced_accuracy.mean,
+        test_balanced_accuracy: summary.test_balanced_accuracy.mean,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(balanced_accuracy: f64) -> Metrics {
+        let labels = [0, 1];
+        Metrics { balanced_accuracy, ..Metrics::new(&labels, &labels, 2, 0.5) }
+    }
+
+    /// A recipe whose trials have these balanced accuracies on validation and test.
+    fn recipe(name: &str, figures: &[(f64, f64)]) -> RecipeRecord {
+        let text = || "test".to_owned();
+        let environment = Environment { cpu: text(), isa: text(), threads: 1, version: text(), commit: text() };
+        let trial = |(index, &(valid, test)): (usize, &(f64, f64))| TrialRecord {
+            recipe: name.to_owned(),
+            seed: index as u64 + 1,
+            identity: text(),
+            status: Status::Finished,
+            stopped: Stopped { reason: Reason::Epochs, epoch: index + 10 },
+            epochs: Vec::new(),
+            train_time_s: 1.5,
+            valid: Some(metrics(valid)),
+            test: Some(metrics(test)),
+            weights_sha256: Some(text()),
+            environment: environment.clone(),
+        };
+        RecipeRecord {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            layers: Vec::new(),
+            batch_size: 1,
+            epochs: 1,
+            target: None,
+            patience: None,
+            optimizer: Optimizer::adam(1e-3),
+            schedule: Schedule::Constant,
+            init: Init::Pytorch,
+            pixels: Pixels::default(),
+            parameters: 1,
+            macs_forward: 1,
+            summary: None,
+            published: None,
+            trials: figures.iter().enumerate().map(trial).collect(),
+        }
+    }
+
+    fn study(recipes: Vec<RecipeRecord>) -> StudyRecord {
+        let text = || "test".to_owned();
+        let dataset = DatasetRecord {
+            name: text(),
+            train: 1,
+            valid: 1,
+            test: 1,
+            shape: [1, 1, 1],
+            classes: 2,
+            sha256: text(),
+            split_seed: 0,
+            split_sha256: text(),
+        };
+        let environment = Environment { cpu: text(), isa: text(), threads: 1, version: text(), commit: text() };
+        let comparison = Comparison::default();
+        let mut study =
+            StudyRecord { schema: SCHEMA, study: text(), title: text(), dataset, environment, recipes, comparison };
+        study.summarize();
+        study
+    }
+
+    #[test]
+    fn picks_are_by_the_mean_over_seeds() {
+        let study = study(vec![
+            recipe("lucky", &[(0.99, 0.97), (0.93, 0.93)]),
+            recipe("steady", &[(0.96, 0.94), (0.98, 0.95)]),
+            recipe("equal", &[(0.98, 0.90), (0.96, 0.90)]),
+            recipe("none", &[]),
+        ]);
+        let picked = study.comparison.picked.as_ref().expect("there is a best");
+        assert_eq!((picked.recipe.as_str(), picked.seed), ("steady", 2), "of equals the first; its better seed");
+        assert!((picked.valid_balanced_accuracy - 0.97).abs() < 1e-12);
+        let on_test = study.comparison.best_on_test.as_ref().expect("there is a best");
+        assert_eq!((on_test.recipe.as_str(), on_test.seed), ("lucky", 1));
+        assert_eq!(study.best_on_validation(|recipe| recipe.name == "none"), None);
+    }
+
+    #[test]
+    fn a_summary_has_mean_and_range() {
+        let study = study(vec![recipe("one", &[(0.5, 0.25), (0.75, 0.75), (0.625, 0.5)])]);
+        let summary = study.recipes[0].summary.as_ref().expect("trials finished");
+        assert_eq!(summary.test_balanced_accuracy, Spread { mean: 0.5, low: 0.25, high: 0.75 });
+        assert_eq!(summary.epochs, Spread { mean: 11.0, low: 10.0, high: 12.0 });
+        assert_eq!((summary.finished, summary.diverged), (3, 0));
+        let equal = Spread::of(&[0.1; 3]);
+        assert_eq!((equal.mean, equal.low, equal.high), (0.1, 0.1, 0.1));
+    }
+
+    #[test]
+    fn a_record_reads_back_the_same_and_has_no_nan() {
+        let mut study = study(vec![recipe("one", &[(0.1 + 0.2, 1.0 / 3.0)])]);
+        let nan = EpochResult {
+            epoch: 1,
+            train_loss: f64::NAN,
+            valid_loss: f64::INFINITY,
+            valid_accuracy: 0.1,
+            train_time_s: 0.7,
+            evaluation_time_s: 0.2,
+        };
+        study.recipes[0].trials[0].epochs = vec![(&nan).into()];
+        let json = study.to_json();
+        assert!(json.contains("\"train_loss\": null") && json.contains("\"valid_loss\": null"), "{json}");
+        assert_eq!(serde_json::from_str::<StudyRecord>(&json).expect("it reads back"), study);
+    }
+}

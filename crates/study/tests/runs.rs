@@ -1,0 +1,305 @@
+//! Whole runs of small studies on made-up images: what is trained, what is kept, what lands on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source, Splits};
+use tenfold_nn::train::{Event, Flow};
+use tenfold_study::record::{Environment, Reason, Status, StudyRecord};
+use tenfold_study::{Plan, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run, trained};
+
+const STUDY: &str = "
+name = \"small\"
+[data]
+classes = 2
+valid = 20
+[[recipe]]
+name = \"flat\"
+layers = [\"linear 2\"]
+batch_size = 16
+epochs = 2
+optimizer = { kind = \"adam\", lr = 1e-2 }
+[[recipe]]
+name = \"conv\"
+layers = [\"conv 3 3x3 same\", \"relu\", \"maxpool 2\", \"dropout 0.2\", \"linear 2\"]
+batch_size = 16
+epochs = 2
+optimizer = { kind = \"adam\", lr = 1e-2 }
+";
+
+/// A folder that is removed at the end.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn scratch(name: &str) -> Scratch {
+    let path = std::env::temp_dir().join(format!("tenfold-runs-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    Scratch(path)
+}
+
+/// Images whose upper or lower half is bright, with noise.
+fn images(n: usize, salt: usize) -> Dataset {
+    let shape = ImageShape { channels: 1, height: 6, width: 6 };
+    let labels: Vec<u8> = (0..n).map(|i| u8::from((i * 7 + salt).is_multiple_of(3))).collect();
+    let pixel = |i: usize, p: usize| {
+        let noise = (i * 36 + p + salt).wrapping_mul(2_654_435_761) >> 7 & 127;
+        if (p < 18) == (labels[i] == 0) { 128 + noise as u8 } else { noise as u8 }
+    };
+    let pixels = (0..n * 36).map(|at| pixel(at / 36, at % 36)).collect();
+    Dataset::new(pixels, labels, shape, 2).expect("the images are fine")
+}
+
+fn splits(salt: usize) -> Splits {
+    let source = Source {
+        name: "halves".to_owned(),
+        train: images(100, salt),
+        test: HeldOut::new(images(40, salt + 1)),
+        sha256: format!("source {salt}"),
+        files: Vec::new(),
+    };
+    source.split(20, 0).expect("there are enough")
+}
+
+fn environment(threads: usize) -> Environment {
+    let text = || "test".to_owned();
+    Environment { cpu: text(), isa: text(), threads, version: text(), commit: text() }
+}
+
+fn settings(seeds: u64) -> Settings {
+    Settings {
+        seeds,
+        only: Vec::new(),
+        epochs: None,
+        environment: environment(1),
+        free_memory_bytes: None,
+        published: false,
+    }
+}
+
+fn plan(study: &str, splits: &Splits, settings: Settings) -> Plan {
+    Plan::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
+}
+
+/// What happened, in short: `+` begun, `.` finished before, and how the others stood.
+struct Log {
+    record: StudyRecord,
+    states: Vec<String>,
+    started: Vec<String>,
+    left_out: usize,
+}
+
+fn run_all(plan: &Plan, splits: &Splits, folder: &Path) -> Log {
+    run_until(plan, splits, folder, |_| false)
+}
+
+/// Runs, and stops at the first event within a training that `stop` says.
+fn run_until(plan: &Plan, splits: &Splits, folder: &Path, stop: impl Fn(&Event) -> bool) -> Log {
+    let folder = RunFolder::open(folder).expect("the folder is free");
+    let (mut states, mut started, mut left) = (Vec::new(), Vec::new(), 0);
+    let name = |recipe: usize, seed: u64| format!("{} {seed}", plan.recipe(recipe).0.name);
+    let record = run(plan, splits, &folder, &mut |event| {
+        match event {
+            StudyEvent::Planned { trials, left_out } => {
+                left = *left_out;
+                for (recipe, seed, state) in *trials {
+                    let state = match state {
+                        TrialState::Kept(_) => "kept",
+                        TrialState::New => "new",
+                        TrialState::Interrupted => "interrupted",
+                        TrialState::Changed => "changed",
+                        TrialState::Damaged => "damaged",
+                    };
+                    states.push(format!("{} {state}", name(*recipe, *seed)));
+                }
+            }
+            StudyEvent::TrialStarted { recipe, seed } => started.push(name(*recipe, *seed)),
+            StudyEvent::Training { event, .. } if stop(event) => return Flow::Stop,
+            _ => {}
+        }
+        Flow::Continue
+    });
+    let record = record.expect("the folder can be written");
+    let text = fs::read_to_string(folder.path().join("results.json")).expect("there are results");
+    assert_eq!(text, record.to_json(), "results.json is the record");
+    Log { record, states, started, left_out: left }
+}
+
+fn trial<'a>(record: &'a StudyRecord, recipe: &str, seed: u64) -> &'a tenfold_study::record::TrialRecord {
+    let recipe = record.recipes.iter().find(|r| r.name == recipe).expect("the recipe is in the record");
+    recipe.trials.iter().find(|trial| trial.seed == seed).expect("the trial is in the record")
+}
+
+#[test]
+fn a_run_leaves_everything_on_disk() {
+    let (scratch, splits) = (scratch("whole"), splits(0));
+    let plan = plan(STUDY, &splits, settings(1));
+    let log = run_all(&plan, &splits, &scratch.0);
+    assert_eq!(log.started, ["flat 1", "conv 1"]);
+    let record: StudyRecord =
+        serde_json::from_slice(&fs::read(scratch.0.join("results.json")).unwrap()).expect("it reads back");
+    assert_eq!(record, log.record);
+    assert_eq!(Study::read(&scratch.0.join("study.toml")).unwrap(), *plan.study());
+    assert_eq!((record.dataset.train, record.dataset.valid, record.dataset.test), (80, 20, 40));
+
+    let conv = trial(&record, "conv", 1);
+    assert_eq!((conv.status, conv.stopped.reason, conv.stopped.epoch), (Status::Finished, Reason::Epochs, 2));
+    let test = conv.test.as_ref().expect("a finished trial is measured");
+    let said = {
+        let folder = RunFolder::open(&scratch.0).unwrap();
+        let pick = record.best_on_validation(|recipe| recipe.name == "conv").expect("it finished");
+        let model = trained(&plan, &folder, &pick, conv).expect("the weights are whole");
+        let again = splits.test.evaluate(&model, 1);
+        let said = predictions(&folder, "conv", 1).expect("the predictions are whole");
+        assert!(
+            said.iter().map(|s| s.prediction).eq(again.predictions.iter().copied()),
+            "the weights are the network's"
+        );
+        said
+    };
+    let right = said.iter().filter(|s| s.label == s.prediction).count();
+    assert_eq!(right as f64 / 40.0, test.accuracy);
+    let csv = fs::read_to_string(scratch.0.join("trials/conv/seed-1/epochs.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 3);
+    assert!(
+        !fs::read_dir(scratch.0.join("trials/conv/seed-1"))
+            .unwrap()
+            .any(|file| { file.unwrap().file_name().to_string_lossy().ends_with(".tmp") })
+    );
+}
+
+#[test]
+fn a_finished_trial_is_never_run_again() {
+    let (scratch, splits) = (scratch("again"), splits(0));
+    run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
+    let result = scratch.0.join("trials/flat/seed-1/result.json");
+    let before = (fs::read(&result).unwrap(), fs::metadata(&result).unwrap().modified().unwrap());
+    // Another number of threads changes no bit, so it is the same trial.
+    let more = Settings { environment: environment(2), ..settings(3) };
+    let log = run_all(&plan(STUDY, &splits, more), &splits, &scratch.0);
+    assert_eq!(log.started, ["flat 2", "conv 2", "flat 3", "conv 3"], "each seed of all before the next of any");
+    assert_eq!(log.states[..2], ["flat 1 kept", "conv 1 kept"]);
+    assert_eq!((fs::read(&result).unwrap(), fs::metadata(&result).unwrap().modified().unwrap()), before);
+    assert_eq!(log.record.recipes[0].summary.as_ref().map(|s| s.finished), Some(3));
+    // Fewer seeds and fewer recipes take nothing out of the record.
+    let one = Settings { only: vec!["conv".to_owned()], ..settings(1) };
+    let log = run_all(&plan(STUDY, &splits, one), &splits, &scratch.0);
+    assert!(log.started.is_empty());
+    assert_eq!(log.record.recipes.iter().map(|r| r.trials.len()).collect::<Vec<_>>(), [3, 3]);
+}
+
+#[test]
+fn a_trial_with_other_settings_or_data_is_run_again() {
+    let (scratch, splits) = (scratch("changed"), splits(0));
+    run_all(&plan(STUDY, &splits, settings(2)), &splits, &scratch.0);
+    let changed = STUDY.replacen("lr = 1e-2", "lr = 2e-2", 1);
+    let log = run_all(&plan(&changed, &splits, settings(1)), &splits, &scratch.0);
+    assert_eq!(log.states, ["flat 1 changed", "conv 1 kept"]);
+    assert_eq!((log.started.as_slice(), log.left_out), (&["flat 1".to_owned()][..], 1));
+    assert_eq!(log.record.recipes[0].trials.len(), 1, "seed 2 has the old learning rate");
+
+    let longer = Settings { epochs: Some(3), only: vec!["conv".to_owned()], ..settings(1) };
+    let log = run_all(&plan(STUDY, &splits, longer), &splits, &scratch.0);
+    assert_eq!(log.states, ["conv 1 changed"]);
+    assert_eq!(trial(&log.record, "conv", 1).epochs.len(), 3);
+
+    let other = self::splits(5);
+    let log = run_all(&plan(STUDY, &other, settings(1)), &other, &scratch.0);
+    assert_eq!(log.states, ["flat 1 changed", "conv 1 changed"]);
+}
+
+#[test]
+fn an_interrupted_trial_is_recorded_and_run_again_to_the_same_bits() {
+    let (straight, broken, splits) = (scratch("straight"), scratch("broken"), splits(0));
+    let plan = plan(STUDY, &splits, settings(1));
+    let expected = run_all(&plan, &splits, &straight.0).record;
+
+    let second_epoch = |event: &Event| matches!(event, Event::Step { epoch: 2, step: 3, .. });
+    let log = run_until(&plan, &splits, &broken.0, second_epoch);
+    let flat = trial(&log.record, "flat", 1);
+    assert_eq!((flat.status, flat.stopped.reason, flat.stopped.epoch), (Status::Interrupted, Reason::Interrupted, 2));
+    assert_eq!((flat.epochs.len(), flat.test.is_none(), flat.weights_sha256.is_none()), (1, true, true));
+    assert_eq!((log.started.as_slice(), log.record.comparison.picked.as_ref()), (&["flat 1".to_owned()][..], None));
+
+    let log = run_all(&plan, &splits, &broken.0);
+    assert_eq!(log.states, ["flat 1 interrupted", "conv 1 new"]);
+    for name in ["flat", "conv"] {
+        let (ours, theirs) = (trial(&log.record, name, 1), trial(&expected, name, 1));
+        assert_eq!(ours.weights_sha256, theirs.weights_sha256, "{name}");
+        assert_eq!((&ours.test, &ours.valid), (&theirs.test, &theirs.valid), "{name}");
+        let file = format!("trials/{name}/seed-1/predictions.csv");
+        assert_eq!(fs::read(broken.0.join(&file)).unwrap(), fs::read(straight.0.join(&file)).unwrap());
+    }
+}
+
+#[test]
+fn a_damaged_trial_is_run_again() {
+    let (scratch, splits) = (scratch("damaged"), splits(0));
+    let plan = plan(STUDY, &splits, settings(1));
+    run_all(&plan, &splits, &scratch.0);
+    fs::remove_file(scratch.0.join("trials/flat/seed-1/model.safetensors")).unwrap();
+    fs::write(scratch.0.join("trials/conv/seed-1/result.json"), "{\"recipe\": \"con").unwrap();
+    fs::create_dir(scratch.0.join("trials/conv/seed-x")).unwrap();
+    let log = run_all(&plan, &splits, &scratch.0);
+    assert_eq!(log.states, ["flat 1 damaged", "conv 1 damaged"]);
+    assert_eq!(log.record.recipes.iter().map(|r| r.trials.len()).collect::<Vec<_>>(), [1, 1]);
+
+    fs::write(scratch.0.join("trials/conv/seed-1/model.safetensors"), "other weights").unwrap();
+    let folder = RunFolder::open(&scratch.0).unwrap();
+    let pick = log.record.best_on_validation(|recipe| recipe.name == "conv").unwrap();
+    let error = trained(&plan, &folder, &pick, trial(&log.record, "conv", 1)).err().expect("is refused").to_string();
+    assert!(error.contains("model.safetensors: is not the file that the trial wrote; remove "), "{error}");
+}
+
+#[test]
+fn a_diverged_trial_is_kept_without_measurements() {
+    let (scratch, splits) = (scratch("diverged"), splits(0));
+    let study = STUDY.replacen("kind = \"adam\", lr = 1e-2", "kind = \"sgd\", lr = 1e3, weight_decay = 1e3", 1);
+    let study = study.replacen("epochs = 2", "epochs = 40", 1);
+    let plan = plan(&study, &splits, settings(1));
+    let log = run_all(&plan, &splits, &scratch.0);
+    let flat = trial(&log.record, "flat", 1);
+    assert_eq!((flat.status, flat.stopped.reason), (Status::Diverged, Reason::Diverged));
+    assert!(flat.test.is_none() && flat.valid.is_none() && flat.weights_sha256.is_none());
+    assert!(log.record.recipes[0].summary.is_none());
+    assert_eq!(log.record.comparison.picked.as_ref().map(|pick| pick.recipe.as_str()), Some("conv"));
+    assert!(!scratch.0.join("trials/flat/seed-1/model.safetensors").exists());
+    let log = run_all(&plan, &splits, &scratch.0);
+    assert_eq!(log.states, ["flat 1 kept", "conv 1 kept"]);
+}
+
+#[test]
+fn what_does_not_fit_the_data_is_refused_before_any_work() {
+    let splits = splits(0);
+    let refusal = |study: &str, only: &[&str]| {
+        let only = only.iter().map(ToString::to_string).collect();
+        let study = Study::parse(study, "small.toml").expect("a study");
+        let error = Plan::new(study, &splits, Settings { only, ..settings(1) }).expect_err("is refused");
+        (error.to_string(), error.hint().map(str::to_owned))
+    };
+    assert_eq!(
+        refusal(&STUDY.replacen("batch_size = 16", "batch_size = 81", 1), &[]).0,
+        "recipe \"flat\": batch_size is 81, expected 1 to 80, the number of training examples"
+    );
+    assert_eq!(
+        refusal(&STUDY.replace("maxpool 2", "maxpool 7"), &[]).0,
+        "recipe \"conv\": layer 3 \"maxpool 7\" cannot take its input of shape 3x6x6: the 7x7 window is larger than the \
+         6x6 image"
+    );
+    assert!(refusal(&STUDY.replacen("linear 2", "linear 3", 1), &[]).0.contains("gives 3, expected 2"));
+    let study =
+        Study::parse(&STUDY.replacen("linear 2", "linear 50000\", \"linear 2", 1), "small.toml").expect("a study");
+    let tight = Settings { free_memory_bytes: Some(1 << 20), ..settings(1) };
+    assert_eq!(
+        Plan::new(study, &splits, tight).expect_err("is refused").to_string(),
+        "recipe \"flat\": a step of 16 examples needs more than 0.0 GiB of memory, and 0.0 GiB are free"
+    );
+    let (message, hint) = refusal(STUDY, &["flat", "cnov"]);
+    assert_eq!(message, "the study \"small\" has no recipe \"cnov\"");
+    assert_eq!(hint.as_deref(), Some("did you mean \"conv\"?"));
+    assert_eq!(refusal(STUDY, &["transformer"]).1.as_deref(), Some("its recipes are flat, conv"));
+}

@@ -102,7 +102,7 @@ unsafe fn any_tile<L: Lanes>(rows: usize, vectors: usize, sum: &Sum, a: *const f
             match rows {
                 // SAFETY: passed on from the caller.
                 $($r => unsafe { tile::<L, $r, $v>(sum, a, b, c) },)*
-                _ => unreachable!("tiles have at most seven rows"),
+                _ => unreachable!("tiles have at most six rows"),
             }
         };
     }
@@ -110,10 +110,10 @@ unsafe fn any_tile<L: Lanes>(rows: usize, vectors: usize, sum: &Sum, a: *const f
         return pick!(1 2 3 4 5 6; 1);
     }
     match vectors {
-        1 => pick!(1 2 3 4 5 6 7; 1),
-        2 => pick!(1 2 3 4 5 6 7; 2),
-        3 => pick!(1 2 3 4 5 6 7; 3),
-        _ => pick!(1 2 3 4 5 6 7; 4),
+        1 => pick!(1 2 3 4 5 6; 1),
+        2 => pick!(1 2 3 4 5 6; 2),
+        3 => pick!(1 2 3 4 5 6; 3),
+        _ => pick!(1 2 3 4 5 6; 4),
     }
 }
 

@@ -93,35 +93,37 @@ pub fn pool_relu_forward(isa: Isa, shape: &ConvPool, sums: &[f32], bias: &[f32],
 fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], winners: &mut [u8]) {
     let (from, to) = (&shape.conv.output, &shape.output);
     let mut winners = winners.chunks_exact_mut(LANES);
+    let nobody = L::splat(f32::from(NOBODY));
     for block in 0..to.blocks {
-        let bias: &[f32; LANES] = bias[block * LANES..][..LANES].try_into().expect("sixteen");
+        // SAFETY: the slice has a vector.
+        let bias = unsafe { L::load(bias[block * LANES..][..LANES].as_ptr()) };
         for oy in 0..to.height {
             for ox in 0..to.width {
                 let first = from.offset(block, oy * shape.window.0, ox * shape.window.1);
-                let mut best: [f32; LANES] = sums[first..first + LANES].try_into().expect("sixteen");
-                let mut place = [0.0_f32; LANES];
+                let mut best = L::splat(f32::NEG_INFINITY);
+                let mut place = L::zero();
                 for ky in 0..shape.window.0 {
                     for kx in 0..shape.window.1 {
                         let at = first + ky * from.row + kx * from.pixel;
-                        let candidate: &[f32; LANES] = sums[at..at + LANES].try_into().expect("sixteen");
-                        let code = (ky * shape.window.1 + kx) as f32;
-                        for l in 0..LANES {
-                            let wins = (candidate[l] > best[l]) | candidate[l].is_nan();
-                            best[l] = if wins { candidate[l] } else { best[l] };
-                            place[l] = if wins { code } else { place[l] };
-                        }
+                        // SAFETY: the slice has a vector.
+                        let candidate = unsafe { L::load(sums[at..at + LANES].as_ptr()) };
+                        let code = L::splat((ky * shape.window.1 + kx) as f32);
+                        place = L::select_greater_or_nan(candidate, best, code, place);
+                        best = L::select_greater_or_nan(candidate, best, candidate, best);
                     }
                 }
+                let value = L::add(best, bias);
+                // A NaN counts as greater than zero, and so stays.
                 let out = &mut y[to.offset(block, oy, ox)..][..LANES];
+                let mut codes = [0.0_f32; LANES];
+                // SAFETY: both have room for a vector.
+                unsafe {
+                    L::store(out.as_mut_ptr(), L::select_greater_or_nan(value, L::zero(), value, L::zero()));
+                    L::store(codes.as_mut_ptr(), L::select_greater_or_nan(value, L::zero(), place, nobody));
+                }
                 let winners = winners.next().expect("one winner per output");
                 for l in 0..LANES {
-                    let value = best[l] + bias[l];
-                    // Written so that a NaN stays.
-                    out[l] = if value < 0.0 { 0.0 } else { value };
-                    place[l] = if value > 0.0 { place[l] } else { f32::from(NOBODY) };
-                }
-                for l in 0..LANES {
-                    winners[l] = place[l] as u8;
+                    winners[l] = codes[l] as i32 as u8;
                 }
             }
         }
@@ -130,30 +132,31 @@ fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mu
 
 /// Overwrites the pixels of `spread` (one image of [`Conv2d::grad_output`]) with the gradient of the convolution's
 /// output: that of each window, without border in `grad_y`, at its winner.
-pub fn unpool(isa: Isa, shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]) {
+pub fn unpool(shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]) {
+    let (planes, to) = (shape.conv.grad_output(), &shape.output);
     assert_eq!(grad_y.len(), shape.winners_len(), "one gradient per output");
     assert_eq!(winners.len(), shape.winners_len(), "one winner per output");
-    assert_eq!(spread.len(), shape.conv.grad_output().len(), "spread is one image");
-    dispatch!(isa, unpool_body(shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]))
-}
-
-#[inline(always)]
-fn unpool_body<L: Lanes>(shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]) {
-    let (planes, to) = (shape.conv.grad_output(), &shape.output);
-    let mut outputs = grad_y.chunks_exact(LANES).zip(winners.chunks_exact(LANES));
+    assert_eq!(spread.len(), planes.len(), "spread is one image");
+    // Border and gaps are zero already.
+    spread.fill(0.0);
+    let mut place = [0; NOBODY as usize + 1];
+    for ky in 0..shape.window.0 {
+        for kx in 0..shape.window.1 {
+            place[ky * shape.window.1 + kx] = ky * planes.row + kx * planes.pixel;
+        }
+    }
+    let (gradients, winners) = (grad_y.as_chunks::<LANES>().0, winners.as_chunks::<LANES>().0);
+    let mut outputs = gradients.iter().zip(winners);
     for block in 0..to.blocks {
         for oy in 0..to.height {
             for ox in 0..to.width {
-                let (gradient, winners) = outputs.next().expect("one per output");
-                for ky in 0..shape.window.0 {
-                    for kx in 0..shape.window.1 {
-                        let at = planes.offset(block, oy * shape.window.0 + ky, ox * shape.window.1 + kx);
-                        let code = (ky * shape.window.1 + kx) as u8;
-                        let target = &mut spread[at..at + LANES];
-                        for l in 0..LANES {
-                            target[l] = if winners[l] == code { gradient[l] } else { 0.0 };
-                        }
-                    }
+                let (gradient, winner) = outputs.next().expect("one per output");
+                let first = planes.offset(block, oy * shape.window.0, ox * shape.window.1);
+                for l in 0..LANES {
+                    // Nobody's place is that of the first pixel, where a zero does no harm; a branch would be
+                    // mispredicted every third time.
+                    let value = if winner[l] == NOBODY { 0.0 } else { gradient[l] };
+                    spread[first + place[usize::from(winner[l])] + l] = value;
                 }
             }
         }
@@ -226,18 +229,22 @@ fn list_entries(
             place[ky * shape.window.1 + kx] = (ky * stride.0 * input.row + kx * stride.1 * input.pixel) as u32;
         }
     }
-    let mut index = 0;
+    let windows = shape.windows();
+    assert!(entries.len() >= LANES * windows, "room for every window of every lane");
+    let (gradients, winners) = (grad_y.as_chunks::<LANES>().0, winners.as_chunks::<LANES>().0);
+    let mut outputs = gradients.iter().zip(winners);
     for oy in 0..shape.output.height {
         for ox in 0..shape.output.width {
             let first = oy * shape.window.0 * stride.0 * input.row + ox * shape.window.1 * stride.1 * input.pixel;
+            let (gradient, winner) = outputs.next().expect("one per output");
             for lane in lanes.clone() {
-                let winner = winners[index + lane];
-                let entry = &mut entries[lane * shape.windows() + counts[lane]];
-                *entry = Entry { tap: first as u32 + place[usize::from(winner)], gradient: grad_y[index + lane] };
+                let entry = Entry { tap: first as u32 + place[usize::from(winner[lane])], gradient: gradient[lane] };
+                // SAFETY: a lane's count grows at most once per window, so it is below `windows` here, and there is
+                // room for `LANES * windows` entries (asserted).
+                unsafe { *entries.get_unchecked_mut(lane * windows + counts[lane]) = entry };
                 // Without a branch: an entry that does not count is overwritten by the next.
-                counts[lane] += usize::from(winner != NOBODY);
+                counts[lane] += usize::from(winner[lane] != NOBODY);
             }
-            index += LANES;
         }
     }
     counts
@@ -410,7 +417,7 @@ mod tests {
                     assert_padding_is_zero(&out, &output, &what);
                     let planes = conv.grad_output();
                     let mut got = vec![0.0; planes.len()];
-                    unpool(isa, &fused, &grads[of_image.clone()], &winners[of_image], &mut got);
+                    unpool(&fused, &grads[of_image.clone()], &winners[of_image], &mut got);
                     assert_close(&unpack_image(&got, &planes), spread, 0.0, &format!("spread of {what}"));
                     assert_padding_is_zero(&got, &planes, &what);
                     bits.extend(out.iter().map(|v| v.to_bits()));

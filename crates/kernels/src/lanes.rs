@@ -30,6 +30,8 @@ pub(crate) trait Lanes: Copy {
     fn add(a: Self::V, b: Self::V) -> Self::V;
     fn sub(a: Self::V, b: Self::V) -> Self::V;
     fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// Lane by lane `if a > b or a is NaN { x } else { y }`.
+    fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
 
@@ -89,6 +91,16 @@ impl Lanes for Portable {
     #[inline(always)]
     fn mul(a: Self::V, b: Self::V) -> Self::V {
         map2(a, b, |x, y| x * y)
+    }
+    #[inline(always)]
+    fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+        let mut out = y;
+        for l in 0..LANES {
+            if a[l] > b[l] || a[l].is_nan() {
+                out[l] = x[l];
+            }
+        }
+        out
     }
     #[inline(always)]
     fn sum(a: Self::V) -> f32 {
@@ -177,6 +189,17 @@ mod x86 {
             halves!(_mm256_mul_ps(a, b))
         }
         #[inline(always)]
+        fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+            std::array::from_fn(|h| {
+                // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+                unsafe {
+                    let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(a[h], b[h]);
+                    let wins = _mm256_or_ps(greater, _mm256_cmp_ps::<_CMP_UNORD_Q>(a[h], a[h]));
+                    _mm256_blendv_ps(y[h], x[h], wins)
+                }
+            })
+        }
+        #[inline(always)]
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
@@ -193,7 +216,8 @@ mod x86 {
 
     impl Lanes for Avx512 {
         type V = __m512;
-        const TILE: (usize, usize) = (7, 4);
+        /// 24 sums, 4 vectors of `b` and a broadcast: a seventh row would spill a sum in every step.
+        const TILE: (usize, usize) = (6, 4);
         const DOT: (usize, usize) = (4, 6);
 
         #[inline(always)]
@@ -225,6 +249,14 @@ mod x86 {
         #[inline(always)]
         fn mul(a: Self::V, b: Self::V) -> Self::V {
             zmm!(_mm512_mul_ps(a, b))
+        }
+        #[inline(always)]
+        fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            unsafe {
+                let wins = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
+                _mm512_mask_blend_ps(wins, y, x)
+            }
         }
         #[inline(always)]
         fn sum(a: Self::V) -> f32 {

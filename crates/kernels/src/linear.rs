@@ -11,7 +11,7 @@ use crate::lanes::{LANES, Lanes};
 use crate::panels::{PANEL, Panels};
 use std::ops::Range;
 
-/// Inputs of a full block of weights: a multiple of both register tiles' rows (7 forward, 6 for the input's gradient);
+/// Inputs of a full block of weights: a multiple of the register tiles' six rows;
 /// with 1024 outputs and Adam's two means, a block and its gradient fit in 1 MiB of L2.
 const BLOCK: usize = 42;
 

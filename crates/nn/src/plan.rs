@@ -5,9 +5,9 @@ use crate::network::{Convolution, Kind, Network};
 use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::Entry;
 
-/// Images that a thread takes through a Fourier transform together: two register tiles of rows, so that the transformed
-/// weights are read for many images, and few enough for the spectra to stay near.
-pub(crate) const IMAGES_AT_ONCE: usize = 14;
+/// Images that a thread takes through a Fourier transform together: enough for the transformed weights, which do not fit
+/// in L2, to be read for many of them.
+pub(crate) const IMAGES_AT_ONCE: usize = 26;
 
 /// Where the buffers of one operation start.
 #[derive(Clone, Copy, Debug, Default)]

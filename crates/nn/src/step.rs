@@ -340,7 +340,7 @@ impl<'a> Step<'a> {
                         let winners = self.bytes.read(start..start + shape.winners_len());
                         let start = buffers.spread + n * planes;
                         let mut spread = self.floats.write(start..start + planes);
-                        unpool(self.isa, shape, &grad(n), &winners, &mut spread);
+                        unpool(shape, &grad(n), &winners, &mut spread);
                     }
                 }
                 self.pass_through(worker, scratch, conv, back.as_ref(), weight, buffers, rows, passed);

@@ -52,7 +52,7 @@ fn bin(ky: usize, kx: usize) -> usize {
 
 /// Rows `ky` that are kept of column `kx`.
 fn kept(kx: usize) -> usize {
-    if kx % HALF == 0 { HALF + 1 } else { SIZE }
+    if kx.is_multiple_of(HALF) { HALF + 1 } else { SIZE }
 }
 
 type Complex<L, const N: usize> = ([<L as Lanes>::V; N], [<L as Lanes>::V; N]);

@@ -1,6 +1,8 @@
 //! Trains one network on MNIST: `cargo run --release -p tenfold-nn --example train_mnist -- "conv 32 5x5 same" relu
 //! "maxpool 2" "linear 10"`. The shortest complete program on top of the library.
 
+#![expect(clippy::print_stdout, reason = "an example talks to its reader")]
+
 use tenfold_nn::data::Source;
 use tenfold_nn::model::{Architecture, Layer};
 use tenfold_nn::optim::Optimizer;

@@ -72,6 +72,7 @@ impl Convolution {
 
 /// What an operation computes.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a network has a handful of operations")]
 pub(crate) enum Kind {
     Conv {
         conv: Convolution,

@@ -79,6 +79,17 @@ impl Rng {
     }
 }
 
+/// Probability of a standard normal variable below -2.
+const BELOW_MINUS_TWO: f64 = 0.022_750_131_948_179_21;
+
+impl Rng {
+    /// Number `i` from the normal distribution with mean 0 and standard deviation 1, given that it is within -2..2.
+    pub fn truncated_normal_at(&self, i: u64) -> f32 {
+        let share = ((self.u64_at(i) >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64);
+        normal_quantile(BELOW_MINUS_TWO + (1.0 - 2.0 * BELOW_MINUS_TWO) * share) as f32
+    }
+}
+
 /// The integers `0..n` in random order (Fisher and Yates's shuffle); takes the numbers `1..n` of `rng`.
 pub fn permutation(n: u32, rng: &Rng) -> Vec<u32> {
     let mut order: Vec<u32> = (0..n).collect();

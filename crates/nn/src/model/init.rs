@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How parameters start. Value `j` of array `a` (both in PyTorch's order) is a function of the seed, `a` and `j` alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Init {
     /// PyTorch's default for linear and convolutional layers: weights and biases uniform in
     /// `+-1 / sqrt(fan_in)`.
@@ -18,27 +18,31 @@ pub enum Init {
     Xavier,
     /// Weights uniform in `+-sqrt(6 / fan_in)` (He et al. 2015), biases zero.
     Kaiming,
+    /// Weights normal with standard deviation 0.1, but none beyond 0.2, and biases 0.1: what the first TensorFlow
+    /// examples taught.
+    TruncatedNormal,
 }
 
-impl Init {
-    /// The bound of the uniform distribution of this array's values.
-    fn bound(self, spec: &ParamSpec) -> f64 {
-        let (fan_in, fan_out) = (spec.fan_in as f64, spec.fan_out as f64);
-        match self {
-            Init::Pytorch => 1.0 / fan_in.sqrt(),
-            Init::Zero => 0.0,
-            Init::Xavier | Init::Kaiming if spec.is_bias() => 0.0,
-            Init::Xavier => (6.0 / (fan_in + fan_out)).sqrt(),
-            Init::Kaiming => (6.0 / fan_in).sqrt(),
-        }
-    }
+/// Standard deviation of the weights, and value of the biases, of [`Init::TruncatedNormal`].
+const TUTORIAL: f32 = 0.1;
 
+impl Init {
     /// The values of array number `array`, in PyTorch's order.
     pub(crate) fn values(self, spec: &ParamSpec, array: u64, seed: u64) -> impl Fn(usize) -> f32 + use<> {
         let rng = Rng::new(seed, Stream::Init, array);
-        let bound = self.bound(spec);
-        // In f64, and rounded once, so that the bound itself is not exceeded.
-        move |j| ((2.0 * f64::from(rng.uniform_at(j as u64)) - 1.0) * bound) as f32
+        let (is_bias, fan_in, fan_out) = (spec.is_bias(), spec.fan_in as f64, spec.fan_out as f64);
+        let bound = match self {
+            Init::Pytorch => 1.0 / fan_in.sqrt(),
+            Init::Xavier if !is_bias => (6.0 / (fan_in + fan_out)).sqrt(),
+            Init::Kaiming if !is_bias => (6.0 / fan_in).sqrt(),
+            _ => 0.0,
+        };
+        move |j| match self {
+            Init::TruncatedNormal if is_bias => TUTORIAL,
+            Init::TruncatedNormal => TUTORIAL * rng.truncated_normal_at(j as u64),
+            // In f64, and rounded once, so that the bound itself is not exceeded.
+            _ => ((2.0 * f64::from(rng.uniform_at(j as u64)) - 1.0) * bound) as f32,
+        }
     }
 }
 
@@ -64,6 +68,20 @@ mod tests {
             let variance = values.iter().map(|v| v * v).sum::<f64>() / 1e4;
             assert!((variance - bound * bound / 3.0).abs() <= bound * bound * 0.02, "{init:?}: variance {variance}");
         }
+    }
+
+    #[test]
+    fn truncated_normal_values_are_within_two_deviations() {
+        let spec = ParamSpec { name: "fc1.weight".into(), shape: vec![50, 200], fan_in: 200, fan_out: 50 };
+        let value = Init::TruncatedNormal.values(&spec, 0, 7);
+        let values: Vec<f64> = (0..10_000).map(|j| f64::from(value(j))).collect();
+        assert!(values.iter().all(|v| v.abs() <= 0.2));
+        let mean = values.iter().sum::<f64>() / 1e4;
+        // A normal variable cut off at two deviations has 0.7737 of the variance.
+        let variance = values.iter().map(|v| v * v).sum::<f64>() / 1e4;
+        assert!(mean.abs() < 0.003 && (variance - 0.007737).abs() < 0.0003, "mean {mean}, variance {variance}");
+        let bias = ParamSpec { name: "fc1.bias".into(), shape: vec![50], fan_in: 200, fan_out: 50 };
+        assert!((0..50).all(|j| Init::TruncatedNormal.values(&bias, 1, 7)(j) == 0.1));
     }
 
     #[test]

@@ -130,8 +130,11 @@ fn isas_for(name: &str) -> Vec<Isa> {
     Isa::available().iter().copied().filter(|isa| isa.name() != "portable" || name != "cnn2-full").collect()
 }
 
+/// Arrays with their names.
+type NamedArrays = Vec<(String, Vec<f64>)>;
+
 /// Runs one batch forward and backward and gives logits, mean loss, and gradients in PyTorch's order.
-fn gradients(isa: Isa, threads: usize, fixture: &Fixture) -> (Vec<f64>, f64, Vec<(String, Vec<f64>)>) {
+fn gradients(isa: Isa, threads: usize, fixture: &Fixture) -> (Vec<f64>, f64, NamedArrays) {
     let model = fixture.model();
     let data = fixture.data();
     let net = model.architecture().clone();

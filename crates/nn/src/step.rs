@@ -218,13 +218,11 @@ impl<'a> Step<'a> {
                     output(n).copy_from_slice(&input(n));
                 }
             }
-            Kind::Dropout { probability, index } => {
+            Kind::Dropout { .. } => {
                 for n in worker.share(rows) {
                     let mut out = output(n);
                     out.copy_from_slice(&input(n));
-                    if let Some(step) = batch.step {
-                        self.drop(step, *index, *probability, n, &mut out);
-                    }
+                    self.drop(batch, op, &op.output, n, &mut out);
                 }
             }
         }
@@ -237,17 +235,23 @@ impl<'a> Step<'a> {
     }
 
     /// Multiplies image `n` of a dropout layer's input, or of its output's gradient, by its mask.
-    fn drop(&self, step: u64, layer: u64, probability: f64, n: usize, values: &mut [f32]) {
-        let rng = Rng::new(self.seed, Stream::Dropout, (layer << 48) | step);
-        let scale = (1.0 / (1.0 - probability)) as f32;
-        let threshold = (probability * 2.0_f64.powi(32)) as u64;
-        let first = (n * values.len().div_ceil(2)) as u64;
-        // Each 64-bit number decides about two elements.
-        for (pair, values) in values.chunks_mut(2).enumerate() {
-            let bits = rng.u64_at(first + pair as u64);
-            for (value, half) in values.iter_mut().zip([bits >> 32, bits & 0xFFFF_FFFF]) {
-                // A select, not a product: a dropped infinity is zero, not NaN.
-                *value = if half < threshold { 0.0 } else { *value * scale };
+    ///
+    /// The mask belongs to the elements, not to where they lie: the two may have different borders.
+    fn drop(&self, batch: &Batch, op: &Op, layout: &Layout, n: usize, values: &mut [f32]) {
+        let (Kind::Dropout { probability, index }, Some(step)) = (&op.kind, batch.step) else { return };
+        let mut mask = Mask {
+            rng: Rng::new(self.seed, Stream::Dropout, (index << 48) | step),
+            scale: (1.0 / (1.0 - probability)) as f32,
+            threshold: (probability * 2.0_f64.powi(32)) as u64,
+            next: (n * op.grad.image_len().div_ceil(2)) as u64,
+        };
+        match layout {
+            Layout::Row { .. } => mask.apply(values),
+            Layout::Planes(planes) => {
+                for (block, y) in (0..planes.blocks).flat_map(|block| (0..planes.height).map(move |y| (block, y))) {
+                    let start = planes.offset(block, y, 0);
+                    mask.apply(&mut values[start..start + planes.width * planes.pixel]);
+                }
             }
         }
     }
@@ -381,13 +385,11 @@ impl<'a> Step<'a> {
                     passed(n).copy_from_slice(&grad(n));
                 }
             }
-            Kind::Dropout { probability, index } => {
+            Kind::Dropout { .. } => {
                 for n in worker.share(rows) {
                     let mut out = passed(n);
                     out.copy_from_slice(&grad(n));
-                    if let Some(step) = batch.step {
-                        self.drop(step, *index, *probability, n, &mut out);
-                    }
+                    self.drop(batch, op, &op.grad, n, &mut out);
                 }
             }
         }
@@ -457,6 +459,28 @@ impl<'a> Step<'a> {
             }
             (Learn::Store(gradients), _) => gradients.write(range).copy_from_slice(grad),
             _ => unreachable!("a gradient is computed only where something learns from it"),
+        }
+    }
+}
+
+/// The random numbers of one image in one dropout layer, taken in the order of its elements.
+struct Mask {
+    rng: Rng,
+    scale: f32,
+    threshold: u64,
+    next: u64,
+}
+
+impl Mask {
+    /// Drops or scales the next `values.len()` elements. Each 64-bit number decides about two of them.
+    fn apply(&mut self, values: &mut [f32]) {
+        for values in values.chunks_mut(2) {
+            let bits = self.rng.u64_at(self.next);
+            self.next += 1;
+            for (value, half) in values.iter_mut().zip([bits >> 32, bits & 0xFFFF_FFFF]) {
+                // A select, not a product: a dropped infinity is zero, not NaN.
+                *value = if half < self.threshold { 0.0 } else { *value * self.scale };
+            }
         }
     }
 }

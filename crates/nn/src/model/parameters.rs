@@ -123,6 +123,21 @@ impl Model {
     }
 }
 
+#[cfg(test)]
+impl Model {
+    /// `packed` where the model has parameters, zero in the padding between them.
+    pub(crate) fn masked(&self, packed: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; packed.len()];
+        for (array, spec) in self.architecture.params().iter().enumerate() {
+            let place = Packing::of(&self.architecture, &self.network, array);
+            for j in 0..spec.len() {
+                out[place.index(j)] = packed[place.index(j)];
+            }
+        }
+        out
+    }
+}
+
 /// Array number `array` in PyTorch's order, out of values packed like the parameters.
 pub(crate) fn unpack(architecture: &Architecture, network: &Network, array: usize, packed: &[f32]) -> Vec<f32> {
     let place = Packing::of(architecture, network, array);

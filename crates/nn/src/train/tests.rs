@@ -194,6 +194,91 @@ fn logits_loss_and_every_gradient_are_pytorchs() {
     }
 }
 
+/// Loss of training step 7 on a few random images for these parameters, and where asked its gradient, packed.
+fn loss_while_training(net: &Architecture, params: &mut [f32], grads: Option<&mut [f32]>, threads: usize) -> f64 {
+    let rows = 5;
+    let rng = Rng::new(9, Stream::Order, 0);
+    let shape = net.input();
+    let pixels = (0..rows * shape.len()).map(|i| (rng.u64_at(i as u64) >> 56) as u8).collect();
+    let labels = (0..rows).map(|n| (n % net.classes()) as u8).collect();
+    let data = Dataset::new(pixels, labels, shape, net.classes()).expect("whole");
+    let network = Network::new(net);
+    let plan = Plan::new(&network, rows + 2, true);
+    let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
+    let indices: Vec<u32> = (0..rows as u32).collect();
+    let batch = Batch { indices: &indices, step: Some(7), update: None };
+    let backward = grads.is_some();
+    let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
+    let table = Pixels::default().table();
+    let step = Step::new(&network, &plan, Isa::detect(), 1, net.classes(), &table, &mut memory, params, learn);
+    let program = |worker: &Worker, scratch: &mut Scratch| {
+        step.forward(worker, scratch, &data, &batch, network.ops.len());
+        step.loss(worker, scratch, &data, &batch);
+        if backward {
+            step.backward(worker, scratch, &batch);
+        }
+    };
+    on_threads(threads, &mut scratch, program, program);
+    step.with_losses(rows, |losses, _| losses.iter().sum::<f64>() / rows as f64)
+}
+
+/// Chains that put every operation next to every kind of neighbour, smooth so that a difference quotient is a slope.
+#[test]
+fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
+    let shape = ImageShape { channels: 3, height: 9, width: 8 };
+    for layers in [
+        &["conv 5 3x3 same", "tanh", "dropout 0.3", "conv 4 3x3 same", "sigmoid", "dropout 0.5", "linear 4"][..],
+        &[
+            "dropout 0.2",
+            "sigmoid",
+            "conv 17 3x3 padding 2",
+            "avgpool 2",
+            "dropout 0.2",
+            "conv 3 2x2 stride 2",
+            "linear 4",
+        ],
+        &[
+            "avgpool 2 stride 1",
+            "conv 20 3x3 same",
+            "sigmoid",
+            "tanh",
+            "flatten",
+            "dropout 0.4",
+            "linear 7",
+            "linear 4",
+        ],
+        &["flatten", "tanh", "linear 33", "sigmoid", "dropout 0.1", "tanh", "linear 18", "dropout 0.6", "linear 4"],
+        &["conv 18 3x3 same", "conv 16 5x5 same", "sigmoid", "avgpool 3 stride 2", "tanh", "linear 4"],
+    ] {
+        let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+        let net = Architecture::new(shape, parsed, 4).expect("fits");
+        let model = Model::new(net.clone(), Init::Xavier, 3, Pixels::default());
+        let mut params = model.values.clone();
+        let mut grads = Aligned::zeroed(model.network.param_len);
+        loss_while_training(&net, params.as_mut_slice(), Some(grads.as_mut_slice()), 3);
+        // Along random directions; padding never moves, since its gradient must be zero too.
+        for direction in 0..6 {
+            let rng = Rng::new(direction, Stream::Init, 77);
+            let along: Vec<f32> = (0..model.network.param_len as u64).map(|i| rng.normal_at(i)).collect();
+            let along = Model::new(net.clone(), Init::Zero, 0, Pixels::default()).masked(&along);
+            let slope: f64 = along.iter().zip(grads.as_slice()).map(|(d, g)| f64::from(*d) * f64::from(*g)).sum();
+            let h = 2.0_f32.powi(-11);
+            let at = |h: f32| {
+                let mut moved = model.values.clone();
+                moved.as_mut_slice().iter_mut().zip(&along).for_each(|(p, d)| *p += h * d);
+                loss_while_training(&net, moved.as_mut_slice(), None, 2)
+            };
+            let quotient = (at(h) - at(-h)) / (2.0 * f64::from(h));
+            let scale = grads.as_slice().iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            assert!((quotient - slope).abs() < 2e-3 * scale, "{layers:?}: quotient {quotient}, slope {slope}");
+        }
+        let padding =
+            Model::new(net.clone(), Init::Zero, 0, Pixels::default()).masked(&vec![1.0; model.network.param_len]);
+        let stray = grads.as_slice().iter().zip(&padding).filter(|(g, real)| **real == 0.0 && **g != 0.0).count();
+        assert_eq!(stray, 0, "{layers:?}: padding has a gradient");
+    }
+}
+
 /// The optimizer and schedule of one entry of the metadata; a step of the schedule counts as an epoch of one step.
 fn settings(entry: &serde_json::Value) -> (Optimizer, Schedule) {
     let mut optimizer = entry.clone();

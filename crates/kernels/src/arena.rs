@@ -19,16 +19,23 @@ struct Region {
 }
 
 impl Region {
+    fn is_empty(&self) -> bool {
+        self.rows == 0 || self.first >= self.end
+    }
+
+    /// First element, and one past the last. Panics where that is beyond what an address can be.
     fn interval(&self) -> (usize, usize) {
-        if self.rows == 0 || self.first >= self.end {
+        if self.is_empty() {
             return (self.start, self.start);
         }
-        (self.start + self.first, self.start + (self.rows - 1) * self.stride + self.end)
+        let last_row = (self.rows - 1).checked_mul(self.stride).and_then(|at| at.checked_add(self.start));
+        let end = last_row.and_then(|at| at.checked_add(self.end)).expect("the part lies in memory");
+        (self.start + self.first, end)
     }
 
     fn overlaps(&self, other: &Region) -> bool {
         let ((a0, a1), (b0, b1)) = (self.interval(), other.interval());
-        if a0 >= b1 || b0 >= a1 {
+        if self.is_empty() || other.is_empty() || a0 >= b1 || b0 >= a1 {
             return false;
         }
         // Two column ranges of the same matrix interleave in memory without touching.
@@ -199,16 +206,11 @@ pub struct WriteColumns<'b, T> {
     _guard: Guard<'b>,
 }
 
-impl<'b, T> Deref for WriteColumns<'b, T> {
-    type Target = Columns<'b, T>;
-    fn deref(&self) -> &Columns<'b, T> {
-        &self.part
-    }
-}
-
-impl<'b, T> DerefMut for WriteColumns<'b, T> {
-    fn deref_mut(&mut self) -> &mut Columns<'b, T> {
-        &mut self.part
+impl<T> WriteColumns<'_, T> {
+    /// The columns, for no longer than this guard is borrowed (which a `DerefMut` could not ensure: its target can be
+    /// moved out).
+    pub fn columns(&mut self) -> Columns<'_, T> {
+        Columns { ..self.part }
     }
 }
 
@@ -306,8 +308,8 @@ mod tests {
             let mut left = arena.write_columns(0, 4, 16, 0..8);
             let mut right = arena.write_columns(0, 4, 16, 8..16);
             for row in 0..4 {
-                left.row_mut(row).fill(1.0);
-                right.row_mut(row).fill(2.0);
+                left.columns().row_mut(row).fill(1.0);
+                right.columns().row_mut(row).fill(2.0);
             }
         }
         assert_eq!(data.iter().sum::<f32>(), 96.0);
@@ -320,6 +322,22 @@ mod tests {
         let arena = Arena::new(&mut data);
         let _a = arena.write_columns(0, 4, 16, 0..9);
         let _b = arena.write_columns(0, 4, 16, 8..16);
+    }
+
+    #[test]
+    #[should_panic(expected = "the part lies in memory")]
+    fn a_matrix_larger_than_memory_panics() {
+        let mut data = vec![0.0_f32; 64];
+        let arena = Arena::new(&mut data);
+        let _a = arena.write_columns(0, (1 << 62) + 1, 4, 0..1);
+    }
+
+    #[test]
+    fn an_empty_part_overlaps_nothing() {
+        let mut data = vec![0.0_f32; 64];
+        let arena = Arena::new(&mut data);
+        let _a = arena.write(0..64);
+        let _b = arena.write(7..7);
     }
 
     #[test]

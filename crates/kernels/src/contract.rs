@@ -19,8 +19,8 @@ pub struct Segment {
 /// Where the operands of one contraction lie. All strides are in elements.
 ///
 /// Row `(g, r)` of `a` starts at `g * a_group + r * a_row`, and of `c` at `g * c_group + r * c_row`. Along `k`, every
-/// segment has `len` products, `a` advancing by `a_step` and `b` by `b_step`; it starts at `segment.b * b_unit` of `b`. Vector `j` of a row of `b` or `c` lies
-/// `j * b_block` or `j * c_block` from its start.
+/// segment has `len` products, `a` advancing by `a_step` and `b` by `b_step`; it starts at `segment.b * b_unit` of `b`.
+/// Vector `j` of a row of `b` or `c` lies `j * b_block` or `j * c_block` from its start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sum<'a> {
     pub groups: usize,
@@ -47,16 +47,19 @@ impl Sum<'_> {
         if self.groups == 0 || self.rows == 0 || self.vectors == 0 {
             return (0, 0, 0);
         }
-        let lanes = (self.vectors - 1, LANES);
-        let c = (self.groups - 1) * self.c_group + (self.rows - 1) * self.c_row + lanes.0 * self.c_block + lanes.1;
+        // Saturating: what would overflow is beyond every slice, and the callers' assertions say so.
+        let at = |n: usize, stride: usize| n.saturating_mul(stride);
+        let sum = |parts: &[usize]| parts.iter().fold(0_usize, |sum, part| sum.saturating_add(*part));
+        let (group, row, vector) = (self.groups - 1, self.rows - 1, self.vectors - 1);
+        let c = sum(&[at(group, self.c_group), at(row, self.c_row), at(vector, self.c_block), LANES]);
         if self.segments.is_empty() || self.len == 0 {
             return (0, 0, c);
         }
         let last_a = self.segments.iter().map(|s| s.a).max().unwrap_or(0);
         let last_b = self.segments.iter().map(|s| s.b).max().unwrap_or(0);
-        let a =
-            (self.groups - 1) * self.a_group + (self.rows - 1) * self.a_row + last_a + (self.len - 1) * self.a_step + 1;
-        let b = last_b * self.b_unit + (self.len - 1) * self.b_step + lanes.0 * self.b_block + lanes.1;
+        let (last_a_step, last_b_step) = (at(self.len - 1, self.a_step), at(self.len - 1, self.b_step));
+        let a = sum(&[at(group, self.a_group), at(row, self.a_row), last_a, last_a_step, 1]);
+        let b = sum(&[at(last_b, self.b_unit), last_b_step, at(vector, self.b_block), LANES]);
         (a, b, c)
     }
 }

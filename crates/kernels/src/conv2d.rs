@@ -93,7 +93,15 @@ impl Conv2d {
     /// Panics unless the input is in blocks of 16 channels.
     pub fn transposed(&self) -> Conv2d {
         assert_eq!(self.input.lanes, LANES, "the gradient of an input needs whole vectors of channels");
-        let dense = Planes { pixel: LANES, row: self.grad_output().row / self.stride.0, ..self.grad_output() };
+        // With the gaps that the stride left counted as pixels.
+        let spread = self.grad_output();
+        let dense = Planes {
+            height: (spread.height - 1) * self.stride.0 + 1,
+            width: (spread.width - 1) * self.stride.1 + 1,
+            pixel: LANES,
+            row: spread.row / self.stride.0,
+            ..spread
+        };
         let output = Planes::new(self.input.channels, self.input.height, self.input.width);
         let padding = (self.kernel.0 - 1 - self.padding.0, self.kernel.1 - 1 - self.padding.1);
         Conv2d::over(dense, output, self.kernel, (1, 1), padding)
@@ -179,7 +187,7 @@ pub fn add_bias(planes: &Planes, bias: &[f32], y: &mut [f32]) {
 /// Overwrites the weight rows of the runs `runs` (as `Panels { k: runs.len() * run_len, n }`) with
 /// `sum over images and pixels of x[i][p * stride + (ky, kx) - padding] * grad_y[o][p]`.
 ///
-/// `x`: images of [`Conv2d::input`], `x_image` elements apart. `grad_y`: as many of [`Conv2d::grad_output`].
+/// `x`: `images` images of [`Conv2d::input`]. `grad_y`: as many of [`Conv2d::grad_output`].
 pub fn conv2d_backward_weight(
     isa: Isa,
     conv: &Conv2d,

@@ -33,6 +33,8 @@ impl ConvFft {
             && input.lanes == LANES
             && input.height + conv.padding.0 <= SIZE
             && input.width + conv.padding.1 <= SIZE
+            && conv.output.height <= SIZE
+            && conv.output.width <= SIZE
             && kh <= SIZE
             && kw <= SIZE
             && input.blocks <= MAX_BLOCKS;
@@ -236,9 +238,10 @@ mod tests {
     use crate::testing::{assert_close, assert_padding_is_zero, on_every_isa, pack_image, unpack_image, values};
 
     type Pair = (usize, usize);
+    type Shape = (usize, usize, usize);
 
     /// `((channels, height, width), out_channels, kernel, padding)`.
-    const CASES: [((usize, usize, usize), usize, Pair, Pair); 6] = [
+    const CASES: [(Shape, usize, Pair, Pair); 6] = [
         ((32, 14, 14), 64, (5, 5), (2, 2)),
         ((16, 12, 14), 16, (5, 5), (4, 0)),
         ((17, 15, 13), 33, (3, 3), (1, 1)),
@@ -277,7 +280,7 @@ mod tests {
                     let arena = crate::arena::Arena::new(&mut transformed);
                     for block in 0..conv.input.blocks {
                         let mut out = arena.write_columns(0, fft.weight_rows(), stride, fft.weight_columns(block));
-                        transform_weight(isa, &fft, block, &packed, &mut out);
+                        transform_weight(isa, &fft, block, &packed, &mut out.columns());
                     }
                 }
                 let mut spectra = vec![f32::NAN; fft.input_len(images)];

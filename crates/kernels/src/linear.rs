@@ -74,6 +74,11 @@ impl LinearWeight {
     }
 }
 
+/// Whether `len` elements hold `rows` rows, `stride` apart, of `columns` columns.
+fn covers(len: usize, rows: usize, stride: usize, columns: usize) -> bool {
+    rows == 0 || (rows - 1).saturating_mul(stride).saturating_add(columns) <= len
+}
+
 /// Overwrites `y` with the output columns of the vectors `vectors` (16 columns each).
 ///
 /// `x`: `rows` rows, `x_stride` apart. `bias`: one element per padded output. `y` holds exactly the columns of
@@ -93,10 +98,10 @@ pub fn linear_forward(
     let (k, padded) = (layout.in_features, layout.padded_outputs());
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), padded, "bias has one element per padded output");
-    assert!(vectors.end * LANES <= padded, "vectors {vectors:?} of {padded} columns");
+    assert!(vectors.end <= padded / LANES, "vectors {vectors:?} of {padded} columns");
     assert_eq!(y.columns(), vectors.len() * LANES, "y holds the columns of the vectors");
     assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
-    assert!(x_stride >= k && (rows == 0 || x.len() >= (rows - 1) * x_stride + k), "x is [rows, {k}]");
+    assert!(x_stride >= k && (covers(x.len(), rows, x_stride, k)), "x is [rows, {k}]");
     for n in 0..rows {
         y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
     }
@@ -166,7 +171,7 @@ pub fn linear_backward_input(
     if rows == 0 || panels.k == 0 {
         return;
     }
-    assert!(grad_y.len() >= (rows - 1) * grad_y_stride + padded, "grad_y is [rows, out_features]");
+    assert!(covers(grad_y.len(), rows, grad_y_stride, padded), "grad_y is [rows, out_features]");
     dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>))
 }
 
@@ -280,7 +285,7 @@ pub fn linear_backward_weight(
 /// Overwrites `sums` with the sum of each column of `rows` rows, `stride` apart: the gradient of a linear layer's bias.
 pub fn column_sums(isa: Isa, y: &[f32], stride: usize, rows: usize, sums: &mut [f32]) {
     assert!(sums.len().is_multiple_of(LANES) && sums.len() <= stride, "{} columns of a row of {stride}", sums.len());
-    assert!(rows == 0 || y.len() >= (rows - 1) * stride + sums.len(), "y is [rows, columns]");
+    assert!(covers(y.len(), rows, stride, sums.len()), "y is [rows, columns]");
     dispatch!(isa, column_sums_body(y: &[f32], stride: usize, rows: usize, sums: &mut [f32]))
 }
 
@@ -364,7 +369,7 @@ mod tests {
                 for vectors in [0..all / 2, all / 2..all] {
                     let arena = Arena::new(&mut out);
                     let mut y = arena.write_columns(0, rows, stride, vectors.start * LANES..vectors.end * LANES);
-                    linear_forward(isa, layout, vectors, &x, x_stride, rows, &packed, &padded_bias, &mut y);
+                    linear_forward(isa, layout, vectors, &x, x_stride, rows, &packed, &padded_bias, &mut y.columns());
                 }
                 assert_close(&unpad(&out, n, stride), &expected, 1e-5, &format!("forward {rows}x{k}x{n}"));
                 assert!(out.chunks(stride).all(|r| r[layout.padded_outputs()..].iter().all(|v| v.is_nan())), "overrun");
@@ -389,7 +394,16 @@ mod tests {
                     let arena = Arena::new(&mut got_x);
                     let mut out = arena.write_columns(0, rows, x_stride, layout.inputs(block));
                     let range = layout.range(block);
-                    linear_backward_input(isa, layout, block, &grad_y, stride, rows, &packed[range.clone()], &mut out);
+                    linear_backward_input(
+                        isa,
+                        layout,
+                        block,
+                        &grad_y,
+                        stride,
+                        rows,
+                        &packed[range.clone()],
+                        &mut out.columns(),
+                    );
                     let grad = &mut packed_grad[range];
                     linear_backward_weight(isa, layout, block, &x, x_stride, &grad_y, stride, rows, grad);
                 }

@@ -42,12 +42,7 @@ fn body<L: Lanes>(
         let logits = &logits[n * stride..][..classes];
         let (grad, rest) = grad_logits[n * stride..(n + 1) * stride].split_at_mut(classes);
         rest.fill(0.0);
-        // Subtracting the largest logit keeps exp from overflowing; softmax is unchanged.
-        let max = logits.iter().fold(f32::NEG_INFINITY, |m, &v| if v > m || v.is_nan() { v } else { m });
-        for (g, &v) in grad.iter_mut().zip(logits) {
-            *g = math::exp(v - max);
-        }
-        let sum: f32 = grad.iter().sum();
+        let (max, sum) = exponentials(logits, grad);
         let label = usize::from(label);
         losses[n] = math::ln(f64::from(sum)) - (f64::from(logits[label]) - f64::from(max));
         for g in grad.iter_mut() {
@@ -57,10 +52,22 @@ fn body<L: Lanes>(
     }
 }
 
+/// `out = exp(logits - max)`; gives the largest logit and the sum of `out`.
+#[inline(always)]
+fn exponentials(logits: &[f32], out: &mut [f32]) -> (f32, f32) {
+    // Subtracting the largest logit keeps exp from overflowing; softmax is unchanged.
+    let max = logits.iter().fold(f32::NEG_INFINITY, |m, &v| if v > m || v.is_nan() { v } else { m });
+    for (e, &v) in out.iter_mut().zip(logits) {
+        *e = math::exp(v - max);
+    }
+    (max, out.iter().sum())
+}
+
 /// The losses of [`softmax_cross_entropy`] alone, with the same bits.
 pub fn cross_entropy(isa: Isa, logits: &[f32], stride: usize, classes: usize, labels: &[u8], losses: &mut [f64]) {
     assert!(classes > 0 && classes <= stride && classes <= 256, "{classes} classes in rows of {stride}");
     assert_eq!(logits.len(), labels.len() * stride, "logits are [N, classes]");
+    assert_eq!(losses.len(), labels.len(), "one loss per example");
     let mut grad = [0.0; 256];
     for ((row, label), loss) in logits.chunks_exact(stride).zip(labels).zip(losses) {
         let (label, loss) = (std::slice::from_ref(label), std::slice::from_mut(loss));
@@ -78,12 +85,7 @@ pub fn softmax(isa: Isa, logits: &[f32], stride: usize, classes: usize, probabil
 #[inline(always)]
 fn softmax_body<L: Lanes>(logits: &[f32], stride: usize, classes: usize, probabilities: &mut [f32]) {
     for (logits, out) in logits.chunks_exact(stride).zip(probabilities.chunks_exact_mut(classes)) {
-        let logits = &logits[..classes];
-        let max = logits.iter().fold(f32::NEG_INFINITY, |m, &v| if v > m || v.is_nan() { v } else { m });
-        for (p, &v) in out.iter_mut().zip(logits) {
-            *p = math::exp(v - max);
-        }
-        let sum: f32 = out.iter().sum();
+        let (_, sum) = exponentials(&logits[..classes], out);
         out.iter_mut().for_each(|p| *p /= sum);
     }
 }

@@ -25,7 +25,7 @@ impl Step<'_> {
         for block in worker.share(conv.direct.input.blocks) {
             let columns = fft.weight_columns(block);
             let mut out = self.floats.write_columns(weights.transformed, fft.weight_rows(), stride, columns);
-            transform_weight(self.isa, fft, block, weights.plain, &mut out);
+            transform_weight(self.isa, fft, block, weights.plain, &mut out.columns());
         }
     }
 

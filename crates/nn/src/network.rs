@@ -264,7 +264,6 @@ fn layout_for(layers: &[(usize, &LayerInfo)], next: usize, shape: Shape, is_imag
     // Elementwise layers pass the layout through to whoever needs a border.
     let elementwise = |l: Layer| activation_of(l).is_some() || matches!(l, Layer::Dropout { .. });
     let consumer = layers[next.min(layers.len())..].iter().map(|(_, info)| info.layer).find(|&l| !elementwise(l));
-    let direct = layers.get(next).is_some_and(|(_, info)| !elementwise(info.layer));
     let border = match consumer {
         Some(Layer::Conv { kernel_size, padding, .. }) => {
             let (rows, columns) = padding.of(kernel_size);
@@ -275,8 +274,8 @@ fn layout_for(layers: &[(usize, &LayerInfo)], next: usize, shape: Shape, is_imag
     // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
     // has no idle lanes, and a linear layer takes the pixels as they are.
     let lanes = match consumer {
-        Some(Layer::Conv { .. }) if is_image && direct && image.channels < LANES => image.channels,
-        Some(Layer::Linear { .. }) if is_image && direct => 1,
+        Some(Layer::Conv { .. }) if is_image && image.channels < LANES => image.channels,
+        Some(Layer::Linear { .. }) if is_image => 1,
         _ => LANES,
     };
     Layout::Planes(Planes::with_border(image.channels, lanes, image.height, image.width, border, (1, 1)))

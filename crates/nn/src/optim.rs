@@ -108,19 +108,19 @@ impl Optimizer {
     }
 
     /// What step number `step` (from 0) does at learning rate `lr`.
-    pub(crate) fn step(&self, step: u64, lr: f64) -> Step {
+    pub(crate) fn update(&self, step: u64, lr: f64) -> Update {
         match *self {
-            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => Step::Sgd(SgdStep {
+            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => Update::Sgd(SgdStep {
                 lr: lr as f32,
                 momentum: momentum as f32,
                 nesterov,
                 weight_decay: weight_decay as f32,
             }),
             Optimizer::Adam { betas, eps, weight_decay, .. } => {
-                Step::Adam(AdamStep { weight_decay: weight_decay as f32, ..adam(step, lr, betas, eps) })
+                Update::Adam(AdamStep { weight_decay: weight_decay as f32, ..adam(step, lr, betas, eps) })
             }
             Optimizer::AdamW { betas, eps, weight_decay, .. } => {
-                Step::Adam(AdamStep { decay: (1.0 - lr * weight_decay) as f32, ..adam(step, lr, betas, eps) })
+                Update::Adam(AdamStep { decay: (1.0 - lr * weight_decay) as f32, ..adam(step, lr, betas, eps) })
             }
         }
     }
@@ -154,17 +154,17 @@ fn power(mut base: f64, mut n: u64) -> f64 {
 
 /// One step of an optimizer, ready to be applied to any slice of the parameters.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Step {
+pub(crate) enum Update {
     Sgd(SgdStep),
     Adam(AdamStep),
 }
 
-impl Step {
+impl Update {
     /// Updates `weight` and the optimizer's two state values per parameter.
     pub(crate) fn apply(&self, isa: Isa, grad: &[f32], weight: &mut [f32], first: &mut [f32], second: &mut [f32]) {
         match self {
-            Step::Sgd(step) => sgd_step(isa, step, grad, weight, first),
-            Step::Adam(step) => adam_step(isa, step, grad, weight, first, second),
+            Update::Sgd(step) => sgd_step(isa, step, grad, weight, first),
+            Update::Adam(step) => adam_step(isa, step, grad, weight, first, second),
         }
     }
 }
@@ -184,7 +184,7 @@ pub enum Schedule {
         factor: f64,
     },
     /// Up from `lr / div_factor` to `lr` along a half cosine during the share `pct_start` of all steps, then down to
-    /// `lr / div_factor / final_div_factor` (Smith and Topin 2018; PyTorch's `OneCycleLR` with two phases).
+    /// `lr / div_factor / final_div_factor` (Smith and Topin 2018; PyTorch's `OneCycleLR` with `cycle_momentum=False`).
     OneCycle {
         /// Share of the steps spent going up.
         #[serde(default = "default_pct_start")]

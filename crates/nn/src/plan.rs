@@ -123,6 +123,12 @@ impl Plan {
         start
     }
 
+    /// Bytes of the memory and of each thread's scratch.
+    pub(crate) fn bytes(&self, threads: usize) -> u64 {
+        let scratch = self.scratch + self.spectra + self.products + self.entries * size_of::<Entry>() / 4;
+        (4 * self.floats + self.bytes + 4 * threads * scratch) as u64
+    }
+
     /// The memory that the plan is for.
     pub(crate) fn memory(&self) -> Memory {
         Memory {

@@ -42,7 +42,7 @@ pub(crate) struct Batch<'a> {
     /// Number of the step, which dropout draws by; `None` while evaluating.
     pub(crate) step: Option<u64>,
     /// The update, where there is one.
-    pub(crate) update: Option<optim::Step>,
+    pub(crate) update: Option<optim::Update>,
 }
 
 /// Everything the threads of a step share.
@@ -168,6 +168,7 @@ impl<'a> Step<'a> {
                 let columns = vectors.start * LANES..vectors.end * LANES;
                 let mut y = self.floats.write_columns(to, rows, op.output.image_len(), columns.clone());
                 let stride = op.input.image_len();
+                let mut y = y.columns();
                 linear_forward(self.isa, *layout, vectors, &x, stride, rows, &weight, &bias, &mut y);
                 if let Some(activation) = op.activation {
                     let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
@@ -222,7 +223,7 @@ impl<'a> Step<'a> {
                 for n in worker.share(rows) {
                     let mut out = output(n);
                     out.copy_from_slice(&input(n));
-                    self.drop(batch, op, &op.output, n, &mut out);
+                    self.apply_dropout(batch, op, &op.output, n, &mut out);
                 }
             }
         }
@@ -237,7 +238,7 @@ impl<'a> Step<'a> {
     /// Multiplies image `n` of a dropout layer's input, or of its output's gradient, by its mask.
     ///
     /// The mask belongs to the elements, not to where they lie: the two may have different borders.
-    fn drop(&self, batch: &Batch, op: &Op, layout: &Layout, n: usize, values: &mut [f32]) {
+    fn apply_dropout(&self, batch: &Batch, op: &Op, layout: &Layout, n: usize, values: &mut [f32]) {
         let (Kind::Dropout { probability, index }, Some(step)) = (&op.kind, batch.step) else { return };
         let mut mask = Mask {
             rng: Rng::new(self.seed, Stream::Dropout, (index << 48) | step),
@@ -389,7 +390,7 @@ impl<'a> Step<'a> {
                 for n in worker.share(rows) {
                     let mut out = passed(n);
                     out.copy_from_slice(&grad(n));
-                    self.drop(batch, op, &op.grad, n, &mut out);
+                    self.apply_dropout(batch, op, &op.grad, n, &mut out);
                 }
             }
         }
@@ -430,6 +431,7 @@ impl<'a> Step<'a> {
                 let inputs = layout.inputs(block);
                 let mut out = self.floats.write_columns(buffers.grad, rows, previous.grad.image_len(), inputs.clone());
                 let weight = self.params.read(in_params.clone());
+                let mut out = out.columns();
                 linear_backward_input(self.isa, layout, block, &grad, stride, rows, &weight, &mut out);
                 if let Some(activation) = previous.activation {
                     for n in 0..rows {

@@ -4,6 +4,7 @@ use crate::aligned::Aligned;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
 use crate::model::{Architecture, Init, Model};
+use crate::network::Network;
 use crate::optim::{Optimizer, Schedule};
 use crate::plan::{Memory, Plan, Scratch};
 use crate::rng::{Rng, Stream, permutation};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tenfold_kernels::Isa;
+use tenfold_kernels::arena::Arena;
 
 /// Everything that determines a training besides the architecture and the data.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,30 @@ impl Default for TrainConfig {
             seed: 1,
         }
     }
+}
+
+impl TrainConfig {
+    /// A sentence if a setting is outside its range.
+    pub fn check(&self) -> Result<(), String> {
+        for (what, value) in [("batch size", self.batch_size), ("number of epochs", self.epochs)] {
+            if value == 0 {
+                return Err(format!("the {what} is 0, expected at least 1"));
+            }
+        }
+        if self.patience == Some(0) {
+            return Err("the patience is 0, expected at least 1 epoch".to_string());
+        }
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        self.pixels.check()
+    }
+}
+
+/// Bytes that training a network takes, besides the data: parameters, optimizer, activations and gradients of one batch.
+pub fn memory_bytes(architecture: &Architecture, batch_size: usize, threads: usize) -> u64 {
+    let network = Network::new(architecture);
+    let plan = Plan::new(&network, batch_size, true);
+    3 * 4 * network.param_len as u64 + plan.bytes(threads)
 }
 
 /// What the network sees of a pixel: `(pixel / 255 - mean) / std`.
@@ -186,8 +212,8 @@ pub struct Outcome {
 /// the time it takes. `on_event` is called on the calling thread, between steps.
 ///
 /// # Panics
-/// If the data are empty or of another shape or number of classes than the architecture's, or if `batch_size`,
-/// `epochs` or `threads` is 0.
+/// If the data are empty or of another shape or number of classes than the architecture's, if `batch_size`, `epochs` or
+/// `threads` is 0, or if [`TrainConfig::check`] finds something.
 pub fn train(
     architecture: &Architecture,
     config: &TrainConfig,
@@ -209,7 +235,8 @@ pub(crate) fn train_on(
     threads: usize,
     on_event: &mut dyn FnMut(&Event) -> Flow,
 ) -> Outcome {
-    assert!(config.batch_size > 0 && config.epochs > 0 && threads > 0, "batch size, epochs and threads are at least 1");
+    assert!(threads > 0, "there is at least one thread");
+    config.check().expect("the configuration has been checked");
     for data in [train, valid] {
         assert!(!data.is_empty(), "there must be examples");
         assert_eq!(
@@ -309,15 +336,15 @@ impl<'a> Trainer<'a> {
     /// One pass over the examples in the order of this epoch.
     fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
         let config = self.config;
-        let order = permutation(data.len() as u32, &Rng::new(config.seed, Stream::Order, epoch as u64));
         let steps = data.len().div_ceil(self.plan.batch_size);
         if on_event(&Event::EpochStarted { epoch, steps }) == Flow::Stop {
             return EpochRun { loss: f64::NAN, time: Duration::ZERO, stopped: Some(StopReason::Interrupted) };
         }
         let started = Instant::now();
+        let order = permutation(data.len() as u32, &Rng::new(config.seed, Stream::Order, epoch as u64));
         let learn = Learn::Update {
-            first: tenfold_kernels::arena::Arena::new(self.first.as_mut_slice()),
-            second: tenfold_kernels::arena::Arena::new(self.second.as_mut_slice()),
+            first: Arena::new(self.first.as_mut_slice()),
+            second: Arena::new(self.second.as_mut_slice()),
         };
         let classes = self.model.architecture().classes();
         let step = Step::new(
@@ -339,7 +366,7 @@ impl<'a> Trainer<'a> {
             Batch {
                 indices: &order[start..(start + self.plan.batch_size).min(order.len())],
                 step: Some(number),
-                update: Some(config.optimizer.step(number, lr)),
+                update: Some(config.optimizer.update(number, lr)),
             }
         };
         let ops = self.model.network.ops.len();
@@ -368,12 +395,16 @@ impl<'a> Trainer<'a> {
                 let mut total = 0.0;
                 let mut stopped = None;
                 let mut done = 0;
+                // Spent by the caller, drawing for example: not training time.
+                let mut elsewhere = Duration::ZERO;
                 for index in 0..steps {
                     let examples = run(worker, scratch, index);
                     let loss = step.with_losses(examples, |losses, _| losses.iter().sum::<f64>());
                     total += loss;
                     done += 1;
+                    let reported = Instant::now();
                     let flow = on_event(&Event::Step { epoch, step: index + 1, steps, examples });
+                    elsewhere += reported.elapsed();
                     if !loss.is_finite() {
                         stopped = Some(StopReason::Diverged);
                     } else if flow == Flow::Stop {
@@ -385,13 +416,13 @@ impl<'a> Trainer<'a> {
                         break;
                     }
                 }
-                (total, stopped, done)
+                (total, stopped, done, elsewhere)
             },
         );
-        let (total, stopped, done) = result;
+        let (total, stopped, done, elsewhere) = result;
         drop(step);
         self.steps += done;
-        EpochRun { loss: total / data.len() as f64, time: started.elapsed(), stopped }
+        EpochRun { loss: total / data.len() as f64, time: started.elapsed() - elsewhere, stopped }
     }
 }
 

@@ -85,13 +85,16 @@ pub(crate) fn on_threads<L: Send, R>(
         generation: AtomicUsize::new(0),
         broken: AtomicBool::new(false),
     };
-    let (mine, others) = local.split_first_mut().expect("a local for each thread");
+    assert!(threads > 0 && local.len() >= threads, "a local for each of {threads} threads");
+    let (mine, others) = local.split_first_mut().expect("at least one thread");
     std::thread::scope(|scope| {
+        // Made before the others start: if one cannot, this one's end tells those that have not to wait.
+        let this = Worker { index: 0, barrier: &barrier };
         for (index, local) in others.iter_mut().enumerate().take(threads - 1) {
             let (barrier, work) = (&barrier, &work);
             scope.spawn(move || work(&Worker { index: index + 1, barrier }, local));
         }
-        first(&Worker { index: 0, barrier: &barrier }, mine)
+        first(&this, mine)
     })
 }
 

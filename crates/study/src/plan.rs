@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tenfold_nn::data::Splits;
-use tenfold_nn::model::{Architecture, ArchitectureError, LayerInfo};
+use tenfold_nn::model::{Architecture, ArchitectureError};
+use tenfold_nn::train::memory_bytes;
 use thiserror::Error;
 
 use crate::folder::{FolderError, RunFolder};
@@ -97,14 +98,6 @@ fn gib(bytes: &u64) -> f64 {
     *bytes as f64 / f64::from(1 << 30)
 }
 
-/// The least memory that training takes: parameters with an optimizer's state, and what goes into each layer that
-/// learns.
-fn least_memory_bytes(architecture: &Architecture, batch_size: usize) -> u64 {
-    let learns = |info: &&LayerInfo| info.parameters > 0;
-    let inputs: u64 = architecture.layers().iter().skip(1).filter(learns).map(|info| info.input.len() as u64).sum();
-    4 * (3 * architecture.parameters() as u64).saturating_add(inputs.saturating_mul(batch_size as u64))
-}
-
 impl PlanError {
     /// What the person can do about it.
     pub fn hint(&self) -> Option<&str> {
@@ -167,7 +160,7 @@ impl Plan {
             if batch_size > examples {
                 return Err(PlanError::BatchSize { recipe: name(), batch_size, examples });
             }
-            let needed_bytes = least_memory_bytes(&architecture, batch_size);
+            let needed_bytes = memory_bytes(&architecture, batch_size, settings.environment.threads);
             if let Some(free_bytes) = settings.free_memory_bytes.filter(|&free| needed_bytes > free) {
                 return Err(PlanError::Memory { recipe: name(), batch_size, needed_bytes, free_bytes });
             }

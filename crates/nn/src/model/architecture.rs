@@ -8,6 +8,9 @@ use thiserror::Error;
 /// Parameters of a network beyond which it is surely a mistake: 8 GiB with Adam's state.
 const MAX_PARAMETERS: usize = 500_000_000;
 
+/// Elements of one example's feature maps beyond which the layers are surely a mistake.
+const MAX_ELEMENTS: usize = 1 << 26;
+
 /// The shape of one example between two layers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
@@ -118,6 +121,16 @@ pub enum ArchitectureError {
         /// Number of classes.
         classes: usize,
     },
+    /// A layer's output is larger than fits anywhere.
+    #[error("layer {number} \"{layer}\" gives {elements} elements for one image, expected at most {MAX_ELEMENTS}")]
+    OutputTooLarge {
+        /// Its place, from 1.
+        number: usize,
+        /// Its text.
+        layer: String,
+        /// Elements of its output.
+        elements: usize,
+    },
     /// There are more parameters than fit anywhere.
     #[error(
         "layer {number} \"{layer}\" brings the network to {parameters} parameters, expected at most {MAX_PARAMETERS}"
@@ -149,11 +162,8 @@ impl Architecture {
         let mut total = 0;
         for (index, layer) in layers.into_iter().enumerate() {
             let number = index + 1;
-            let output = output_shape(layer, shape).map_err(|why| ArchitectureError::Shape {
-                number,
-                layer: layer.to_string(),
-                input: shape.to_string(),
-                why,
+            let output = layer.check().and_then(|()| output_shape(layer, shape)).map_err(|why| {
+                ArchitectureError::Shape { number, layer: layer.to_string(), input: shape.to_string(), why }
             })?;
             let kind = kind_name(layer);
             let count = 1 + infos.iter().filter(|info| kind_name(info.layer) == kind).count();
@@ -161,9 +171,12 @@ impl Architecture {
             let specs = param_specs(layer, &name, shape);
             let parameters = specs.iter().map(ParamSpec::len).sum();
             total += parameters;
-            if total > MAX_PARAMETERS || output.len() > MAX_PARAMETERS {
-                let parameters = total.max(output.len());
-                return Err(ArchitectureError::TooLarge { number, layer: layer.to_string(), parameters });
+            if total > MAX_PARAMETERS {
+                return Err(ArchitectureError::TooLarge { number, layer: layer.to_string(), parameters: total });
+            }
+            if output.len() > MAX_ELEMENTS {
+                let elements = output.len();
+                return Err(ArchitectureError::OutputTooLarge { number, layer: layer.to_string(), elements });
             }
             let macs = match (layer, output) {
                 (Layer::Conv { .. }, Shape::Image(out)) => specs[0].len() as u64 * (out.height * out.width) as u64,
@@ -330,6 +343,15 @@ mod tests {
         assert_eq!(names, ["conv1", "relu1", "pool1", "fc1", "relu2", "fc2"]);
         assert_eq!(net.layers()[2].output.to_string(), "32x14x14");
         assert_eq!((net.params()[2].name.as_str(), &net.params()[2].shape[..]), ("fc1.weight", &[20, 6272][..]));
+    }
+
+    #[test]
+    fn layers_made_without_a_text_are_checked_too() {
+        let message = |layer: Layer| Architecture::new(MNIST, vec![layer], 10).expect_err("out of range").to_string();
+        let pool = Layer::MaxPool { kernel_size: (2, 2), stride: (0, 0) };
+        assert!(message(pool).contains("the stride is 0x0, expected 1 to 64"));
+        assert!(message(Layer::Dropout { probability: 1.5 }).contains("less than 1"));
+        assert!(message(Layer::Linear { out_features: 0 }).contains("expected 1 to 1048576"));
     }
 
     #[test]

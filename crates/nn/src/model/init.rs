@@ -40,6 +40,8 @@ impl Init {
         move |j| match self {
             Init::TruncatedNormal if is_bias => TUTORIAL,
             Init::TruncatedNormal => TUTORIAL * rng.truncated_normal_at(j as u64),
+            // Not the negative zero that half of the products would be.
+            _ if bound == 0.0 => 0.0,
             // In f64, and rounded once, so that the bound itself is not exceeded.
             _ => ((2.0 * f64::from(rng.uniform_at(j as u64)) - 1.0) * bound) as f32,
         }

@@ -128,13 +128,14 @@ const NAMES: [&str; 9] = ["linear", "conv", "maxpool", "avgpool", "relu", "tanh"
 
 /// Larger numbers than these are certainly mistakes, and would overflow sizes later.
 const MAX_FEATURES: usize = 1 << 20;
+const MAX_FILTERS: usize = 4096;
 const MAX_WINDOW: usize = 64;
 
 fn did_you_mean(suggestion: &Option<&'static str>) -> String {
     suggestion.map_or_else(String::new, |s| format!(" (did you mean \"{s}\"?)"))
 }
 
-/// The known name that shares the most letters at the start or end, if it is close.
+/// The layer that other programs call so, or the first whose name is at most two mistakes away.
 fn nearest(word: &str) -> Option<&'static str> {
     let aliases = [
         ("dense", "linear"),
@@ -284,7 +285,7 @@ impl FromStr for Layer {
 }
 
 fn conv(words: &mut Words) -> Result<Layer, LayerError> {
-    let out_channels = words.number("the number of filters", 1, 4096, "1 to 4096")?;
+    let out_channels = words.number("the number of filters", 1, MAX_FILTERS, "1 to 4096")?;
     let kernel_size = words.size("a kernel such as 5x5")?;
     let (mut stride, mut padding) = (None, None);
     while let Some(word) = words.rest.next() {
@@ -302,6 +303,41 @@ fn conv(words: &mut Words) -> Result<Layer, LayerError> {
     // PyTorch's defaults: stride 1, no padding.
     let (stride, padding) = (stride.unwrap_or((1, 1)), padding.unwrap_or(Padding::Valid));
     Ok(Layer::Conv { out_channels, kernel_size, stride, padding })
+}
+
+impl Layer {
+    /// A sentence if a number is outside the range that its text may have: layers can be made without a text.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let in_range = |what: &str, (a, b): (usize, usize), range: std::ops::RangeInclusive<usize>| {
+            if range.contains(&a) && range.contains(&b) {
+                return Ok(());
+            }
+            Err(format!("{what} is {a}x{b}, expected {} to {}", range.start(), range.end()))
+        };
+        let count = |what: &str, n: usize, max: usize| {
+            if (1..=max).contains(&n) { Ok(()) } else { Err(format!("{what} is {n}, expected 1 to {max}")) }
+        };
+        match *self {
+            Layer::Linear { out_features: n } => count("the number of outputs", n, MAX_FEATURES),
+            Layer::Conv { out_channels, kernel_size, stride, padding } => {
+                count("the number of filters", out_channels, MAX_FILTERS)?;
+                in_range("the kernel", kernel_size, 1..=MAX_WINDOW)?;
+                in_range("the stride", stride, 1..=MAX_WINDOW)?;
+                match padding {
+                    Padding::Number(n) => in_range("the padding", (n, n), 0..=MAX_WINDOW),
+                    Padding::Same | Padding::Valid => Ok(()),
+                }
+            }
+            Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
+                in_range("the window", kernel_size, 1..=MAX_WINDOW)?;
+                in_range("the stride", stride, 1..=MAX_WINDOW)
+            }
+            Layer::Dropout { probability } if !(0.0..1.0).contains(&probability) => {
+                Err(format!("the probability is {probability}, expected at least 0 and less than 1"))
+            }
+            Layer::Dropout { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Flatten => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Layer {

@@ -3,10 +3,8 @@
 use super::*;
 use crate::data::{ImageShape, Source};
 use crate::model::Layer;
-use crate::network::Network;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
-use tenfold_kernels::arena::Arena;
 
 /// One of `fixtures/networks/*.safetensors`; `fixtures/networks.py` made them and `fixtures/README.md` describes them.
 struct Fixture {
@@ -225,7 +223,7 @@ fn loss_while_training(net: &Architecture, params: &mut [f32], grads: Option<&mu
 /// Chains that put every operation next to every kind of neighbour, smooth so that a difference quotient is a slope.
 #[test]
 fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
-    let shape = ImageShape { channels: 3, height: 9, width: 8 };
+    let shape = ImageShape { channels: 3, height: 13, width: 12 };
     for layers in [
         &["conv 5 3x3 same", "tanh", "dropout 0.3", "conv 4 3x3 same", "sigmoid", "dropout 0.5", "linear 4"][..],
         &[
@@ -249,6 +247,9 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
         ],
         &["flatten", "tanh", "linear 33", "sigmoid", "dropout 0.1", "tanh", "linear 18", "dropout 0.6", "linear 4"],
         &["conv 18 3x3 same", "conv 16 5x5 same", "sigmoid", "avgpool 3 stride 2", "tanh", "linear 4"],
+        // Where both sides have whole blocks of channels, the way back is by Fourier transform.
+        &["conv 16 3x3 same", "tanh", "conv 32 5x5 stride 2 same", "tanh", "linear 4"],
+        &["conv 16 3x3 same", "tanh", "dropout 0.5", "conv 16 5x5 same", "sigmoid", "linear 4"],
     ] {
         let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let net = Architecture::new(shape, parsed, 4).expect("fits");
@@ -333,7 +334,7 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
                     let expected = fixture.f64s(&format!("opt.{key}.lr.f64")).expect("rates")[index as usize];
                     assert!((lr - expected).abs() <= 1e-14, "{name} {key}: rate {lr}, expected {expected}");
                     let indices: Vec<u32> = (index as u32 * rows as u32..(index as u32 + 1) * rows as u32).collect();
-                    let update = Some(optimizer.step(index, lr));
+                    let update = Some(optimizer.update(index, lr));
                     let batch = Batch { indices: &indices, step: Some(index), update };
                     let program = |worker: &Worker, scratch: &mut Scratch| {
                         step.forward(worker, scratch, &data, &batch, network.ops.len());

@@ -244,8 +244,14 @@ impl<'a> Step<'a> {
             rng: Rng::new(self.seed, Stream::Dropout, (index << 48) | step),
             scale: (1.0 / (1.0 - probability)) as f32,
             threshold: (probability * 2.0_f64.powi(32)) as u64,
-            next: (n * op.grad.image_len().div_ceil(2)) as u64,
+            next: 0,
         };
+        // Two elements take a number, and each line of pixels begins with a new one.
+        let numbers = match op.grad {
+            Layout::Row { stride, .. } => stride.div_ceil(2),
+            Layout::Planes(p) => p.blocks * p.height * (p.width * p.pixel).div_ceil(2),
+        };
+        mask.next = (n * numbers) as u64;
         match layout {
             Layout::Row { .. } => mask.apply(values),
             Layout::Planes(planes) => {

@@ -70,7 +70,7 @@ pub(crate) struct RunArgs {
 const RUN_EXAMPLES: &str = "\
 Examples:
   tenfold run                              the study digits, into runs/digits
-  tenfold run --only cnn2 --epochs 2       one network, quickly
+  tenfold run --only cnn2 --epochs 2 --out runs/quick   one network, quickly
   tenfold run --seeds 5 --out runs/five    five seeds of each, into another folder
   tenfold run --format json | jq .comparison
 

@@ -39,9 +39,9 @@ impl Failure {
         match self {
             Failure::NobodyListens => ExitCode::from(DONE),
             Failure::Error { code, message, hint } => {
-                output::note(&format!("error: {message}"));
+                output::note(&format!("error: {}", output::plain_lines(message)));
                 if let Some(hint) = hint {
-                    output::note(&format!("\nhint: {hint}"));
+                    output::note(&format!("\nhint: {}", output::plain_lines(hint)));
                 }
                 ExitCode::from(*code)
             }

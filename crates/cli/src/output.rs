@@ -22,3 +22,27 @@ pub(crate) fn note(line: &str) {
 pub(crate) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
+
+/// Longest message that is shown: what a person typed or wrote into a file may be of any length.
+const LONGEST: usize = 4000;
+
+/// A message that quotes what comes from outside, without anything that steers a terminal but line ends.
+pub(crate) fn plain_lines(message: &str) -> String {
+    let mut text: String =
+        message.chars().take(LONGEST).map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect();
+    if message.chars().nth(LONGEST).is_some() {
+        text.push_str(" ...");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_cannot_steer_the_terminal_or_fill_it() {
+        assert_eq!(plain_lines("a \u{1b}[31mred\nb"), "a ?[31mred\nb");
+        assert_eq!(plain_lines(&"x".repeat(5000)).len(), LONGEST + 4);
+    }
+}

@@ -19,6 +19,9 @@ const FEATURE_MAPS: &str = "pictures/feature-maps.png";
 const FILTERS_SHOWN: usize = 5;
 const IMAGES_SHOWN: usize = 4;
 
+/// Pixels of a side beyond which a picture of feature maps would be too large to look at.
+const LARGEST_SIDE: usize = 256;
+
 /// Draws what there is to draw into the folder, and says what was drawn, in sentences.
 pub(crate) fn draw(plan: &Plan, folder: &RunFolder, record: &StudyRecord, test: &HeldOut) -> Result<String, Failure> {
     folder.write(CURVES, learning_curves_svg(&series(record)).as_bytes())?;
@@ -44,18 +47,24 @@ pub(crate) fn draw(plan: &Plan, folder: &RunFolder, record: &StudyRecord, test: 
     let shown = strongest_filters(&model, &layer);
     let of = format!("{layer} of {} seed {}", pick.recipe, pick.seed);
     folder.write(FILTERS, &filters(&model, &layer, &shown, &of))?;
-    folder.write(
-        FEATURE_MAPS,
-        &maps(&model, &layer, &shown, test, &predictions(folder, &pick.recipe, pick.seed)?, &of),
-    )?;
+    let shape = test.shape();
+    let fits = shape.height.max(shape.width) <= LARGEST_SIDE;
+    if fits {
+        let said = predictions(folder, &pick.recipe, pick.seed, test)?;
+        folder.write(FEATURE_MAPS, &maps(&model, &layer, &shown, test, &said, &of))?;
+    } else {
+        folder.remove(FEATURE_MAPS)?;
+    }
     if record.comparison.picked.as_ref().is_some_and(|picked| picked.recipe != pick.recipe) {
         text.push_str(&format!("{} is the best on validation of the networks with a convolution:\n", pick.recipe));
     }
     let (filters, all) = (shown.len(), model.tensor(&format!("{layer}.bias")).map_or(0, |bias| bias.len()));
-    text.push_str(&format!(
-        "{FILTERS}: {filters} of the {all} filters of {of}, those with the largest weights\n\
-         {FEATURE_MAPS}: what these filters make of test images, before and after ReLU\n"
-    ));
+    text.push_str(&format!("{FILTERS}: {filters} of the {all} filters of {of}, those with the largest weights\n"));
+    text.push_str(&if fits {
+        format!("{FEATURE_MAPS}: what these filters make of test images, before and after ReLU\n")
+    } else {
+        format!("No picture of feature maps: images of {shape} are larger than {LARGEST_SIDE} pixels a side.\n")
+    });
     Ok(text)
 }
 

@@ -88,6 +88,8 @@ struct View<'a> {
     images: usize,
     finished: usize,
     trials: usize,
+    /// Nobody reads standard output any more.
+    unheard: bool,
     /// Why nothing can be shown any more.
     failure: Option<Failure>,
 }
@@ -96,7 +98,19 @@ impl<'a> View<'a> {
     fn new(plan: &'a Plan, splits: &'a Splits, signals: &'a Signals, format: Format) -> View<'a> {
         let width = plan.study().recipes.iter().map(|recipe| recipe.name.len()).max().unwrap_or(0);
         let progress = Progress::new();
-        View { plan, splits, signals, format, progress, width, images: 0, finished: 0, trials: 0, failure: None }
+        View {
+            plan,
+            splits,
+            signals,
+            format,
+            progress,
+            width,
+            images: 0,
+            finished: 0,
+            trials: 0,
+            unheard: false,
+            failure: None,
+        }
     }
 
     fn header(&self, path: &std::path::Path) {
@@ -128,8 +142,13 @@ impl<'a> View<'a> {
                     self.finished += 1;
                     let (settings, architecture) = self.plan.recipe(*recipe);
                     let text = show::trial(record, &settings.title, architecture.parameters() as u64);
-                    if self.format == Format::Text {
-                        self.failure = self.progress.out(&text).err();
+                    if self.format == Format::Text && !self.unheard {
+                        match self.progress.out(&text) {
+                            Ok(()) => {}
+                            // Whoever read the results has left; the folder still wants them.
+                            Err(Failure::NobodyListens) => self.unheard = true,
+                            Err(failure) => self.failure = Some(failure),
+                        }
                     }
                 }
                 if record.status == Status::Diverged {

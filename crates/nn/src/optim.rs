@@ -83,7 +83,7 @@ impl Optimizer {
             if ok { Ok(()) } else { Err(format!("the optimizer's {what} is {value}, expected {range}")) }
         };
         let lr = self.lr();
-        number("lr", lr, lr.is_finite() && lr > 0.0 && lr <= 1e3, "more than 0 and at most 1000")?;
+        number("lr", lr, (1e-12..=1e3).contains(&lr), "1e-12 to 1000")?;
         let decay = match *self {
             Optimizer::Sgd { weight_decay, .. }
             | Optimizer::Adam { weight_decay, .. }

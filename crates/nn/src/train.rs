@@ -105,10 +105,12 @@ impl Default for Pixels {
 impl Pixels {
     /// A sentence if a setting is outside its range.
     pub fn check(&self) -> Result<(), String> {
-        if self.mean.is_finite() && self.std.is_finite() && self.std > 0.0 {
+        // Far from where f32 would overflow or vanish.
+        if self.mean.abs() <= 1e6 && (1e-6..=1e6).contains(&self.std) {
             return Ok(());
         }
-        Err(format!("the pixels' mean is {} and std {}, expected finite numbers and std above 0", self.mean, self.std))
+        let (mean, std) = (self.mean, self.std);
+        Err(format!("the pixels' mean is {mean} and std {std}, expected at most 1e6 from 0, and 1e-6 to 1e6"))
     }
 
     /// Value of each pixel value.

@@ -56,7 +56,8 @@ impl RunFolder {
         create_folder(path).map_err(error("make the folder"))?;
         let lock_path = path.join(LOCK);
         if !lock_path.exists()
-            && let Some(file) = ["study.toml", "results.json"].into_iter().find(|file| path.join(file).exists())
+            && let Some(file) =
+                ["study.toml", "results.json", "trials", "pictures"].into_iter().find(|file| path.join(file).exists())
         {
             return Err(FolderError::Foreign { path: path.to_owned(), file });
         }
@@ -135,7 +136,7 @@ impl RunFolder {
     /// The contents of `file`, a path within the folder; none if it is not there.
     pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, FolderError> {
         let path = self.within(file.as_ref());
-        match fs::read(&path) {
+        match regular(&path).and_then(|()| fs::read(&path)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(reason) => Err(FolderError::Io { path, operation: "read the file", reason }),
@@ -184,6 +185,14 @@ fn create_folder(path: &Path) -> io::Result<()> {
 fn sync_folder(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+/// An error unless `path` is a file with an end: a pipe or a device would keep its reader waiting.
+pub(crate) fn regular(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::other("it is not a regular file"))
 }
 
 #[cfg(test)]

@@ -152,16 +152,17 @@ impl Plan {
         study.data.valid = ValidPart::Count(splits.valid.len());
         let (shape, classes) = (splits.train.shape(), splits.train.classes());
         let mut architectures = Vec::new();
-        for recipe in &study.recipes {
+        for (index, recipe) in study.recipes.iter().enumerate() {
             let architecture = recipe.architecture(shape, classes);
             let name = || recipe.name.clone();
             let architecture = architecture.map_err(|error| PlanError::Architecture { recipe: name(), error })?;
             let (batch_size, examples) = (recipe.batch_size, splits.train.len());
-            if batch_size > examples {
+            let runs = selected.contains(&index);
+            if runs && batch_size > examples {
                 return Err(PlanError::BatchSize { recipe: name(), batch_size, examples });
             }
             let needed_bytes = memory_bytes(&architecture, batch_size, settings.environment.threads);
-            if let Some(free_bytes) = settings.free_memory_bytes.filter(|&free| needed_bytes > free) {
+            if let Some(free_bytes) = settings.free_memory_bytes.filter(|&free| runs && needed_bytes > free) {
                 return Err(PlanError::Memory { recipe: name(), batch_size, needed_bytes, free_bytes });
             }
             architectures.push(architecture);

@@ -13,6 +13,7 @@ use tenfold_nn::train::{Pixels, TrainConfig};
 use thiserror::Error;
 use toml::Spanned;
 
+use crate::folder::regular;
 use crate::stop;
 use crate::suggest::nearest;
 
@@ -173,7 +174,8 @@ impl Study {
             _ => StudyFileError::Io { path: name.clone(), reason },
         };
         let mut bytes = Vec::new();
-        fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+        let open = regular(path).and_then(|()| fs::File::open(path));
+        open.and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(StudyFileError::TooLarge { path: name });
         }

@@ -230,7 +230,12 @@ pub struct Prediction {
 }
 
 /// What the network of a trial said of each test image, in their order.
-pub fn predictions(folder: &RunFolder, recipe: &str, seed: u64) -> Result<Vec<Prediction>, TrialFileError> {
+pub fn predictions(
+    folder: &RunFolder,
+    recipe: &str,
+    seed: u64,
+    test: &HeldOut,
+) -> Result<Vec<Prediction>, TrialFileError> {
     let at = seed_folder(recipe, seed);
     let bytes = folder.read(format!("{at}/{PREDICTIONS}"))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
@@ -241,12 +246,17 @@ pub fn predictions(folder: &RunFolder, recipe: &str, seed: u64) -> Result<Vec<Pr
         let probability = fields.next()?.parse().ok()?;
         (image == n && fields.next().is_none()).then_some(Prediction { label, prediction, probability })
     };
-    text.strip_prefix(PREDICTIONS_HEADER).and_then(|lines| lines.lines().enumerate().map(line).collect()).ok_or_else(
-        || {
-            let path = |name: &str| folder.path().join(&at).join(name);
-            TrialFileError::Changed { path: path(PREDICTIONS), record: path(RESULT) }
-        },
-    )
+    let lines = text.strip_prefix(PREDICTIONS_HEADER).unwrap_or_default().lines();
+    let read: Option<Vec<Prediction>> = lines.enumerate().map(line).collect();
+    // One for each test image, with its class: a file that somebody has cut or edited is not this trial's.
+    let whole = |all: &Vec<Prediction>| {
+        all.iter().map(|p| p.label).eq(test.labels_for_report().iter().copied())
+            && all.iter().all(|p| usize::from(p.prediction) < test.classes())
+    };
+    read.filter(whole).ok_or_else(|| {
+        let path = |name: &str| folder.path().join(&at).join(name);
+        TrialFileError::Changed { path: path(PREDICTIONS), record: path(RESULT) }
+    })
 }
 
 fn epochs_csv(epochs: &[EpochRecord]) -> String {

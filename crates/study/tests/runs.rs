@@ -154,11 +154,20 @@ fn a_run_leaves_everything_on_disk() {
         let pick = record.best_on_validation(|recipe| recipe.name == "conv").expect("it finished");
         let model = trained(&plan, &folder, &pick, conv).expect("the weights are whole");
         let again = splits.test.evaluate(&model, 1);
-        let said = predictions(&folder, "conv", 1).expect("the predictions are whole");
+        let said = predictions(&folder, "conv", 1, &splits.test).expect("the predictions are whole");
         assert!(
             said.iter().map(|s| s.prediction).eq(again.predictions.iter().copied()),
             "the weights are the network's"
         );
+        // A file that was cut or edited is refused, not drawn.
+        let file = "trials/conv/seed-1/predictions.csv";
+        let whole = folder.read(file).unwrap().expect("it is there");
+        let cut = whole.len() / 2 + whole[whole.len() / 2..].iter().position(|&b| b == b'\n').unwrap() + 1;
+        for changed in [whole[..cut].to_vec(), [&whole[..], b"40,1,1,0.5\n"].concat(), b"".to_vec()] {
+            folder.write(file, &changed).unwrap();
+            assert!(predictions(&folder, "conv", 1, &splits.test).is_err(), "{} bytes are accepted", changed.len());
+        }
+        folder.write(file, &whole).unwrap();
         said
     };
     let right = said.iter().filter(|s| s.label == s.prediction).count();

@@ -111,7 +111,7 @@ pub enum ArchitectureError {
     },
     /// The last layer does not give one number per class.
     #[error(
-        "the last layer \"{layer}\" gives {output}, expected {classes}: one output per class, from \"linear {classes}\""
+        "the last layer \"{layer}\" gives {output}; the last layer must be \"linear {classes}\", one output per class"
     )]
     Output {
         /// Its text.
@@ -369,7 +369,7 @@ mod tests {
         assert!(message(&["linear 5", "conv 3 3x3 same"]).contains("needs an image"));
         assert!(message(&["conv 3 4x4 same"]).contains("odd kernel"));
         assert!(message(&["conv 3 3x3 padding 3"]).contains("smaller than the kernel"));
-        assert!(message(&["linear 9"]).contains("gives 9, expected 10"));
+        assert!(message(&["linear 9"]).contains("gives 9; the last layer must be \"linear 10\""));
         assert!(message(&["linear 10", "relu"]).contains("the last layer \"relu\""));
         assert!(message(&["linear 1048576", "linear 1048576", "linear 10"]).contains("parameters, expected at most"));
     }

@@ -289,7 +289,7 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
         (&[&classes], &["recipe \"a\": the last layer \"linear 9\" gives 9; the last layer must be \"linear 10\""]),
         (&[&batch], &["recipe \"a\": batch_size is 541, expected 1 to 540"]),
         (&[&valid], &["600 validation examples were asked for, expected 1 to 599"]),
-        (&[&lr], &["lr.toml:7:13: recipe \"a\": the optimizer's lr is NaN, expected more than 0"]),
+        (&[&lr], &["lr.toml:7:13: recipe \"a\": the optimizer's lr is NaN, expected 1e-12 to 1000"]),
         (&[&syntax], &["syntax.toml:2:", "2 | [[recipe]\n"]),
         (&[&binary], &["binary.toml: byte 8 is not UTF-8 text"]),
         (&[&large], &["large.toml: is larger than 1048576 bytes"]),

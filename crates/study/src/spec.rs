@@ -611,7 +611,11 @@ mod tests {
             (&format!("{SMALL}batch_size = -5"), "6:14", "invalid value: integer `-5`"),
             (&format!("{SMALL}epochs = 1000000"), "6:10", "epochs is 1000000, expected 1 to 10000"),
             (&format!("{SMALL}patience = 0"), "6:12", "patience is 0"),
-            (&format!("{SMALL}optimizer = {{ kind = \"adam\", lr = nan }}"), "6:13", "lr is NaN, expected 1e-12 to 1000"),
+            (
+                &format!("{SMALL}optimizer = {{ kind = \"adam\", lr = nan }}"),
+                "6:13",
+                "lr is NaN, expected 1e-12 to 1000",
+            ),
             (&format!("{SMALL}optimizer = {{ kind = \"adam\", lr = inf }}"), "6:13", "lr is inf"),
             (&format!("{SMALL}schedule = {{ kind = \"step\", every = 0, factor = 0.5 }}"), "6:12", "every is 0"),
             (&format!("{SMALL}pixels = {{ std = 0 }}"), "6:10", "std 0"),

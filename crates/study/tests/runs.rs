@@ -299,7 +299,11 @@ fn what_does_not_fit_the_data_is_refused_before_any_work() {
         "recipe \"conv\": layer 3 \"maxpool 7\" cannot take its input of shape 3x6x6: the 7x7 window is larger than the \
          6x6 image"
     );
-    assert!(refusal(&STUDY.replacen("linear 2", "linear 3", 1), &[]).0.contains("gives 3, expected 2"));
+    assert!(
+        refusal(&STUDY.replacen("linear 2", "linear 3", 1), &[])
+            .0
+            .contains("gives 3; the last layer must be \"linear 2\"")
+    );
     let study =
         Study::parse(&STUDY.replacen("linear 2", "linear 50000\", \"linear 2", 1), "small.toml").expect("a study");
     let tight = Settings { free_memory_bytes: Some(1 << 20), ..settings(1) };

@@ -12,7 +12,7 @@ use crate::lanes::{LANES, Lanes};
 pub struct Segment {
     /// Offset of the run in `a`, in elements from the start of a row.
     pub a: usize,
-    /// Offset of the run in `b`, in units of [`Sum::b_unit`] (rows of weights, or single elements).
+    /// Offset of the run in `b`, in rows of weights or in single elements, as the contraction says.
     pub b: usize,
 }
 

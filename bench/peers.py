@@ -1,0 +1,484 @@
+"""Measures PyTorch and tenfold, taking turns in one run, on the recipes of the built-in study.
+
+README.md says how, and how to install what this needs.
+"""
+
+import argparse
+import ctypes
+import gzip
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+try:
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+except ImportError as error:
+    sys.exit(f"error: {error}\nhint: pip install -r bench/requirements.txt")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TRAIN_IMAGES, TEST_IMAGES = 54_000, 10_000
+EVALUATION_BATCH = 1_000
+RUST_PEERS = ("burn-flex", "candle")
+BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
+
+
+def main():
+    args = arguments()
+    readme = split_at_markers(args.write) if args.write else None
+    tune_pytorch(args.threads)
+    data = mnist(REPOSITORY / "data/mnist")
+    described = tenfold(args, "--seconds", "0.05")
+    recipes = described["recipes"]
+    names = [recipe["name"] for recipe in recipes]
+    if unknown := [name for name in args.only if name not in names]:
+        sys.exit(f"error: there is no recipe {unknown[0]!r}; there are {', '.join(names)}")
+
+    results = []
+    for recipe in recipes:
+        if not args.only or recipe["name"] in args.only:
+            # What one recipe compiled must not slow down the look-up of the next.
+            torch._dynamo.reset()
+            contestants = line_up(recipe, data, args)
+            take_turns(recipe["name"], contestants, args)
+            results.append((recipe, contestants))
+
+    text = report(described["environment"], results, args)
+    print(f"{text}\n\n{every_contestant(results)}")
+    if args.json:
+        args.json.write_text(json.dumps(record(described["environment"], results, args), indent=2) + "\n")
+    if readme:
+        before, after = readme
+        args.write.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    option = parser.add_argument
+    names = lambda text: text.split(",")
+    binary = REPOSITORY / "target/release/tenfold"
+    option("--only", type=names, default=[], metavar="NAME,NAME", help="only these recipes")
+    option("--threads", type=whole, default=os.cpu_count(), metavar="N", help="threads of each (default: all cores)")
+    option("--rounds", type=whole, default=5, metavar="R", help="turns of each (default: %(default)s)")
+    option("--seconds", type=float, default=2.0, metavar="S", help="seconds of a turn (default: %(default)s)")
+    option("--tenfold", type=Path, default=binary, metavar="PATH", help="default: target/release/tenfold")
+    option("--rust-peers", type=Path, metavar="PATH", help="binary of rust-peers: measure burn and candle too")
+    option("--json", type=Path, metavar="FILE", help="write every measurement to this file")
+    option("--write", type=Path, metavar="FILE", help=f"put the table between {BEGIN} and {END} in this file")
+    args = parser.parse_args()
+    if not args.tenfold.is_file():
+        sys.exit(f"error: {args.tenfold}: there is no such file\nhint: cargo build --release")
+    if args.rust_peers and not args.rust_peers.is_file():
+        hint = "cd bench/rust-peers && cargo build --release"
+        sys.exit(f"error: {args.rust_peers}: there is no such file\nhint: {hint}")
+    return args
+
+
+def whole(text):
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+# The contestants. Each has a turn in every round, and says what it measured there.
+
+
+@dataclass
+class Contestant:
+    framework: str
+    variant: str
+    precision: str
+    ms_per_step: list = field(default_factory=list)
+    evaluation_s: list = field(default_factory=list)
+    failure: str = None
+
+    def warm_up(self):
+        pass
+
+    def turn(self, seconds):
+        """Median milliseconds of a training step, and seconds for the test images where they are measured."""
+        raise NotImplementedError
+
+
+class PyTorch(Contestant):
+    def __init__(self, recipe, data, channels_last, compiled, precision):
+        layout = "channels-last" if channels_last else "contiguous"
+        has_planes = has_convolutions(recipe)
+        super().__init__("PyTorch", ("compile" if compiled else "eager") + f", {layout}" * has_planes, precision)
+        self.batch_size = recipe["batch_size"]
+        self.images, self.labels, self.test_images, self.test_labels = data
+        if not has_planes:
+            self.images, self.test_images = self.images.flatten(1), self.test_images.flatten(1)
+        self.network = network(recipe["layers"], self.images[:1])
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        if parameters != recipe["parameters"]:
+            counts = f"{parameters} parameters in PyTorch and {recipe['parameters']} in tenfold"
+            sys.exit(f"error: {recipe['name']} has {counts}")
+        if channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        self.optimizer = adam(recipe["optimizer"], self.network.parameters())
+        self.forward = torch.compile(self.loss) if compiled else self.loss
+        self.predict = torch.compile(self.network) if compiled else self.network
+        self.batches = iter(())
+
+    def loss(self, images, labels):
+        with self.autocast():
+            return F.cross_entropy(self.network(images), labels)
+
+    def autocast(self):
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def step(self):
+        batch = next(self.batches, None)
+        if batch is None:
+            # Gathering by index costs less than putting all images in a new order once per epoch and slicing them.
+            self.batches = iter(torch.randperm(TRAIN_IMAGES).split(self.batch_size))
+            batch = next(self.batches)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.forward(self.images.index_select(0, batch), self.labels.index_select(0, batch)).backward()
+        self.optimizer.step()
+
+    def evaluate(self):
+        with torch.inference_mode(), self.autocast():
+            parts = zip(self.test_images.split(EVALUATION_BATCH), self.test_labels.split(EVALUATION_BATCH))
+            return sum((self.predict(images).argmax(1) == labels).sum() for images, labels in parts).item()
+
+    def warm_up(self):
+        for _ in range(3):
+            self.step()
+        self.network.eval()
+        self.evaluate()
+        self.network.train()
+
+    def turn(self, seconds):
+        # The others have emptied the caches.
+        times_s(self.step, seconds / 10)
+        training = statistics.median(times_s(self.step, seconds)) * 1e3
+        self.network.eval()
+        evaluation = statistics.median(times_s(self.evaluate, seconds / 2))
+        self.network.train()
+        return training, evaluation
+
+
+class Tenfold(Contestant):
+    def __init__(self, recipe, args, precision):
+        super().__init__("tenfold", "", precision)
+        self.recipe, self.args = recipe, args
+
+    def warm_up(self):
+        self.turn(0.05)
+
+    def turn(self, seconds):
+        precision = [] if self.precision == "f32" else ["--precision", self.precision]
+        [measured] = tenfold(self.args, "--only", self.recipe["name"], "--seconds", str(seconds), *precision)["recipes"]
+        return measured["ms_per_step"], TEST_IMAGES / measured["evaluation_images_per_s"]
+
+
+class RustPeer(Contestant):
+    def __init__(self, recipe, args, framework, threads):
+        super().__init__(framework, counted(threads, "thread"), "f32")
+        self.command = [args.rust_peers, "--only", recipe["name"], "--framework", framework, "--threads", str(threads)]
+
+    def turn(self, seconds):
+        measured = json_of([*self.command, "--seconds", str(seconds)])
+        return measured["ms_per_step"], None
+
+
+def line_up(recipe, data, args):
+    convolutions = has_convolutions(recipe)
+    contestants = [
+        PyTorch(recipe, data, channels_last, compiled, precision)
+        for precision in (["f32", "bf16"] if convolutions else ["f32"])
+        for channels_last in ([False, True] if convolutions else [False])
+        for compiled in [False, True]
+    ]
+    contestants += [Tenfold(recipe, args, precision) for precision in (["f32", "bf16"] if convolutions else ["f32"])]
+    if args.rust_peers:
+        # Small networks are faster in them on one thread than on two.
+        thread_counts = sorted({1, args.threads})
+        contestants += [RustPeer(recipe, args, framework, n) for framework in RUST_PEERS for n in thread_counts]
+    return contestants
+
+
+def take_turns(name, contestants, args):
+    for contestant in contestants:
+        attempt(name, "warm-up", contestant, contestant.warm_up)
+    for round in range(args.rounds):
+        # There and back, so that a machine that slows down or speeds up favours nobody.
+        for contestant in contestants if round % 2 == 0 else reversed(contestants):
+            what = f"round {round + 1} of {args.rounds}"
+            if measured := attempt(name, what, contestant, lambda: contestant.turn(args.seconds)):
+                ms_per_step, evaluation_s = measured
+                contestant.ms_per_step.append(ms_per_step)
+                if evaluation_s is not None:
+                    contestant.evaluation_s.append(evaluation_s)
+
+
+def attempt(name, what, contestant, action):
+    """A contestant that fails is out; the table says why."""
+    if contestant.failure:
+        return None
+    print(f"{name}: {what}: {title(contestant)}", file=sys.stderr)
+    try:
+        return action()
+    except Exception as error:
+        if not isinstance(error, Failed):
+            traceback.print_exc()
+        contestant.failure = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        print(f"{name}: {title(contestant)} is out: {contestant.failure}", file=sys.stderr)
+        return None
+
+
+def times_s(action, seconds):
+    times, end = [], time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+# PyTorch
+
+
+def tune_pytorch(threads):
+    torch.set_num_threads(threads)
+    # Adam's moments of weights that rarely get a gradient decay into denormal numbers, which are slow. Threads inherit
+    # the setting, so it comes before the first of them.
+    torch.set_flush_denormal(True)
+    # glibc gives large blocks back to the system and takes new ones, page by page, in every step. Keep them.
+    if platform.libc_ver()[0] == "glibc":
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        for option in (m_trim_threshold, m_mmap_threshold):
+            ctypes.CDLL(None).mallopt(option, 1 << 30)
+    # Without this, the ninth compilation of the same function would silently run eagerly.
+    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+
+
+def has_convolutions(recipe):
+    return any(layer.startswith("conv") for layer in recipe["layers"])
+
+
+def network(layers, example):
+    modules = []
+    for layer in layers:
+        match layer.split():
+            case ["conv", channels, size, "same"]:
+                height, width = map(int, size.split("x"))
+                modules.append(nn.LazyConv2d(int(channels), (height, width), padding=(height // 2, width // 2)))
+            case ["maxpool", size]:
+                modules.append(nn.MaxPool2d(int(size)))
+            case ["relu"]:
+                modules.append(nn.ReLU())
+            case ["dropout", probability]:
+                modules.append(nn.Dropout(float(probability)))
+            case ["linear", width]:
+                if example.dim() > 2 and not any(isinstance(module, nn.Flatten) for module in modules):
+                    modules.append(nn.Flatten())
+                modules.append(nn.LazyLinear(int(width)))
+            case _:
+                sys.exit(f"error: peers.py does not know the layer {layer!r}")
+    network = nn.Sequential(*modules)
+    # Lazy layers learn the size of their input from a first example.
+    network(example)
+    return network
+
+
+def adam(optimizer, parameters):
+    if optimizer["kind"] != "adam":
+        sys.exit(f"error: peers.py does not know the optimizer {optimizer['kind']!r}")
+    settings = {key: optimizer[key] for key in ("betas", "eps", "weight_decay") if key in optimizer}
+    return torch.optim.Adam(parameters, lr=optimizer["lr"], fused=True, **settings)
+
+
+def mnist(folder):
+    """Training images from 0 to 1, their labels, test images, their labels. Which 54,000 train does not matter here."""
+
+    def bytes_of(file, header):
+        return np.frombuffer(gzip.decompress((folder / file).read_bytes()), np.uint8, offset=header)
+
+    def part(name, count):
+        images = bytes_of(f"{name}-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)[:count]
+        labels = bytes_of(f"{name}-labels-idx1-ubyte.gz", 8)[:count]
+        return torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64))
+
+    return *part("train", TRAIN_IMAGES), *part("t10k", TEST_IMAGES)
+
+
+# Other programs
+
+
+def tenfold(args, *options):
+    return json_of([args.tenfold, "bench", "--format", "json", "--threads", str(args.threads), *options])
+
+
+def json_of(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"{command[0].name} ended with {done.returncode}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+class Failed(Exception):
+    """Another program did not do what it was asked."""
+
+
+# What comes out
+
+
+def title(contestant):
+    variant = f" {contestant.variant}" if contestant.variant else ""
+    return f"{contestant.framework}{variant}, {contestant.precision}"
+
+
+def report(environment, results, args):
+    """What the README shows: a sentence, the fastest PyTorch beside tenfold, and the Rust frameworks if they ran."""
+    sentence = (
+        f"Measured on {machine()}, with {counted(args.threads, 'thread')} each: tenfold {version(environment)} with "
+        f"{environment['isa']}, PyTorch {torch.__version__.split('+')[0]} in the fastest of its variants. "
+        f"Milliseconds per training step are the median of {counted(args.rounds, 'round')}, then the smallest and the "
+        f"largest; epochs are {TRAIN_IMAGES:,} images, evaluations {TEST_IMAGES:,}; times of PyTorch come first, and "
+        f"ratios are theirs to tenfold's."
+    )
+    rows = []
+    for recipe, contestants in results:
+        for precision in ("f32", "bf16"):
+            ours = fastest(contestants, "tenfold", precision, step_ms)
+            peer = fastest(contestants, "PyTorch", precision, step_ms)
+            if ours and peer:
+                evaluation = evaluation_s(fastest(contestants, "PyTorch", precision, evaluation_s))
+                rows.append([
+                    recipe["name"], precision, peer.variant, spread(peer.ms_per_step), spread(ours.ms_per_step),
+                    f"**{step_ms(peer) / step_ms(ours):.1f}x**",
+                    f"{short(epoch_s(recipe, peer))} / {short(epoch_s(recipe, ours))} s",
+                    f"{short(evaluation)} / {short(evaluation_s(ours))} s", f"{evaluation / evaluation_s(ours):.1f}x",
+                ])
+    steps = ["PyTorch", "PyTorch, ms/step", "tenfold, ms/step", "ratio"]
+    parts = [sentence, table(["recipe", "precision", *steps, "epoch", "evaluation", "ratio"], rows)]
+
+    rows = []
+    for recipe, contestants in results:
+        ours = fastest(contestants, "tenfold", "f32", step_ms)
+        for framework in RUST_PEERS:
+            peer = fastest(contestants, framework, "f32", step_ms)
+            if ours and peer:
+                rows.append([
+                    recipe["name"], f"{framework}, {peer.variant}", spread(peer.ms_per_step),
+                    f"**{step_ms(peer) / step_ms(ours):.1f}x**", f"{short(epoch_s(recipe, peer))} s",
+                ])
+    if rows:
+        parts.append(table(["recipe", "framework", "ms/step", "ratio", "epoch"], rows))
+    return "\n\n".join(parts)
+
+
+def every_contestant(results):
+    rows = []
+    for recipe, contestants in results:
+        for contestant in contestants:
+            name = [recipe["name"], contestant.framework, contestant.variant, contestant.precision]
+            if contestant.failure:
+                rows.append([*name, f"failed: {contestant.failure}", "", ""])
+            else:
+                evaluation = f"{short(evaluation_s(contestant))} s" if contestant.evaluation_s else ""
+                epoch = f"{short(epoch_s(recipe, contestant))} s"
+                rows.append([*name, spread(contestant.ms_per_step), epoch, evaluation])
+    return table(["recipe", "framework", "variant", "precision", "ms/step", "epoch", "evaluation"], rows)
+
+
+def record(environment, results, args):
+    def entry(contestant):
+        values = {key: getattr(contestant, key) for key in ("framework", "variant", "precision", "failure")}
+        for key in ("ms_per_step", "evaluation_s"):
+            rounds = getattr(contestant, key)
+            values[key] = statistics.median(rounds) if rounds else None
+            values[f"{key}_rounds"] = rounds
+        return values
+
+    return {
+        "machine": machine(), "environment": environment,
+        "pytorch": torch.__version__, "python": platform.python_version(),
+        "threads": args.threads, "rounds": args.rounds, "seconds": args.seconds,
+        "recipes": [
+            {key: recipe[key] for key in ("name", "batch_size", "parameters", "optimizer", "layers")}
+            | {"contestants": [entry(contestant) for contestant in contestants]}
+            for recipe, contestants in results
+        ],
+    }
+
+
+def fastest(contestants, framework, precision, measure):
+    candidates = [c for c in contestants if (c.framework, c.precision) == (framework, precision) and not c.failure]
+    return min(candidates, key=measure, default=None)
+
+
+def step_ms(contestant):
+    return statistics.median(contestant.ms_per_step)
+
+
+def evaluation_s(contestant):
+    return statistics.median(contestant.evaluation_s)
+
+
+def epoch_s(recipe, contestant):
+    return step_ms(contestant) / 1e3 * TRAIN_IMAGES / recipe["batch_size"]
+
+
+def spread(values):
+    return f"{short(statistics.median(values))} ({short(min(values))}-{short(max(values))})"
+
+
+def short(value):
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def machine():
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    fields = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", info, re.MULTILINE))
+    name = fields.get("model name", "an unknown processor")
+    # Some virtual machines call every generation by one name.
+    numbers = f" (family {fields['cpu family']}, model {fields['model']})" if "cpu family" in fields else ""
+    return f"{name}{numbers}, {counted(os.cpu_count(), 'core')}"
+
+
+def version(environment):
+    commit = environment.get("commit")
+    return f"{environment['version']} ({commit[:7]})" if commit and commit != "unknown" else environment["version"]
+
+
+def counted(n, noun):
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def split_at_markers(path):
+    """What stands before and after the part to replace. Asked for before measuring, so that a slip costs seconds."""
+    text = path.read_text() if path.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        sys.exit(f"error: {path}: there are no lines {BEGIN} and {END}, between which the table would go")
+    return before, after
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -23,6 +23,7 @@ Examples:
   tenfold run --seeds 10             each from ten seeds; what is finished is not run again
   tenfold run mine.toml --data DIR   networks of your own on images of your own
   tenfold models                     their layers, shapes, parameters and multiply-adds
+  tenfold bench                      how fast they train on this machine
 
 Exit codes: 0 done, 2 usage, 3 data, 4 input or output, 5 a training diverged,
 130 and 143 when stopped by Ctrl-C or SIGTERM.";
@@ -31,6 +32,7 @@ Exit codes: 0 done, 2 usage, 3 data, 4 input or output, 5 a training diverged,
 pub(crate) enum Command {
     Run(RunArgs),
     Models(ModelsArgs),
+    Bench(BenchArgs),
     Data(DataArgs),
 }
 
@@ -94,6 +96,50 @@ pub(crate) struct ModelsArgs {
     /// Take the shape of the images from this data set; without it, they are MNIST's.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+}
+
+/// Measures how fast each recipe of a study trains and evaluates on this machine.
+#[derive(clap::Args, Debug)]
+#[command(after_help = BENCH_EXAMPLES)]
+pub(crate) struct BenchArgs {
+    /// A built-in study (digits) or a .toml file.
+    #[arg(default_value = "digits")]
+    pub(crate) study: OsString,
+    /// Only these recipes.
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Compute on N threads. [default: all cores]
+    #[arg(long, value_name = "N", value_parser = whole(1024))]
+    pub(crate) threads: Option<usize>,
+    /// Train each recipe for about this long.
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = duration)]
+    pub(crate) seconds: f64,
+    /// Time each block of layers too, forward and backward.
+    #[arg(long)]
+    pub(crate) layers: bool,
+    /// Take the images from a folder with the four IDX files, named as MNIST's, gzipped or not.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// A table, or one JSON object.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  tenfold bench                            the six networks of the study digits
+  tenfold bench --only cnn2 --layers       where the time of a step goes
+  tenfold bench mine.toml --threads 1      networks of your own, on one core
+
+GFLOP/s counts every multiply-add of the layers as two operations, forward and backward, whether or not tenfold finds a
+way around it: the share of the peak, which is measured on the spot, can exceed 100 %.";
+
+/// Seconds, more than none and at most an hour.
+fn duration(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(seconds),
+        _ => Err("expected seconds as a number, more than 0 and at most 3600".to_owned()),
+    }
 }
 
 /// Lists the data sets that the program knows, and checks that they are whole.

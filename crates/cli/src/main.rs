@@ -3,6 +3,7 @@
 
 mod args;
 
+mod bench;
 mod data;
 mod models;
 mod run;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Run(args) => run::run(&args),
         Command::Models(args) => models::models(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Data(args) => data::data(&args),
     };
     match result {

@@ -31,6 +31,7 @@ pub mod linear;
 pub mod math;
 pub mod optimizer_step;
 mod panels;
+pub mod peak;
 mod planes;
 pub mod pool2d;
 pub mod reference;

@@ -18,10 +18,12 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+pub mod bench;
 mod convolve;
 pub mod data;
 pub mod evaluate;
 pub mod interop;
+mod laps;
 pub mod model;
 mod network;
 pub mod optim;

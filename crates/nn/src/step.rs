@@ -6,6 +6,7 @@
 
 use crate::convolve::Weights;
 use crate::data::Dataset;
+use crate::laps::{Laps, Part};
 use crate::network::{Kind, Layout, Network, Op};
 use crate::optim;
 use crate::plan::{Memory, Plan, Scratch};
@@ -60,6 +61,8 @@ pub(crate) struct Step<'a> {
     hits: Arena<'a, u8>,
     pub(crate) params: Arena<'a, f32>,
     learn: Learn<'a>,
+    /// Takes the time of every operation, where somebody wants to know.
+    laps: Option<&'a Laps>,
 }
 
 impl<'a> Step<'a> {
@@ -88,6 +91,19 @@ impl<'a> Step<'a> {
             hits: Arena::new(&mut memory.hits),
             params: Arena::new(params),
             learn,
+            laps: None,
+        }
+    }
+
+    /// The same, with the time of every operation added to `laps`.
+    pub(crate) fn timed(mut self, laps: Option<&'a Laps>) -> Step<'a> {
+        self.laps = laps;
+        self
+    }
+
+    fn lap(&self, worker: &Worker, part: Part) {
+        if let Some(laps) = self.laps {
+            laps.add(worker, part);
         }
     }
 
@@ -122,7 +138,9 @@ impl<'a> Step<'a> {
     /// Runs the batch forward through operations `0..until`. Ends with a meeting.
     pub(crate) fn forward(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch, until: usize) {
         assert!(batch.indices.len() <= self.plan.batch_size, "the plan is for smaller batches");
+        self.lap(worker, Part::Elsewhere);
         self.load(worker, data, batch);
+        self.lap(worker, Part::Load);
         for (at, op) in self.network.ops[..until].iter().enumerate() {
             // Images are independent up to the first linear layer, and the pixels of image n are the loader's of
             // image n; afterwards every thread needs every image.
@@ -131,6 +149,7 @@ impl<'a> Step<'a> {
                 worker.meet();
             }
             self.forward_op(worker, scratch, at, op, batch);
+            self.lap(worker, Part::Forward(at));
         }
         worker.meet();
     }
@@ -268,6 +287,7 @@ impl<'a> Step<'a> {
     pub(crate) fn loss(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch) {
         self.loss_of_share(worker, scratch, data, batch);
         worker.meet();
+        self.lap(worker, Part::Loss);
     }
 
     fn loss_of_share(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch) {
@@ -301,6 +321,7 @@ impl<'a> Step<'a> {
             if op.learns() || op.passes_gradient {
                 self.backward_op(worker, scratch, at, op, batch);
                 worker.meet();
+                self.lap(worker, Part::Backward(at));
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::aligned::Aligned;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
+use crate::laps::Laps;
 use crate::model::{Architecture, Init, Model};
 use crate::network::Network;
 use crate::optim::{Optimizer, Schedule};
@@ -302,10 +303,10 @@ pub(crate) fn train_on(
 }
 
 /// A network in training: its parameters, the optimizer's state, and the memory of a step.
-struct Trainer<'a> {
+pub(crate) struct Trainer<'a> {
     isa: Isa,
     config: &'a TrainConfig,
-    model: Model,
+    pub(crate) model: Model,
     first: Aligned,
     second: Aligned,
     pixels: [f32; 256],
@@ -315,28 +316,41 @@ struct Trainer<'a> {
     threads: usize,
     /// Steps done in all.
     steps: u64,
+    /// Takes the time of every operation, where somebody wants to know.
+    pub(crate) laps: Option<Laps>,
 }
 
 /// What became of one epoch.
-struct EpochRun {
+pub(crate) struct EpochRun {
     loss: f64,
-    time: Duration,
-    stopped: Option<StopReason>,
+    pub(crate) time: Duration,
+    pub(crate) stopped: Option<StopReason>,
 }
 
 impl<'a> Trainer<'a> {
-    fn new(isa: Isa, architecture: &Architecture, config: &'a TrainConfig, examples: usize, threads: usize) -> Self {
+    pub(crate) fn new(
+        isa: Isa,
+        architecture: &Architecture,
+        config: &'a TrainConfig,
+        examples: usize,
+        threads: usize,
+    ) -> Self {
         let model = Model::new(architecture.clone(), config.init, config.seed, config.pixels);
         let plan = Plan::new(&model.network, config.batch_size.min(examples), true);
         let state = || Aligned::zeroed(model.network.param_len);
         let (first, second) = (state(), state());
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         let pixels = config.pixels.table();
-        Trainer { isa, config, model, first, second, pixels, plan, memory, scratch, threads, steps: 0 }
+        Trainer { isa, config, model, first, second, pixels, plan, memory, scratch, threads, steps: 0, laps: None }
+    }
+
+    /// Steps done in all.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// One pass over the examples in the order of this epoch.
-    fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
+    pub(crate) fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
         let config = self.config;
         let steps = data.len().div_ceil(self.plan.batch_size);
         if on_event(&Event::EpochStarted { epoch, steps }) == Flow::Stop {
@@ -359,7 +373,8 @@ impl<'a> Trainer<'a> {
             &mut self.memory,
             self.model.values.as_mut_slice(),
             learn,
-        );
+        )
+        .timed(self.laps.as_ref());
         let first_step = self.steps;
         let batch = |index: usize| {
             let start = index * self.plan.batch_size;

@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table, TableComponent};
 
-use crate::format::{NONE, count, percent, seconds};
+use crate::format::{NONE, count, percent, seconds, significant};
 
 /// What a model reached on the test split.
 #[derive(Clone, PartialEq, Debug)]
@@ -192,6 +192,82 @@ pub fn models_table(input: &str, layers: &[LayerRow]) -> String {
     finish(&table)
 }
 
+/// How fast one recipe is, in [`bench_table`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct BenchRow {
+    /// The recipe's name.
+    pub name: String,
+    /// Images of a step.
+    pub batch_size: u64,
+    /// Milliseconds of a step: fast, median, slow.
+    pub ms_per_step: [f64; 3],
+    /// Images trained on a second.
+    pub images_per_s: f64,
+    /// Seconds of an epoch.
+    pub epoch_s: f64,
+    /// Dense operations a second, in thousand millions.
+    pub gflops: f64,
+    /// Of what the machine does at most, 1 for all.
+    pub share_of_peak: f64,
+    /// Images evaluated a second.
+    pub evaluation_images_per_s: f64,
+}
+
+/// The time of one block of layers in a step, in [`blocks_table`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct BlockRow {
+    /// Its layers.
+    pub name: String,
+    /// Milliseconds forward.
+    pub forward_ms: f64,
+    /// Milliseconds backward.
+    pub backward_ms: f64,
+}
+
+/// How fast each recipe trains and evaluates.
+pub fn bench_table(rows: &[BenchRow]) -> String {
+    let header = [
+        "recipe",
+        "batch",
+        "ms/step",
+        "10-90 %",
+        "images/s",
+        "epoch",
+        "GFLOP/s",
+        "share of\npeak",
+        "evaluation\nimages/s",
+    ];
+    let mut table = table(&header, 1);
+    for row in rows {
+        let [low, median, high] = row.ms_per_step.map(|ms| significant(ms as f32));
+        table.add_row([
+            row.name.clone(),
+            row.batch_size.to_string(),
+            median,
+            format!("{low}-{high}"),
+            count(row.images_per_s.round() as u64),
+            seconds(row.epoch_s),
+            significant(row.gflops as f32),
+            format!("{:.0}%", row.share_of_peak * 100.0),
+            count(row.evaluation_images_per_s.round() as u64),
+        ]);
+    }
+    finish(&table)
+}
+
+/// Where the time of a step goes.
+pub fn blocks_table(rows: &[BlockRow]) -> String {
+    let mut table = table(&["block", "forward ms", "backward ms"], 1);
+    let ms = |ms: f64| if ms == 0.0 { NONE.to_owned() } else { format!("{ms:.4}") };
+    for row in rows {
+        table.add_row([row.name.clone(), ms(row.forward_ms), ms(row.backward_ms)]);
+    }
+    let sum = |part: fn(&BlockRow) -> f64| rows.iter().map(part).sum::<f64>();
+    table.add_row([""]);
+    table.add_row(["total".to_owned(), ms(sum(|row| row.forward_ms)), ms(sum(|row| row.backward_ms))]);
+    finish(&table)
+}
+
 type Column = fn(&SummaryRow) -> String;
 
 /// A table without frames: a line below the header, two spaces between columns. The first `left` columns hold words
@@ -311,6 +387,23 @@ mod tests {
     }
 
     #[test]
+    fn speed_is_shown_to_three_digits() {
+        let row = BenchRow {
+            name: "cnn2".to_owned(),
+            batch_size: 50,
+            ms_per_step: [4.01, 4.056, 5.0],
+            images_per_s: 12_330.4,
+            epoch_s: 4.379,
+            gflops: 1011.7,
+            share_of_peak: 1.974,
+            evaluation_images_per_s: 30_000.0,
+        };
+        expect(&bench_table(&[row]), BENCH);
+        let block = |name: &str, forward_ms, backward_ms| BlockRow { name: name.to_owned(), forward_ms, backward_ms };
+        expect(&blocks_table(&[block("pixels", 0.01, 0.0), block("linear 10", 0.02, 0.04)]), BLOCKS);
+    }
+
+    #[test]
     fn ten_classes_fit_80_columns() {
         let confusion = vec![vec![1000; 10]; 10];
         assert!(confusion_table(&confusion, &[]).lines().all(|line| line.len() <= 80));
@@ -371,6 +464,20 @@ mod tests {
         summary_table(&[]);
         models_table("", &[]);
     }
+
+    const BENCH: &str = "
+recipe  batch  ms/step    10-90 %  images/s   epoch  GFLOP/s  share of  evaluation
+|                                                                 peak    images/s
+-----------------------------------------------------------------------------------
+cnn2       50     4.06  4.01-5.00    12,330  4.38 s     1012      197%      30,000";
+
+    const BLOCKS: &str = "
+block      forward ms  backward ms
+-----------------------------------
+pixels         0.0100            -
+linear 10      0.0200       0.0400
+
+total          0.0300       0.0400";
 
     const PER_CLASS: &str = "
 |class              precision  recall      F1  support

@@ -195,6 +195,11 @@ impl Plan {
         (&self.study.recipes[index], &self.architectures[index])
     }
 
+    /// Indices of the recipes that were asked for, in the order of the study.
+    pub fn selected(&self) -> &[usize] {
+        &self.selected
+    }
+
     /// What is learned from.
     pub fn dataset(&self) -> &DatasetRecord {
         &self.dataset

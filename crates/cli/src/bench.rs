@@ -1,0 +1,140 @@
+//! `tenfold bench`: how fast this machine is.
+
+use serde::Serialize;
+use tenfold_nn::bench::{BlockTime, Speed, dense_flop, measure, peak_flops};
+use tenfold_nn::data::Source;
+use tenfold_report::text::{BenchRow, BlockRow, bench_table, blocks_table};
+use tenfold_study::record::Environment;
+use tenfold_study::{Plan, Settings};
+
+use crate::args::{BenchArgs, Format};
+use crate::environment::{environment, free_memory_bytes};
+use crate::failure::{DONE, Failure};
+use crate::{output, study_file};
+
+/// What `--format json` prints; `bench/peers.py` reads it.
+#[derive(Serialize)]
+struct BenchRecord {
+    environment: Environment,
+    /// f32 multiply-adds in registers, on these threads.
+    peak_gflops: f64,
+    recipes: Vec<RecipeSpeed>,
+}
+
+#[derive(Serialize)]
+struct RecipeSpeed {
+    name: String,
+    batch_size: usize,
+    parameters: usize,
+    optimizer: tenfold_nn::optim::Optimizer,
+    layers: Vec<String>,
+    steps: usize,
+    ms_per_step: f64,
+    ms_per_step_low: f64,
+    ms_per_step_high: f64,
+    images_per_s: f64,
+    gflops: f64,
+    share_of_peak: f64,
+    /// An epoch of the training images at that rate.
+    epoch_s: f64,
+    evaluation_images_per_s: f64,
+    blocks: Vec<BlockMs>,
+}
+
+#[derive(Serialize)]
+struct BlockMs {
+    name: String,
+    forward_ms: f64,
+    backward_ms: f64,
+}
+
+/// Measures the recipes one after the other.
+pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
+    let (study, _) = study_file::find(&args.study)?;
+    study.select(&args.only)?;
+    let source = match &args.data {
+        Some(folder) => Source::read_dir(folder, study.data.classes)?,
+        None => Source::mnist(),
+    };
+    let valid = study.data.valid_count(source.train.len());
+    let splits = source.split(valid, study.data.split_seed)?;
+    let settings = Settings {
+        seeds: 1,
+        only: args.only.clone(),
+        epochs: None,
+        environment: environment(args.threads),
+        free_memory_bytes: free_memory_bytes(),
+        published: false,
+    };
+    let plan = Plan::new(study, &splits, settings)?;
+    let threads = plan.environment().threads;
+    let peak = peak_flops(threads);
+    let mut recipes = Vec::new();
+    for &index in plan.selected() {
+        let (recipe, architecture) = plan.recipe(index);
+        output::note(&format!("{}: training for about {} s", recipe.name, args.seconds));
+        let config = recipe.config(1);
+        let speed = measure(architecture, &config, &splits.train, &splits.valid, threads, args.seconds, args.layers);
+        let Speed { steps, step_s, step_low_s, step_high_s, evaluation_images_per_s, blocks } = speed;
+        let images_per_s = recipe.batch_size as f64 / step_s;
+        let flops = dense_flop(architecture) as f64 * images_per_s;
+        let ms = |BlockTime { name, forward_s, backward_s }| BlockMs {
+            name,
+            forward_ms: 1e3 * forward_s,
+            backward_ms: 1e3 * backward_s,
+        };
+        recipes.push(RecipeSpeed {
+            name: recipe.name.clone(),
+            batch_size: recipe.batch_size,
+            parameters: architecture.parameters(),
+            optimizer: recipe.optimizer,
+            layers: recipe.layers.iter().map(ToString::to_string).collect(),
+            steps,
+            ms_per_step: 1e3 * step_s,
+            ms_per_step_low: 1e3 * step_low_s,
+            ms_per_step_high: 1e3 * step_high_s,
+            images_per_s,
+            gflops: flops / 1e9,
+            share_of_peak: flops / peak,
+            epoch_s: splits.train.len() as f64 / images_per_s,
+            evaluation_images_per_s,
+            blocks: blocks.into_iter().map(ms).collect(),
+        });
+    }
+    let record = BenchRecord { environment: plan.environment().clone(), peak_gflops: peak / 1e9, recipes };
+    match args.format {
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&record).expect("numbers and strings");
+            output::out(&format!("{json}\n"))?;
+        }
+        Format::Text => output::out(&text(&record))?,
+    }
+    Ok(DONE)
+}
+
+fn text(record: &BenchRecord) -> String {
+    let row = |recipe: &RecipeSpeed| BenchRow {
+        name: recipe.name.clone(),
+        batch_size: recipe.batch_size as u64,
+        ms_per_step: [recipe.ms_per_step_low, recipe.ms_per_step, recipe.ms_per_step_high],
+        images_per_s: recipe.images_per_s,
+        epoch_s: recipe.epoch_s,
+        gflops: recipe.gflops,
+        share_of_peak: recipe.share_of_peak,
+        evaluation_images_per_s: recipe.evaluation_images_per_s,
+    };
+    let Environment { cpu, isa, threads, .. } = &record.environment;
+    let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+    let mut text = format!("{cpu}, {isa}, {threads}; measured peak {:.0} GFLOP/s in f32\n\n", record.peak_gflops);
+    text.push_str(&bench_table(&record.recipes.iter().map(row).collect::<Vec<_>>()));
+    for recipe in record.recipes.iter().filter(|recipe| !recipe.blocks.is_empty()) {
+        let row = |block: &BlockMs| BlockRow {
+            name: block.name.clone(),
+            forward_ms: block.forward_ms,
+            backward_ms: block.backward_ms,
+        };
+        text.push_str(&format!("\n{}\n\n", recipe.name));
+        text.push_str(&blocks_table(&recipe.blocks.iter().map(row).collect::<Vec<_>>()));
+    }
+    text
+}

@@ -1,0 +1,211 @@
+//! How fast a network trains and is evaluated on this machine.
+
+use crate::data::Dataset;
+use crate::evaluate::{Evaluator, evaluate_on};
+use crate::laps::{Laps, Part};
+use crate::model::Architecture;
+use crate::train::{Event, Flow, TrainConfig, Trainer};
+use crate::workers::on_threads;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use tenfold_kernels::Isa;
+use tenfold_kernels::peak::multiply_add;
+
+/// What [`measure`] found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Speed {
+    /// Training steps that were measured.
+    pub steps: usize,
+    /// Seconds of a step: median over the steps.
+    pub step_s: f64,
+    /// Of a tenth of the steps, each took less than this.
+    pub step_low_s: f64,
+    /// Of a tenth of the steps, each took more than this.
+    pub step_high_s: f64,
+    /// Images a second through evaluation, the best of several passes.
+    pub evaluation_images_per_s: f64,
+    /// Where the time of a step goes, if that was asked for.
+    pub blocks: Vec<BlockTime>,
+}
+
+/// Mean time of one block of layers in a step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BlockTime {
+    /// Its layers.
+    pub name: String,
+    /// Seconds forward.
+    pub forward_s: f64,
+    /// Seconds backward, the update of the parameters included.
+    pub backward_s: f64,
+}
+
+/// Steps before the first that counts: caches, branch predictors and clock are then as they will be.
+const WARM_UP: usize = 5;
+/// Steps that are measured at least, however long they take.
+const AT_LEAST: usize = 5;
+/// Passes over the images that are evaluated.
+const PASSES: usize = 3;
+
+/// Trains on `train` for about `seconds`, then evaluates `valid`; with `blocks`, the steps' parts are timed too.
+///
+/// # Panics
+/// Like [`crate::train::train`].
+pub fn measure(
+    architecture: &Architecture,
+    config: &TrainConfig,
+    train: &Dataset,
+    valid: &Dataset,
+    threads: usize,
+    seconds: f64,
+    blocks: bool,
+) -> Speed {
+    let isa = Isa::detect();
+    let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads);
+    trainer.laps = blocks.then(|| Laps::new(trainer.model.network.ops.len()));
+    let started = Instant::now();
+    let mut times = Vec::with_capacity(1 << 20);
+    let mut epoch = 0;
+    let mut enough = false;
+    let mut warm_up = WARM_UP;
+    while !enough {
+        epoch += 1;
+        let mut last = Instant::now();
+        let run = trainer.epoch(epoch, train, &mut |event| {
+            match event {
+                // The first step of an epoch pays for the start of the threads: an epoch does, a step does not.
+                Event::Step { step: 1, .. } | Event::EpochStarted { .. } => {}
+                Event::Step { .. } if warm_up > 0 => warm_up -= 1,
+                Event::Step { .. } => times.push(last.elapsed()),
+                Event::Evaluating { .. } | Event::Epoch(_) => {}
+            }
+            last = Instant::now();
+            enough = times.len() == times.capacity()
+                || (times.len() >= AT_LEAST && started.elapsed() > Duration::from_secs_f64(seconds));
+            if enough { Flow::Stop } else { Flow::Continue }
+        });
+        // A training set of one or two steps never leaves the first ones behind.
+        if times.is_empty() && run.stopped.is_none() && epoch > 2 * WARM_UP {
+            times.push(run.time / train.len().div_ceil(config.batch_size) as u32);
+            enough = true;
+        }
+    }
+    times.sort();
+    let at = |tenths: usize| times[(times.len() - 1) * tenths / 10].as_secs_f64();
+    let mut evaluator = Evaluator::new(&trainer.model, valid.len(), threads);
+    let pass = |_| {
+        let started = Instant::now();
+        evaluate_on(isa, &mut evaluator, &trainer.model, valid, threads, false);
+        started.elapsed().as_secs_f64()
+    };
+    let evaluation = (0..PASSES).map(pass).fold(f64::INFINITY, f64::min);
+    Speed {
+        steps: times.len(),
+        step_s: at(5),
+        step_low_s: at(1),
+        step_high_s: at(9),
+        evaluation_images_per_s: valid.len() as f64 / evaluation,
+        blocks: trainer.laps.as_ref().map_or(Vec::new(), |laps| block_times(&trainer, laps)),
+    }
+}
+
+fn block_times(trainer: &Trainer, laps: &Laps) -> Vec<BlockTime> {
+    let steps = trainer.steps() as f64;
+    let mean = |part: Part| laps.time(part).as_secs_f64() / steps;
+    let (ops, layers) = (&trainer.model.network.ops, trainer.model.architecture().layers());
+    let mut blocks = vec![BlockTime { name: "pixels".into(), forward_s: mean(Part::Load), backward_s: 0.0 }];
+    for (at, op) in ops.iter().enumerate() {
+        let end = ops.get(at + 1).map_or(layers.len(), |next| next.layer);
+        let names: Vec<String> = layers[op.layer..end].iter().map(|info| info.layer.to_string()).collect();
+        let (forward_s, backward_s) = (mean(Part::Forward(at)), mean(Part::Backward(at)));
+        blocks.push(BlockTime { name: names.join(", "), forward_s, backward_s });
+    }
+    blocks.push(BlockTime { name: "softmax, cross-entropy".into(), forward_s: mean(Part::Loss), backward_s: 0.0 });
+    blocks
+}
+
+/// Floating-point operations of one training image as the layers say, every multiply-add counted as two: forward, gradients
+/// of the weights, and gradients of the inputs except the first layer's.
+pub fn dense_flop(architecture: &Architecture) -> u64 {
+    let macs: Vec<u64> = architecture.layers().iter().map(|info| info.macs).collect();
+    let first = macs.iter().copied().find(|&macs| macs > 0).unwrap_or(0);
+    2 * (3 * macs.iter().sum::<u64>() - first)
+}
+
+/// Floating-point operations a second that this machine does on `threads` threads when it does nothing but f32
+/// multiply-adds in registers: the best of several tries.
+pub fn peak_flops(threads: usize) -> f64 {
+    let isa = Isa::detect();
+    let rounds = 2_000_000;
+    let once = |_| {
+        let program = |worker: &crate::workers::Worker, _: &mut ()| {
+            // The first round wakes the clock up.
+            multiply_add(isa, rounds / 4);
+            worker.meet();
+            let started = Instant::now();
+            let operations = multiply_add(isa, rounds);
+            worker.meet();
+            operations as f64 * threads as f64 / started.elapsed().as_secs_f64()
+        };
+        let other = |worker: &crate::workers::Worker, local: &mut ()| {
+            program(worker, local);
+        };
+        on_threads(threads, &mut vec![(); threads], other, program)
+    };
+    (0..5).map(once).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{ImageShape, Source};
+
+    fn architecture(layers: &[&str], shape: ImageShape) -> Architecture {
+        let layers = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+        Architecture::new(shape, layers, 10).expect("fits")
+    }
+
+    #[test]
+    fn operations_are_those_of_the_published_networks() {
+        let shape = ImageShape { channels: 1, height: 28, width: 28 };
+        // Counted by hand: twice forward, weight gradients, and input gradients of all layers but the first.
+        assert_eq!(dense_flop(&architecture(&["linear 10"], shape)), 31_360);
+        let cnn2 = [
+            "conv 32 5x5 same",
+            "relu",
+            "maxpool 2",
+            "conv 64 5x5 same",
+            "relu",
+            "maxpool 2",
+            "linear 1024",
+            "relu",
+            "linear 10",
+        ];
+        assert_eq!(dense_flop(&architecture(&cnn2, shape)), 82_049_024);
+    }
+
+    #[test]
+    fn blocks_cover_the_layers_and_their_time_the_step() {
+        let splits = Source::mnist().split(59_000, 0).expect("splits");
+        let net = architecture(
+            &["conv 4 3x3 same", "relu", "maxpool 2", "linear 20", "tanh", "linear 10"],
+            splits.train.shape(),
+        );
+        let speed = measure(
+            &net,
+            &TrainConfig::default(),
+            &splits.train,
+            &splits.valid.select(&(0..64).collect::<Vec<u32>>()),
+            1,
+            0.0,
+            true,
+        );
+        let names: Vec<&str> = speed.blocks.iter().map(|b| b.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["pixels", "conv 4 3x3 same, relu, maxpool 2", "linear 20, tanh", "linear 10", "softmax, cross-entropy"]
+        );
+        assert!(speed.steps >= AT_LEAST && speed.step_low_s <= speed.step_s && speed.step_s <= speed.step_high_s);
+        assert!(speed.blocks[1..4].iter().all(|b| b.forward_s > 0.0 && b.backward_s > 0.0), "{speed:?}");
+        assert!(peak_flops(1) > 1e6);
+    }
+}

@@ -1,0 +1,59 @@
+//! How long each operation of a step takes.
+
+use crate::workers::Worker;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A part of a step whose time is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// Between steps.
+    Elsewhere,
+    /// Pixels to numbers.
+    Load,
+    /// An operation, by its number.
+    Forward(usize),
+    /// The loss and its gradient.
+    Loss,
+    /// An operation's gradients and the update of its parameters, by its number.
+    Backward(usize),
+}
+
+/// Sums of the time that the first thread spent in each part, its waiting for the others included.
+pub(crate) struct Laps {
+    base: Instant,
+    /// When the last part ended, in nanoseconds since `base`.
+    last: AtomicU64,
+    /// [`Part::Elsewhere`], [`Part::Load`], [`Part::Loss`], then forward and backward of each operation.
+    sums: Vec<AtomicU64>,
+}
+
+impl Laps {
+    pub(crate) fn new(operations: usize) -> Laps {
+        let sums = (0..3 + 2 * operations).map(|_| AtomicU64::new(0)).collect();
+        Laps { base: Instant::now(), last: AtomicU64::new(0), sums }
+    }
+
+    fn slot(part: Part) -> usize {
+        match part {
+            Part::Elsewhere => 0,
+            Part::Load => 1,
+            Part::Loss => 2,
+            Part::Forward(at) => 3 + 2 * at,
+            Part::Backward(at) => 4 + 2 * at,
+        }
+    }
+
+    /// What has passed since the last part was `part`.
+    pub(crate) fn add(&self, worker: &Worker, part: Part) {
+        if worker.index == 0 {
+            let now = self.base.elapsed().as_nanos() as u64;
+            let last = self.last.swap(now, Ordering::Relaxed);
+            self.sums[Laps::slot(part)].fetch_add(now - last, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn time(&self, part: Part) -> Duration {
+        Duration::from_nanos(self.sums[Laps::slot(part)].load(Ordering::Relaxed))
+    }
+}

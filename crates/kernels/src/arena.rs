@@ -237,6 +237,13 @@ impl<'a, T> Columns<'a, T> {
         Columns { data, rows, stride, columns, owner: PhantomData }
     }
 
+    /// The columns `columns` of these.
+    pub fn part(&mut self, columns: Range<usize>) -> Columns<'_, T> {
+        assert!(columns.start <= columns.end && columns.end <= self.columns, "columns {columns:?} of {}", self.columns);
+        // In bounds, and exclusive for as long as `self` is borrowed.
+        Columns { data: self.data.wrapping_add(columns.start), columns: columns.len(), ..*self }
+    }
+
     /// Rows of the matrix.
     pub fn rows(&self) -> usize {
         self.rows
@@ -257,6 +264,11 @@ impl<'a, T> Columns<'a, T> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
         // SAFETY: in bounds by the check; exclusive by the constructor's promise and `&mut self`.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(row * self.stride), self.columns) }
+    }
+
+    /// The first held element, to read; rows are [`Columns::stride`] apart.
+    pub(crate) fn as_ptr(&self) -> *const T {
+        self.data
     }
 
     /// The first held element; rows are [`Columns::stride`] apart.

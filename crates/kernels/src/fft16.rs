@@ -170,10 +170,10 @@ pub(crate) fn forward<L: Lanes>(
     }
 }
 
-/// 256 times the rows `0..rows` of the plane whose kept frequencies `load(bin)` gives, to `store(y, row)`.
+/// 256 times the rows `rows` of the plane whose kept frequencies `load(bin)` gives, to `store(y, row)`.
 #[inline(always)]
 pub(crate) fn inverse<L: Lanes>(
-    rows: usize,
+    rows: impl Iterator<Item = usize>,
     load: impl Fn(usize) -> (L::V, L::V),
     mut store: impl FnMut(usize, &[L::V; SIZE]),
 ) {
@@ -190,7 +190,7 @@ pub(crate) fn inverse<L: Lanes>(
         let (im, re) = fft16::<L>(&im, &re);
         *column = (re, im);
     }
-    for y in 0..rows {
+    for y in rows {
         let re = std::array::from_fn(|kx| columns[kx].0[y]);
         let im = std::array::from_fn(|kx| columns[kx].1[y]);
         store(y, &real_row_inverse::<L>(&re, &im));
@@ -251,7 +251,7 @@ mod tests {
             }
         }
         inverse::<Portable>(
-            SIZE,
+            0..SIZE,
             |bin| spectrum[bin],
             |y, row| {
                 for x in 0..SIZE {

@@ -15,6 +15,8 @@ pub(crate) trait Lanes: Copy {
     type V: Copy;
     /// Largest register tile of [`crate::contract`]: rows by vectors.
     const TILE: (usize, usize);
+    /// Largest register tile of [`crate::contract_complex`]: rows by complex vectors.
+    const COMPLEX_TILE: (usize, usize);
     /// Largest register tile of dot products: rows of the one operand by rows of the other.
     const DOT: (usize, usize);
 
@@ -27,17 +29,41 @@ pub(crate) trait Lanes: Copy {
     fn splat(x: f32) -> Self::V;
     /// `a * b + c`, rounded once.
     fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c - a * b`, rounded once.
+    fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     fn add(a: Self::V, b: Self::V) -> Self::V;
     fn sub(a: Self::V, b: Self::V) -> Self::V;
     fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// Lane by lane `if a > b or a is NaN { x } else { y }`.
     fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// Stores each lane, a whole number in 0..256, as a byte.
+    ///
+    /// # Safety
+    /// Sixteen bytes are writable at `p`.
+    unsafe fn store_bytes(p: *mut u8, v: Self::V);
+    /// Sixteen bytes as numbers.
+    ///
+    /// # Safety
+    /// Sixteen bytes are readable at `p`.
+    unsafe fn load_bytes(p: *const u8) -> Self::V;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
 
     fn zero() -> Self::V {
         Self::splat(0.0)
     }
+}
+
+/// Asks for the cache line of `p` to be brought into L2. Any address will do: one that is not there is ignored.
+#[inline(always)]
+pub(crate) fn prefetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch has no effect but on time.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
 }
 
 /// Plain arrays; `mul_add` is exact everywhere, if slow where the processor has no fused multiply-add.
@@ -56,6 +82,7 @@ fn map2(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; 
 impl Lanes for Portable {
     type V = [f32; LANES];
     const TILE: (usize, usize) = (4, 1);
+    const COMPLEX_TILE: (usize, usize) = (2, 1);
     const DOT: (usize, usize) = (2, 2);
 
     #[inline(always)]
@@ -81,6 +108,14 @@ impl Lanes for Portable {
         out
     }
     #[inline(always)]
+    fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let mut out = c;
+        for l in 0..LANES {
+            out[l] = (-a[l]).mul_add(b[l], c[l]);
+        }
+        out
+    }
+    #[inline(always)]
     fn add(a: Self::V, b: Self::V) -> Self::V {
         map2(a, b, |x, y| x + y)
     }
@@ -101,6 +136,16 @@ impl Lanes for Portable {
             }
         }
         out
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(p: *mut u8, v: Self::V) {
+        // SAFETY: the caller promises sixteen writable bytes.
+        unsafe { p.cast::<[u8; LANES]>().write(v.map(|x| x as u8)) }
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(p: *const u8) -> Self::V {
+        // SAFETY: the caller promises sixteen readable bytes.
+        unsafe { p.cast::<[u8; LANES]>().read() }.map(f32::from)
     }
     #[inline(always)]
     fn sum(a: Self::V) -> f32 {
@@ -152,6 +197,7 @@ mod x86 {
     impl Lanes for Avx2 {
         type V = [__m256; 2];
         const TILE: (usize, usize) = (6, 1);
+        const COMPLEX_TILE: (usize, usize) = (2, 1);
         const DOT: (usize, usize) = (2, 2);
 
         #[inline(always)]
@@ -177,6 +223,10 @@ mod x86 {
             halves!(_mm256_fmadd_ps(a, b, c))
         }
         #[inline(always)]
+        fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            halves!(_mm256_fnmadd_ps(a, b, c))
+        }
+        #[inline(always)]
         fn add(a: Self::V, b: Self::V) -> Self::V {
             halves!(_mm256_add_ps(a, b))
         }
@@ -200,6 +250,26 @@ mod x86 {
             })
         }
         #[inline(always)]
+        unsafe fn store_bytes(p: *mut u8, v: Self::V) {
+            // SAFETY: the caller promises sixteen writable bytes; compiled with AVX2.
+            unsafe {
+                let (low, high) = (_mm256_cvttps_epi32(v[0]), _mm256_cvttps_epi32(v[1]));
+                // Packing works on 128-bit halves: put them back in order.
+                let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
+                let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+                _mm_storeu_si128(p.cast(), bytes);
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_bytes(p: *const u8) -> Self::V {
+            // SAFETY: the caller promises sixteen readable bytes; compiled with AVX2.
+            unsafe {
+                let bytes = _mm_loadu_si128(p.cast());
+                let high = _mm_unpackhi_epi64(bytes, bytes);
+                [_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high))]
+            }
+        }
+        #[inline(always)]
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
@@ -218,6 +288,8 @@ mod x86 {
         type V = __m512;
         /// 24 sums, 4 vectors of `b` and a broadcast: a seventh row would spill a sum in every step.
         const TILE: (usize, usize) = (6, 4);
+        /// 24 sums, 4 vectors of `b` and two broadcasts.
+        const COMPLEX_TILE: (usize, usize) = (6, 2);
         const DOT: (usize, usize) = (4, 6);
 
         #[inline(always)]
@@ -239,6 +311,10 @@ mod x86 {
             zmm!(_mm512_fmadd_ps(a, b, c))
         }
         #[inline(always)]
+        fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            zmm!(_mm512_fnmadd_ps(a, b, c))
+        }
+        #[inline(always)]
         fn add(a: Self::V, b: Self::V) -> Self::V {
             zmm!(_mm512_add_ps(a, b))
         }
@@ -257,6 +333,16 @@ mod x86 {
                 let wins = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
                 _mm512_mask_blend_ps(wins, y, x)
             }
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(p: *mut u8, v: Self::V) {
+            // SAFETY: the caller promises sixteen writable bytes; compiled with AVX-512.
+            unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v))) }
+        }
+        #[inline(always)]
+        unsafe fn load_bytes(p: *const u8) -> Self::V {
+            // SAFETY: the caller promises sixteen readable bytes; compiled with AVX-512.
+            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()))) }
         }
         #[inline(always)]
         fn sum(a: Self::V) -> f32 {

@@ -21,6 +21,7 @@
 pub mod activation;
 pub mod arena;
 mod contract;
+mod contract_complex;
 pub mod conv2d;
 pub mod conv_fft;
 pub mod conv_pool;

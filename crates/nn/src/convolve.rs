@@ -1,39 +1,59 @@
 //! The convolutions of a step, forward and backward.
 
 use crate::network::{Convolution, Op};
-use crate::plan::{Buffers, IMAGES_AT_ONCE, Scratch, Spectra};
+use crate::plan::{Buffers, IMAGES_AT_ONCE, Scratch};
 use crate::step::{Batch, Step};
 use crate::workers::Worker;
 use std::ops::Range;
-use tenfold_kernels::arena::{Read, Write};
-use tenfold_kernels::conv_fft::{multiply, transform_input, transform_output, transform_weight};
+use tenfold_kernels::LANES;
+use tenfold_kernels::arena::{Read, Write, WriteColumns};
+use tenfold_kernels::conv_fft::{
+    ConvFft, FREQUENCIES, bias_gradient, multiply, multiply_gradient, transform_gradient, transform_input,
+    transform_output, transform_weight,
+};
 use tenfold_kernels::conv_pool::{ConvPool, conv_pool_backward_weight};
 use tenfold_kernels::conv2d::{conv2d_forward, rotate_weight};
 
-/// Where the weights of a convolution are: as they are, and where their transform goes.
+/// Where the weights of a convolution are, and where their spectra and those of the images go.
 #[derive(Clone, Copy)]
 pub(crate) struct Weights<'w> {
     pub(crate) plain: &'w [f32],
     pub(crate) transformed: usize,
+    pub(crate) spectra: usize,
 }
 
-impl Step<'_> {
+/// What the backward pass of a convolution works on.
+pub(crate) struct Backward<'b> {
+    pub(crate) conv: &'b Convolution,
+    pub(crate) back: &'b Convolution,
+    pub(crate) weight: &'b Range<usize>,
+    pub(crate) bias: &'b Range<usize>,
+    pub(crate) buffers: &'b Buffers,
+    pub(crate) batch: &'b Batch<'b>,
+}
+
+impl<'a> Step<'a> {
     /// Makes this thread's share of what a convolution needs of its weights. A meeting must follow.
     pub(crate) fn prepare(&self, worker: &Worker, conv: &Convolution, weights: Weights) {
         let Some(fft) = &conv.fft else { return };
-        let stride = fft.weight_len() / fft.weight_rows();
-        for block in worker.share(conv.direct.input.blocks) {
-            let columns = fft.weight_columns(block);
-            let mut out = self.floats.write_columns(weights.transformed, fft.weight_rows(), stride, columns);
-            transform_weight(self.isa, fft, block, weights.plain, &mut out.columns());
+        for channel in worker.share(fft.input_channels()) {
+            let (stride, columns) = (fft.weight_stride(), fft.weight_columns(channel));
+            let mut out = self.floats.write_columns(weights.transformed, FREQUENCIES, stride, columns);
+            transform_weight(self.isa, fft, channel, weights.plain, &mut out.columns());
         }
+    }
+
+    /// The spectra of images `images` in the buffer that starts at `start`.
+    fn spectra(&self, start: usize, fft: &ConvFft, images: Range<usize>) -> WriteColumns<'_, f32> {
+        let stride = fft.input_stride(self.plan.batch_size);
+        self.floats.write_columns(start, FREQUENCIES, stride, fft.input_columns(images))
     }
 
     /// Convolves images `images`, without bias: `input(n)` gives image n, and `output(n, fill)` a place for the result,
     /// which `fill` overwrites.
     pub(crate) fn convolve<'s>(
         &'s self,
-        scratch: &mut Spectra,
+        products: &mut [f32],
         conv: &Convolution,
         weights: Weights,
         images: Range<usize>,
@@ -47,14 +67,28 @@ impl Step<'_> {
             }
             return;
         };
+        for n in images.clone() {
+            let mut out = self.spectra(weights.spectra, fft, n..n + 1);
+            transform_input(self.isa, fft, &input(n), &mut out.columns());
+        }
+        self.multiply(products, fft, weights, images, output);
+    }
+
+    /// The rest of [`Step::convolve`], once the spectra of the images are there.
+    fn multiply(
+        &self,
+        products: &mut [f32],
+        fft: &ConvFft,
+        weights: Weights,
+        images: Range<usize>,
+        mut output: impl FnMut(usize, &mut dyn FnMut(&mut [f32])),
+    ) {
         let transformed = self.floats.read(weights.transformed..weights.transformed + fft.weight_len());
         for first in images.clone().step_by(IMAGES_AT_ONCE) {
             let count = IMAGES_AT_ONCE.min(images.end - first);
-            let (spectra, products) = scratch.parts(fft, count);
-            for n in 0..count {
-                transform_input(self.isa, fft, &input(first + n), n, count, spectra);
-            }
-            multiply(self.isa, fft, count, spectra, &transformed, products);
+            let products = &mut products[..fft.output_len(count)];
+            let mut spectra = self.spectra(weights.spectra, fft, first..first + count);
+            multiply(self.isa, fft, count, &spectra.columns(), &transformed, products);
             for n in 0..count {
                 output(first + n, &mut |y| transform_output(self.isa, fft, products, n, count, y));
             }
@@ -82,12 +116,78 @@ impl Step<'_> {
         self.rotate(worker, conv, back, &self.params.read(weight.clone()), buffers.rotated);
         worker.meet();
         let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.direct.weight().len());
-        let weights = Weights { plain: &rotated, transformed: buffers.back_transformed };
+        let weights = back_weights(&rotated, buffers);
         self.prepare(worker, back, weights);
         worker.meet();
         let len = conv.direct.grad_output().len();
         let spread = |n: usize| self.floats.read(buffers.spread + n * len..buffers.spread + (n + 1) * len);
-        self.convolve(&mut scratch.spectra, back, weights, worker.share(rows), spread, |n, fill| fill(&mut passed(n)));
+        let products = scratch.products.as_mut_slice();
+        self.convolve(products, back, weights, worker.share(rows), spread, |n, fill| fill(&mut passed(n)));
+    }
+
+    /// The whole backward pass of a convolution whose both directions go through the frequency domain.
+    ///
+    /// `spread(n, out)` overwrites `out` with the gradient of the convolution's output for image n, spread out;
+    /// `passed(n)` is the place for that of its input.
+    pub(crate) fn fourier_backward<'s>(
+        &'s self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        what: &Backward,
+        fft: &ConvFft,
+        back_fft: &ConvFft,
+        spread: impl Fn(usize, &mut [f32]),
+        passed: impl Fn(usize) -> Write<'s, f32>,
+    ) {
+        let Backward { conv, back, weight, bias, buffers, batch } = what;
+        let (rows, room) = (batch.indices.len(), self.plan.batch_size);
+        self.rotate(worker, conv, back, &self.params.read((*weight).clone()), buffers.rotated);
+        let image = &mut scratch.values.as_mut_slice()[..conv.direct.grad_output().len()];
+        for n in worker.share(rows) {
+            spread(n, image);
+            let mut out = self.spectra(buffers.back_spectra, back_fft, n..n + 1);
+            transform_input(self.isa, back_fft, image, &mut out.columns());
+        }
+        worker.meet();
+
+        let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.direct.weight().len());
+        let weights = back_weights(&rotated, buffers);
+        self.prepare(worker, back, weights);
+        // The spectra of the weights are not needed any more: those of their gradient take the place.
+        let bins = worker.share(FREQUENCIES);
+        let grad_spectra = || self.floats.read(buffers.back_spectra..buffers.back_spectra + back_fft.input_len(room));
+        {
+            let of_bin = |bin: usize| buffers.transformed + bin * fft.weight_stride();
+            let mut out = self.floats.write(of_bin(bins.start)..of_bin(bins.end));
+            let spectra = self.floats.read(buffers.spectra..buffers.spectra + fft.input_len(room));
+            multiply_gradient(self.isa, fft, bins, rows, room, &spectra, &grad_spectra(), &mut out);
+        }
+        if worker.is_last() {
+            let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
+            bias_gradient(fft, rows, room, &grad_spectra(), sums);
+            self.learn(batch, bias.start, sums);
+        }
+        worker.meet();
+
+        let products = scratch.products.as_mut_slice();
+        self.multiply(products, back_fft, weights, worker.share(rows), |n, fill| fill(&mut passed(n)));
+        let spectra = self.floats.read(buffers.transformed..buffers.transformed + fft.weight_len());
+        let panels = conv.direct.weight();
+        let taps = conv.direct.kernel.0 * conv.direct.kernel.1;
+        for unit in worker.share(fft.input_channels() * panels.count()) {
+            let (channel, panel) = (unit % fft.input_channels(), unit / fft.input_channels());
+            let (block, lane, width) = (channel / LANES, channel % LANES, panels.width(panel));
+            let start =
+                buffers.grad_weight + panels.rows(panel, block * taps * LANES..(block + 1) * taps * LANES).start;
+            let mut out = self.floats.write_columns(start, taps, LANES * width, lane * width..(lane + 1) * width);
+            transform_gradient(self.isa, fft, channel, panel, &spectra, &mut out.columns());
+        }
+        worker.meet();
+
+        let part = worker.share(weight.len() / LANES);
+        let part = part.start * LANES..part.end * LANES;
+        let grad = self.floats.read(buffers.grad_weight + part.start..buffers.grad_weight + part.end);
+        self.learn(batch, weight.start + part.start, &grad);
     }
 
     /// This thread's channels of the weight gradient of a pooled convolution.
@@ -146,4 +246,9 @@ impl Step<'_> {
             rotate_weight(&conv.direct, panel, run..run + 1, weight, &mut out);
         }
     }
+}
+
+/// The weights with which a gradient is passed on.
+fn back_weights<'w>(rotated: &'w [f32], buffers: &Buffers) -> Weights<'w> {
+    Weights { plain: rotated, transformed: buffers.back_transformed, spectra: buffers.back_spectra }
 }

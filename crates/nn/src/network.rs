@@ -68,6 +68,11 @@ impl Convolution {
         let fft = ConvFft::new(&direct);
         Convolution { direct, fft }
     }
+
+    /// The transforms of both directions, where there are both: then the gradient of the weights goes that way too.
+    pub(crate) fn fourier<'c>(&'c self, back: Option<&'c Convolution>) -> Option<(&'c ConvFft, &'c ConvFft)> {
+        Some((self.fft.as_ref()?, back?.fft.as_ref()?))
+    }
 }
 
 /// What an operation computes.

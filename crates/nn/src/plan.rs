@@ -2,7 +2,6 @@
 
 use crate::aligned::{Aligned, LINE};
 use crate::network::{Convolution, Kind, Network};
-use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::Entry;
 
 /// Images that a thread takes through a Fourier transform together: enough for the transformed weights, which do not fit
@@ -21,6 +20,11 @@ pub(crate) struct Buffers {
     /// Transforms of a convolution's weights, and of its rotated weights.
     pub(crate) transformed: usize,
     pub(crate) back_transformed: usize,
+    /// Spectra of a convolution's input, and of the gradient of its output.
+    pub(crate) spectra: usize,
+    pub(crate) back_spectra: usize,
+    /// The gradient of a convolution's weights, where it is not made and learned from piece by piece.
+    pub(crate) grad_weight: usize,
     /// A pooled convolution's weight and bias gradients, channel by channel.
     pub(crate) channels: usize,
     /// A max-pooling's winners, in bytes.
@@ -36,7 +40,6 @@ pub(crate) struct Plan {
     bytes: usize,
     scratch: usize,
     entries: usize,
-    spectra: usize,
     products: usize,
     pub(crate) training: bool,
 }
@@ -52,7 +55,6 @@ impl Plan {
             bytes: 0,
             scratch: LINE,
             entries: 0,
-            spectra: 0,
             products: 0,
             training,
         };
@@ -67,23 +69,21 @@ impl Plan {
                 Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
                 Kind::Linear { layout, .. } => plan.scratch = plan.scratch.max(layout.range(0).len()),
                 Kind::Conv { conv, back, .. } => {
-                    buffers.transformed = plan.convolution(conv);
-                    if learns {
+                    plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
+                    if learns && conv.fourier(back.as_ref()).is_none() {
                         buffers.spread = plan.room(batch_size * conv.direct.grad_output().len());
-                        plan.back(&mut buffers, back.as_ref());
                     }
                 }
                 Kind::ConvPool { shape, conv, back, .. } => {
                     buffers.winners = plan.room_for_bytes(batch_size * shape.winners_len());
-                    buffers.transformed = plan.convolution(conv);
+                    plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
                     plan.scratch = plan.scratch.max(shape.conv.output.len());
-                    if learns {
+                    if learns && conv.fourier(back.as_ref()).is_none() {
                         plan.entries = plan.entries.max(shape.entries_len());
                         buffers.channels = plan.room(shape.conv.output.channels * (shape.channel_len() + 1));
                         if back.is_some() {
                             buffers.spread = plan.room(batch_size * shape.conv.grad_output().len());
                         }
-                        plan.back(&mut buffers, back.as_ref());
                     }
                 }
                 Kind::AvgPool(_) | Kind::Activation | Kind::Dropout { .. } => {}
@@ -100,21 +100,25 @@ impl Plan {
         start
     }
 
-    /// Room to transform the weights of a convolution; each thread's for one of its runs and some of its images.
-    fn convolution(&mut self, conv: &Convolution) -> usize {
+    /// Room for a convolution, and for the one that passes its gradient on.
+    fn convolution(&mut self, buffers: &mut Buffers, conv: &Convolution, back: Option<&Convolution>) {
+        // Each thread's for one of its runs.
         self.scratch = self.scratch.max(conv.direct.run_len() * conv.direct.weight().padded_n());
-        let Some(fft) = &conv.fft else { return 0 };
-        self.spectra = self.spectra.max(fft.input_len(IMAGES_AT_ONCE));
-        self.products = self.products.max(fft.output_len(IMAGES_AT_ONCE));
-        self.room(fft.weight_len())
+        (buffers.transformed, buffers.spectra) = self.fourier(conv);
+        let Some(back) = back else { return };
+        buffers.rotated = self.room(back.direct.weight().len());
+        (buffers.back_transformed, buffers.back_spectra) = self.fourier(back);
+        if conv.fourier(Some(back)).is_some() {
+            buffers.grad_weight = self.room(conv.direct.weight().len());
+            self.scratch = self.scratch.max(conv.direct.grad_output().len());
+        }
     }
 
-    /// Room for the convolution that passes the gradient on.
-    fn back(&mut self, buffers: &mut Buffers, back: Option<&Convolution>) {
-        if let Some(back) = back {
-            buffers.rotated = self.room(back.direct.weight().len());
-            buffers.back_transformed = self.convolution(back);
-        }
+    /// Room for the spectra of the weights and of the images; each thread's for some of its images' products.
+    fn fourier(&mut self, conv: &Convolution) -> (usize, usize) {
+        let Some(fft) = &conv.fft else { return (0, 0) };
+        self.products = self.products.max(fft.output_len(IMAGES_AT_ONCE));
+        (self.room(fft.weight_len()), self.room(fft.input_len(self.batch_size)))
     }
 
     fn room_for_bytes(&mut self, len: usize) -> usize {
@@ -125,7 +129,7 @@ impl Plan {
 
     /// Bytes of the memory and of each thread's scratch.
     pub(crate) fn bytes(&self, threads: usize) -> u64 {
-        let scratch = self.scratch + self.spectra + self.products + self.entries * size_of::<Entry>() / 4;
+        let scratch = self.scratch + self.products + self.entries * size_of::<Entry>() / 4;
         (4 * self.floats + self.bytes + 4 * threads * scratch) as u64
     }
 
@@ -144,7 +148,7 @@ impl Plan {
         Scratch {
             values: Aligned::zeroed(self.scratch),
             entries: vec![Entry::default(); self.entries],
-            spectra: Spectra { inputs: Aligned::zeroed(self.spectra), products: Aligned::zeroed(self.products) },
+            products: Aligned::zeroed(self.products),
             labels: vec![0; self.batch_size],
         }
     }
@@ -162,20 +166,7 @@ pub(crate) struct Memory {
 pub(crate) struct Scratch {
     pub(crate) values: Aligned,
     pub(crate) entries: Vec<Entry>,
-    pub(crate) spectra: Spectra,
+    /// Spectra of a few images' convolutions.
+    pub(crate) products: Aligned,
     pub(crate) labels: Vec<u8>,
-}
-
-/// Fourier transforms of a few images, before and after the product with the weights.
-pub(crate) struct Spectra {
-    inputs: Aligned,
-    products: Aligned,
-}
-
-impl Spectra {
-    /// Exactly the room for `images` images.
-    pub(crate) fn parts(&mut self, fft: &ConvFft, images: usize) -> (&mut [f32], &mut [f32]) {
-        let inputs = &mut self.inputs.as_mut_slice()[..fft.input_len(images)];
-        (inputs, &mut self.products.as_mut_slice()[..fft.output_len(images)])
-    }
 }

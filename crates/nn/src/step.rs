@@ -4,12 +4,12 @@
 //! split in the way that needs no sum over threads: by images where images are independent, by columns or weight rows
 //! where the batch is summed. So the numbers do not depend on how many threads there are.
 
-use crate::convolve::Weights;
+use crate::convolve::{Backward, Weights};
 use crate::data::Dataset;
 use crate::laps::{Laps, Part};
 use crate::network::{Kind, Layout, Network, Op};
 use crate::optim;
-use crate::plan::{Memory, Plan, Scratch};
+use crate::plan::{Buffers, Memory, Plan, Scratch};
 use crate::rng::{Rng, Stream};
 use crate::workers::Worker;
 use std::ops::Range;
@@ -199,10 +199,11 @@ impl<'a> Step<'a> {
             }
             Kind::Conv { conv, weight, bias, .. } => {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
-                let weights = Weights { plain: &weight, transformed: self.plan.buffers[at].transformed };
+                let Buffers { transformed, spectra, .. } = self.plan.buffers[at];
+                let weights = Weights { plain: &weight, transformed, spectra };
                 self.prepare(worker, conv, weights);
                 worker.meet();
-                self.convolve(&mut scratch.spectra, conv, weights, worker.share(rows), input, |n, fill| {
+                self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
                     let mut y = output(n);
                     fill(&mut y);
                     add_bias(&conv.direct.output, &bias, &mut y);
@@ -210,11 +211,12 @@ impl<'a> Step<'a> {
             }
             Kind::ConvPool { shape, conv, weight, bias, .. } => {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
-                let weights = Weights { plain: &weight, transformed: self.plan.buffers[at].transformed };
+                let Buffers { transformed, spectra, .. } = self.plan.buffers[at];
+                let weights = Weights { plain: &weight, transformed, spectra };
                 self.prepare(worker, conv, weights);
                 worker.meet();
                 let sums = &mut scratch.values.as_mut_slice()[..shape.conv.output.len()];
-                self.convolve(&mut scratch.spectra, conv, weights, worker.share(rows), input, |n, fill| {
+                self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
                     fill(sums);
                     let start = self.plan.buffers[at].winners + n * shape.winners_len();
                     let mut winners = self.bytes.write(start..start + shape.winners_len());
@@ -343,6 +345,17 @@ impl<'a> Step<'a> {
             Kind::Conv { conv, back, weight, bias } => {
                 let spread_planes = conv.direct.grad_output();
                 let Layout::Planes(grad_planes) = op.grad else { unreachable!("convolutions give planes") };
+                if let (Some((fft, back_fft)), Some(back)) = (conv.fourier(back.as_ref()), back) {
+                    let what = Backward { conv, back, weight, bias, buffers, batch };
+                    // What lies between the pixels may be of another operation.
+                    let spread = |n: usize, out: &mut [f32]| {
+                        out.fill(0.0);
+                        copy_pixels(&grad_planes, &grad(n), &spread_planes, out);
+                    };
+                    self.fourier_backward(worker, scratch, &what, fft, back_fft, spread, passed);
+                    self.slope_before(worker, at, op, rows);
+                    return;
+                }
                 for n in worker.share(rows) {
                     let start = buffers.spread + n * spread_planes.len();
                     let mut spread = self.floats.write(start..start + spread_planes.len());
@@ -364,6 +377,16 @@ impl<'a> Step<'a> {
                 }
             }
             Kind::ConvPool { shape, conv, back, weight, bias } => {
+                if let (Some((fft, back_fft)), Some(back)) = (conv.fourier(back.as_ref()), back) {
+                    let what = Backward { conv, back, weight, bias, buffers, batch };
+                    let spread = |n: usize, out: &mut [f32]| {
+                        let start = buffers.winners + n * shape.winners_len();
+                        unpool(shape, &grad(n), &self.bytes.read(start..start + shape.winners_len()), out);
+                    };
+                    self.fourier_backward(worker, scratch, &what, fft, back_fft, spread, passed);
+                    self.slope_before(worker, at, op, rows);
+                    return;
+                }
                 self.conv_pool_backward(worker, scratch, at, op, shape, batch);
                 if back.is_some() {
                     let planes = shape.conv.grad_output().len();
@@ -421,15 +444,22 @@ impl<'a> Step<'a> {
                 }
             }
         }
-        // The slope of the activation before, for operations that pass their gradient on by images.
-        if let Some((previous, previous_buffers)) = before
-            && let Some(activation) = previous.activation
-            && !matches!(op.kind, Kind::Linear { .. })
-        {
-            for n in worker.share(rows) {
-                let y = self.floats.read(Self::images(previous_buffers.output, &previous.output, n..n + 1));
-                slope(self.isa, activation, &previous.output, &y, &previous.grad, &mut passed(n));
-            }
+        if !matches!(op.kind, Kind::Linear { .. }) {
+            self.slope_before(worker, at, op, rows);
+        }
+    }
+
+    /// The slope of the activation before, for operations that pass their gradient on by images.
+    fn slope_before(&self, worker: &Worker, at: usize, op: &Op, rows: usize) {
+        if !op.passes_gradient {
+            return;
+        }
+        let (previous, buffers) = (&self.network.ops[at - 1], &self.plan.buffers[at - 1]);
+        let Some(activation) = previous.activation else { return };
+        for n in worker.share(rows) {
+            let y = self.floats.read(Self::images(buffers.output, &previous.output, n..n + 1));
+            let mut grad = self.floats.write(Self::images(buffers.grad, &previous.grad, n..n + 1));
+            slope(self.isa, activation, &previous.output, &y, &previous.grad, &mut grad);
         }
     }
 

@@ -1,0 +1,138 @@
+//! The heart of convolutions in the frequency domain: `c[r][j] = sum over k of a[r][k] * conj(b[k][j])` in complex
+//! numbers, with `j` in vector lanes.
+//!
+//! Sixteen complex numbers lie as sixteen real parts and then sixteen imaginary parts. Real and imaginary part of each
+//! element of `c` are one chain of fused multiply-adds each, in the order of `k`; tiles do not change a bit of it.
+
+use crate::isa::{Isa, dispatch};
+use crate::lanes::{LANES, Lanes};
+
+/// Elements of sixteen complex numbers.
+pub(crate) const COMPLEX: usize = 2 * LANES;
+
+/// Where the operands of one contraction lie. All strides are in elements.
+///
+/// Row `r` of `a` starts at `r * a_row`, and of `c` at `r * c_row`. `k` runs through `segments` segments of `len`
+/// products; in each, `a` advances by `a_step` (its imaginary part lies 16 further on) and `b` by `b_step`. Vector `j`
+/// of a row of `b` or `c` lies 32 `j` from its start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ComplexSum {
+    pub rows: usize,
+    pub vectors: usize,
+    pub a_row: usize,
+    pub c_row: usize,
+    pub segments: usize,
+    pub a_segment: usize,
+    pub b_segment: usize,
+    pub len: usize,
+    pub a_step: usize,
+    pub b_step: usize,
+}
+
+impl ComplexSum {
+    /// One past the last element of `a`, `b` and `c` that the contraction touches (0 where it touches none).
+    pub(crate) fn extents(&self) -> (usize, usize, usize) {
+        if self.rows == 0 || self.vectors == 0 {
+            return (0, 0, 0);
+        }
+        let c = (self.rows - 1) * self.c_row + self.vectors * COMPLEX;
+        if self.segments == 0 || self.len == 0 {
+            return (0, 0, c);
+        }
+        let last = self.segments - 1;
+        let a = (self.rows - 1) * self.a_row + last * self.a_segment + (self.len - 1) * self.a_step + LANES + 1;
+        let b = last * self.b_segment + (self.len - 1) * self.b_step + self.vectors * COMPLEX;
+        (a, b, c)
+    }
+}
+
+/// Computes the contraction that `sum` describes.
+///
+/// # Safety
+/// `a`, `b` and `c` are valid for the [`ComplexSum::extents`]; nobody else touches the vectors of `c` that are written,
+/// and those overlap neither `a` nor `b`.
+pub(crate) unsafe fn contract_complex(isa: Isa, sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+    dispatch!(isa, body(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32))
+}
+
+#[inline(always)]
+fn body<L: Lanes>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+    let (max_rows, max_vectors) = L::COMPLEX_TILE;
+    let mut j = 0;
+    while j < sum.vectors {
+        let vectors = max_vectors.min(sum.vectors - j);
+        let mut r = 0;
+        while r < sum.rows {
+            // Tiles of nearly equal height: one of a single row would wait for its sums.
+            let left = sum.rows - r;
+            let rows = left.div_ceil(left.div_ceil(max_rows));
+            // SAFETY: all three stay within `ComplexSum::extents`, which the caller of `contract_complex` vouches for.
+            unsafe {
+                let (a, b) = (a.add(r * sum.a_row), b.add(j * COMPLEX));
+                any_tile::<L>(rows, vectors, sum, a, b, c.add(r * sum.c_row + j * COMPLEX));
+            }
+            r += rows;
+        }
+        j += vectors;
+    }
+}
+
+/// Calls the tile compiled for exactly this many rows and vectors.
+#[inline(always)]
+unsafe fn any_tile<L: Lanes>(rows: usize, vectors: usize, sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+    macro_rules! pick {
+        ($($r:literal)*; $v:literal) => {
+            match rows {
+                // SAFETY: passed on from the caller.
+                $($r => unsafe { tile::<L, $r, $v>(sum, a, b, c) },)*
+                _ => unreachable!("tiles have at most six rows"),
+            }
+        };
+    }
+    match (L::COMPLEX_TILE, vectors) {
+        ((2, 1), _) => pick!(1 2; 1),
+        (_, 1) => pick!(1 2 3 4 5 6; 1),
+        _ => pick!(1 2 3 4 5 6; 2),
+    }
+}
+
+/// `R` rows by `V` complex vectors, all sums held in registers.
+#[inline(always)]
+unsafe fn tile<L: Lanes, const R: usize, const V: usize>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+    // SAFETY: the caller vouches for every address formed from `sum`.
+    unsafe {
+        let mut re = [[L::zero(); V]; R];
+        let mut im = [[L::zero(); V]; R];
+        for segment in 0..sum.segments {
+            let mut pa = a.add(segment * sum.a_segment);
+            let mut pb = b.add(segment * sum.b_segment);
+            for _ in 0..sum.len {
+                let (mut b_re, mut b_im) = ([L::zero(); V], [L::zero(); V]);
+                for v in 0..V {
+                    b_re[v] = L::load(pb.add(v * COMPLEX));
+                    b_im[v] = L::load(pb.add(v * COMPLEX + LANES));
+                }
+                for r in 0..R {
+                    let a_re = L::splat(*pa.add(r * sum.a_row));
+                    let a_im = L::splat(*pa.add(r * sum.a_row + LANES));
+                    for v in 0..V {
+                        re[r][v] = L::fma(a_re, b_re[v], re[r][v]);
+                        im[r][v] = L::fma(a_im, b_re[v], im[r][v]);
+                    }
+                    for v in 0..V {
+                        re[r][v] = L::fma(a_im, b_im[v], re[r][v]);
+                        im[r][v] = L::fnma(a_re, b_im[v], im[r][v]);
+                    }
+                }
+                pa = pa.wrapping_add(sum.a_step);
+                pb = pb.wrapping_add(sum.b_step);
+            }
+        }
+        for r in 0..R {
+            for v in 0..V {
+                L::store(c.add(r * sum.c_row + v * COMPLEX), re[r][v]);
+                L::store(c.add(r * sum.c_row + v * COMPLEX + LANES), im[r][v]);
+            }
+        }
+    }
+}

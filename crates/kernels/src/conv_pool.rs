@@ -115,15 +115,12 @@ fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mu
                 let value = L::add(best, bias);
                 // A NaN counts as greater than zero, and so stays.
                 let out = &mut y[to.offset(block, oy, ox)..][..LANES];
-                let mut codes = [0.0_f32; LANES];
-                // SAFETY: both have room for a vector.
+                let winners = winners.next().expect("one winner per output");
+                // SAFETY: both have room for sixteen; codes are at most `NOBODY`.
                 unsafe {
                     L::store(out.as_mut_ptr(), L::select_greater_or_nan(value, L::zero(), value, L::zero()));
-                    L::store(codes.as_mut_ptr(), L::select_greater_or_nan(value, L::zero(), place, nobody));
-                }
-                let winners = winners.next().expect("one winner per output");
-                for l in 0..LANES {
-                    winners[l] = codes[l] as i32 as u8;
+                    let codes = L::select_greater_or_nan(value, L::zero(), place, nobody);
+                    L::store_bytes(winners.as_mut_ptr(), codes);
                 }
             }
         }
@@ -132,31 +129,34 @@ fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mu
 
 /// Overwrites the pixels of `spread` (one image of [`Conv2d::grad_output`]) with the gradient of the convolution's
 /// output: that of each window, without border in `grad_y`, at its winner.
-pub fn unpool(shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]) {
-    let (planes, to) = (shape.conv.grad_output(), &shape.output);
+pub fn unpool(isa: Isa, shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]) {
     assert_eq!(grad_y.len(), shape.winners_len(), "one gradient per output");
     assert_eq!(winners.len(), shape.winners_len(), "one winner per output");
-    assert_eq!(spread.len(), planes.len(), "spread is one image");
-    // Border and gaps are zero already.
+    assert_eq!(spread.len(), shape.conv.grad_output().len(), "spread is one image");
+    dispatch!(isa, unpool_body(shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]))
+}
+
+#[inline(always)]
+fn unpool_body<L: Lanes>(shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]) {
+    let (planes, to) = (shape.conv.grad_output(), &shape.output);
+    // Border, gaps and what no window covers.
     spread.fill(0.0);
-    let mut place = [0; NOBODY as usize + 1];
-    for ky in 0..shape.window.0 {
-        for kx in 0..shape.window.1 {
-            place[ky * shape.window.1 + kx] = ky * planes.row + kx * planes.pixel;
-        }
-    }
-    let (gradients, winners) = (grad_y.as_chunks::<LANES>().0, winners.as_chunks::<LANES>().0);
-    let mut outputs = gradients.iter().zip(winners);
+    let mut outputs = grad_y.chunks_exact(LANES).zip(winners.chunks_exact(LANES));
     for block in 0..to.blocks {
         for oy in 0..to.height {
             for ox in 0..to.width {
                 let (gradient, winner) = outputs.next().expect("one per output");
+                // SAFETY: both hold sixteen.
+                let (gradient, winner) = unsafe { (L::load(gradient.as_ptr()), L::load_bytes(winner.as_ptr())) };
                 let first = planes.offset(block, oy * shape.window.0, ox * shape.window.1);
-                for l in 0..LANES {
-                    // Nobody's place is that of the first pixel, where a zero does no harm; a branch would be
-                    // mispredicted every third time.
-                    let value = if winner[l] == NOBODY { 0.0 } else { gradient[l] };
-                    spread[first + place[usize::from(winner[l])] + l] = value;
+                for ky in 0..shape.window.0 {
+                    for kx in 0..shape.window.1 {
+                        let code = L::splat((ky * shape.window.1 + kx) as f32);
+                        let pixel = &mut spread[first + ky * planes.row + kx * planes.pixel..][..LANES];
+                        let value = L::select_equal(winner, code, gradient, L::zero());
+                        // SAFETY: the slice holds a vector.
+                        unsafe { L::store(pixel.as_mut_ptr(), value) };
+                    }
                 }
             }
         }
@@ -417,7 +417,7 @@ mod tests {
                     assert_padding_is_zero(&out, &output, &what);
                     let planes = conv.grad_output();
                     let mut got = vec![0.0; planes.len()];
-                    unpool(&fused, &grads[of_image.clone()], &winners[of_image], &mut got);
+                    unpool(isa, &fused, &grads[of_image.clone()], &winners[of_image], &mut got);
                     assert_close(&unpack_image(&got, &planes), spread, 0.0, &format!("spread of {what}"));
                     assert_padding_is_zero(&got, &planes, &what);
                     bits.extend(out.iter().map(|v| v.to_bits()));

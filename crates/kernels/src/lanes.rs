@@ -36,6 +36,8 @@ pub(crate) trait Lanes: Copy {
     fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// Lane by lane `if a > b or a is NaN { x } else { y }`.
     fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// Lane by lane `if a == b { x } else { y }`.
+    fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
     /// Stores each lane, a whole number in 0..256, as a byte.
     ///
     /// # Safety
@@ -136,6 +138,10 @@ impl Lanes for Portable {
             }
         }
         out
+    }
+    #[inline(always)]
+    fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+        std::array::from_fn(|l| if a[l] == b[l] { x[l] } else { y[l] })
     }
     #[inline(always)]
     unsafe fn store_bytes(p: *mut u8, v: Self::V) {
@@ -250,6 +256,13 @@ mod x86 {
             })
         }
         #[inline(always)]
+        fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+            std::array::from_fn(|h| {
+                // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+                unsafe { _mm256_blendv_ps(y[h], x[h], _mm256_cmp_ps::<_CMP_EQ_OQ>(a[h], b[h])) }
+            })
+        }
+        #[inline(always)]
         unsafe fn store_bytes(p: *mut u8, v: Self::V) {
             // SAFETY: the caller promises sixteen writable bytes; compiled with AVX2.
             unsafe {
@@ -333,6 +346,11 @@ mod x86 {
                 let wins = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
                 _mm512_mask_blend_ps(wins, y, x)
             }
+        }
+        #[inline(always)]
+        fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b), y, x) }
         }
         #[inline(always)]
         unsafe fn store_bytes(p: *mut u8, v: Self::V) {

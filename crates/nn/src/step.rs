@@ -381,7 +381,7 @@ impl<'a> Step<'a> {
                     let what = Backward { conv, back, weight, bias, buffers, batch };
                     let spread = |n: usize, out: &mut [f32]| {
                         let start = buffers.winners + n * shape.winners_len();
-                        unpool(shape, &grad(n), &self.bytes.read(start..start + shape.winners_len()), out);
+                        unpool(self.isa, shape, &grad(n), &self.bytes.read(start..start + shape.winners_len()), out);
                     };
                     self.fourier_backward(worker, scratch, &what, fft, back_fft, spread, passed);
                     self.slope_before(worker, at, op, rows);
@@ -395,7 +395,7 @@ impl<'a> Step<'a> {
                         let winners = self.bytes.read(start..start + shape.winners_len());
                         let start = buffers.spread + n * planes;
                         let mut spread = self.floats.write(start..start + planes);
-                        unpool(shape, &grad(n), &winners, &mut spread);
+                        unpool(self.isa, shape, &grad(n), &winners, &mut spread);
                     }
                 }
                 self.pass_through(worker, scratch, conv, back.as_ref(), weight, buffers, rows, passed);

@@ -91,6 +91,11 @@ impl<'a, T> Arena<'a, T> {
         self.len == 0
     }
 
+    /// Where element `index` is, for [`crate::Ahead`]; the address is not to be read.
+    pub fn address(&self, index: usize) -> *const T {
+        self.data.wrapping_add(index)
+    }
+
     /// A part to read. Panics if it is out of bounds or overlaps a part that is being written.
     pub fn read(&self, range: Range<usize>) -> Read<'_, T> {
         let id = self.borrow(self.contiguous(&range), false);

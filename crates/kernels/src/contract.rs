@@ -4,6 +4,7 @@
 //! there is one register-tiled loop, and [`Sum`] says where its operands lie. Every element of `c` is one chain of fused
 //! multiply-adds in the order of `k`; how rows and columns are grouped into tiles does not change a bit of it.
 
+use crate::ahead::Ahead;
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
 
@@ -64,22 +65,27 @@ impl Sum<'_> {
     }
 }
 
-/// Computes the contraction that `sum` describes.
+/// Products along `k` between two calls of [`Ahead::ask`].
+pub(crate) const STRIDE: usize = 8;
+
+/// Computes the contraction that `sum` describes, asking for `ahead` on the way.
 ///
 /// # Safety
 /// `a`, `b` and `c` are valid for the [`Sum::extents`]; nobody else touches the vectors of `c` that are written, and
 /// those overlap neither `a` nor `b`.
-pub(crate) unsafe fn contract(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
-    dispatch!(isa, body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32))
+pub(crate) unsafe fn contract(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
+    dispatch!(isa, body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead))
 }
 
 #[inline(always)]
-fn body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
+fn body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
     let (max_rows, max_vectors) = L::TILE;
     for g in 0..sum.groups {
         let mut r = 0;
         while r < sum.rows {
-            let rows = max_rows.min(sum.rows - r);
+            // Tiles of nearly equal height: one of a single row would wait for its sums.
+            let left = sum.rows - r;
+            let rows = left.div_ceil(left.div_ceil(max_rows));
             let mut j = 0;
             while j < sum.vectors {
                 let vectors = max_vectors.min(sum.vectors - j);
@@ -88,7 +94,7 @@ fn body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
                     let a = a.add(g * sum.a_group + r * sum.a_row);
                     let b = b.add(j * sum.b_block);
                     let c = c.add(g * sum.c_group + r * sum.c_row + j * sum.c_block);
-                    any_tile::<L>(rows, vectors, sum, a, b, c);
+                    any_tile::<L>(rows, vectors, sum, a, b, c, ahead);
                 }
                 j += vectors;
             }
@@ -99,12 +105,20 @@ fn body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
 
 /// Calls the tile compiled for exactly this many rows and vectors.
 #[inline(always)]
-unsafe fn any_tile<L: Lanes>(rows: usize, vectors: usize, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
+unsafe fn any_tile<L: Lanes>(
+    rows: usize,
+    vectors: usize,
+    sum: &Sum,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ahead: &mut Ahead,
+) {
     macro_rules! pick {
         ($($r:literal)*; $v:literal) => {
             match rows {
                 // SAFETY: passed on from the caller.
-                $($r => unsafe { tile::<L, $r, $v>(sum, a, b, c) },)*
+                $($r => unsafe { tile::<L, $r, $v>(sum, a, b, c, ahead) },)*
                 _ => unreachable!("tiles have at most six rows"),
             }
         };
@@ -122,7 +136,13 @@ unsafe fn any_tile<L: Lanes>(rows: usize, vectors: usize, sum: &Sum, a: *const f
 
 /// `R` rows by `V` vectors, all sums held in registers.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const R: usize, const V: usize>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32) {
+unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
+    sum: &Sum,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ahead: &mut Ahead,
+) {
     // SAFETY: the caller vouches for every address formed from `sum`.
     unsafe {
         let mut acc = [[L::zero(); V]; R];
@@ -136,19 +156,25 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(sum: &Sum, a: *const f3
         for segment in sum.segments {
             let mut pa = a.add(segment.a);
             let mut pb = b.add(segment.b * sum.b_unit);
-            for _ in 0..sum.len {
-                let mut row = [L::zero(); V];
-                for v in 0..V {
-                    row[v] = L::load(pb.add(v * sum.b_block));
-                }
-                for r in 0..R {
-                    let x = L::splat(*pa.add(r * sum.a_row));
+            let mut left = sum.len;
+            while left > 0 {
+                let steps = left.min(STRIDE);
+                left -= steps;
+                ahead.ask();
+                for _ in 0..steps {
+                    let mut row = [L::zero(); V];
                     for v in 0..V {
-                        acc[r][v] = L::fma(x, row[v], acc[r][v]);
+                        row[v] = L::load(pb.add(v * sum.b_block));
                     }
+                    for r in 0..R {
+                        let x = L::splat(*pa.add(r * sum.a_row));
+                        for v in 0..V {
+                            acc[r][v] = L::fma(x, row[v], acc[r][v]);
+                        }
+                    }
+                    pa = pa.wrapping_add(sum.a_step);
+                    pb = pb.wrapping_add(sum.b_step);
                 }
-                pa = pa.wrapping_add(sum.a_step);
-                pb = pb.wrapping_add(sum.b_step);
             }
         }
         for r in 0..R {

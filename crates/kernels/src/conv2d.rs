@@ -4,15 +4,16 @@
 //!
 //! The input lies in planes whose border is the padding, so no tap needs a test. Weights lie in [`Panels`] with
 //! `k = (block, ky, kx, lane)` over the input's blocks and `n = out_channels`: an output pixel is then a contraction of
-//! `blocks * kh` contiguous runs of the input with consecutive rows of the weights, for 64 output channels at a time.
+//! `blocks * kh` contiguous runs of the input with consecutive rows of the weights, for up to 64 output channels at a time.
 //!
 //! The gradient of the input is a convolution again, of `grad_y` (spread out by the stride) with the kernels rotated by
 //! half a turn: [`Conv2d::transposed`] is its shape, [`rotate_weight`] makes its weights.
 
+use crate::ahead::Ahead;
 use crate::contract::{Segment, Sum, contract};
 use crate::isa::Isa;
 use crate::lanes::LANES;
-use crate::panels::{PANEL, Panels};
+use crate::panels::Panels;
 use crate::planes::Planes;
 use std::ops::Range;
 
@@ -162,11 +163,11 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], y: &mu
             c_block: out.plane,
             accumulate: false,
         };
-        let (weight, y) = (&weight[panels.start(p)..], &mut y[out.offset(p * PANEL / LANES, 0, 0)..]);
+        let (weight, y) = (&weight[panels.start(p)..], &mut y[out.offset(panels.columns(p).start / LANES, 0, 0)..]);
         let (a_end, b_end, c_end) = sum.extents();
         assert!(a_end <= x.len() && b_end <= weight.len() && c_end <= y.len(), "operands cover the sum");
         // SAFETY: all three operands are covered (asserted), and `y` is borrowed mutably.
-        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr()) };
+        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr(), &mut Ahead::nothing()) };
     }
 }
 
@@ -239,13 +240,13 @@ pub fn conv2d_backward_weight(
                     accumulate: first > 0,
                 };
                 let x = &x[conv.runs[run].a..];
-                let grad_y = &grad_y[p * PANEL / LANES * grad.plane..];
+                let grad_y = &grad_y[part.columns(p).start / LANES * grad.plane..];
                 let rows = part_run * conv.run_len()..(part_run + 1) * conv.run_len();
                 let c = &mut grad_weight[part.rows(p, rows)];
                 let (a_end, b_end, c_end) = sum.extents();
                 assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
                 // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-                unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr()) };
+                unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), &mut Ahead::nothing()) };
             }
         }
     }
@@ -290,7 +291,7 @@ pub fn rotate_weight(conv: &Conv2d, panel: usize, runs: Range<usize>, weight: &[
         let (ky, block) = (row / run_len % kh, row / run_len / kh);
         let o = block * LANES + lane;
         for (column, value) in out.iter_mut().enumerate() {
-            let i = panel * PANEL + column;
+            let i = to.columns(panel).start + column;
             *value = if i < channels && o < from.n {
                 weight[from.index(conv.weight_row(i, kh - 1 - ky, kw - 1 - kx), o)]
             } else {

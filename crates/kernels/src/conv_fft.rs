@@ -18,7 +18,6 @@ use crate::conv2d::Conv2d;
 use crate::fft16::{BINS, GAIN, SIZE, forward, inverse, load_row};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
-use crate::panels::PANEL;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -292,7 +291,7 @@ pub fn multiply_gradient(
     }
 }
 
-/// What a transform cannot resolve: half a unit in the last place of the norm of the plane (see [`transform_gradient`]).
+/// What a transform cannot resolve: a unit in the last place of the norm of the plane (see [`transform_gradient`]).
 /// The inverse multiplies by 256, and by Parseval the norm of a spectrum is 16 times that of its plane.
 const ROUNDING: f32 = f32::EPSILON * 256.0 / 16.0;
 
@@ -329,7 +328,8 @@ fn transform_gradient_body<L: Lanes>(
     let ((kh, kw), padding) = (shape.conv.kernel, shape.conv.padding);
     let scale = L::splat(1.0 / GAIN);
     for column in (0..out.columns()).step_by(LANES) {
-        let at = channel * shape.output_row() + (panel * PANEL + column) / LANES * COMPLEX;
+        let first = shape.conv.weight().columns(panel).start;
+        let at = channel * shape.output_row() + (first + column) / LANES * COMPLEX;
         let norm = Cell::new(L::zero());
         let load = |bin: usize| {
             let (re, im) = load_complex::<L>(&spectra[bin * shape.weight_stride() + at..][..COMPLEX]);

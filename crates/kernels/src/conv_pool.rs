@@ -7,7 +7,7 @@
 use crate::conv2d::Conv2d;
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
-use crate::panels::{PANEL, Panels};
+use crate::panels::Panels;
 use crate::planes::Planes;
 use std::ops::Range;
 
@@ -326,8 +326,9 @@ pub fn gather_run(shape: &ConvPool, run: usize, channels: &[f32], rows: &mut [f3
     rows.fill(0.0);
     for p in 0..panels.count() {
         let (width, rows) = (panels.width(p), &mut rows[panels.rows(p, 0..run_len)]);
-        for column in 0..width.min(panels.n - p * PANEL) {
-            let channel = &channels[(p * PANEL + column) * shape.channel_len() + run * padded..][..run_len];
+        let first = panels.columns(p).start;
+        for column in 0..width.min(panels.n - first) {
+            let channel = &channels[(first + column) * shape.channel_len() + run * padded..][..run_len];
             for (row, value) in channel.iter().enumerate() {
                 rows[row * width + column] = *value;
             }

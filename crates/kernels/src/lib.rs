@@ -10,7 +10,7 @@
 //!   next convolution pads. Channels that only fill up a block are always zero.
 //! * Rows (the input and output of a linear layer) are row-major `[N, features]`, features padded with zeros to a
 //!   multiple of 16.
-//! * Weights lie in [`Panels`]: `[n / 64][k][64]`, the order in which the sums read them.
+//! * Weights lie in [`Panels`] of up to 64 columns, in the order in which the sums read them.
 //!
 //! # Bits
 //!
@@ -19,6 +19,7 @@
 //! ([`Isa`]) give the same bits, and so does any split of the work between threads.
 
 pub mod activation;
+mod ahead;
 pub mod arena;
 mod contract;
 mod contract_complex;
@@ -30,6 +31,7 @@ mod isa;
 mod lanes;
 pub mod linear;
 pub mod math;
+pub mod memory;
 pub mod optimizer_step;
 mod panels;
 pub mod peak;
@@ -40,8 +42,9 @@ pub mod softmax_cross_entropy;
 #[cfg(test)]
 mod testing;
 
+pub use ahead::Ahead;
 pub use contract::Segment;
 pub use isa::Isa;
 pub use lanes::LANES;
-pub use panels::{PANEL, Panels};
+pub use panels::Panels;
 pub use planes::Planes;

@@ -4,21 +4,22 @@
 //! Work is split by output vectors (16 columns) forward and by blocks of inputs backward, so that no two threads add
 //! into the same number.
 
+use crate::ahead::Ahead;
 use crate::arena::Columns;
-use crate::contract::{Segment, Sum, contract};
+use crate::contract::{STRIDE, Segment, Sum, contract};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
-use crate::panels::{PANEL, Panels};
+use crate::panels::Panels;
 use std::ops::Range;
 
-/// Inputs of a full block of weights: a multiple of the register tiles' six rows;
-/// with 1024 outputs and Adam's two means, a block and its gradient fit in 1 MiB of L2.
-const BLOCK: usize = 42;
+/// Inputs of a full block of weights: a multiple of the register tiles' six rows; with 1024 outputs, a block, its
+/// gradient, Adam's two means and the same of the next block, which is being fetched, fit in 1 MiB of L2.
+const BLOCK: usize = 18;
 
 /// Blocks that are used for all of `x` before the next ones are read: about 500 x 64 weights stay in L2.
-const BLOCKS_AT_ONCE: usize = 12;
+const BLOCKS_AT_ONCE: usize = 28;
 
-/// The layout of a linear layer's `[in_features, out_features]` weights: blocks of 42 inputs, each in [`Panels`].
+/// The layout of a linear layer's `[in_features, out_features]` weights: blocks of 18 inputs, each in [`Panels`].
 ///
 /// Backward, a block is all that is needed for the gradients of its inputs and of its weights, and for their update: it
 /// is fetched into the cache once for the three.
@@ -105,49 +106,106 @@ pub fn linear_forward(
     for n in 0..rows {
         y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
     }
-    let mut v = vectors.start;
-    while v < vectors.end {
-        let p = v * LANES / PANEL;
-        let in_panel = v - p * PANEL / LANES;
-        let width = layout.panels(0).width(p);
-        let count = (width / LANES - in_panel).min(vectors.end - v);
-        let mut block = 0;
-        while block < layout.blocks() {
-            // Full blocks go together; the last, shorter one, by itself.
-            let len = layout.inputs(block).len();
-            let mut segments = [Segment { a: 0, b: 0 }; BLOCKS_AT_ONCE];
-            let mut used = 0;
-            while used < BLOCKS_AT_ONCE && block < layout.blocks() && layout.inputs(block).len() == len {
-                let b = layout.range(block).start + layout.panels(block).start(p) + in_panel * LANES;
-                segments[used] = Segment { a: block * BLOCK, b };
-                used += 1;
-                block += 1;
-            }
-            let sum = Sum {
-                groups: 1,
-                rows,
-                vectors: count,
-                a_group: 0,
-                a_row: x_stride,
-                c_group: 0,
-                c_row: y.stride(),
-                segments: &segments[..used],
-                len,
-                a_step: 1,
-                b_unit: 1,
-                b_step: width,
-                b_block: LANES,
-                c_block: LANES,
-                accumulate: true,
-            };
-            let column = (v - vectors.start) * LANES;
-            let (a_end, b_end, _) = sum.extents();
-            assert!(a_end <= x.len() && b_end <= weight.len(), "operands cover the sum");
-            // SAFETY: a and b are covered (asserted); c lies within the columns and rows that `y` holds (asserted above).
-            unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr().add(column)) };
+    let runs = Runs { layout, vectors: vectors.clone() };
+    let mut run = runs.first();
+    while let Some(this) = run {
+        let next = runs.after(&this);
+        // Full blocks go together; the last, shorter one, by itself.
+        let len = layout.inputs(this.blocks.start).len();
+        let mut segments = [Segment { a: 0, b: 0 }; BLOCKS_AT_ONCE];
+        for (segment, block) in segments.iter_mut().zip(this.blocks.clone()) {
+            *segment = Segment { a: block * BLOCK, b: runs.start(&this, block) };
         }
-        v += count;
+        let width = layout.panels(0).width(this.panel);
+        let sum = Sum {
+            groups: 1,
+            rows,
+            vectors: this.vectors.len(),
+            a_group: 0,
+            a_row: x_stride,
+            c_group: 0,
+            c_row: y.stride(),
+            segments: &segments[..this.blocks.len()],
+            len,
+            a_step: 1,
+            b_unit: 1,
+            b_step: width,
+            b_block: LANES,
+            c_block: LANES,
+            accumulate: true,
+        };
+        let mut starts = [std::ptr::null(); BLOCKS_AT_ONCE];
+        let mut ahead = Ahead::nothing();
+        if let Some(next) = &next {
+            for (start, block) in starts.iter_mut().zip(next.blocks.clone()) {
+                *start = weight[runs.start(next, block)..].as_ptr();
+            }
+            let calls = rows.div_ceil(6) * this.blocks.len() * len.div_ceil(STRIDE);
+            let stretch = layout.inputs(next.blocks.start).len() * layout.panels(0).width(next.panel);
+            ahead = Ahead::over(&starts[..next.blocks.len()], stretch, calls);
+        }
+        let column = (this.vectors.start - vectors.start) * LANES;
+        let (a_end, b_end, _) = sum.extents();
+        assert!(a_end <= x.len() && b_end <= weight.len(), "operands cover the sum");
+        // SAFETY: a and b are covered (asserted); c lies within the columns and rows that `y` holds (asserted above).
+        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr().add(column), &mut ahead) };
+        run = next;
     }
+}
+
+/// The order in which a forward pass goes through its part of the weights: panel by panel, in each some blocks at a time.
+struct Runs {
+    layout: LinearWeight,
+    vectors: Range<usize>,
+}
+
+/// Some blocks of one panel.
+struct Run {
+    panel: usize,
+    vectors: Range<usize>,
+    blocks: Range<usize>,
+}
+
+impl Runs {
+    fn first(&self) -> Option<Run> {
+        self.at(self.vectors.start, 0)
+    }
+
+    fn after(&self, run: &Run) -> Option<Run> {
+        match self.at(run.vectors.start, run.blocks.end) {
+            Some(next) => Some(next),
+            None => self.at(run.vectors.end, 0),
+        }
+    }
+
+    /// From vector `vector` and block `block` on, if there is anything.
+    fn at(&self, vector: usize, block: usize) -> Option<Run> {
+        if vector >= self.vectors.end || block >= self.layout.blocks() {
+            return None;
+        }
+        let panels = self.layout.panels(0);
+        let panel = panels.panel_of(vector * LANES);
+        let end = (panels.columns(panel).end / LANES).min(self.vectors.end);
+        let full = self.layout.in_features / BLOCK;
+        let blocks = if block < full { block..(block + BLOCKS_AT_ONCE).min(full) } else { block..block + 1 };
+        Some(Run { panel, vectors: vector..end, blocks })
+    }
+
+    /// Where the run's weights of one block start.
+    fn start(&self, run: &Run, block: usize) -> usize {
+        let panels = self.layout.panels(block);
+        let in_panel = run.vectors.start * LANES - panels.columns(run.panel).start;
+        self.layout.range(block).start + panels.start(run.panel) + in_panel
+    }
+}
+
+/// How often the two backward passes of a block ask for what is [`Ahead`], at least.
+pub fn backward_calls(layout: LinearWeight, rows: usize, input: bool) -> usize {
+    let panels = layout.panels(0);
+    let weight = panels.k.div_ceil(6) * panels.count() * rows.div_ceil(STRIDE);
+    // In tiles of at most 4 x 6, at every other panel.
+    let input = if input { panels.k.div_ceil(6) * rows.div_ceil(4) * panels.count().div_ceil(2) } else { 0 };
+    weight + input
 }
 
 /// Overwrites `grad_x`, whose columns are the inputs of block `block`, with
@@ -162,6 +220,7 @@ pub fn linear_backward_input(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
+    ahead: &mut Ahead,
 ) {
     let (panels, padded) = (layout.panels(block), layout.padded_outputs());
     assert_eq!(weight.len(), panels.len(), "weight is block {block} of {layout:?}");
@@ -172,7 +231,7 @@ pub fn linear_backward_input(
         return;
     }
     assert!(covers(grad_y.len(), rows, grad_y_stride, padded), "grad_y is [rows, out_features]");
-    dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>))
+    dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Ahead))
 }
 
 #[inline(always)]
@@ -183,11 +242,12 @@ fn dot_body<L: Lanes>(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
+    ahead: &mut Ahead,
 ) {
     // One function per tile size, so that the accumulators are arrays of known length.
     match L::DOT {
-        (4, 6) => dot_tiles::<L, 4, 6>(panels, grad_y, grad_y_stride, rows, weight, grad_x),
-        _ => dot_tiles::<L, 2, 2>(panels, grad_y, grad_y_stride, rows, weight, grad_x),
+        (4, 6) => dot_tiles::<L, 4, 6>(panels, grad_y, grad_y_stride, rows, weight, grad_x, ahead),
+        _ => dot_tiles::<L, 2, 2>(panels, grad_y, grad_y_stride, rows, weight, grad_x, ahead),
     }
 }
 
@@ -200,6 +260,7 @@ fn dot_tiles<L: Lanes, const R: usize, const S: usize>(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
+    ahead: &mut Ahead,
 ) {
     for i in (0..panels.k).step_by(S) {
         for n in (0..rows).step_by(R) {
@@ -208,12 +269,16 @@ fn dot_tiles<L: Lanes, const R: usize, const S: usize>(
             let input_of = |s: usize| (i + s).min(panels.k - 1);
             let mut acc = [[L::zero(); S]; R];
             for p in 0..panels.count() {
-                let width = panels.width(p);
+                let (first, width) = (panels.columns(p).start, panels.width(p));
+                // Not at every panel: a core has a few dozen requests on the way at most, and more of them stop it.
+                if p.is_multiple_of(2) {
+                    ahead.ask();
+                }
                 // SAFETY: `row_of` and `input_of` stay below `rows` and `panels.k`, for which the callers' asserts say
                 // that `grad_y` and `weight` have all columns of every panel.
                 unsafe {
                     let g: [*const f32; R] =
-                        std::array::from_fn(|r| grad_y.as_ptr().add(row_of(r) * grad_y_stride + p * PANEL));
+                        std::array::from_fn(|r| grad_y.as_ptr().add(row_of(r) * grad_y_stride + first));
                     let w: [*const f32; S] =
                         std::array::from_fn(|s| weight.as_ptr().add(panels.start(p) + input_of(s) * width));
                     for v in (0..width).step_by(LANES) {
@@ -252,6 +317,7 @@ pub fn linear_backward_weight(
     grad_y_stride: usize,
     rows: usize,
     grad_weight: &mut [f32],
+    ahead: &mut Ahead,
 ) {
     let panels = layout.panels(block);
     assert_eq!(grad_weight.len(), panels.len(), "grad_weight is block {block} of {layout:?}");
@@ -265,7 +331,7 @@ pub fn linear_backward_weight(
             a_row: 1,
             c_group: 0,
             c_row: panels.width(p),
-            segments: &[Segment { a: layout.inputs(block).start, b: p * PANEL }],
+            segments: &[Segment { a: layout.inputs(block).start, b: panels.columns(p).start }],
             len: rows,
             a_step: x_stride,
             b_unit: 1,
@@ -278,7 +344,7 @@ pub fn linear_backward_weight(
         let (a_end, b_end, c_end) = sum.extents();
         assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
         // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-        unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr()) };
+        unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), ahead) };
     }
 }
 
@@ -403,9 +469,21 @@ mod tests {
                         rows,
                         &packed[range.clone()],
                         &mut out.columns(),
+                        &mut Ahead::nothing(),
                     );
                     let grad = &mut packed_grad[range];
-                    linear_backward_weight(isa, layout, block, &x, x_stride, &grad_y, stride, rows, grad);
+                    linear_backward_weight(
+                        isa,
+                        layout,
+                        block,
+                        &x,
+                        x_stride,
+                        &grad_y,
+                        stride,
+                        rows,
+                        grad,
+                        &mut Ahead::nothing(),
+                    );
                 }
                 let got_x = unpad(&got_x, k, x_stride);
                 assert_close(&got_x, &grad_x, 1e-5, &format!("grad_x {rows}x{k}x{n}"));

@@ -1,12 +1,14 @@
 //! The layout of weights: column panels, each read from front to back by a forward pass.
+//!
+//! Panels are as nearly equally wide as whole vectors allow: a narrow one would leave registers idle.
 
 use crate::lanes::LANES;
 use std::ops::Range;
 
-/// Columns of a full panel: four vectors, the widest register tile.
-pub const PANEL: usize = 4 * LANES;
+/// Columns of the widest panel: four vectors, the widest register tile.
+const PANEL: usize = 4 * LANES;
 
-/// A `[k, n]` matrix in panels of 64 columns: panel `p` is a dense `[k, width]` matrix, the last one narrower.
+/// A `[k, n]` matrix in panels of up to 64 columns, each a dense `[k, width]` matrix.
 ///
 /// `n` is padded with zero columns to a multiple of 16. Rows `k` are inputs, columns `n` outputs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,18 +42,35 @@ impl Panels {
 
     /// Columns of panel `p`.
     pub fn width(self, p: usize) -> usize {
-        PANEL.min(self.padded_n() - p * PANEL)
+        self.columns(p).len()
+    }
+
+    /// The columns that panel `p` holds.
+    pub fn columns(self, p: usize) -> Range<usize> {
+        let (vectors, count) = (self.padded_n() / LANES, self.count());
+        // The first panels have one vector more, where they cannot all be equal.
+        let first = |p: usize| p * (vectors / count) + p.min(vectors % count);
+        first(p) * LANES..first(p + 1) * LANES
+    }
+
+    /// The panel that holds column `n`.
+    pub fn panel_of(self, n: usize) -> usize {
+        let (vectors, count) = (self.padded_n() / LANES, self.count());
+        let (each, wider) = (vectors / count, vectors % count);
+        let v = n / LANES;
+        if v < wider * (each + 1) { v / (each + 1) } else { wider + (v - wider * (each + 1)) / each }
     }
 
     /// Where panel `p` starts.
     pub fn start(self, p: usize) -> usize {
-        p * PANEL * self.k
+        self.columns(p).start * self.k
     }
 
     /// Where element `[k, n]` lies.
     pub fn index(self, k: usize, n: usize) -> usize {
-        let p = n / PANEL;
-        self.start(p) + k * self.width(p) + n % PANEL
+        let p = self.panel_of(n);
+        let columns = self.columns(p);
+        columns.start * self.k + k * columns.len() + (n - columns.start)
     }
 
     /// Where rows `rows` of panel `p` lie, a contiguous run.
@@ -74,7 +93,8 @@ mod tests {
                 for column in 0..panels.padded_n() {
                     let at = panels.index(row, column);
                     assert!(!std::mem::replace(&mut seen[at], true), "[{row}, {column}] of [{k}, {n}] shares a place");
-                    let p = column / PANEL;
+                    let p = panels.panel_of(column);
+                    assert!(panels.columns(p).contains(&column) && panels.width(p) <= PANEL);
                     assert!(panels.rows(p, row..row + 1).contains(&at));
                 }
             }

@@ -1,7 +1,12 @@
 //! Memory that starts on a cache line, so that no vector straddles two.
 
+use tenfold_kernels::memory::prefer_large_pages;
+
 /// Elements of a cache line of f32.
 pub(crate) const LINE: usize = 16;
+
+/// Elements from which on large pages are worth it: a few of them.
+const LARGE: usize = 1 << 20;
 
 /// A zeroed slice whose first element is on a cache line.
 pub(crate) struct Aligned {
@@ -12,7 +17,11 @@ pub(crate) struct Aligned {
 
 impl Aligned {
     pub(crate) fn zeroed(len: usize) -> Aligned {
-        let data = vec![0.0_f32; len + LINE];
+        let mut data = vec![0.0_f32; len + LINE];
+        // Zeroed memory of this size is fresh from the system.
+        if data.len() >= LARGE {
+            prefer_large_pages(&mut data);
+        }
         // Counted in elements; `usize::MAX` is allowed by the standard library but does not happen for f32.
         let start = data.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
         Aligned { data, start, len }

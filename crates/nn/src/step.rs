@@ -18,11 +18,11 @@ use tenfold_kernels::arena::Arena;
 use tenfold_kernels::conv_pool::{gather_run, pool_relu_forward, unpool};
 use tenfold_kernels::conv2d::{add_bias, conv2d_backward_bias, conv2d_backward_weight};
 use tenfold_kernels::linear::{
-    LinearWeight, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
+    LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
 use tenfold_kernels::pool2d::{avgpool2d_backward, avgpool2d_forward, maxpool2d_backward, maxpool2d_forward};
 use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
-use tenfold_kernels::{Isa, LANES, Planes};
+use tenfold_kernels::{Ahead, Isa, LANES, Planes};
 
 /// What becomes of a gradient.
 pub(crate) enum Learn<'a> {
@@ -468,7 +468,7 @@ impl<'a> Step<'a> {
         &self,
         worker: &Worker,
         scratch: &mut Scratch,
-        at: usize,
+        op_at: usize,
         op: &Op,
         layout: LinearWeight,
         weight: &Range<usize>,
@@ -477,19 +477,31 @@ impl<'a> Step<'a> {
     ) {
         let rows = batch.indices.len();
         let stride = op.grad.image_len();
-        let grad = self.floats.read(Self::images(self.plan.buffers[at].grad, &op.grad, 0..rows));
-        let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..rows));
+        let grad = self.floats.read(Self::images(self.plan.buffers[op_at].grad, &op.grad, 0..rows));
+        let x = self.floats.read(Self::images(self.input_start(op_at), &op.input, 0..rows));
         let x_stride = op.input.image_len();
-        for block in worker.share(layout.blocks()) {
+        let share = worker.share(layout.blocks());
+        // To and fro from step to step: what was used last is still in the cache.
+        let turned = batch.step.is_some_and(|step| step % 2 == 1);
+        let number = |at: usize| if turned { share.end - 1 - at } else { share.start + at };
+        for at in 0..share.len() {
+            let block = number(at);
             let range = layout.range(block);
             let in_params = weight.start + range.start..weight.start + range.end;
+            let mut starts = [std::ptr::null(); 3];
+            let mut ahead = Ahead::nothing();
+            if at + 1 < share.len() {
+                let next = layout.range(number(at + 1));
+                let starts = self.learned_at(weight.start + next.start, &mut starts);
+                ahead = Ahead::over(starts, next.len(), backward_calls(layout, rows, op.passes_gradient));
+            }
             if op.passes_gradient {
-                let (previous, buffers) = (&self.network.ops[at - 1], &self.plan.buffers[at - 1]);
+                let (previous, buffers) = (&self.network.ops[op_at - 1], &self.plan.buffers[op_at - 1]);
                 let inputs = layout.inputs(block);
                 let mut out = self.floats.write_columns(buffers.grad, rows, previous.grad.image_len(), inputs.clone());
                 let weight = self.params.read(in_params.clone());
                 let mut out = out.columns();
-                linear_backward_input(self.isa, layout, block, &grad, stride, rows, &weight, &mut out);
+                linear_backward_input(self.isa, layout, block, &grad, stride, rows, &weight, &mut out, &mut ahead);
                 if let Some(activation) = previous.activation {
                     for n in 0..rows {
                         let y = &x[n * x_stride..][inputs.clone()];
@@ -498,7 +510,7 @@ impl<'a> Step<'a> {
                 }
             }
             let part = &mut scratch.values.as_mut_slice()[..range.len()];
-            linear_backward_weight(self.isa, layout, block, &x, x_stride, &grad, stride, rows, part);
+            linear_backward_weight(self.isa, layout, block, &x, x_stride, &grad, stride, rows, part, &mut ahead);
             self.learn(batch, in_params.start, part);
         }
         if worker.is_last() {
@@ -506,6 +518,14 @@ impl<'a> Step<'a> {
             column_sums(self.isa, &grad, stride, rows, sums);
             self.learn(batch, bias.start, sums);
         }
+    }
+
+    /// Where the parameter `index` and what the optimizer keeps of it lie.
+    fn learned_at<'s>(&self, index: usize, places: &'s mut [*const f32; 3]) -> &'s [*const f32] {
+        places[0] = self.params.address(index);
+        let Learn::Update { first, second } = &self.learn else { return &places[..1] };
+        (places[1], places[2]) = (first.address(index), second.address(index));
+        places
     }
 
     /// Does with the gradient of the parameters from `start` on what is to be done with it.

@@ -444,4 +444,6 @@ impl<'a> Trainer<'a> {
 }
 
 #[cfg(test)]
+mod bits;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,195 @@
+//! The bit rule: the same weights on every instruction set and any number of threads.
+
+use super::tests::some_digits;
+use super::*;
+use std::io::Write as _;
+
+/// What is trained, and how.
+struct Recipe {
+    name: &'static str,
+    layers: &'static [&'static str],
+    config: TrainConfig,
+}
+
+const CNN2_DROPOUT: &[&str] = &[
+    "conv 32 5x5 same",
+    "relu",
+    "maxpool 2",
+    "conv 64 5x5 same",
+    "relu",
+    "maxpool 2",
+    "linear 1024",
+    "relu",
+    "dropout 0.5",
+    "linear 10",
+];
+
+/// The six recipes of the built-in study (`crates/study/src/digits.toml`).
+fn built_in() -> [Recipe; 6] {
+    let recipe = |name, layers, batch_size, lr| {
+        let config = TrainConfig { batch_size, epochs: 1, optimizer: Optimizer::adam(lr), ..TrainConfig::default() };
+        Recipe { name, layers, config }
+    };
+    let mut recipes = [
+        recipe("softmax", &["linear 10"][..], 100, 7.4e-6),
+        recipe("mlp", &["linear 200", "relu", "linear 200", "relu", "linear 10"], 50, 5e-5),
+        recipe("cnn1", &["conv 32 5x5 same", "relu", "maxpool 2", "linear 1024", "relu", "linear 10"], 50, 2.5e-5),
+        recipe(
+            "cnn2",
+            &[
+                "conv 32 5x5 same",
+                "relu",
+                "maxpool 2",
+                "conv 64 5x5 same",
+                "relu",
+                "maxpool 2",
+                "linear 1024",
+                "relu",
+                "linear 10",
+            ],
+            50,
+            3e-5,
+        ),
+        recipe("cnn2-dropout-b50", CNN2_DROPOUT, 50, 5e-5),
+        recipe("cnn2-dropout-b100", CNN2_DROPOUT, 100, 6e-5),
+    ];
+    recipes[0].config.init = Init::Zero;
+    recipes[2].config.schedule = Schedule::Step { every: 1, factor: 0.83 };
+    recipes
+}
+
+/// A network with everything next to everything that the recipes have not.
+const SMALL: &[&str] =
+    &["conv 17 5x5 same", "relu", "maxpool 2", "dropout 0.25", "linear 30", "tanh", "dropout 0.5", "linear 10"];
+
+/// Numbers of threads that split the work evenly and unevenly, fewer and more than there are processors here and there.
+const THREADS: [usize; 4] = [1, 2, 3, 5];
+
+/// What a training gives, but for times.
+#[derive(Debug)]
+struct Bits {
+    arrays: Vec<(String, Vec<f32>)>,
+    epochs: Vec<f64>,
+}
+
+impl Bits {
+    fn of(recipe: &Recipe, (train, valid): (&Dataset, &Dataset), isa: Isa, threads: usize) -> Bits {
+        let layers = recipe.layers.iter().map(|l| l.parse().expect("a layer")).collect();
+        let net = Architecture::new(train.shape(), layers, train.classes()).expect("fits");
+        let outcome = train_on(isa, &net, &recipe.config, train, valid, threads, &mut |_| Flow::Continue);
+        let array = |name: &String| (name.clone(), outcome.model.tensor(name).expect("an array"));
+        Bits {
+            arrays: net.params().iter().map(|spec| array(&spec.name)).collect(),
+            epochs: outcome.epochs.iter().flat_map(|e| [e.train_loss, e.valid_loss, e.valid_accuracy]).collect(),
+        }
+    }
+
+    /// The first number whose bits are not the other's.
+    fn difference(&self, other: &Bits) -> Option<String> {
+        assert_eq!(self.arrays.len(), other.arrays.len(), "arrays");
+        for ((name, ours), (_, theirs)) in self.arrays.iter().zip(&other.arrays) {
+            assert_eq!(ours.len(), theirs.len(), "length of {name}");
+            if let Some(at) = (0..ours.len()).find(|&at| ours[at].to_bits() != theirs[at].to_bits()) {
+                return Some(format!("{name}[{at}] is {:e} and {:e}", ours[at], theirs[at]));
+            }
+        }
+        let bits = |epochs: &[f64]| epochs.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        (bits(&self.epochs) != bits(&other.epochs))
+            .then(|| format!("losses and accuracies are {:?} and {:?}", self.epochs, other.epochs))
+    }
+}
+
+/// Asserts that a recipe gives the same bits on all of `isas` and [`THREADS`], which it gives back.
+fn assert_same_everywhere(recipe: &Recipe, data: (&Dataset, &Dataset), isas: &[Isa]) -> Bits {
+    let mut first = None::<(Bits, &str)>;
+    for isa in isas {
+        for threads in THREADS {
+            let bits = Bits::of(recipe, data, *isa, threads);
+            let Some((reference, name)) = &first else {
+                first = Some((bits, isa.name()));
+                continue;
+            };
+            if let Some(difference) = reference.difference(&bits) {
+                let (recipe, batch, isa) = (recipe.name, recipe.config.batch_size, isa.name());
+                panic!(
+                    "{recipe}, batch {batch}: {name} on {} threads and {isa} on {threads}: {difference}",
+                    THREADS[0]
+                );
+            }
+        }
+    }
+    first.expect("an instruction set").0
+}
+
+/// The instruction sets of this processor, without asking [`Isa`].
+fn of_this_processor() -> Vec<&'static str> {
+    let mut names = vec!["portable"];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = avx2
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw");
+        names.extend(avx2.then_some("avx2"));
+        names.extend(avx512.then_some("avx512"));
+    }
+    names
+}
+
+#[test]
+fn every_recipe_gives_the_same_bits_on_every_instruction_set_and_number_of_threads() {
+    // Three steps, the last of them smaller. Batches of 7, where the portable path takes a second.
+    let (train, valid) = some_digits(19, 5);
+    let isas = Isa::available();
+    for mut recipe in built_in() {
+        recipe.config.batch_size = 7;
+        // The same network as the one before, but for the size of a batch.
+        if recipe.name != "cnn2-dropout-b100" {
+            assert_same_everywhere(&recipe, (&train, &valid), isas);
+        }
+    }
+    let ran: Vec<&str> = isas.iter().map(|isa| isa.name()).collect();
+    // Not by `println!`, which the harness shows only where a test fails.
+    writeln!(std::io::stderr(), "instruction sets that gave the same bits: {}", ran.join(", "))
+        .expect("standard error");
+    assert_eq!(ran, of_this_processor(), "instruction sets that ran, and those of this processor");
+}
+
+#[test]
+fn every_recipe_gives_the_same_bits_at_its_own_batch_size() {
+    let (train, valid) = some_digits(298, 5);
+    // Without the portable path, which would take a minute, where there is another.
+    let isas = match Isa::available() {
+        [_portable, faster @ ..] if !faster.is_empty() => faster,
+        all => all,
+    };
+    for recipe in built_in() {
+        let examples: Vec<u32> = (0..3 * recipe.config.batch_size as u32 - 2).collect();
+        assert_same_everywhere(&recipe, (&train.select(&examples), &valid), isas);
+    }
+}
+
+#[test]
+fn two_epochs_give_the_same_bits_and_another_seed_gives_others() {
+    let (train, valid) = some_digits(230, 40);
+    let config = TrainConfig { batch_size: 50, epochs: 2, ..TrainConfig::default() };
+    let mut small = Recipe { name: "small", layers: SMALL, config };
+    let bits = assert_same_everywhere(&small, (&train, &valid), Isa::available());
+    small.config.seed = 2;
+    let other = Bits::of(&small, (&train, &valid), Isa::detect(), 2);
+    let difference = bits.difference(&other).expect("another seed gives other weights");
+    assert!(difference.starts_with("conv1.weight[0] is "), "{difference}");
+}
+
+#[test]
+fn a_single_bit_is_a_difference() {
+    let bits = |value: f32, loss: f64| Bits { arrays: vec![("w".to_string(), vec![1.0, value])], epochs: vec![loss] };
+    assert_eq!(bits(0.5, 0.1).difference(&bits(0.5, 0.1)), None);
+    assert_eq!(bits(f32::NAN, 0.1).difference(&bits(f32::NAN, 0.1)), None);
+    assert_eq!(bits(0.0, 0.1).difference(&bits(-0.0, 0.1)), Some("w[1] is 0e0 and -0e0".to_string()));
+    let (loss, next) = (0.1_f64, 0.1_f64.next_up());
+    let expected = format!("losses and accuracies are [{loss}] and [{next}]");
+    assert_eq!(bits(0.5, loss).difference(&bits(0.5, next)), Some(expected));
+}

@@ -446,4 +446,6 @@ impl<'a> Trainer<'a> {
 #[cfg(test)]
 mod bits;
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod tests;

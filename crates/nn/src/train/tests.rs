@@ -129,31 +129,38 @@ fn isas_for(name: &str) -> Vec<Isa> {
 }
 
 /// Arrays with their names.
-type NamedArrays = Vec<(String, Vec<f64>)>;
+pub(super) type NamedArrays = Vec<(String, Vec<f64>)>;
 
-/// Runs one batch forward and backward and gives logits, mean loss, and gradients in PyTorch's order.
-fn gradients(isa: Isa, threads: usize, fixture: &Fixture) -> (Vec<f64>, f64, NamedArrays) {
-    let model = fixture.model();
-    let data = fixture.data();
-    let net = model.architecture().clone();
-    let rows = fixture.usize("batch");
-    let network = Network::new(&net);
-    let plan = Plan::new(&network, rows, true);
+/// Runs batches of `data`, one after the other in the same memory, forward and backward, and gives the last one's logits,
+/// mean loss, and gradients in PyTorch's order. No batch may be larger than the first.
+pub(super) fn gradients(
+    isa: Isa,
+    threads: usize,
+    model: &Model,
+    data: &Dataset,
+    batches: &[Vec<u32>],
+) -> (Vec<f64>, f64, NamedArrays) {
+    let net = model.architecture();
+    let rows = batches.last().expect("a batch").len();
+    let network = Network::new(net);
+    let plan = Plan::new(&network, batches[0].len(), true);
     let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let mut params = model.values.clone();
     let mut grads = Aligned::zeroed(network.param_len);
-    let pixels = Pixels::default().table();
-    let indices: Vec<u32> = (0..rows as u32).collect();
-    let batch = Batch { indices: &indices, step: Some(0), update: None };
+    let pixels = model.pixels().table();
     let (mut logits, mut loss) = (Vec::new(), 0.0);
     {
         let learn = Learn::Store(Arena::new(grads.as_mut_slice()));
         let params = params.as_mut_slice();
         let step = Step::new(&network, &plan, isa, 1, net.classes(), &pixels, &mut memory, params, learn);
         let program = |worker: &Worker, scratch: &mut Scratch| {
-            step.forward(worker, scratch, &data, &batch, network.ops.len());
-            step.loss(worker, scratch, &data, &batch);
-            step.backward(worker, scratch, &batch);
+            for indices in batches {
+                let batch = Batch { indices, step: Some(0), update: None };
+                step.forward(worker, scratch, data, &batch, network.ops.len());
+                step.loss(worker, scratch, data, &batch);
+                step.backward(worker, scratch, &batch);
+                worker.meet();
+            }
         };
         on_threads(threads, &mut scratch, program, program);
         step.with_losses(rows, |losses, _| loss = losses.iter().sum::<f64>() / rows as f64);
@@ -166,7 +173,7 @@ fn gradients(isa: Isa, threads: usize, fixture: &Fixture) -> (Vec<f64>, f64, Nam
         .iter()
         .enumerate()
         .map(|(array, spec)| {
-            let values = crate::model::unpack(&net, &network, array, grads.as_slice());
+            let values = crate::model::unpack(net, &network, array, grads.as_slice());
             (spec.name.clone(), values.into_iter().map(f64::from).collect())
         })
         .collect();
@@ -179,9 +186,11 @@ fn gradients(isa: Isa, threads: usize, fixture: &Fixture) -> (Vec<f64>, f64, Nam
 fn logits_loss_and_every_gradient_are_pytorchs() {
     for name in NETWORKS {
         let fixture = Fixture::load(name);
+        let (model, data) = (fixture.model(), fixture.data());
+        let batch = [(0..fixture.usize("batch") as u32).collect()];
         for isa in isas_for(name) {
             for threads in [1, 3] {
-                let (logits, loss, grads) = gradients(isa, threads, &fixture);
+                let (logits, loss, grads) = gradients(isa, threads, &model, &data, &batch);
                 fixture.check("logits", None, &logits, 1e-5);
                 fixture.check("loss", None, &[loss], 1e-6);
                 for (param, grad) in grads {

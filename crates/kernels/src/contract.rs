@@ -5,7 +5,7 @@
 //! multiply-adds in the order of `k`; how rows and columns are grouped into tiles does not change a bit of it.
 
 use crate::ahead::Ahead;
-use crate::isa::{Isa, dispatch};
+use crate::isa::{Isa, dispatch, dispatch_pairs};
 use crate::lanes::{LANES, Lanes};
 
 /// A run of `k`: where it starts in `a` (relative to the row) and in `b`.
@@ -65,8 +65,60 @@ impl Sum<'_> {
     }
 }
 
-/// Products along `k` between two calls of [`Ahead::ask`].
+/// Steps along `k` between two calls of [`Ahead::ask`].
 pub(crate) const STRIDE: usize = 8;
+
+/// What is multiplied.
+pub(crate) trait Factor<L: Lanes> {
+    /// A vector of it.
+    type B: Copy;
+    /// # Safety
+    /// A vector is readable at `p`.
+    unsafe fn load(p: *const f32) -> Self::B;
+    fn splat(x: f32) -> Self::B;
+    /// `a * b + c`.
+    fn multiply_add(a: Self::B, b: Self::B, c: L::V) -> L::V;
+}
+
+/// f32.
+pub(crate) struct Single;
+
+/// Pairs of bf16 in the place of f32: one step along `k` is two products.
+pub(crate) struct Pair;
+
+impl<L: Lanes> Factor<L> for Single {
+    type B = L::V;
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::B {
+        // SAFETY: promised by the caller.
+        unsafe { L::load(p) }
+    }
+    #[inline(always)]
+    fn splat(x: f32) -> Self::B {
+        L::splat(x)
+    }
+    #[inline(always)]
+    fn multiply_add(a: Self::B, b: Self::B, c: L::V) -> L::V {
+        L::fma(a, b, c)
+    }
+}
+
+impl<L: Lanes> Factor<L> for Pair {
+    type B = L::P;
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::B {
+        // SAFETY: promised by the caller.
+        unsafe { L::load_pairs(p) }
+    }
+    #[inline(always)]
+    fn splat(x: f32) -> Self::B {
+        L::splat_pair(x)
+    }
+    #[inline(always)]
+    fn multiply_add(a: Self::B, b: Self::B, c: L::V) -> L::V {
+        L::dot(a, b, c)
+    }
+}
 
 /// Computes the contraction that `sum` describes, asking for `ahead` on the way.
 ///
@@ -74,11 +126,29 @@ pub(crate) const STRIDE: usize = 8;
 /// `a`, `b` and `c` are valid for the [`Sum::extents`]; nobody else touches the vectors of `c` that are written, and
 /// those overlap neither `a` nor `b`.
 pub(crate) unsafe fn contract(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
-    dispatch!(isa, body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead))
+    dispatch!(isa, single_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead))
+}
+
+/// [`contract`] with pairs of bf16 in `a` and `b`; `c` is f32.
+///
+/// # Safety
+/// As for [`contract`].
+pub(crate) unsafe fn contract_pairs(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
+    dispatch_pairs!(isa, pair_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead))
 }
 
 #[inline(always)]
-fn body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
+fn single_body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
+    body::<L, Single>(sum, a, b, c, ahead);
+}
+
+#[inline(always)]
+fn pair_body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
+    body::<L, Pair>(sum, a, b, c, ahead);
+}
+
+#[inline(always)]
+fn body<L: Lanes, F: Factor<L>>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
     let (max_rows, max_vectors) = L::TILE;
     for g in 0..sum.groups {
         let mut r = 0;
@@ -94,7 +164,7 @@ fn body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &
                     let a = a.add(g * sum.a_group + r * sum.a_row);
                     let b = b.add(j * sum.b_block);
                     let c = c.add(g * sum.c_group + r * sum.c_row + j * sum.c_block);
-                    any_tile::<L>(rows, vectors, sum, a, b, c, ahead);
+                    any_tile::<L, F>(rows, vectors, sum, a, b, c, ahead);
                 }
                 j += vectors;
             }
@@ -105,7 +175,7 @@ fn body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &
 
 /// Calls the tile compiled for exactly this many rows and vectors.
 #[inline(always)]
-unsafe fn any_tile<L: Lanes>(
+unsafe fn any_tile<L: Lanes, F: Factor<L>>(
     rows: usize,
     vectors: usize,
     sum: &Sum,
@@ -118,7 +188,7 @@ unsafe fn any_tile<L: Lanes>(
         ($($r:literal)*; $v:literal) => {
             match rows {
                 // SAFETY: passed on from the caller.
-                $($r => unsafe { tile::<L, $r, $v>(sum, a, b, c, ahead) },)*
+                $($r => unsafe { tile::<L, F, $r, $v>(sum, a, b, c, ahead) },)*
                 _ => unreachable!("tiles have at most six rows"),
             }
         };
@@ -136,7 +206,7 @@ unsafe fn any_tile<L: Lanes>(
 
 /// `R` rows by `V` vectors, all sums held in registers.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
+unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
     sum: &Sum,
     a: *const f32,
     b: *const f32,
@@ -162,14 +232,11 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
                 left -= steps;
                 ahead.ask();
                 for _ in 0..steps {
-                    let mut row = [L::zero(); V];
-                    for v in 0..V {
-                        row[v] = L::load(pb.add(v * sum.b_block));
-                    }
+                    let row: [F::B; V] = std::array::from_fn(|v| F::load(pb.add(v * sum.b_block)));
                     for r in 0..R {
-                        let x = L::splat(*pa.add(r * sum.a_row));
+                        let x = F::splat(*pa.add(r * sum.a_row));
                         for v in 0..V {
-                            acc[r][v] = L::fma(x, row[v], acc[r][v]);
+                            acc[r][v] = F::multiply_add(x, row[v], acc[r][v]);
                         }
                     }
                     pa = pa.wrapping_add(sum.a_step);

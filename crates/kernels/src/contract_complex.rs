@@ -1,10 +1,11 @@
 //! The heart of convolutions in the frequency domain: `c[r][j] = sum over k of a[r][k] * conj(b[k][j])` in complex
 //! numbers, with `j` in vector lanes.
 //!
-//! Sixteen complex numbers lie as sixteen real parts and then sixteen imaginary parts. Real and imaginary part of each
-//! element of `c` are one chain of fused multiply-adds each, in the order of `k`; tiles do not change a bit of it.
+//! Sixteen complex numbers lie as sixteen real parts and then sixteen imaginary parts, or rounded to bf16 as sixteen pairs
+//! (real, imaginary); `c` is always f32. Real and imaginary part of each element of `c` are one chain of fused
+//! multiply-adds each, in the order of `k`; tiles do not change a bit of it.
 
-use crate::isa::{Isa, dispatch};
+use crate::isa::{Isa, dispatch, dispatch_pairs};
 use crate::lanes::{LANES, Lanes};
 
 /// Elements of sixteen complex numbers.
@@ -13,8 +14,8 @@ pub(crate) const COMPLEX: usize = 2 * LANES;
 /// Where the operands of one contraction lie. All strides are in elements.
 ///
 /// Row `r` of `a` starts at `r * a_row`, and of `c` at `r * c_row`. `k` runs through `segments` segments of `len`
-/// products; in each, `a` advances by `a_step` (its imaginary part lies 16 further on) and `b` by `b_step`. Vector `j`
-/// of a row of `b` or `c` lies 32 `j` from its start.
+/// products; in each, `a` advances by `a_step` (its imaginary part, if not in the same pair, lies 16 further on) and `b` by
+/// `b_step`. Vector `j` of a row lies 32 `j` from its start in f32, 16 `j` in pairs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ComplexSum {
     pub rows: usize,
@@ -31,7 +32,7 @@ pub(crate) struct ComplexSum {
 
 impl ComplexSum {
     /// One past the last element of `a`, `b` and `c` that the contraction touches (0 where it touches none).
-    pub(crate) fn extents(&self) -> (usize, usize, usize) {
+    pub(crate) fn extents(&self, pairs: bool) -> (usize, usize, usize) {
         if self.rows == 0 || self.vectors == 0 {
             return (0, 0, 0);
         }
@@ -40,24 +41,47 @@ impl ComplexSum {
             return (0, 0, c);
         }
         let last = self.segments - 1;
-        let a = (self.rows - 1) * self.a_row + last * self.a_segment + (self.len - 1) * self.a_step + LANES + 1;
-        let b = last * self.b_segment + (self.len - 1) * self.b_step + self.vectors * COMPLEX;
+        let (imaginary, vector) = if pairs { (0, LANES) } else { (LANES, COMPLEX) };
+        let a = (self.rows - 1) * self.a_row + last * self.a_segment + (self.len - 1) * self.a_step + imaginary + 1;
+        let b = last * self.b_segment + (self.len - 1) * self.b_step + self.vectors * vector;
         (a, b, c)
     }
 }
 
-/// Computes the contraction that `sum` describes.
+/// Computes the contraction that `sum` describes, with `a` and `b` as pairs of bf16 if `pairs`.
 ///
 /// # Safety
 /// `a`, `b` and `c` are valid for the [`ComplexSum::extents`]; nobody else touches the vectors of `c` that are written,
 /// and those overlap neither `a` nor `b`.
-pub(crate) unsafe fn contract_complex(isa: Isa, sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
-    dispatch!(isa, body(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32))
+pub(crate) unsafe fn contract_complex(
+    isa: Isa,
+    sum: &ComplexSum,
+    pairs: bool,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+) {
+    if pairs {
+        dispatch_pairs!(isa, pair_body(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32))
+    } else {
+        dispatch!(isa, single_body(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32))
+    }
 }
 
 #[inline(always)]
-fn body<L: Lanes>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+fn single_body<L: Lanes>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+    body::<L, false>(sum, a, b, c);
+}
+
+#[inline(always)]
+fn pair_body<L: Lanes>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+    body::<L, true>(sum, a, b, c);
+}
+
+#[inline(always)]
+fn body<L: Lanes, const PAIRS: bool>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
     let (max_rows, max_vectors) = L::COMPLEX_TILE;
+    let vector = if PAIRS { LANES } else { COMPLEX };
     let mut j = 0;
     while j < sum.vectors {
         let vectors = max_vectors.min(sum.vectors - j);
@@ -68,8 +92,8 @@ fn body<L: Lanes>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
             let rows = left.div_ceil(left.div_ceil(max_rows));
             // SAFETY: all three stay within `ComplexSum::extents`, which the caller of `contract_complex` vouches for.
             unsafe {
-                let (a, b) = (a.add(r * sum.a_row), b.add(j * COMPLEX));
-                any_tile::<L>(rows, vectors, sum, a, b, c.add(r * sum.c_row + j * COMPLEX));
+                let (a, b) = (a.add(r * sum.a_row), b.add(j * vector));
+                any_tile::<L, PAIRS>(rows, vectors, sum, a, b, c.add(r * sum.c_row + j * COMPLEX));
             }
             r += rows;
         }
@@ -79,12 +103,19 @@ fn body<L: Lanes>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
 
 /// Calls the tile compiled for exactly this many rows and vectors.
 #[inline(always)]
-unsafe fn any_tile<L: Lanes>(rows: usize, vectors: usize, sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+unsafe fn any_tile<L: Lanes, const PAIRS: bool>(
+    rows: usize,
+    vectors: usize,
+    sum: &ComplexSum,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+) {
     macro_rules! pick {
         ($($r:literal)*; $v:literal) => {
             match rows {
                 // SAFETY: passed on from the caller.
-                $($r => unsafe { tile::<L, $r, $v>(sum, a, b, c) },)*
+                $($r => unsafe { tile::<L, PAIRS, $r, $v>(sum, a, b, c) },)*
                 _ => unreachable!("tiles have at most six rows"),
             }
         };
@@ -98,7 +129,12 @@ unsafe fn any_tile<L: Lanes>(rows: usize, vectors: usize, sum: &ComplexSum, a: *
 
 /// `R` rows by `V` complex vectors, all sums held in registers.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const R: usize, const V: usize>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+unsafe fn tile<L: Lanes, const PAIRS: bool, const R: usize, const V: usize>(
+    sum: &ComplexSum,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+) {
     // SAFETY: the caller vouches for every address formed from `sum`.
     unsafe {
         let mut re = [[L::zero(); V]; R];
@@ -107,6 +143,20 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(sum: &ComplexSum, a: *c
             let mut pa = a.add(segment * sum.a_segment);
             let mut pb = b.add(segment * sum.b_segment);
             for _ in 0..sum.len {
+                if PAIRS {
+                    let plain: [L::P; V] = std::array::from_fn(|v| L::load_pairs(pb.add(v * LANES)));
+                    let turned = plain.map(L::turn);
+                    for r in 0..R {
+                        let x = L::splat_pair(*pa.add(r * sum.a_row));
+                        for v in 0..V {
+                            re[r][v] = L::dot(x, plain[v], re[r][v]);
+                            im[r][v] = L::dot(x, turned[v], im[r][v]);
+                        }
+                    }
+                    pa = pa.wrapping_add(sum.a_step);
+                    pb = pb.wrapping_add(sum.b_step);
+                    continue;
+                }
                 let (mut b_re, mut b_im) = ([L::zero(); V], [L::zero(); V]);
                 for v in 0..V {
                     b_re[v] = L::load(pb.add(v * COMPLEX));

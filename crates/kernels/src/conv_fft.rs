@@ -25,6 +25,8 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvFft {
     conv: Conv2d,
+    /// Whether spectra are rounded to bf16.
+    pairs: bool,
 }
 
 /// Frequencies: the rows of every matrix of spectra.
@@ -32,8 +34,9 @@ pub const FREQUENCIES: usize = BINS;
 
 impl ConvFft {
     /// `None` where the convolution does not fit, or is no faster this way: stride 1, whole blocks of channels on both
-    /// sides, at least 9 taps, and a padded image of at most 16x16.
-    pub fn new(conv: &Conv2d) -> Option<ConvFft> {
+    /// sides, at least 9 taps, and a padded image of at most 16x16. With `pairs`, spectra are rounded to bf16, the real and
+    /// the imaginary part a pair; products and sums stay f32.
+    pub fn new(conv: &Conv2d, pairs: bool) -> Option<ConvFft> {
         let (input, (kh, kw)) = (&conv.input, conv.kernel);
         let fits = conv.stride == (1, 1)
             && input.lanes == LANES
@@ -46,15 +49,25 @@ impl ConvFft {
         // A frequency costs four products per pair of channels; below half of the direct cost it pays.
         let direct = kh * kw * conv.output.height * conv.output.width;
         let worth = 2 * 4 * BINS <= direct && input.channels >= LANES && conv.output.channels >= LANES;
-        (fits && worth).then(|| ConvFft { conv: conv.clone() })
+        (fits && worth).then(|| ConvFft { conv: conv.clone(), pairs })
     }
 
-    /// Elements of one frequency of one input.
+    /// Places of sixteen complex numbers in spectra.
+    fn complex(&self) -> usize {
+        if self.pairs { LANES } else { COMPLEX }
+    }
+
+    /// Places of one frequency of one input.
     fn input_row(&self) -> usize {
-        self.conv.input.blocks * COMPLEX
+        self.conv.input.blocks * self.complex()
     }
 
-    /// Elements of one frequency of one output.
+    /// Places of one frequency of the gradient of one output, or of the weights from one input channel.
+    fn grad_row(&self) -> usize {
+        self.conv.output.blocks * self.complex()
+    }
+
+    /// Elements of one frequency of one output: always f32.
     fn output_row(&self) -> usize {
         self.conv.output.blocks * COMPLEX
     }
@@ -89,9 +102,24 @@ impl ConvFft {
         self.conv.input.blocks * LANES
     }
 
+    /// Places from one frequency to the next in the spectra of the gradients of `images` outputs.
+    fn grad_stride(&self, images: usize) -> usize {
+        images * self.grad_row() + LANES
+    }
+
     /// Elements from one frequency to the next in the spectra of the weights.
     pub fn weight_stride(&self) -> usize {
+        self.input_channels() * self.grad_row() + LANES
+    }
+
+    /// Elements from one frequency to the next in the spectra of the weights' gradient.
+    pub fn gradient_stride(&self) -> usize {
         self.input_channels() * self.output_row() + LANES
+    }
+
+    /// Elements of the spectra of the weights' gradient: no fewer than of those of the weights.
+    pub fn gradient_len(&self) -> usize {
+        BINS * self.gradient_stride()
     }
 
     /// Elements of the spectra of the weights.
@@ -101,7 +129,7 @@ impl ConvFft {
 
     /// Columns of the spectra of the weights that belong to input channel `channel`.
     pub fn weight_columns(&self, channel: usize) -> Range<usize> {
-        channel * self.output_row()..(channel + 1) * self.output_row()
+        channel * self.grad_row()..(channel + 1) * self.grad_row()
     }
 }
 
@@ -111,7 +139,7 @@ impl ConvFft {
 pub fn transform_weight(isa: Isa, shape: &ConvFft, channel: usize, weight: &[f32], out: &mut Columns<'_, f32>) {
     assert_eq!(weight.len(), shape.conv.weight().len(), "weight is {:?}", shape.conv.weight());
     assert!(channel < shape.input_channels(), "channel {channel}");
-    assert_eq!((out.rows(), out.columns()), (BINS, shape.output_row()), "one channel of every frequency");
+    assert_eq!((out.rows(), out.columns()), (BINS, shape.grad_row()), "one channel of every frequency");
     dispatch!(isa, transform_weight_body(shape: &ConvFft, channel: usize, weight: &[f32], out: &mut Columns<'_, f32>))
 }
 
@@ -132,7 +160,7 @@ fn transform_weight_body<L: Lanes>(shape: &ConvFft, channel: usize, weight: &[f3
             row
         };
         forward::<L>((0..kh).map(|ky| lag(ky, conv.padding.0)), taps, |bin, re, im| {
-            store_complex::<L>(&mut out.row_mut(bin)[block * COMPLEX..][..COMPLEX], re, im);
+            store_complex::<L>(&mut out.row_mut(bin)[block * shape.complex()..][..shape.complex()], re, im);
         });
     }
 }
@@ -144,9 +172,12 @@ fn lag(k: usize, padding: usize) -> usize {
 
 #[inline(always)]
 fn store_complex<L: Lanes>(out: &mut [f32], re: L::V, im: L::V) {
-    assert_eq!(out.len(), COMPLEX, "one complex vector");
-    // SAFETY: the slice holds two vectors.
+    // SAFETY: the slice holds a vector of pairs, or two vectors.
     unsafe {
+        if out.len() == LANES {
+            return L::store_pairs(out.as_mut_ptr(), L::pack(re, im));
+        }
+        assert_eq!(out.len(), COMPLEX, "one complex vector");
         L::store(out.as_mut_ptr(), re);
         L::store(out.as_mut_ptr().add(LANES), im);
     }
@@ -178,7 +209,7 @@ fn transform_input_body<L: Lanes>(shape: &ConvFft, x: &[f32], out: &mut Columns<
             unsafe { load_row::<L>(row.as_ptr(), input.pixel, input.width) }
         };
         forward::<L>(0..input.height, rows, |bin, re, im| {
-            store_complex::<L>(&mut out.row_mut(bin)[block * COMPLEX..][..COMPLEX], re, im);
+            store_complex::<L>(&mut out.row_mut(bin)[block * shape.complex()..][..shape.complex()], re, im);
         });
     }
 }
@@ -202,13 +233,13 @@ pub fn multiply(
         a_row: shape.input_row(),
         c_row: shape.output_row(),
         segments: shape.conv.input.blocks,
-        a_segment: COMPLEX,
-        b_segment: LANES * shape.output_row(),
+        a_segment: shape.complex(),
+        b_segment: LANES * shape.grad_row(),
         len: LANES,
         a_step: 1,
-        b_step: shape.output_row(),
+        b_step: shape.grad_row(),
     };
-    let (a_end, b_end, c_end) = sum.extents();
+    let (a_end, b_end, c_end) = sum.extents(shape.pairs);
     assert!(a_end <= spectra.columns(), "a frequency of these images covers the sum");
     for bin in 0..BINS {
         let b = &weight[bin * shape.weight_stride()..][..b_end];
@@ -216,7 +247,7 @@ pub fn multiply(
         // SAFETY: row `bin` of `spectra` covers a (asserted), the slices b and c; `c` is borrowed mutably.
         unsafe {
             let a = spectra.as_ptr().add(bin * spectra.stride());
-            contract_complex(isa, &sum, a, b.as_ptr(), c.as_mut_ptr());
+            contract_complex(isa, &sum, shape.pairs, a, b.as_ptr(), c.as_mut_ptr());
         }
     }
 }
@@ -247,7 +278,7 @@ fn transform_output_body<L: Lanes>(shape: &ConvFft, products: &[f32], index: usi
 }
 
 /// Overwrites the frequencies `bins` of the spectra of the weights' gradient, `bins.len()` times
-/// [`ConvFft::weight_stride`] elements.
+/// [`ConvFft::gradient_stride`] elements.
 ///
 /// `spectra` and `grad_spectra`: of the inputs and of the gradients of the outputs, with room for `batch` images each, of
 /// which the first `images` count. The latter are those of [`Conv2d::grad_output`] as the input of the transposed
@@ -265,8 +296,8 @@ pub fn multiply_gradient(
 ) {
     assert!(bins.end <= BINS && images <= batch, "frequencies {bins:?}, {images} images of {batch}");
     assert_eq!(spectra.len(), shape.input_len(batch), "spectra of {batch} images");
-    assert_eq!(grad_spectra.len(), shape.output_len(batch), "spectra of {batch} gradients");
-    assert_eq!(out.len(), bins.len() * shape.weight_stride(), "frequencies {bins:?} of the weights");
+    assert_eq!(grad_spectra.len(), BINS * shape.grad_stride(batch), "spectra of {batch} gradients");
+    assert_eq!(out.len(), bins.len() * shape.gradient_stride(), "frequencies {bins:?} of the weights");
     let sum = ComplexSum {
         rows: LANES,
         vectors: shape.conv.output.blocks,
@@ -277,16 +308,16 @@ pub fn multiply_gradient(
         b_segment: 0,
         len: images,
         a_step: shape.input_row(),
-        b_step: shape.output_row(),
+        b_step: shape.grad_row(),
     };
-    let (a_end, b_end, c_end) = sum.extents();
-    for (out, bin) in out.chunks_exact_mut(shape.weight_stride()).zip(bins) {
-        let b = &grad_spectra[bin * shape.output_stride(batch)..][..b_end];
+    let (a_end, b_end, c_end) = sum.extents(shape.pairs);
+    for (out, bin) in out.chunks_exact_mut(shape.gradient_stride()).zip(bins) {
+        let b = &grad_spectra[bin * shape.grad_stride(batch)..][..b_end];
         for block in 0..shape.conv.input.blocks {
-            let a = &spectra[bin * shape.input_stride(batch) + block * COMPLEX..][..a_end];
+            let a = &spectra[bin * shape.input_stride(batch) + block * shape.complex()..][..a_end];
             let c = &mut out[block * LANES * shape.output_row()..][..c_end];
             // SAFETY: the slices cover the sum, and `c` is borrowed mutably.
-            unsafe { contract_complex(isa, &sum, a.as_ptr(), b.as_ptr(), c.as_mut_ptr()) };
+            unsafe { contract_complex(isa, &sum, shape.pairs, a.as_ptr(), b.as_ptr(), c.as_mut_ptr()) };
         }
     }
 }
@@ -311,7 +342,7 @@ pub fn transform_gradient(
     out: &mut Columns<'_, f32>,
 ) {
     let (kh, kw) = shape.conv.kernel;
-    assert_eq!(spectra.len(), shape.weight_len(), "spectra of the weights' gradient");
+    assert_eq!(spectra.len(), shape.gradient_len(), "spectra of the weights' gradient");
     assert!(channel < shape.input_channels(), "channel {channel}");
     assert_eq!((out.rows(), out.columns()), (kh * kw, shape.conv.weight().width(panel)), "the taps of one panel");
     dispatch!(isa, transform_gradient_body(shape: &ConvFft, channel: usize, panel: usize, spectra: &[f32], out: &mut Columns<'_, f32>))
@@ -332,7 +363,7 @@ fn transform_gradient_body<L: Lanes>(
         let at = channel * shape.output_row() + (first + column) / LANES * COMPLEX;
         let norm = Cell::new(L::zero());
         let load = |bin: usize| {
-            let (re, im) = load_complex::<L>(&spectra[bin * shape.weight_stride() + at..][..COMPLEX]);
+            let (re, im) = load_complex::<L>(&spectra[bin * shape.gradient_stride() + at..][..COMPLEX]);
             norm.set(L::fma(re, re, L::fma(im, im, norm.get())));
             (re, im)
         };
@@ -354,12 +385,13 @@ fn transform_gradient_body<L: Lanes>(
 /// the lowest frequency of `grad_spectra` holds (see [`multiply_gradient`]).
 pub fn bias_gradient(shape: &ConvFft, images: usize, batch: usize, grad_spectra: &[f32], sums: &mut [f32]) {
     assert!(images <= batch, "{images} images of {batch}");
-    assert_eq!(grad_spectra.len(), shape.output_len(batch), "spectra of {batch} gradients");
+    assert_eq!(grad_spectra.len(), BINS * shape.grad_stride(batch), "spectra of {batch} gradients");
     assert_eq!(sums.len(), shape.conv.output.blocks * LANES, "one sum per padded channel");
     sums.fill(0.0);
-    for image in grad_spectra.chunks_exact(shape.output_row()).take(images) {
-        for (sums, lowest) in sums.chunks_exact_mut(LANES).zip(image.chunks_exact(COMPLEX)) {
-            sums.iter_mut().zip(lowest).for_each(|(sum, re)| *sum += re);
+    let real = |value: f32| if shape.pairs { f32::from_bits(value.to_bits() << 16) } else { value };
+    for image in grad_spectra.chunks_exact(shape.grad_row()).take(images) {
+        for (sums, lowest) in sums.chunks_exact_mut(LANES).zip(image.chunks_exact(shape.complex())) {
+            sums.iter_mut().zip(lowest).for_each(|(sum, re)| *sum += real(*re));
         }
     }
     sums.iter_mut().for_each(|sum| *sum *= 0.5);
@@ -386,17 +418,22 @@ mod tests {
         ((64, 14, 14), 32, (5, 5), (2, 2)),
     ];
 
+    /// In f32 and, where rounding an operand to bf16 costs up to 2^-9 of it, in bf16.
+    fn cases() -> impl Iterator<Item = ((Shape, usize, Pair, Pair), bool)> {
+        CASES.into_iter().flat_map(|case| [(case, false), (case, true)])
+    }
+
     #[test]
     fn forward_matches_the_reference_on_every_isa() {
-        for (shape, out_channels, kernel, padding) in CASES {
-            let what = format!("{shape:?} to {out_channels} by {kernel:?} padding {padding:?}");
+        for ((shape, out_channels, kernel, padding), pairs) in cases() {
+            let what = format!("{shape:?} to {out_channels} by {kernel:?} padding {padding:?}, pairs {pairs}");
             let window = Window { kernel, stride: (1, 1), padding: [padding.0, padding.1, padding.0, padding.1] };
             let (c, h, w) = shape;
             let (oh, ow) = window.output(h, w).expect("fits");
             let input = Planes::with_border(c, LANES, h, w, window.padding, (1, 1));
             let output = Planes::with_border(out_channels, LANES, oh, ow, [1, 0, 2, 1], (1, 1));
             let conv = Conv2d::new(input, output, kernel, (1, 1), padding);
-            let fft = ConvFft::new(&conv).unwrap_or_else(|| panic!("{what} is worth it"));
+            let fft = ConvFft::new(&conv, pairs).unwrap_or_else(|| panic!("{what} is worth it"));
             let weight = values(out_channels * c * kernel.0 * kernel.1, 1);
             let mut packed = vec![0.0; conv.weight().len()];
             for (at, &value) in weight.iter().enumerate() {
@@ -429,7 +466,8 @@ mod tests {
                 for (n, expected) in expected.iter().enumerate() {
                     let mut y = vec![0.0; output.len()];
                     transform_output(isa, &fft, &products, n, images, &mut y);
-                    assert_close(&unpack_image(&y, &output), expected, 2e-6, &format!("y of {what}"));
+                    let tolerance = if pairs { 1e-2 } else { 2e-6 };
+                    assert_close(&unpack_image(&y, &output), expected, tolerance, &format!("y of {what}"));
                     assert_padding_is_zero(&y, &output, &what);
                     bits.extend(y.iter().map(|v| v.to_bits()));
                 }
@@ -452,16 +490,16 @@ mod tests {
 
     #[test]
     fn gradients_match_the_reference_on_every_isa() {
-        for (shape, out_channels, kernel, padding) in CASES {
-            let what = format!("{shape:?} to {out_channels} by {kernel:?} padding {padding:?}");
+        for ((shape, out_channels, kernel, padding), pairs) in cases() {
+            let what = format!("{shape:?} to {out_channels} by {kernel:?} padding {padding:?}, pairs {pairs}");
             let window = Window { kernel, stride: (1, 1), padding: [padding.0, padding.1, padding.0, padding.1] };
             let (c, h, w) = shape;
             let (oh, ow) = window.output(h, w).expect("fits");
             let input = Planes::with_border(c, LANES, h, w, window.padding, (1, 1));
             let conv = Conv2d::new(input, Planes::new(out_channels, oh, ow), kernel, (1, 1), padding);
-            let fft = ConvFft::new(&conv).unwrap_or_else(|| panic!("{what} is worth it"));
+            let fft = ConvFft::new(&conv, pairs).unwrap_or_else(|| panic!("{what} is worth it"));
             // Whether or not the way back pays: only its transform is used here.
-            let back = ConvFft { conv: conv.transposed() };
+            let back = ConvFft { conv: conv.transposed(), pairs };
             let (images, batch) = (3, 5);
             let x: Vec<_> = (0..images).map(|n| values(c * h * w, 10 + n as u32)).collect();
             let grad: Vec<_> = (0..images).map(|n| values(out_channels * oh * ow, 20 + n as u32)).collect();
@@ -475,9 +513,9 @@ mod tests {
             on_every_isa(|isa| {
                 let spectra = spectra_of(isa, &fft, &x, &input, batch);
                 let grad_spectra = spectra_of(isa, &back, &grad, &conv.grad_output(), batch);
-                let mut out = vec![f32::NAN; fft.weight_len()];
+                let mut out = vec![f32::NAN; fft.gradient_len()];
                 for bins in [0..7, 7..FREQUENCIES] {
-                    let part = &mut out[bins.start * fft.weight_stride()..bins.end * fft.weight_stride()];
+                    let part = &mut out[bins.start * fft.gradient_stride()..bins.end * fft.gradient_stride()];
                     multiply_gradient(isa, &fft, bins, images, batch, &spectra, &grad_spectra, part);
                 }
                 let panels = conv.weight();
@@ -503,10 +541,11 @@ mod tests {
                 }
                 // Errors of a transform grow with the size of a plane, not with that of the sum: the largest of
                 // these cases has 3.1e-7.
-                assert_close(&got, &expected, 1e-6, &format!("grad_weight of {what}"));
+                let tolerance = if pairs { 1e-2 } else { 1e-6 };
+                assert_close(&got, &expected, tolerance, &format!("grad_weight of {what}"));
                 let mut bias = vec![f32::NAN; panels.padded_n()];
                 bias_gradient(&fft, images, batch, &grad_spectra, &mut bias);
-                assert_close(&bias[..out_channels], &expected_bias, 1e-6, &format!("grad_bias of {what}"));
+                assert_close(&bias[..out_channels], &expected_bias, tolerance, &format!("grad_bias of {what}"));
                 got.iter().chain(&bias).map(|v| v.to_bits()).collect()
             });
         }
@@ -518,7 +557,7 @@ mod tests {
             let window = Window { kernel, stride, padding: [padding.0, padding.1, padding.0, padding.1] };
             let (oh, ow) = window.output(shape.1, shape.2).expect("fits");
             let input = Planes::with_border(shape.0, LANES, shape.1, shape.2, window.padding, (1, 1));
-            ConvFft::new(&Conv2d::new(input, Planes::new(32, oh, ow), kernel, stride, padding))
+            ConvFft::new(&Conv2d::new(input, Planes::new(32, oh, ow), kernel, stride, padding), false)
         };
         assert!(conv((32, 14, 14), (5, 5), (1, 1), (2, 2)).is_some());
         assert!(conv((32, 15, 14), (5, 5), (1, 1), (2, 2)).is_none(), "does not fit");

@@ -18,6 +18,9 @@ pub(crate) enum Kind {
     /// 512-bit vectors.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// 512-bit vectors with products of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 impl Isa {
@@ -33,7 +36,7 @@ impl Isa {
         FOUND.get_or_init(|| {
             #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "only x86-64 adds to the list"))]
             let mut found = vec![Isa(Kind::Portable)];
-            // The features asked for here are exactly those that `dispatch!` below enables.
+            // The features asked for here are exactly those that the macros below enable.
             #[cfg(target_arch = "x86_64")]
             {
                 let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -47,13 +50,24 @@ impl Isa {
                     && is_x86_feature_detected!("avx512bw")
                 {
                     found.push(Isa(Kind::Avx512));
+                    if is_x86_feature_detected!("avx512bf16") {
+                        found.push(Isa(Kind::Avx512Bf16));
+                    }
                 }
             }
             found
         })
     }
 
-    /// A short name: `portable`, `avx2` or `avx512`.
+    /// Whether products of bf16 are instructions of this processor. Where they are not, they give the same bits, slowly.
+    pub fn has_bf16(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Kind::Avx512Bf16;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// A short name: `portable`, `avx2`, `avx512` or `avx512bf16`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
@@ -61,6 +75,8 @@ impl Isa {
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => "avx512bf16",
         }
     }
 
@@ -76,7 +92,7 @@ macro_rules! dispatch {
         #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         fn avx512($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::lanes::Avx512>($($arg),*)
+            $body::<$crate::lanes::Avx512<false>>($($arg),*)
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
@@ -91,8 +107,27 @@ macro_rules! dispatch {
             $crate::isa::Kind::Avx2 => unsafe { avx2($($arg),*) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            $crate::isa::Kind::Avx512 => unsafe { avx512($($arg),*) },
+            $crate::isa::Kind::Avx512 | $crate::isa::Kind::Avx512Bf16 => unsafe { avx512($($arg),*) },
         }
     }};
 }
 pub(crate) use dispatch;
+
+/// [`dispatch`] for kernels that multiply bf16: the processor's instructions for that where it has them.
+macro_rules! dispatch_pairs {
+    ($isa:expr, $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
+        #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
+        fn avx512bf16($($arg: $ty),*) $(-> $ret)? {
+            $body::<$crate::lanes::Avx512<true>>($($arg),*)
+        }
+        match $isa.kind() {
+            // SAFETY: an `Isa` of this kind exists only if `Isa::available` saw every feature enabled above.
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::Kind::Avx512Bf16 => unsafe { avx512bf16($($arg),*) },
+            _ => $crate::isa::dispatch!($isa, $body($($arg: $ty),*) $(-> $ret)?),
+        }
+    }};
+}
+pub(crate) use dispatch_pairs;

@@ -13,6 +13,8 @@ pub const LANES: usize = 16;
 pub(crate) trait Lanes: Copy {
     /// Sixteen f32.
     type V: Copy;
+    /// Sixteen pairs of bf16; in memory each takes the place of an f32, its first number in the low half.
+    type P: Copy;
     /// Largest register tile of [`crate::contract`]: rows by vectors.
     const TILE: (usize, usize);
     /// Largest register tile of [`crate::contract_complex`]: rows by complex vectors.
@@ -48,6 +50,23 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// Sixteen bytes are readable at `p`.
     unsafe fn load_bytes(p: *const u8) -> Self::V;
+    /// # Safety
+    /// Sixteen pairs, in the place of sixteen f32, are readable at `p`.
+    unsafe fn load_pairs(p: *const f32) -> Self::P;
+    /// # Safety
+    /// Sixteen pairs are writable at `p`.
+    unsafe fn store_pairs(p: *mut f32, v: Self::P);
+    /// Sixteen times the pair that has the bits of `pair`.
+    fn splat_pair(pair: f32) -> Self::P;
+    /// Lane l holds the pair `(first[l], second[l])`, rounded to the nearest bf16, ties to even, subnormals to zero.
+    fn pack(first: Self::V, second: Self::V) -> Self::P;
+    /// Thirty-two numbers that follow each other, rounded like [`Lanes::pack`], as sixteen pairs of neighbours.
+    fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P;
+    /// Lane by lane `(a, b)` to `(-b, a)`.
+    fn turn(pairs: Self::P) -> Self::P;
+    /// Lane by lane the sum of `c`, the product of the second numbers, and then that of the first ones; rounded twice,
+    /// subnormals taken and given as zero: what `vdpbf16ps` does.
+    fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
 
@@ -81,8 +100,25 @@ fn map2(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; 
     out
 }
 
+/// The bits of the nearest bf16, ties to even, a subnormal as zero.
+#[inline(always)]
+fn round(x: f32) -> u32 {
+    if x.is_nan() {
+        return 0x7FC0;
+    }
+    let bits = flush(x).to_bits();
+    bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16
+}
+
+/// A subnormal as zero of the same sign.
+#[inline(always)]
+fn flush(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0_f32.copysign(x) } else { x }
+}
+
 impl Lanes for Portable {
     type V = [f32; LANES];
+    type P = [u32; LANES];
     const TILE: (usize, usize) = (4, 1);
     const COMPLEX_TILE: (usize, usize) = (2, 1);
     const DOT: (usize, usize) = (2, 2);
@@ -154,6 +190,42 @@ impl Lanes for Portable {
         unsafe { p.cast::<[u8; LANES]>().read() }.map(f32::from)
     }
     #[inline(always)]
+    unsafe fn load_pairs(p: *const f32) -> Self::P {
+        // SAFETY: the caller promises sixteen readable pairs.
+        unsafe { p.cast::<Self::P>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(p: *mut f32, v: Self::P) {
+        // SAFETY: the caller promises sixteen writable pairs.
+        unsafe { p.cast::<Self::P>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    fn splat_pair(pair: f32) -> Self::P {
+        [pair.to_bits(); LANES]
+    }
+    #[inline(always)]
+    fn pack(first: Self::V, second: Self::V) -> Self::P {
+        std::array::from_fn(|l| round(second[l]) << 16 | round(first[l]))
+    }
+    #[inline(always)]
+    fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P {
+        let at = |n: usize| if n < LANES { low[n] } else { high[n - LANES] };
+        std::array::from_fn(|l| round(at(2 * l + 1)) << 16 | round(at(2 * l)))
+    }
+    #[inline(always)]
+    fn turn(pairs: Self::P) -> Self::P {
+        pairs.map(|pair| pair.rotate_left(16) ^ 0x8000)
+    }
+    #[inline(always)]
+    fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+        std::array::from_fn(|l| {
+            let first = |pair: u32| f32::from_bits(pair << 16);
+            let second = |pair: u32| f32::from_bits(pair & 0xFFFF_0000);
+            let sum = flush(second(a[l]).mul_add(second(b[l]), flush(c[l])));
+            flush(first(a[l]).mul_add(first(b[l]), sum))
+        })
+    }
+    #[inline(always)]
     fn sum(a: Self::V) -> f32 {
         let mut half = a;
         for width in [8, 4, 2, 1] {
@@ -177,9 +249,9 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(crate) struct Avx2;
 
-    /// One 512-bit register a vector.
+    /// One 512-bit register a vector; with or without the instructions for bf16.
     #[derive(Clone, Copy)]
-    pub(crate) struct Avx512;
+    pub(crate) struct Avx512<const BF16: bool>;
 
     /// Lanes 0..4 hold the sums of lanes l and l+4 of eight; finishes the fixed tree.
     #[inline(always)]
@@ -200,8 +272,33 @@ mod x86 {
         };
     }
 
+    /// Each of eight numbers, a subnormal as zero of the same sign.
+    #[inline(always)]
+    fn flush8(x: __m256) -> __m256 {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        unsafe {
+            let sign = _mm256_set1_ps(-0.0);
+            let small = _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, x), _mm256_set1_ps(f32::MIN_POSITIVE));
+            _mm256_blendv_ps(x, _mm256_and_ps(x, sign), small)
+        }
+    }
+
+    /// The bits of eight numbers rounded to bf16, in the low halves (see `round`).
+    #[inline(always)]
+    fn round8(x: __m256) -> __m256i {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        unsafe {
+            let bits = _mm256_castps_si256(flush8(x));
+            let even = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let up = _mm256_add_epi32(bits, _mm256_add_epi32(even, _mm256_set1_epi32(0x7FFF)));
+            let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x));
+            _mm256_blendv_epi8(_mm256_srli_epi32::<16>(up), _mm256_set1_epi32(0x7FC0), nan)
+        }
+    }
+
     impl Lanes for Avx2 {
         type V = [__m256; 2];
+        type P = [__m256i; 2];
         const TILE: (usize, usize) = (6, 1);
         const COMPLEX_TILE: (usize, usize) = (2, 1);
         const DOT: (usize, usize) = (2, 2);
@@ -283,6 +380,64 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn load_pairs(p: *const f32) -> Self::P {
+            // SAFETY: the caller promises sixteen readable pairs.
+            unsafe { [_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(8).cast())] }
+        }
+        #[inline(always)]
+        unsafe fn store_pairs(p: *mut f32, v: Self::P) {
+            // SAFETY: the caller promises sixteen writable pairs.
+            unsafe {
+                _mm256_storeu_si256(p.cast(), v[0]);
+                _mm256_storeu_si256(p.add(8).cast(), v[1]);
+            }
+        }
+        #[inline(always)]
+        fn splat_pair(pair: f32) -> Self::P {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            unsafe { [_mm256_set1_epi32(pair.to_bits().cast_signed()); 2] }
+        }
+        #[inline(always)]
+        fn pack(first: Self::V, second: Self::V) -> Self::P {
+            std::array::from_fn(|h| {
+                // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+                unsafe { _mm256_or_si256(_mm256_slli_epi32::<16>(round8(second[h])), round8(first[h])) }
+            })
+        }
+        #[inline(always)]
+        fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P {
+            [low, high].map(|v| {
+                // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+                unsafe {
+                    // Packing works on 128-bit halves: put them back in order.
+                    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(round8(v[0]), round8(v[1])))
+                }
+            })
+        }
+        #[inline(always)]
+        fn turn(pairs: Self::P) -> Self::P {
+            pairs.map(|p| {
+                // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+                unsafe {
+                    let turned = _mm256_or_si256(_mm256_slli_epi32::<16>(p), _mm256_srli_epi32::<16>(p));
+                    _mm256_xor_si256(turned, _mm256_set1_epi32(0x8000))
+                }
+            })
+        }
+        #[inline(always)]
+        fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+            std::array::from_fn(|h| {
+                // SAFETY: called only from code compiled with AVX2 and FMA (see `dispatch!`).
+                unsafe {
+                    let first = |p: __m256i| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(p));
+                    let high = _mm256_set1_epi32(0xFFFF_0000_u32.cast_signed());
+                    let second = |p: __m256i| _mm256_castsi256_ps(_mm256_and_si256(p, high));
+                    let sum = flush8(_mm256_fmadd_ps(second(a[h]), second(b[h]), flush8(c[h])));
+                    flush8(_mm256_fmadd_ps(first(a[h]), first(b[h]), sum))
+                }
+            })
+        }
+        #[inline(always)]
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
@@ -297,8 +452,32 @@ mod x86 {
         };
     }
 
-    impl Lanes for Avx512 {
+    /// Sixteen numbers, a subnormal as zero of the same sign.
+    #[inline(always)]
+    fn flush16(x: __m512) -> __m512 {
+        // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+        unsafe {
+            let small = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(x), _mm512_set1_ps(f32::MIN_POSITIVE));
+            _mm512_mask_and_ps(x, small, x, _mm512_set1_ps(-0.0))
+        }
+    }
+
+    /// The bits of sixteen numbers rounded to bf16, in the low halves (see `round`).
+    #[inline(always)]
+    fn round16(x: __m512) -> __m512i {
+        // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+        unsafe {
+            let bits = _mm512_castps_si512(flush16(x));
+            let even = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let up = _mm512_add_epi32(bits, _mm512_add_epi32(even, _mm512_set1_epi32(0x7FFF)));
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+            _mm512_mask_mov_epi32(_mm512_srli_epi32::<16>(up), nan, _mm512_set1_epi32(0x7FC0))
+        }
+    }
+
+    impl<const BF16: bool> Lanes for Avx512<BF16> {
         type V = __m512;
+        type P = __m512i;
         /// 24 sums, 4 vectors of `b` and a broadcast: a seventh row would spill a sum in every step.
         const TILE: (usize, usize) = (6, 4);
         /// 24 sums, 4 vectors of `b` and two broadcasts.
@@ -363,9 +542,104 @@ mod x86 {
             unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()))) }
         }
         #[inline(always)]
+        unsafe fn load_pairs(p: *const f32) -> Self::P {
+            // SAFETY: the caller promises sixteen readable pairs.
+            unsafe { _mm512_loadu_si512(p.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn store_pairs(p: *mut f32, v: Self::P) {
+            // SAFETY: the caller promises sixteen writable pairs.
+            unsafe { _mm512_storeu_si512(p.cast(), v) }
+        }
+        #[inline(always)]
+        fn splat_pair(pair: f32) -> Self::P {
+            zmm!(_mm512_set1_epi32(pair.to_bits().cast_signed()))
+        }
+        #[inline(always)]
+        fn pack(first: Self::V, second: Self::V) -> Self::P {
+            zmm!(_mm512_or_si512(_mm512_slli_epi32::<16>(round16(second)), round16(first)))
+        }
+        #[inline(always)]
+        fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            unsafe {
+                let (low, high) = (_mm512_cvtepi32_epi16(round16(low)), _mm512_cvtepi32_epi16(round16(high)));
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+            }
+        }
+        #[inline(always)]
+        fn turn(pairs: Self::P) -> Self::P {
+            zmm!(_mm512_xor_si512(_mm512_rol_epi32::<16>(pairs), _mm512_set1_epi32(0x8000)))
+        }
+        #[inline(always)]
+        fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+            // SAFETY: called only from code compiled with AVX-512, and where `BF16` with its instructions for bf16
+            // (see `dispatch_pairs!`); the two vector types are bits.
+            unsafe {
+                if BF16 {
+                    let pairs = |p: __m512i| std::mem::transmute::<__m512i, __m512bh>(p);
+                    return _mm512_dpbf16_ps(c, pairs(a), pairs(b));
+                }
+                let first = |p: __m512i| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(p));
+                let high = _mm512_set1_epi32(0xFFFF_0000_u32.cast_signed());
+                let second = |p: __m512i| _mm512_castsi512_ps(_mm512_and_si512(p, high));
+                let sum = flush16(_mm512_fmadd_ps(second(a), second(b), flush16(c)));
+                flush16(_mm512_fmadd_ps(first(a), first(b), sum))
+            }
+        }
+        #[inline(always)]
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::dispatch_pairs;
+    use crate::testing::{on_every_isa, values};
+
+    fn pair_operations<L: Lanes>(x: &[f32]) -> Vec<u32> {
+        let mut out = [0.0_f32; 5 * LANES];
+        // SAFETY: `x` has three vectors, `out` five.
+        unsafe {
+            let (a, b, c) = (L::load(x.as_ptr()), L::load(x.as_ptr().add(LANES)), L::load(x.as_ptr().add(2 * LANES)));
+            let (p, q) = (L::pack(a, b), L::pack_neighbours(b, c));
+            L::store_pairs(out.as_mut_ptr(), p);
+            L::store_pairs(out.as_mut_ptr().add(LANES), q);
+            L::store_pairs(out.as_mut_ptr().add(2 * LANES), L::turn(p));
+            L::store(out.as_mut_ptr().add(3 * LANES), L::dot(p, q, c));
+            L::store(out.as_mut_ptr().add(4 * LANES), L::dot(L::splat_pair(out[1]), L::load_pairs(out.as_ptr()), c));
+        }
+        out.iter().map(|v| v.to_bits()).collect()
+    }
+
+    #[test]
+    fn pairs_have_the_same_bits_on_every_isa() {
+        for salt in 0..200 {
+            // From numbers that vanish to numbers that overflow, and exact ties of the rounding.
+            let scale = 2.0_f32.powi(salt as i32 * 254 / 200 - 127);
+            let mut x: Vec<f32> = values(3 * LANES, salt).iter().map(|v| v * scale).collect();
+            x[3] = f32::from_bits(0x3F80_8000 + salt * 0x0001_0000);
+            x[4] = 0.0;
+            x[5] = -0.0;
+            let x = x.as_slice();
+            on_every_isa(|isa| dispatch_pairs!(isa, pair_operations(x: &[f32]) -> Vec<u32>));
+        }
+    }
+
+    #[test]
+    fn pairs_are_rounded_to_nearest_even() {
+        let mut x = [0.0; 3 * LANES];
+        // In units of the last place of a bf16 at 1: 1/2 is a tie to even, 3/2 too, 3/4 goes up.
+        let ulp = 2.0_f32.powi(-7);
+        (x[0], x[1], x[2], x[3]) = (1.0 + 0.5 * ulp, 1.0 + 1.5 * ulp, 1.0 + 0.75 * ulp, f32::NAN);
+        x[4] = f32::MIN_POSITIVE / 2.0;
+        let bits = pair_operations::<Portable>(&x);
+        assert_eq!(bits[..5], [0x3F80, 0x3F82, 0x3F81, 0x7FC0, 0]);
+        // (first, second) to (-second, first).
+        assert_eq!(bits[2 * LANES], 0x3F80_8000);
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::ahead::Ahead;
 use crate::arena::Columns;
-use crate::contract::{STRIDE, Segment, Sum, contract};
+use crate::contract::{Factor, STRIDE, Segment, Single, Sum, contract};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
 use crate::panels::Panels;
@@ -14,10 +14,10 @@ use std::ops::Range;
 
 /// Inputs of a full block of weights: a multiple of the register tiles' six rows; with 1024 outputs, a block, its
 /// gradient, Adam's two means and the same of the next block, which is being fetched, fit in 1 MiB of L2.
-const BLOCK: usize = 18;
+pub(crate) const BLOCK: usize = 18;
 
 /// Blocks that are used for all of `x` before the next ones are read: about 500 x 64 weights stay in L2.
-const BLOCKS_AT_ONCE: usize = 28;
+pub(crate) const BLOCKS_AT_ONCE: usize = 28;
 
 /// The layout of a linear layer's `[in_features, out_features]` weights: blocks of 18 inputs, each in [`Panels`].
 ///
@@ -76,7 +76,7 @@ impl LinearWeight {
 }
 
 /// Whether `len` elements hold `rows` rows, `stride` apart, of `columns` columns.
-fn covers(len: usize, rows: usize, stride: usize, columns: usize) -> bool {
+pub(crate) fn covers(len: usize, rows: usize, stride: usize, columns: usize) -> bool {
     rows == 0 || (rows - 1).saturating_mul(stride).saturating_add(columns) <= len
 }
 
@@ -135,15 +135,8 @@ pub fn linear_forward(
             accumulate: true,
         };
         let mut starts = [std::ptr::null(); BLOCKS_AT_ONCE];
-        let mut ahead = Ahead::nothing();
-        if let Some(next) = &next {
-            for (start, block) in starts.iter_mut().zip(next.blocks.clone()) {
-                *start = weight[runs.start(next, block)..].as_ptr();
-            }
-            let calls = rows.div_ceil(6) * this.blocks.len() * len.div_ceil(STRIDE);
-            let stretch = layout.inputs(next.blocks.start).len() * layout.panels(0).width(next.panel);
-            ahead = Ahead::over(&starts[..next.blocks.len()], stretch, calls);
-        }
+        let calls = rows.div_ceil(6) * this.blocks.len() * len.div_ceil(STRIDE);
+        let mut ahead = runs.ahead(next.as_ref(), weight, &mut starts, calls);
         let column = (this.vectors.start - vectors.start) * LANES;
         let (a_end, b_end, _) = sum.extents();
         assert!(a_end <= x.len() && b_end <= weight.len(), "operands cover the sum");
@@ -154,24 +147,24 @@ pub fn linear_forward(
 }
 
 /// The order in which a forward pass goes through its part of the weights: panel by panel, in each some blocks at a time.
-struct Runs {
-    layout: LinearWeight,
-    vectors: Range<usize>,
+pub(crate) struct Runs {
+    pub(crate) layout: LinearWeight,
+    pub(crate) vectors: Range<usize>,
 }
 
 /// Some blocks of one panel.
-struct Run {
-    panel: usize,
-    vectors: Range<usize>,
-    blocks: Range<usize>,
+pub(crate) struct Run {
+    pub(crate) panel: usize,
+    pub(crate) vectors: Range<usize>,
+    pub(crate) blocks: Range<usize>,
 }
 
 impl Runs {
-    fn first(&self) -> Option<Run> {
+    pub(crate) fn first(&self) -> Option<Run> {
         self.at(self.vectors.start, 0)
     }
 
-    fn after(&self, run: &Run) -> Option<Run> {
+    pub(crate) fn after(&self, run: &Run) -> Option<Run> {
         match self.at(run.vectors.start, run.blocks.end) {
             Some(next) => Some(next),
             None => self.at(run.vectors.end, 0),
@@ -191,8 +184,24 @@ impl Runs {
         Some(Run { panel, vectors: vector..end, blocks })
     }
 
+    /// The weights of run `next`, to be asked for in `calls` calls.
+    pub(crate) fn ahead<'s>(
+        &self,
+        next: Option<&Run>,
+        weight: &[f32],
+        starts: &'s mut [*const f32; BLOCKS_AT_ONCE],
+        calls: usize,
+    ) -> Ahead<'s> {
+        let Some(next) = next else { return Ahead::nothing() };
+        for (start, block) in starts.iter_mut().zip(next.blocks.clone()) {
+            *start = weight[self.start(next, block)..].as_ptr();
+        }
+        let stretch = self.layout.inputs(next.blocks.start).len() * self.layout.panels(0).width(next.panel);
+        Ahead::over(&starts[..next.blocks.len()], stretch, calls)
+    }
+
     /// Where the run's weights of one block start.
-    fn start(&self, run: &Run, block: usize) -> usize {
+    pub(crate) fn start(&self, run: &Run, block: usize) -> usize {
         let panels = self.layout.panels(block);
         let in_panel = run.vectors.start * LANES - panels.columns(run.panel).start;
         self.layout.range(block).start + panels.start(run.panel) + in_panel
@@ -244,52 +253,89 @@ fn dot_body<L: Lanes>(
     grad_x: &mut Columns<'_, f32>,
     ahead: &mut Ahead,
 ) {
+    let part = |p: usize| {
+        let columns = panels.columns(p);
+        Part { grad_y: columns.start, weight: panels.start(p), weight_row: columns.len(), width: columns.len() }
+    };
+    let what = Dots { inputs: panels.k, rows, grad_y_stride, parts: panels.count() };
+    // SAFETY: the caller's asserts say that `grad_y` and `weight` have all columns of every panel.
+    unsafe { dot_tiles::<L, Single>(&what, part, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
+}
+
+/// Dot products of rows of `grad_y` with rows of weights.
+pub(crate) struct Dots {
+    pub(crate) inputs: usize,
+    pub(crate) rows: usize,
+    pub(crate) grad_y_stride: usize,
+    pub(crate) parts: usize,
+}
+
+/// A part of these rows: where its `width` elements start in row 0 of each, and how far weight rows are apart.
+pub(crate) struct Part {
+    pub(crate) grad_y: usize,
+    pub(crate) weight: usize,
+    pub(crate) weight_row: usize,
+    pub(crate) width: usize,
+}
+
+/// Overwrites `grad_x` with dot products over all parts.
+///
+/// # Safety
+/// All parts of all rows and inputs are readable.
+#[inline(always)]
+pub(crate) unsafe fn dot_tiles<L: Lanes, F: Factor<L>>(
+    what: &Dots,
+    part: impl Fn(usize) -> Part,
+    grad_y: *const f32,
+    weight: *const f32,
+    grad_x: &mut Columns<'_, f32>,
+    ahead: &mut Ahead,
+) {
     // One function per tile size, so that the accumulators are arrays of known length.
-    match L::DOT {
-        (4, 6) => dot_tiles::<L, 4, 6>(panels, grad_y, grad_y_stride, rows, weight, grad_x, ahead),
-        _ => dot_tiles::<L, 2, 2>(panels, grad_y, grad_y_stride, rows, weight, grad_x, ahead),
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match L::DOT {
+            (4, 6) => dot_tiles_of::<L, F, 4, 6>(what, part, grad_y, weight, grad_x, ahead),
+            _ => dot_tiles_of::<L, F, 2, 2>(what, part, grad_y, weight, grad_x, ahead),
+        }
     }
 }
 
 /// `R` rows of `grad_y` by `S` rows of `weight` at a time; lanes run along the outputs and are summed at the end.
 #[inline(always)]
-fn dot_tiles<L: Lanes, const R: usize, const S: usize>(
-    panels: Panels,
-    grad_y: &[f32],
-    grad_y_stride: usize,
-    rows: usize,
-    weight: &[f32],
+unsafe fn dot_tiles_of<L: Lanes, F: Factor<L>, const R: usize, const S: usize>(
+    what: &Dots,
+    part: impl Fn(usize) -> Part,
+    grad_y: *const f32,
+    weight: *const f32,
     grad_x: &mut Columns<'_, f32>,
     ahead: &mut Ahead,
 ) {
-    for i in (0..panels.k).step_by(S) {
+    let (inputs, rows) = (what.inputs, what.rows);
+    for i in (0..inputs).step_by(S) {
         for n in (0..rows).step_by(R) {
             // A tile that hangs over the edge computes its last row or input several times and stores it once.
             let row_of = |r: usize| (n + r).min(rows - 1);
-            let input_of = |s: usize| (i + s).min(panels.k - 1);
+            let input_of = |s: usize| (i + s).min(inputs - 1);
             let mut acc = [[L::zero(); S]; R];
-            for p in 0..panels.count() {
-                let (first, width) = (panels.columns(p).start, panels.width(p));
-                // Not at every panel: a core has a few dozen requests on the way at most, and more of them stop it.
+            for p in 0..what.parts {
+                let part = part(p);
+                // Not at every part: a core has a few dozen requests on the way at most, and more of them stop it.
                 if p.is_multiple_of(2) {
                     ahead.ask();
                 }
-                // SAFETY: `row_of` and `input_of` stay below `rows` and `panels.k`, for which the callers' asserts say
-                // that `grad_y` and `weight` have all columns of every panel.
+                // SAFETY: `row_of` and `input_of` stay below `rows` and `inputs`, which the caller vouches for.
                 unsafe {
                     let g: [*const f32; R] =
-                        std::array::from_fn(|r| grad_y.as_ptr().add(row_of(r) * grad_y_stride + first));
+                        std::array::from_fn(|r| grad_y.add(row_of(r) * what.grad_y_stride + part.grad_y));
                     let w: [*const f32; S] =
-                        std::array::from_fn(|s| weight.as_ptr().add(panels.start(p) + input_of(s) * width));
-                    for v in (0..width).step_by(LANES) {
-                        let mut gv = [L::zero(); R];
-                        for r in 0..R {
-                            gv[r] = L::load(g[r].add(v));
-                        }
+                        std::array::from_fn(|s| weight.add(part.weight + input_of(s) * part.weight_row));
+                    for v in (0..part.width).step_by(LANES) {
+                        let gv: [F::B; R] = std::array::from_fn(|r| F::load(g[r].add(v)));
                         for s in 0..S {
-                            let wv = L::load(w[s].add(v));
+                            let wv = F::load(w[s].add(v));
                             for r in 0..R {
-                                acc[r][s] = L::fma(gv[r], wv, acc[r][s]);
+                                acc[r][s] = F::multiply_add(gv[r], wv, acc[r][s]);
                             }
                         }
                     }
@@ -297,7 +343,7 @@ fn dot_tiles<L: Lanes, const R: usize, const S: usize>(
             }
             for r in 0..R.min(rows - n) {
                 let out = grad_x.row_mut(n + r);
-                for s in 0..S.min(panels.k - i) {
+                for s in 0..S.min(inputs - i) {
                     out[i + s] = L::sum(acc[r][s]);
                 }
             }

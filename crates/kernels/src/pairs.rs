@@ -1,0 +1,151 @@
+//! Rounding to bf16, two numbers to the place of one f32: the operands of `contract_pairs`.
+
+use crate::isa::{Isa, dispatch};
+use crate::lanes::{LANES, Lanes};
+
+/// Places that a row of `columns` numbers takes as pairs of neighbours: whole vectors.
+pub const fn neighbours(columns: usize) -> usize {
+    columns.div_ceil(2 * LANES) * LANES
+}
+
+/// Overwrites the first [`neighbours`]`(columns)` places of each row of `out` with `(x[n][2t], x[n][2t + 1])`; what lies
+/// beyond the last column counts as zero. Rows of `x` and `out` are `x_stride` and `out_stride` apart.
+pub fn pack_neighbours(
+    isa: Isa,
+    x: &[f32],
+    x_stride: usize,
+    rows: usize,
+    columns: usize,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    if rows == 0 {
+        return;
+    }
+    assert!((rows - 1) * x_stride + columns <= x.len(), "x is {rows} rows of {columns}, {x_stride} apart");
+    assert!((rows - 1) * out_stride + neighbours(columns) <= out.len(), "out is {rows} rows, {out_stride} apart");
+    dispatch!(isa, neighbours_body(x: &[f32], x_stride: usize, rows: usize, columns: usize, out: &mut [f32], out_stride: usize))
+}
+
+#[inline(always)]
+fn neighbours_body<L: Lanes>(
+    x: &[f32],
+    x_stride: usize,
+    rows: usize,
+    columns: usize,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    for n in 0..rows {
+        let (x, out) = (&x[n * x_stride..][..columns], &mut out[n * out_stride..][..neighbours(columns)]);
+        for (x, out) in x.chunks(2 * LANES).zip(out.chunks_exact_mut(LANES)) {
+            let (low, high) = whole::<L>(x);
+            // SAFETY: a chunk of `out` holds a vector.
+            unsafe { L::store_pairs(out.as_mut_ptr(), L::pack_neighbours(low, high)) };
+        }
+    }
+}
+
+/// Two vectors, with zeros where there is nothing.
+#[inline(always)]
+fn whole<L: Lanes>(x: &[f32]) -> (L::V, L::V) {
+    let mut filled = [0.0; 2 * LANES];
+    let x = if x.len() == 2 * LANES {
+        x
+    } else {
+        filled[..x.len()].copy_from_slice(x);
+        &filled
+    };
+    // SAFETY: there are two vectors.
+    unsafe { (L::load(x.as_ptr()), L::load(x.as_ptr().add(LANES))) }
+}
+
+/// Overwrites row t of `out`, for each pair t of the `rows` rows of `x`, with `(x[2t][j], x[2t + 1][j])` for the columns j,
+/// which are padded to whole vectors in both; a last row without a partner is paired with zeros.
+pub fn pack_rows(
+    isa: Isa,
+    x: &[f32],
+    x_stride: usize,
+    rows: usize,
+    columns: usize,
+    out: &mut [f32],
+    out_stride: usize,
+) {
+    if rows == 0 {
+        return;
+    }
+    assert!(columns.is_multiple_of(LANES), "{columns} columns are not whole vectors");
+    assert!((rows - 1) * x_stride + columns <= x.len(), "x is {rows} rows of {columns}, {x_stride} apart");
+    assert!((rows.div_ceil(2) - 1) * out_stride + columns <= out.len(), "out is {rows} / 2 rows, {out_stride} apart");
+    dispatch!(isa, rows_body(x: &[f32], x_stride: usize, rows: usize, columns: usize, out: &mut [f32], out_stride: usize))
+}
+
+#[inline(always)]
+fn rows_body<L: Lanes>(x: &[f32], x_stride: usize, rows: usize, columns: usize, out: &mut [f32], out_stride: usize) {
+    for pair in 0..rows.div_ceil(2) {
+        let first = &x[2 * pair * x_stride..][..columns];
+        let second = (2 * pair + 1 < rows).then(|| &x[(2 * pair + 1) * x_stride..][..columns]);
+        let out = &mut out[pair * out_stride..][..columns];
+        for j in (0..columns).step_by(LANES) {
+            // SAFETY: all three have whole vectors.
+            unsafe {
+                let b = second.map_or(L::zero(), |second| L::load(second.as_ptr().add(j)));
+                L::store_pairs(out.as_mut_ptr().add(j), L::pack(L::load(first.as_ptr().add(j)), b));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{on_every_isa, values};
+
+    fn unpack(pair: f32) -> (f32, f32) {
+        (f32::from_bits(pair.to_bits() << 16), f32::from_bits(pair.to_bits() & 0xFFFF_0000))
+    }
+
+    /// Whether `got` is the nearest bf16 to `x`.
+    fn rounded(got: f32, x: f32) -> bool {
+        (got - x).abs() <= x.abs() * 2.0_f32.powi(-8)
+    }
+
+    #[test]
+    fn neighbours_are_paired_and_the_rest_is_zero() {
+        for (rows, columns) in [(1, 1), (2, 31), (3, 32), (2, 33), (4, 100), (0, 7)] {
+            let (stride, out_stride) = (columns + 3, neighbours(columns) + 16);
+            let x = values(rows * stride, 1);
+            on_every_isa(|isa| {
+                let mut out = vec![f32::NAN; rows * out_stride];
+                pack_neighbours(isa, &x, stride, rows, columns, &mut out, out_stride);
+                for n in 0..rows {
+                    for t in 0..neighbours(columns) {
+                        let at = |j: usize| if j < columns { x[n * stride + j] } else { 0.0 };
+                        let (a, b) = unpack(out[n * out_stride + t]);
+                        assert!(rounded(a, at(2 * t)) && rounded(b, at(2 * t + 1)), "row {n}, pair {t}");
+                    }
+                }
+                out.iter().map(|v| v.to_bits()).collect()
+            });
+        }
+    }
+
+    #[test]
+    fn rows_are_paired_and_a_last_one_stays_alone() {
+        for rows in [1, 2, 5] {
+            let (columns, stride) = (48, 50);
+            let x = values(rows * stride, 2);
+            on_every_isa(|isa| {
+                let mut out = vec![f32::NAN; rows.div_ceil(2) * columns];
+                pack_rows(isa, &x, stride, rows, columns, &mut out, columns);
+                for (at, pair) in out.iter().enumerate() {
+                    let (t, j) = (at / columns, at % columns);
+                    let value = |n: usize| if n < rows { x[n * stride + j] } else { 0.0 };
+                    let (a, b) = unpack(*pair);
+                    assert!(rounded(a, value(2 * t)) && rounded(b, value(2 * t + 1)), "pair {t}, column {j}");
+                }
+                out.iter().map(|v| v.to_bits()).collect()
+            });
+        }
+    }
+}

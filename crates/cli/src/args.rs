@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use tenfold_nn::Precision;
 
 /// Trains several small neural networks on images of digits, compares them, and shows what they learned.
 ///
@@ -55,6 +56,9 @@ pub(crate) struct RunArgs {
     /// Train for N epochs at most, whatever the study says.
     #[arg(long, value_name = "N", value_parser = whole(10_000))]
     pub(crate) epochs: Option<usize>,
+    /// Compute all recipes in this precision, whatever the study says; bf16 goes to runs/STUDY-bf16.
+    #[arg(long, value_name = "f32|bf16", value_parser = precision)]
+    pub(crate) precision: Option<Precision>,
     /// Compute on N threads; the results are the same for any number. [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
     pub(crate) threads: Option<usize>,
@@ -74,6 +78,7 @@ Examples:
   tenfold run                              the study digits, into runs/digits
   tenfold run --only cnn2 --epochs 2 --out runs/quick   one network, quickly
   tenfold run --seeds 5 --out runs/five    five seeds of each, into another folder
+  tenfold run --precision bf16             large products of bf16, into runs/digits-bf16
   tenfold run --format json | jq .comparison
 
 A study file:
@@ -111,6 +116,9 @@ pub(crate) struct BenchArgs {
     /// Compute on N threads. [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
     pub(crate) threads: Option<usize>,
+    /// Compute all recipes in this precision, whatever the study says.
+    #[arg(long, value_name = "f32|bf16", value_parser = precision)]
+    pub(crate) precision: Option<Precision>,
     /// Train each recipe for about this long.
     #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = duration)]
     pub(crate) seconds: f64,
@@ -129,10 +137,19 @@ const BENCH_EXAMPLES: &str = "\
 Examples:
   tenfold bench                            the six networks of the study digits
   tenfold bench --only cnn2 --layers       where the time of a step goes
+  tenfold bench --precision bf16           with large products of bf16
   tenfold bench mine.toml --threads 1      networks of your own, on one core
 
 GFLOP/s counts every multiply-add of the layers as two operations, forward and backward, whether or not tenfold finds a
 way around it: the share of the peak, which is measured on the spot, can exceed 100 %.";
+
+fn precision(text: &str) -> Result<Precision, String> {
+    match text {
+        "f32" => Ok(Precision::F32),
+        "bf16" => Ok(Precision::Bf16),
+        _ => Err("expected f32 or bf16".to_owned()),
+    }
+}
 
 /// Seconds, more than none and at most an hour.
 fn duration(text: &str) -> Result<f64, String> {

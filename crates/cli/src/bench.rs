@@ -1,6 +1,7 @@
 //! `tenfold bench`: how fast this machine is.
 
 use serde::Serialize;
+use tenfold_nn::Precision;
 use tenfold_nn::bench::{BlockTime, Speed, dense_flop, measure, peak_flops};
 use tenfold_nn::data::Source;
 use tenfold_report::text::{BenchRow, BlockRow, bench_table, blocks_table};
@@ -24,6 +25,7 @@ struct BenchRecord {
 #[derive(Serialize)]
 struct RecipeSpeed {
     name: String,
+    precision: Precision,
     batch_size: usize,
     parameters: usize,
     optimizer: tenfold_nn::optim::Optimizer,
@@ -62,6 +64,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         seeds: 1,
         only: args.only.clone(),
         epochs: None,
+        precision: args.precision,
         environment: environment(args.threads),
         free_memory_bytes: free_memory_bytes(),
         published: false,
@@ -85,6 +88,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         };
         recipes.push(RecipeSpeed {
             name: recipe.name.clone(),
+            precision: recipe.precision,
             batch_size: recipe.batch_size,
             parameters: architecture.parameters(),
             optimizer: recipe.optimizer,
@@ -114,7 +118,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
 
 fn text(record: &BenchRecord) -> String {
     let row = |recipe: &RecipeSpeed| BenchRow {
-        name: recipe.name.clone(),
+        name: if recipe.precision.is_f32() { recipe.name.clone() } else { format!("{} bf16", recipe.name) },
         batch_size: recipe.batch_size as u64,
         ms_per_step: [recipe.ms_per_step_low, recipe.ms_per_step, recipe.ms_per_step_high],
         images_per_s: recipe.images_per_s,

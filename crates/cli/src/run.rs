@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tenfold_nn::data::{Source, Splits};
 use tenfold_nn::train::{Event, Flow};
+use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::count;
 use tenfold_study::record::{EpochRecord, Status, StudyRecord};
 use tenfold_study::{Plan, RunFolder, Settings, StudyEvent, TrialState};
@@ -32,12 +33,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         seeds: args.seeds,
         only: args.only.clone(),
         epochs: args.epochs,
+        precision: args.precision,
         environment: environment(args.threads),
         free_memory_bytes: free_memory_bytes(),
         published: built_in,
     };
     let plan = Plan::new(study, &splits, settings)?;
-    let path = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.study().name));
+    let path = args.out.clone().unwrap_or_else(|| {
+        let name = &plan.study().name;
+        let bf16 = args.precision == Some(Precision::Bf16);
+        // A folder of its own: what is finished in f32 is not to be replaced.
+        PathBuf::from("runs").join(if bf16 { format!("{name}-bf16") } else { name.clone() })
+    });
     let folder = RunFolder::open(&path)?;
     let signals = Signals::watch()?;
 
@@ -129,6 +136,16 @@ impl<'a> View<'a> {
             environment.isa,
             plain(&path.display().to_string())
         ));
+        let recipes = self.plan.selected().iter().map(|&recipe| self.plan.recipe(recipe).0);
+        let bf16: Vec<&str> = recipes.filter(|r| !r.precision.is_f32()).map(|r| r.name.as_str()).collect();
+        if !bf16.is_empty() {
+            let slow = if Isa::detect().has_bf16() {
+                ""
+            } else {
+                "; this processor has no instructions for that, so it is slow, with the same results"
+            };
+            self.progress.note(&format!("in bf16: {}{slow}", bf16.join(", ")));
+        }
     }
 
     fn show(&mut self, event: &StudyEvent) -> Flow {

@@ -157,7 +157,7 @@ impl<'a> Step<'a> {
         let bins = worker.share(FREQUENCIES);
         let grad_spectra = || self.floats.read(buffers.back_spectra..buffers.back_spectra + back_fft.input_len(room));
         {
-            let of_bin = |bin: usize| buffers.transformed + bin * fft.weight_stride();
+            let of_bin = |bin: usize| buffers.transformed + bin * fft.gradient_stride();
             let mut out = self.floats.write(of_bin(bins.start)..of_bin(bins.end));
             let spectra = self.floats.read(buffers.spectra..buffers.spectra + fft.input_len(room));
             multiply_gradient(self.isa, fft, bins, rows, room, &spectra, &grad_spectra(), &mut out);
@@ -171,7 +171,7 @@ impl<'a> Step<'a> {
 
         let products = scratch.products.as_mut_slice();
         self.multiply(products, back_fft, weights, worker.share(rows), |n, fill| fill(&mut passed(n)));
-        let spectra = self.floats.read(buffers.transformed..buffers.transformed + fft.weight_len());
+        let spectra = self.floats.read(buffers.transformed..buffers.transformed + fft.gradient_len());
         let panels = conv.direct.weight();
         let taps = conv.direct.kernel.0 * conv.direct.kernel.1;
         for unit in worker.share(fft.input_channels() * panels.count()) {

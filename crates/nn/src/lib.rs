@@ -28,9 +28,11 @@ pub mod model;
 mod network;
 pub mod optim;
 mod plan;
+mod precision;
 pub mod rng;
 mod step;
 pub mod train;
 mod workers;
 
+pub use precision::Precision;
 pub use tenfold_kernels::Isa;

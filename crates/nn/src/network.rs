@@ -3,6 +3,7 @@
 //! A [`Network`] depends on the architecture alone, not on the batch size; [`crate::step`] runs it.
 
 use crate::model::{Architecture, Layer, LayerInfo, Shape};
+use crate::precision::Precision;
 use std::ops::Range;
 use tenfold_kernels::activation::Activation;
 use tenfold_kernels::conv_fft::ConvFft;
@@ -64,8 +65,8 @@ pub(crate) struct Convolution {
 }
 
 impl Convolution {
-    fn new(direct: Conv2d) -> Convolution {
-        let fft = ConvFft::new(&direct);
+    fn new(direct: Conv2d, precision: Precision) -> Convolution {
+        let fft = ConvFft::new(&direct, precision == Precision::Bf16);
         Convolution { direct, fft }
     }
 
@@ -95,6 +96,8 @@ pub(crate) enum Kind {
     },
     Linear {
         layout: LinearWeight,
+        /// Whether operands are rounded to bf16.
+        pairs: bool,
         weight: Range<usize>,
         bias: Range<usize>,
     },
@@ -133,24 +136,34 @@ pub(crate) struct Network {
     pub(crate) input: Layout,
     /// Parameters with their padding.
     pub(crate) param_len: usize,
+    precision: Precision,
 }
 
+/// Inputs and outputs from which on a linear layer is worth rounding for bf16.
+const LARGE: usize = 64;
+
 impl Network {
+    /// In f32.
     pub(crate) fn new(architecture: &Architecture) -> Network {
-        Network::build(architecture, true)
+        Network::with_precision(architecture, Precision::F32)
+    }
+
+    /// The layout of the parameters does not depend on the precision.
+    pub(crate) fn with_precision(architecture: &Architecture, precision: Precision) -> Network {
+        Network::build(architecture, true, precision)
     }
 
     /// Every convolution and pooling by itself, so that what lies between them can be looked at. The layout of the
     /// parameters is the same.
     pub(crate) fn unfused(architecture: &Architecture) -> Network {
-        Network::build(architecture, false)
+        Network::build(architecture, false, Precision::F32)
     }
 
-    fn build(architecture: &Architecture, fuse: bool) -> Network {
+    fn build(architecture: &Architecture, fuse: bool, precision: Precision) -> Network {
         let layers: Vec<(usize, &LayerInfo)> =
             architecture.layers().iter().enumerate().filter(|(_, l)| l.layer != Layer::Flatten).collect();
         let input = layout_for(&layers, 0, Shape::Image(architecture.input()), true);
-        let mut network = Network { ops: Vec::new(), input, param_len: 0 };
+        let mut network = Network { ops: Vec::new(), input, param_len: 0, precision };
         let mut at = 0;
         let mut dropouts = 0;
         while at < layers.len() {
@@ -185,8 +198,8 @@ impl Network {
         match (info.layer, input, output) {
             (Layer::Conv { kernel_size, stride, padding, .. }, Layout::Planes(from), Layout::Planes(to)) => {
                 let conv = Conv2d::new(from, to, kernel_size, stride, padding.of(kernel_size));
-                let back = passes.then(|| Convolution::new(conv.transposed()));
-                let conv = Convolution::new(conv);
+                let back = passes.then(|| Convolution::new(conv.transposed(), self.precision));
+                let conv = Convolution::new(conv, self.precision);
                 let weight = self.place(conv.direct.weight().len());
                 let bias = self.place(conv.direct.weight().padded_n());
                 Kind::Conv { conv, back, weight, bias }
@@ -195,7 +208,10 @@ impl Network {
                 let layout = LinearWeight { in_features: input.inputs(), out_features };
                 let weight = self.place(layout.len());
                 let bias = self.place(layout.padded_outputs());
-                Kind::Linear { layout, weight, bias }
+                let pairs = self.precision == Precision::Bf16 && layout.in_features.min(out_features) >= LARGE;
+                // Pairs of rows are made of whole vectors.
+                let pairs = pairs && input.image_len().is_multiple_of(LANES);
+                Kind::Linear { layout, pairs, weight, bias }
             }
             (Layer::MaxPool { kernel_size, stride }, Layout::Planes(from), Layout::Planes(to)) => {
                 Kind::MaxPool(Pool2d::new(from, to, kernel_size, stride))
@@ -229,8 +245,8 @@ impl Network {
         let sums = Planes::new(sums.channels, sums.height, sums.width);
         let shape = ConvPool::new(Conv2d::new(from, sums, kernel_size, stride, padding.of(kernel_size)), window, to)?;
         let passes_gradient = self.ops.iter().any(Op::learns);
-        let back = passes_gradient.then(|| Convolution::new(shape.conv.transposed()));
-        let conv = Convolution::new(shape.conv.clone());
+        let back = passes_gradient.then(|| Convolution::new(shape.conv.transposed(), self.precision));
+        let conv = Convolution::new(shape.conv.clone(), self.precision);
         let weight = self.place(shape.conv.weight().len());
         let bias = self.place(shape.conv.weight().padded_n());
         let kind = Kind::ConvPool { shape, conv, back, weight, bias };

@@ -1,8 +1,11 @@
 //! Where everything that a step needs lies in memory, worked out once.
 
 use crate::aligned::{Aligned, LINE};
-use crate::network::{Convolution, Kind, Network};
+use crate::network::{Convolution, Kind, Layout, Network};
 use tenfold_kernels::conv_pool::Entry;
+use tenfold_kernels::linear::LinearWeight;
+use tenfold_kernels::linear_pairs::scratch_len;
+use tenfold_kernels::pairs::neighbours;
 
 /// Images that a thread takes through a Fourier transform together: enough for the transformed weights, which do not fit
 /// in L2, to be read for many of them.
@@ -27,8 +30,23 @@ pub(crate) struct Buffers {
     pub(crate) grad_weight: usize,
     /// A pooled convolution's weight and bias gradients, channel by channel.
     pub(crate) channels: usize,
+    /// A linear layer's input and output gradient rounded to bf16, in pairs of neighbours and of rows.
+    pub(crate) pairs: Pairs,
     /// A max-pooling's winners, in bytes.
     pub(crate) winners: usize,
+}
+
+/// Where the rounded operands of a linear layer start, and the strides of their rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pairs {
+    pub(crate) x: usize,
+    pub(crate) x_stride: usize,
+    pub(crate) x_rows: usize,
+    pub(crate) x_rows_stride: usize,
+    pub(crate) grad: usize,
+    pub(crate) grad_stride: usize,
+    pub(crate) grad_rows: usize,
+    pub(crate) grad_rows_stride: usize,
 }
 
 /// Every buffer's place for one network and batch size.
@@ -67,7 +85,13 @@ impl Plan {
             }
             match &op.kind {
                 Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
-                Kind::Linear { layout, .. } => plan.scratch = plan.scratch.max(layout.range(0).len()),
+                Kind::Linear { layout, pairs, .. } => {
+                    plan.scratch = plan.scratch.max(layout.range(0).len());
+                    if *pairs {
+                        plan.scratch = plan.scratch.max(layout.range(0).len() + scratch_len(*layout));
+                        buffers.pairs = plan.pairs(*layout, &op.input, learns);
+                    }
+                }
                 Kind::Conv { conv, back, .. } => {
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
                     if learns && conv.fourier(back.as_ref()).is_none() {
@@ -118,7 +142,24 @@ impl Plan {
     fn fourier(&mut self, conv: &Convolution) -> (usize, usize) {
         let Some(fft) = &conv.fft else { return (0, 0) };
         self.products = self.products.max(fft.output_len(IMAGES_AT_ONCE));
-        (self.room(fft.weight_len()), self.room(fft.input_len(self.batch_size)))
+        // The spectra of the weights' gradient come to lie where those of the weights were.
+        (self.room(fft.gradient_len()), self.room(fft.input_len(self.batch_size)))
+    }
+
+    /// Room for the rounded operands of a linear layer.
+    fn pairs(&mut self, layout: LinearWeight, input: &Layout, learns: bool) -> Pairs {
+        let mut pairs = Pairs { x_stride: odd_lines(neighbours(layout.in_features)), ..Pairs::default() };
+        pairs.x = self.room(self.batch_size * pairs.x_stride);
+        if learns {
+            let row_pairs = self.batch_size.div_ceil(2);
+            pairs.x_rows_stride = odd_lines(input.image_len().next_multiple_of(LINE));
+            pairs.x_rows = self.room(row_pairs * pairs.x_rows_stride);
+            pairs.grad_stride = odd_lines(neighbours(layout.padded_outputs()));
+            pairs.grad = self.room(self.batch_size * pairs.grad_stride);
+            pairs.grad_rows_stride = odd_lines(layout.padded_outputs());
+            pairs.grad_rows = self.room(row_pairs * pairs.grad_rows_stride);
+        }
+        pairs
     }
 
     fn room_for_bytes(&mut self, len: usize) -> usize {
@@ -152,6 +193,11 @@ impl Plan {
             labels: vec![0; self.batch_size],
         }
     }
+}
+
+/// At least `len` elements, an odd number of cache lines: columns then spread over all cache sets.
+fn odd_lines(len: usize) -> usize {
+    (len.div_ceil(LINE) | 1) * LINE
 }
 
 /// The memory of one plan.

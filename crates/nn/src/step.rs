@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::laps::{Laps, Part};
 use crate::network::{Kind, Layout, Network, Op};
 use crate::optim;
-use crate::plan::{Buffers, Memory, Plan, Scratch};
+use crate::plan::{Buffers, Memory, Pairs, Plan, Scratch};
 use crate::rng::{Rng, Stream};
 use crate::workers::Worker;
 use std::ops::Range;
@@ -20,6 +20,8 @@ use tenfold_kernels::conv2d::{add_bias, conv2d_backward_bias, conv2d_backward_we
 use tenfold_kernels::linear::{
     LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
+use tenfold_kernels::linear_pairs::{linear_backward_input_pairs, linear_backward_weight_pairs, linear_forward_pairs};
+use tenfold_kernels::pairs::{pack_neighbours, pack_rows};
 use tenfold_kernels::pool2d::{avgpool2d_backward, avgpool2d_forward, maxpool2d_backward, maxpool2d_forward};
 use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
 use tenfold_kernels::{Ahead, Isa, LANES, Planes};
@@ -177,7 +179,11 @@ impl<'a> Step<'a> {
         let input = |n: usize| self.floats.read(Self::images(from, &op.input, n..n + 1));
         let output = |n: usize| self.floats.write(Self::images(to, &op.output, n..n + 1));
         match &op.kind {
-            Kind::Linear { layout, weight, bias } => {
+            Kind::Linear { layout, pairs, weight, bias } => {
+                if *pairs {
+                    self.round_input(worker, from, op, *layout, rows, &self.plan.buffers[at]);
+                    worker.meet();
+                }
                 let vectors = worker.share(layout.padded_outputs() / LANES);
                 if vectors.is_empty() {
                     return;
@@ -188,7 +194,16 @@ impl<'a> Step<'a> {
                 let mut y = self.floats.write_columns(to, rows, op.output.image_len(), columns.clone());
                 let stride = op.input.image_len();
                 let mut y = y.columns();
-                linear_forward(self.isa, *layout, vectors, &x, stride, rows, &weight, &bias, &mut y);
+                if *pairs {
+                    let Pairs { x, x_stride, .. } = self.plan.buffers[at].pairs;
+                    let x = self.floats.read(x..x + rows * x_stride);
+                    let scratch = scratch.values.as_mut_slice();
+                    linear_forward_pairs(
+                        self.isa, *layout, vectors, &x, x_stride, rows, &weight, &bias, &mut y, scratch,
+                    );
+                } else {
+                    linear_forward(self.isa, *layout, vectors, &x, stride, rows, &weight, &bias, &mut y);
+                }
                 if let Some(activation) = op.activation {
                     let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
                     for n in 0..rows {
@@ -339,8 +354,8 @@ impl<'a> Step<'a> {
             self.floats.write(Self::images(buffers.grad, &op.grad, n..n + 1))
         };
         match &op.kind {
-            Kind::Linear { layout, weight, bias } => {
-                self.linear_backward(worker, scratch, at, op, *layout, weight, bias, batch);
+            Kind::Linear { layout, pairs, weight, bias } => {
+                self.linear_backward(worker, scratch, at, op, *layout, *pairs, weight, bias, batch);
             }
             Kind::Conv { conv, back, weight, bias } => {
                 let spread_planes = conv.direct.grad_output();
@@ -471,11 +486,20 @@ impl<'a> Step<'a> {
         op_at: usize,
         op: &Op,
         layout: LinearWeight,
+        pairs: bool,
         weight: &Range<usize>,
         bias: &Range<usize>,
         batch: &Batch,
     ) {
         let rows = batch.indices.len();
+        if pairs {
+            self.round_for_backward(worker, op_at, op, layout, rows);
+            worker.meet();
+        }
+        let rounded = &self.plan.buffers[op_at].pairs;
+        let row_pairs = rows.div_ceil(2);
+        // The gradient of a block first, then room to round its weights.
+        let (part, room) = scratch.values.as_mut_slice().split_at_mut(layout.range(0).len());
         let stride = op.grad.image_len();
         let grad = self.floats.read(Self::images(self.plan.buffers[op_at].grad, &op.grad, 0..rows));
         let x = self.floats.read(Self::images(self.input_start(op_at), &op.input, 0..rows));
@@ -501,7 +525,15 @@ impl<'a> Step<'a> {
                 let mut out = self.floats.write_columns(buffers.grad, rows, previous.grad.image_len(), inputs.clone());
                 let weight = self.params.read(in_params.clone());
                 let mut out = out.columns();
-                linear_backward_input(self.isa, layout, block, &grad, stride, rows, &weight, &mut out, &mut ahead);
+                if pairs {
+                    let Pairs { grad, grad_stride: stride, .. } = *rounded;
+                    let grad = self.floats.read(grad..grad + rows * stride);
+                    linear_backward_input_pairs(
+                        self.isa, layout, block, &grad, stride, rows, &weight, &mut out, room, &mut ahead,
+                    );
+                } else {
+                    linear_backward_input(self.isa, layout, block, &grad, stride, rows, &weight, &mut out, &mut ahead);
+                }
                 if let Some(activation) = previous.activation {
                     for n in 0..rows {
                         let y = &x[n * x_stride..][inputs.clone()];
@@ -509,8 +541,26 @@ impl<'a> Step<'a> {
                     }
                 }
             }
-            let part = &mut scratch.values.as_mut_slice()[..range.len()];
-            linear_backward_weight(self.isa, layout, block, &x, x_stride, &grad, stride, rows, part, &mut ahead);
+            let part = &mut part[..range.len()];
+            if pairs {
+                let Pairs { x_rows, x_rows_stride, grad_rows, grad_rows_stride, .. } = *rounded;
+                let x = self.floats.read(x_rows..x_rows + row_pairs * x_rows_stride);
+                let grad = self.floats.read(grad_rows..grad_rows + row_pairs * grad_rows_stride);
+                linear_backward_weight_pairs(
+                    self.isa,
+                    layout,
+                    block,
+                    &x,
+                    x_rows_stride,
+                    &grad,
+                    grad_rows_stride,
+                    row_pairs,
+                    part,
+                    &mut ahead,
+                );
+            } else {
+                linear_backward_weight(self.isa, layout, block, &x, x_stride, &grad, stride, rows, part, &mut ahead);
+            }
             self.learn(batch, in_params.start, part);
         }
         if worker.is_last() {
@@ -518,6 +568,40 @@ impl<'a> Step<'a> {
             column_sums(self.isa, &grad, stride, rows, sums);
             self.learn(batch, bias.start, sums);
         }
+    }
+
+    /// This thread's images of a linear layer's input rounded to bf16, for the sums over inputs.
+    fn round_input(&self, worker: &Worker, from: usize, op: &Op, layout: LinearWeight, rows: usize, buffers: &Buffers) {
+        let Pairs { x: to, x_stride, .. } = buffers.pairs;
+        let share = worker.share(rows);
+        let x = self.floats.read(Self::images(from, &op.input, share.clone()));
+        let mut out = self.floats.write(to + share.start * x_stride..to + share.end * x_stride);
+        let stride = op.input.image_len();
+        pack_neighbours(self.isa, &x, stride, share.len(), layout.in_features, &mut out, x_stride);
+    }
+
+    /// This thread's share of a linear layer's input and output gradient rounded to bf16, for the sums of the way back.
+    fn round_for_backward(&self, worker: &Worker, at: usize, op: &Op, layout: LinearWeight, rows: usize) {
+        let buffers = &self.plan.buffers[at];
+        let pairs = &buffers.pairs;
+        // In pairs of rows: both of a pair are one thread's.
+        let share = worker.share(rows.div_ceil(2));
+        let images = 2 * share.start..rows.min(2 * share.end);
+        let part = |start: usize, rows: &Range<usize>, stride: usize| {
+            self.floats.write(start + rows.start * stride..start + rows.end * stride)
+        };
+        let stride = op.grad.image_len();
+        let grad = self.floats.read(Self::images(buffers.grad, &op.grad, images.clone()));
+        let mut out = part(pairs.grad, &images, pairs.grad_stride);
+        let columns = layout.padded_outputs();
+        pack_neighbours(self.isa, &grad, stride, images.len(), columns, &mut out, pairs.grad_stride);
+        let mut out = part(pairs.grad_rows, &share, pairs.grad_rows_stride);
+        pack_rows(self.isa, &grad, stride, images.len(), columns, &mut out, pairs.grad_rows_stride);
+        let stride = op.input.image_len();
+        let x = self.floats.read(Self::images(self.input_start(at), &op.input, images.clone()));
+        let mut out = part(pairs.x_rows, &share, pairs.x_rows_stride);
+        let columns = stride / LANES * LANES;
+        pack_rows(self.isa, &x, stride, images.len(), columns, &mut out, pairs.x_rows_stride);
     }
 
     /// Where the parameter `index` and what the optimizer keeps of it lie.

@@ -8,6 +8,7 @@ use crate::model::{Architecture, Init, Model};
 use crate::network::Network;
 use crate::optim::{Optimizer, Schedule};
 use crate::plan::{Memory, Plan, Scratch};
+use crate::precision::Precision;
 use crate::rng::{Rng, Stream, permutation};
 use crate::step::{Batch, Learn, Step};
 use crate::workers::{Worker, on_threads};
@@ -36,6 +37,8 @@ pub struct TrainConfig {
     pub patience: Option<usize>,
     /// What the network sees of a pixel.
     pub pixels: Pixels,
+    /// What the large products are computed of.
+    pub precision: Precision,
     /// Seed of initial parameters, order and dropout.
     pub seed: u64,
 }
@@ -51,6 +54,7 @@ impl Default for TrainConfig {
             target: None,
             patience: None,
             pixels: Pixels::default(),
+            precision: Precision::F32,
             seed: 1,
         }
     }
@@ -74,8 +78,8 @@ impl TrainConfig {
 }
 
 /// Bytes that training a network takes, besides the data: parameters, optimizer, activations and gradients of one batch.
-pub fn memory_bytes(architecture: &Architecture, batch_size: usize, threads: usize) -> u64 {
-    let network = Network::new(architecture);
+pub fn memory_bytes(architecture: &Architecture, precision: Precision, batch_size: usize, threads: usize) -> u64 {
+    let network = Network::with_precision(architecture, precision);
     let plan = Plan::new(&network, batch_size, true);
     3 * 4 * network.param_len as u64 + plan.bytes(threads)
 }
@@ -336,6 +340,7 @@ impl<'a> Trainer<'a> {
         threads: usize,
     ) -> Self {
         let model = Model::new(architecture.clone(), config.init, config.seed, config.pixels);
+        let model = model.with_precision(config.precision);
         let plan = Plan::new(&model.network, config.batch_size.min(examples), true);
         let state = || Aligned::zeroed(model.network.param_len);
         let (first, second) = (state(), state());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tenfold_nn::Precision;
 use tenfold_nn::data::Splits;
 use tenfold_nn::model::{Architecture, ArchitectureError};
 use tenfold_nn::train::memory_bytes;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub only: Vec<String>,
     /// Replaces the number of epochs of those recipes.
     pub epochs: Option<usize>,
+    /// Replaces the precision of those recipes.
+    pub precision: Option<Precision>,
     /// What computes, and how many threads.
     pub environment: Environment,
     /// Bytes of memory that are free, if that is known.
@@ -148,6 +151,7 @@ impl Plan {
         for &recipe in &selected {
             let recipe = &mut study.recipes[recipe];
             recipe.epochs = settings.epochs.unwrap_or(recipe.epochs);
+            recipe.precision = settings.precision.unwrap_or(recipe.precision);
         }
         study.data.valid = ValidPart::Count(splits.valid.len());
         let (shape, classes) = (splits.train.shape(), splits.train.classes());
@@ -161,7 +165,7 @@ impl Plan {
             if runs && batch_size > examples {
                 return Err(PlanError::BatchSize { recipe: name(), batch_size, examples });
             }
-            let needed_bytes = memory_bytes(&architecture, batch_size, settings.environment.threads);
+            let needed_bytes = memory_bytes(&architecture, recipe.precision, batch_size, settings.environment.threads);
             if let Some(free_bytes) = settings.free_memory_bytes.filter(|&free| runs && needed_bytes > free) {
                 return Err(PlanError::Memory { recipe: name(), batch_size, needed_bytes, free_bytes });
             }
@@ -260,6 +264,7 @@ impl Plan {
                 schedule: recipe.schedule,
                 init: recipe.init,
                 pixels: recipe.pixels,
+                precision: recipe.precision,
                 parameters: architecture.parameters() as u64,
                 macs_forward: architecture.macs_forward(),
                 summary: None,

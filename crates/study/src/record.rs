@@ -3,6 +3,7 @@
 //! Every number is finite or null. Times are in seconds, losses in nats, accuracies from 0 to 1.
 
 use serde::{Deserialize, Serialize};
+use tenfold_nn::Precision;
 use tenfold_nn::model::Init;
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{EpochResult, Pixels, StopReason};
@@ -95,6 +96,9 @@ pub struct RecipeRecord {
     pub init: Init,
     /// What the network saw of a pixel.
     pub pixels: Pixels,
+    /// What the large products were computed of.
+    #[serde(default)]
+    pub precision: Precision,
     /// Number of learned values.
     pub parameters: u64,
     /// Multiply-adds of one example forward.
@@ -116,6 +120,9 @@ pub struct TrialRecord {
     pub seed: u64,
     /// The SHA-256, in hex, of all that determines the trial's bits.
     pub identity: String,
+    /// What the large products were computed of.
+    #[serde(default)]
+    pub precision: Precision,
     /// How it ended.
     pub status: Status,
     /// Why it ended, and when.
@@ -404,6 +411,7 @@ mod tests {
             recipe: name.to_owned(),
             seed: index as u64 + 1,
             identity: text(),
+            precision: Precision::F32,
             status: Status::Finished,
             stopped: Stopped { reason: Reason::Epochs, epoch: index + 10 },
             epochs: Vec::new(),
@@ -425,6 +433,7 @@ mod tests {
             schedule: Schedule::Constant,
             init: Init::Pytorch,
             pixels: Pixels::default(),
+            precision: Precision::F32,
             parameters: 1,
             macs_forward: 1,
             summary: None,

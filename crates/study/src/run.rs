@@ -112,6 +112,7 @@ fn run_trial(
         recipe: settings.name.clone(),
         seed,
         identity: plan.identity(recipe, seed),
+        precision: settings.precision,
         status,
         stopped: Stopped { reason, epoch: outcome.last_epoch },
         epochs: outcome.epochs.iter().map(Into::into).collect(),

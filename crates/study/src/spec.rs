@@ -6,6 +6,7 @@ use std::path::Path;
 use std::{fs, io, io::Read};
 
 use serde::{Deserialize, Serialize};
+use tenfold_nn::Precision;
 use tenfold_nn::data::ImageShape;
 use tenfold_nn::model::{Architecture, ArchitectureError, Init, Layer};
 use tenfold_nn::optim::{Optimizer, Schedule};
@@ -80,6 +81,8 @@ pub struct Recipe {
     pub init: Init,
     /// What the network sees of a pixel.
     pub pixels: Pixels,
+    /// What the large products are computed of.
+    pub precision: Precision,
     /// Stop once this validation accuracy is reached.
     pub target: Option<f64>,
     /// Stop after this many epochs without a lower validation loss.
@@ -228,6 +231,7 @@ impl Study {
             line("schedule", inline(&recipe.schedule));
             line("init", inline(&recipe.init));
             line("pixels", inline(&recipe.pixels));
+            line("precision", inline(&recipe.precision));
         }
         text
     }
@@ -260,6 +264,7 @@ impl Recipe {
             target: self.target,
             patience: self.patience,
             pixels: self.pixels,
+            precision: self.precision,
             seed,
         }
     }
@@ -312,6 +317,7 @@ struct RecipeToml {
     schedule: Option<Spanned<Schedule>>,
     init: Option<Init>,
     pixels: Option<Spanned<Pixels>>,
+    precision: Option<Precision>,
     stop: Option<Spanned<String>>,
     patience: Option<Spanned<usize>>,
 }
@@ -433,6 +439,7 @@ impl RecipeToml {
             schedule: self.schedule.map_or(Schedule::default(), Spanned::into_inner),
             init: self.init.unwrap_or_default(),
             pixels: self.pixels.map_or(Pixels::default(), Spanned::into_inner),
+            precision: self.precision.unwrap_or_default(),
             target,
             patience,
         })

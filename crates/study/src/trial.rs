@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tenfold_nn::Precision;
 use tenfold_nn::data::HeldOut;
 use tenfold_nn::evaluate::Evaluation;
 use tenfold_nn::interop::safetensors::{self, SafetensorsError};
@@ -44,6 +45,9 @@ pub fn identity(architecture: &Architecture, config: &TrainConfig, dataset: &Dat
         schedule: Schedule,
         init: Init,
         pixels: Pixels,
+        // Not written for f32, which was there first: its trials stay what they are.
+        #[serde(skip_serializing_if = "Precision::is_f32")]
+        precision: Precision,
         target: Option<f64>,
         patience: Option<usize>,
         seed: u64,
@@ -61,6 +65,7 @@ pub fn identity(architecture: &Architecture, config: &TrainConfig, dataset: &Dat
         schedule: config.schedule,
         init: config.init,
         pixels: config.pixels,
+        precision: config.precision,
         target: config.target,
         patience: config.patience,
         seed: config.seed,
@@ -325,13 +330,14 @@ mod tests {
     #[test]
     fn the_identity_covers_what_determines_the_bits() {
         type Change = dyn Fn(&mut TrainConfig, &mut DatasetRecord);
-        let changes: [&Change; 11] = [
+        let changes: [&Change; 12] = [
             &|config, _| config.batch_size += 1,
             &|config, _| config.epochs += 1,
             &|config, _| config.optimizer = Optimizer::adam(1.000_000_1e-5),
             &|config, _| config.schedule = Schedule::Step { every: 1, factor: 0.5 },
             &|config, _| config.init = Init::Xavier,
             &|config, _| config.pixels.mean = 0.1,
+            &|config, _| config.precision = Precision::Bf16,
             &|config, _| config.target = Some(0.99),
             &|config, _| config.patience = Some(3),
             &|config, _| config.seed += 1,
@@ -342,7 +348,7 @@ mod tests {
         identities.push(identity_with(|_, dataset| dataset.name.push('x')));
         identities.sort();
         identities.dedup();
-        assert_eq!(identities.len(), 12);
+        assert_eq!(identities.len(), 13);
         assert!(identities.contains(&identity_with(|_, _| {})), "the name of the data set is not its contents");
     }
 }

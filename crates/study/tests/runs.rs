@@ -72,6 +72,7 @@ fn environment(threads: usize) -> Environment {
 
 fn settings(seeds: u64) -> Settings {
     Settings {
+        precision: None,
         seeds,
         only: Vec::new(),
         epochs: None,

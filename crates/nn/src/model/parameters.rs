@@ -4,6 +4,7 @@ use super::architecture::{Architecture, ParamSpec};
 use super::init::Init;
 use crate::aligned::Aligned;
 use crate::network::{Kind, Layout, Network};
+use crate::precision::Precision;
 use crate::train::Pixels;
 use thiserror::Error;
 
@@ -104,6 +105,12 @@ impl Model {
             }
         }
         Ok(Model { architecture, pixels, network, values: packed })
+    }
+
+    /// The same network, computing in another precision. (It is f32 at first.)
+    pub fn with_precision(mut self, precision: Precision) -> Model {
+        self.network = Network::with_precision(&self.architecture, precision);
+        self
     }
 
     /// What the network looks like.

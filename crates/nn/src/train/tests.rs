@@ -142,7 +142,7 @@ pub(super) fn gradients(
 ) -> (Vec<f64>, f64, NamedArrays) {
     let net = model.architecture();
     let rows = batches.last().expect("a batch").len();
-    let network = Network::new(net);
+    let network = model.network.clone();
     let plan = Plan::new(&network, batches[0].len(), true);
     let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let mut params = model.values.clone();
@@ -197,6 +197,33 @@ fn logits_loss_and_every_gradient_are_pytorchs() {
                     fixture.check(&format!("grad.{param}"), Some(&param), &grad, 1e-5);
                 }
             }
+        }
+    }
+}
+
+/// In bf16 an operand is off by up to 2^-9 of itself. Smooth networks, because a ReLU near zero that takes the other side
+/// changes gradients by as much as they are. The distances are those of whole arrays; the largest is 0.0033.
+#[test]
+fn in_bf16_logits_and_gradients_are_near_those_in_f32() {
+    for layers in [
+        &["linear 200", "tanh", "linear 101", "tanh", "linear 10"][..],
+        &["conv 16 5x5 same", "tanh", "avgpool 2", "conv 32 5x5 same", "tanh", "linear 70", "tanh", "linear 10"],
+    ] {
+        let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+        let (data, _) = some_digits(33, 5);
+        let net = Architecture::new(data.shape(), parsed, 10).expect("fits");
+        let model = Model::new(net, Init::Xavier, 3, Pixels::default());
+        let batches = [(0..33).collect::<Vec<u32>>()];
+        let (logits, loss, grads) = gradients(Isa::detect(), 2, &model, &data, &batches);
+        let rounded = model.with_precision(Precision::Bf16);
+        let (near_logits, near_loss, near_grads) = gradients(Isa::detect(), 2, &rounded, &data, &batches);
+        assert!((near_loss - loss).abs() < 2e-3 * loss, "{layers:?}: loss {near_loss}, in f32 {loss}");
+        let arrays = std::iter::once(("logits", &near_logits, &logits));
+        let arrays = arrays.chain(near_grads.iter().zip(&grads).map(|(near, grad)| (&*grad.0, &near.1, &grad.1)));
+        for (name, near, truth) in arrays {
+            let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+            let distance = norm(&mut near.iter().zip(truth).map(|(n, t)| n - t)) / norm(&mut truth.iter().copied());
+            assert!(distance > 0.0 && distance < 7e-3, "{layers:?}: {name} is off by {distance}");
         }
     }
 }

@@ -290,13 +290,19 @@ pub fn rotate_weight(conv: &Conv2d, panel: usize, runs: Range<usize>, weight: &[
         let (lane, kx) = (row % LANES, row / LANES % kw);
         let (ky, block) = (row / run_len % kh, row / run_len / kh);
         let o = block * LANES + lane;
-        for (column, value) in out.iter_mut().enumerate() {
-            let i = to.columns(panel).start + column;
-            *value = if i < channels && o < from.n {
-                weight[from.index(conv.weight_row(i, kh - 1 - ky, kw - 1 - kx), o)]
-            } else {
-                0.0
-            };
+        if o >= from.n {
+            out.fill(0.0);
+            continue;
+        }
+        // Output channel o is one column of one panel; sixteen input channels of a tap are rows that follow each other.
+        let (start, stride) = (from.index(0, o), from.width(from.panel_of(o)));
+        let first = to.columns(panel).start;
+        for (at, out) in out.chunks_exact_mut(LANES).enumerate() {
+            let i = first + at * LANES;
+            let row = conv.weight_row(i, kh - 1 - ky, kw - 1 - kx);
+            for (lane, value) in out.iter_mut().enumerate() {
+                *value = if i + lane < channels { weight[start + (row + lane) * stride] } else { 0.0 };
+            }
         }
     }
 }

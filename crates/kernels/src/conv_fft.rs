@@ -16,7 +16,7 @@ use crate::arena::Columns;
 use crate::contract_complex::{COMPLEX, ComplexSum, contract_complex};
 use crate::conv2d::Conv2d;
 use crate::fft16::{BINS, GAIN, SIZE, forward, inverse, load_row};
-use crate::isa::{Isa, dispatch};
+use crate::isa::{Isa, dispatch, dispatch_pairs};
 use crate::lanes::{LANES, Lanes};
 use std::cell::Cell;
 use std::ops::Range;
@@ -140,7 +140,7 @@ pub fn transform_weight(isa: Isa, shape: &ConvFft, channel: usize, weight: &[f32
     assert_eq!(weight.len(), shape.conv.weight().len(), "weight is {:?}", shape.conv.weight());
     assert!(channel < shape.input_channels(), "channel {channel}");
     assert_eq!((out.rows(), out.columns()), (BINS, shape.grad_row()), "one channel of every frequency");
-    dispatch!(isa, transform_weight_body(shape: &ConvFft, channel: usize, weight: &[f32], out: &mut Columns<'_, f32>))
+    dispatch_pairs!(isa, transform_weight_body(shape: &ConvFft, channel: usize, weight: &[f32], out: &mut Columns<'_, f32>))
 }
 
 #[inline(always)]
@@ -149,11 +149,12 @@ fn transform_weight_body<L: Lanes>(shape: &ConvFft, channel: usize, weight: &[f3
     let (kh, kw) = conv.kernel;
     let scale = L::splat(1.0 / GAIN);
     for block in 0..conv.output.blocks {
+        let (start, stride) = (panels.index(0, block * LANES), panels.width(panels.panel_of(block * LANES)));
         let taps = |y: usize| {
             let mut row = [L::zero(); SIZE];
             for kx in 0..kw {
                 let ky = (y + conv.padding.0) % SIZE;
-                let at = panels.index(conv.weight_row(channel, ky, kx), block * LANES);
+                let at = start + conv.weight_row(channel, ky, kx) * stride;
                 // SAFETY: sixteen output channels lie together within the panel.
                 row[lag(kx, conv.padding.1)] = L::mul(scale, unsafe { L::load(weight[at..at + LANES].as_ptr()) });
             }
@@ -196,7 +197,7 @@ fn load_complex<L: Lanes>(from: &[f32]) -> (L::V, L::V) {
 pub fn transform_input(isa: Isa, shape: &ConvFft, x: &[f32], out: &mut Columns<'_, f32>) {
     assert_eq!(x.len(), shape.conv.input.len(), "x is one image");
     assert_eq!((out.rows(), out.columns()), (BINS, shape.input_row()), "one image of every frequency");
-    dispatch!(isa, transform_input_body(shape: &ConvFft, x: &[f32], out: &mut Columns<'_, f32>))
+    dispatch_pairs!(isa, transform_input_body(shape: &ConvFft, x: &[f32], out: &mut Columns<'_, f32>))
 }
 
 #[inline(always)]

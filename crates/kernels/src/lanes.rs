@@ -557,12 +557,24 @@ mod x86 {
         }
         #[inline(always)]
         fn pack(first: Self::V, second: Self::V) -> Self::P {
+            if BF16 {
+                // SAFETY: called only from code compiled with the instructions for bf16 (see `dispatch_pairs!`); the
+                // transmuted vectors are bits.
+                return unsafe {
+                    let half = |v: __m512| std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v));
+                    let (first, second) = (_mm512_cvtepu16_epi32(half(first)), _mm512_cvtepu16_epi32(half(second)));
+                    _mm512_or_si512(_mm512_slli_epi32::<16>(second), first)
+                };
+            }
             zmm!(_mm512_or_si512(_mm512_slli_epi32::<16>(round16(second)), round16(first)))
         }
         #[inline(always)]
         fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P {
-            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            // SAFETY: called only from code compiled with AVX-512, and where `BF16` with its instructions for bf16.
             unsafe {
+                if BF16 {
+                    return std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                }
                 let (low, high) = (_mm512_cvtepi32_epi16(round16(low)), _mm512_cvtepi32_epi16(round16(high)));
                 _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
             }

@@ -1,6 +1,6 @@
 //! Rounding to bf16, two numbers to the place of one f32: the operands of `contract_pairs`.
 
-use crate::isa::{Isa, dispatch};
+use crate::isa::{Isa, dispatch_pairs};
 use crate::lanes::{LANES, Lanes};
 
 /// Places that a row of `columns` numbers takes as pairs of neighbours: whole vectors.
@@ -24,7 +24,7 @@ pub fn pack_neighbours(
     }
     assert!((rows - 1) * x_stride + columns <= x.len(), "x is {rows} rows of {columns}, {x_stride} apart");
     assert!((rows - 1) * out_stride + neighbours(columns) <= out.len(), "out is {rows} rows, {out_stride} apart");
-    dispatch!(isa, neighbours_body(x: &[f32], x_stride: usize, rows: usize, columns: usize, out: &mut [f32], out_stride: usize))
+    dispatch_pairs!(isa, neighbours_body(x: &[f32], x_stride: usize, rows: usize, columns: usize, out: &mut [f32], out_stride: usize))
 }
 
 #[inline(always)]
@@ -77,7 +77,7 @@ pub fn pack_rows(
     assert!(columns.is_multiple_of(LANES), "{columns} columns are not whole vectors");
     assert!((rows - 1) * x_stride + columns <= x.len(), "x is {rows} rows of {columns}, {x_stride} apart");
     assert!((rows.div_ceil(2) - 1) * out_stride + columns <= out.len(), "out is {rows} / 2 rows, {out_stride} apart");
-    dispatch!(isa, rows_body(x: &[f32], x_stride: usize, rows: usize, columns: usize, out: &mut [f32], out_stride: usize))
+    dispatch_pairs!(isa, rows_body(x: &[f32], x_stride: usize, rows: usize, columns: usize, out: &mut [f32], out_stride: usize))
 }
 
 #[inline(always)]

@@ -25,7 +25,7 @@ impl<'a> Ahead<'a> {
         Ahead { starts: &[], len: 0, share: 0, stretch: 0, at: 0 }
     }
 
-    /// `len` elements from each of `starts` on, spread over `calls` calls of [`Ahead::ask`]. The addresses are never read.
+    /// `len` elements from each of `starts` on, asked for in `calls` portions. The addresses are never read.
     pub fn over(starts: &'a [*const f32], len: usize, calls: usize) -> Ahead<'a> {
         let lines = (starts.len() * len).div_ceil(LINE);
         Ahead { starts, len, share: lines.div_ceil(calls.max(1)), stretch: 0, at: 0 }

@@ -26,6 +26,8 @@ pub(crate) struct Weights<'w> {
 pub(crate) struct Backward<'b> {
     pub(crate) conv: &'b Convolution,
     pub(crate) back: &'b Convolution,
+    /// The transforms of both.
+    pub(crate) fourier: (&'b ConvFft, &'b ConvFft),
     pub(crate) weight: &'b Range<usize>,
     pub(crate) bias: &'b Range<usize>,
     pub(crate) buffers: &'b Buffers,
@@ -134,12 +136,10 @@ impl<'a> Step<'a> {
         worker: &Worker,
         scratch: &mut Scratch,
         what: &Backward,
-        fft: &ConvFft,
-        back_fft: &ConvFft,
         spread: impl Fn(usize, &mut [f32]),
         passed: impl Fn(usize) -> Write<'s, f32>,
     ) {
-        let Backward { conv, back, weight, bias, buffers, batch } = what;
+        let Backward { conv, back, fourier: (fft, back_fft), weight, bias, buffers, batch } = what;
         let (rows, room) = (batch.indices.len(), self.plan.batch_size);
         self.rotate(worker, conv, back, &self.params.read((*weight).clone()), buffers.rotated);
         let image = &mut scratch.values.as_mut_slice()[..conv.direct.grad_output().len()];

@@ -360,14 +360,14 @@ impl<'a> Step<'a> {
             Kind::Conv { conv, back, weight, bias } => {
                 let spread_planes = conv.direct.grad_output();
                 let Layout::Planes(grad_planes) = op.grad else { unreachable!("convolutions give planes") };
-                if let (Some((fft, back_fft)), Some(back)) = (conv.fourier(back.as_ref()), back) {
-                    let what = Backward { conv, back, weight, bias, buffers, batch };
+                if let (Some(fourier), Some(back)) = (conv.fourier(back.as_ref()), back) {
+                    let what = Backward { conv, back, fourier, weight, bias, buffers, batch };
                     // What lies between the pixels may be of another operation.
                     let spread = |n: usize, out: &mut [f32]| {
                         out.fill(0.0);
                         copy_pixels(&grad_planes, &grad(n), &spread_planes, out);
                     };
-                    self.fourier_backward(worker, scratch, &what, fft, back_fft, spread, passed);
+                    self.fourier_backward(worker, scratch, &what, spread, passed);
                     self.slope_before(worker, at, op, rows);
                     return;
                 }
@@ -392,13 +392,13 @@ impl<'a> Step<'a> {
                 }
             }
             Kind::ConvPool { shape, conv, back, weight, bias } => {
-                if let (Some((fft, back_fft)), Some(back)) = (conv.fourier(back.as_ref()), back) {
-                    let what = Backward { conv, back, weight, bias, buffers, batch };
+                if let (Some(fourier), Some(back)) = (conv.fourier(back.as_ref()), back) {
+                    let what = Backward { conv, back, fourier, weight, bias, buffers, batch };
                     let spread = |n: usize, out: &mut [f32]| {
                         let start = buffers.winners + n * shape.winners_len();
                         unpool(self.isa, shape, &grad(n), &self.bytes.read(start..start + shape.winners_len()), out);
                     };
-                    self.fourier_backward(worker, scratch, &what, fft, back_fft, spread, passed);
+                    self.fourier_backward(worker, scratch, &what, spread, passed);
                     self.slope_before(worker, at, op, rows);
                     return;
                 }

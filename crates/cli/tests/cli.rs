@@ -270,6 +270,7 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
         (&["--epochs", "0"], &["--epochs <N>"]),
         (&["--epochs", "10001"], &["--epochs <N>"]),
         (&["--format", "xml"], &["--format <FORMAT>", "text, json"]),
+        (&["--precision", "f16"], &["--precision <f32|bf16>", "expected f32 or bf16"]),
         (&["--sedes", "3"], &["--sedes", "--seeds"]),
         (
             &[&key],
@@ -302,9 +303,59 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
         }
         assert!(!path.join("out").exists(), "{arguments:?}: nothing is written before everything is checked");
     }
-    for arguments in [&["models", "digit"][..], &["train"], &[], &["data", "--classes", "3"], &["models", &shape]] {
+    for arguments in [
+        &["models", "digit"][..],
+        &["train"],
+        &[],
+        &["data", "--classes", "3"],
+        &["models", &shape],
+        &["bench", "digit"],
+        &["bench", "--seconds", "0"],
+        &["bench", "--seconds", "forever"],
+        &["bench", "--only", "cnn3"],
+    ] {
         assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn bench_measures_each_recipe() {
+    let short = ["bench", "--only", "softmax,mlp", "--seconds", "0.05", "--threads", "2", "--layers"];
+    let ended = run(&short);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for part in ["2 threads; measured peak ", "ms/step", "\nsoftmax  ", "\nmlp  ", "linear 200, relu", "total  "] {
+        assert!(ended.out.contains(part), "{part}\n{}", ended.out);
+    }
+    let ended = run(&[&short[..], &["--precision", "bf16", "--format", "json"]].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let record: serde_json::Value = serde_json::from_str(&ended.out).expect("it is JSON");
+    let mlp = &record["recipes"][1];
+    assert_eq!((mlp["name"].as_str(), mlp["precision"].as_str()), (Some("mlp"), Some("bf16")));
+    assert_eq!((mlp["parameters"].as_u64(), mlp["batch_size"].as_u64()), (Some(199_210), Some(50)));
+    for number in ["ms_per_step", "images_per_s", "gflops", "share_of_peak", "epoch_s", "evaluation_images_per_s"] {
+        assert!(mlp[number].as_f64().is_some_and(|value| value > 0.0), "{number} of {mlp}");
+    }
+    assert!(record["peak_gflops"].as_f64().is_some_and(|peak| peak > 0.0));
+}
+
+#[test]
+fn precision_is_recorded_and_makes_another_trial() {
+    let path = with_data("cli-precision", |_, _| {});
+    let file = study_file(&path, &STUDY.replace("\"linear 10\"", "\"linear 64\", \"tanh\", \"linear 10\""));
+    let single = run_in(&path, &[&file]);
+    assert_eq!(single.code, Some(0), "{}", single.err);
+    assert_eq!(results(&path)["recipes"][0]["precision"], "f32");
+    let first = results(&path)["recipes"][0]["trials"][0].clone();
+    let rounded = run_in(&path, &[&file, "--precision", "bf16"]);
+    assert_eq!(rounded.code, Some(0), "{}", rounded.err);
+    for part in ["in bf16: a", "a seed 1 was run with other settings, data or code"] {
+        assert!(rounded.err.contains(part), "{part}\n{}", rounded.err);
+    }
+    assert_eq!(results(&path)["recipes"][0]["precision"], "bf16");
+    let second = &results(&path)["recipes"][0]["trials"][0];
+    assert_eq!((&first["precision"], &second["precision"]), (&"f32".into(), &"bf16".into()));
+    assert_ne!(first["identity"], second["identity"]);
+    assert!(fs::read_to_string(path.join("out/study.toml")).unwrap().contains("precision = \"bf16\"\n"));
 }
 
 #[test]

@@ -51,9 +51,10 @@ fn built_in() -> [Recipe; 6] {
             3e-5,
         ),
         recipe("cnn2-dropout-b50", CNN2_DROPOUT, 50, 5e-5),
-        recipe("cnn2-dropout-b100", CNN2_DROPOUT, 100, 6e-5),
+        recipe("cnn2-dropout-b100", CNN2_DROPOUT, 100, 1e-4),
     ];
     recipes[0].config.init = Init::Zero;
+    recipes[5].config.init = Init::TruncatedNormal;
     recipes[2].config.schedule = Schedule::Step { every: 1, factor: 0.83 };
     recipes
 }

@@ -7,9 +7,9 @@ use tenfold_kernels::linear::LinearWeight;
 use tenfold_kernels::linear_pairs::scratch_len;
 use tenfold_kernels::pairs::neighbours;
 
-/// Images that a thread takes through a Fourier transform together: enough for the transformed weights, which do not fit
-/// in L2, to be read for many of them.
-pub(crate) const IMAGES_AT_ONCE: usize = 26;
+/// Images that a thread takes through a Fourier transform together: enough for the spectra of the weights, which do not fit
+/// in L2, to be read for many of them, and few enough for those of the images to fit.
+pub(crate) const IMAGES_AT_ONCE: usize = 13;
 
 /// Where the buffers of one operation start.
 #[derive(Clone, Copy, Debug, Default)]

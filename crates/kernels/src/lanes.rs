@@ -48,6 +48,8 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// Sixteen bytes are readable at `p`.
     unsafe fn load_bytes(p: *const u8) -> Self::V;
+    /// A bit for each lane that is not zero, NaN among them.
+    fn nonzero(a: Self::V) -> u32;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
 
@@ -152,6 +154,10 @@ impl Lanes for Portable {
     unsafe fn load_bytes(p: *const u8) -> Self::V {
         // SAFETY: the caller promises sixteen readable bytes.
         unsafe { p.cast::<[u8; LANES]>().read() }.map(f32::from)
+    }
+    #[inline(always)]
+    fn nonzero(a: Self::V) -> u32 {
+        (0..LANES).fold(0, |mask, l| mask | u32::from(a[l] != 0.0) << l)
     }
     #[inline(always)]
     fn sum(a: Self::V) -> f32 {
@@ -283,6 +289,12 @@ mod x86 {
             }
         }
         #[inline(always)]
+        fn nonzero(a: Self::V) -> u32 {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            let half = |a| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 };
+            half(a[0]) | half(a[1]) << 8
+        }
+        #[inline(always)]
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
@@ -361,6 +373,11 @@ mod x86 {
         unsafe fn load_bytes(p: *const u8) -> Self::V {
             // SAFETY: the caller promises sixteen readable bytes; compiled with AVX-512.
             unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()))) }
+        }
+        #[inline(always)]
+        fn nonzero(a: Self::V) -> u32 {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            u32::from(unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, _mm512_setzero_ps()) })
         }
         #[inline(always)]
         fn sum(a: Self::V) -> f32 {

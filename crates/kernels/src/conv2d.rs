@@ -124,6 +124,11 @@ impl Conv2d {
         self.runs.len()
     }
 
+    /// Where each (block, ky) run of taps starts: in the input, from a pixel's first tap, and in rows of the weights.
+    pub(crate) fn runs(&self) -> &[Segment] {
+        &self.runs
+    }
+
     /// Weight rows of one run.
     pub fn run_len(&self) -> usize {
         self.kernel.1 * self.input.lanes

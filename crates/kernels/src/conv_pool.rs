@@ -12,7 +12,7 @@ use crate::planes::Planes;
 use std::ops::Range;
 
 /// The winner of a window that ReLU cut off.
-const NOBODY: u8 = u8::MAX;
+pub(crate) const NOBODY: u8 = u8::MAX;
 
 /// Vectors of a (block, ky) run that the weight gradient keeps in registers at most.
 const MAX_RUN_VECTORS: usize = 5;

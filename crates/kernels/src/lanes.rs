@@ -67,6 +67,8 @@ pub(crate) trait Lanes: Copy {
     /// Lane by lane the sum of `c`, the product of the second numbers, and then that of the first ones; rounded twice,
     /// subnormals taken and given as zero: what `vdpbf16ps` does.
     fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V;
+    /// A bit for each lane that is not zero, NaN among them.
+    fn nonzero(a: Self::V) -> u32;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
 
@@ -224,6 +226,10 @@ impl Lanes for Portable {
             let sum = flush(second(a[l]).mul_add(second(b[l]), flush(c[l])));
             flush(first(a[l]).mul_add(first(b[l]), sum))
         })
+    }
+    #[inline(always)]
+    fn nonzero(a: Self::V) -> u32 {
+        (0..LANES).fold(0, |mask, l| mask | u32::from(a[l] != 0.0) << l)
     }
     #[inline(always)]
     fn sum(a: Self::V) -> f32 {
@@ -438,6 +444,12 @@ mod x86 {
             })
         }
         #[inline(always)]
+        fn nonzero(a: Self::V) -> u32 {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            let half = |a| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 };
+            half(a[0]) | half(a[1]) << 8
+        }
+        #[inline(always)]
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
@@ -598,6 +610,11 @@ mod x86 {
                 let sum = flush16(_mm512_fmadd_ps(second(a), second(b), flush16(c)));
                 flush16(_mm512_fmadd_ps(first(a), first(b), sum))
             }
+        }
+        #[inline(always)]
+        fn nonzero(a: Self::V) -> u32 {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            u32::from(unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, _mm512_setzero_ps()) })
         }
         #[inline(always)]
         fn sum(a: Self::V) -> f32 {

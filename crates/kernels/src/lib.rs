@@ -26,6 +26,7 @@ mod contract_complex;
 pub mod conv2d;
 pub mod conv_fft;
 pub mod conv_pool;
+pub mod conv_pool_forward;
 mod fft16;
 mod isa;
 mod lanes;

@@ -16,6 +16,7 @@ use std::ops::Range;
 use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
 use tenfold_kernels::arena::Arena;
 use tenfold_kernels::conv_pool::{gather_run, pool_relu_forward, unpool};
+use tenfold_kernels::conv_pool_forward::conv_pool_forward;
 use tenfold_kernels::conv2d::{add_bias, conv2d_backward_bias, conv2d_backward_weight};
 use tenfold_kernels::linear::{
     LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
@@ -228,14 +229,23 @@ impl<'a> Step<'a> {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
                 let Buffers { transformed, spectra, .. } = self.plan.buffers[at];
                 let weights = Weights { plain: &weight, transformed, spectra };
+                let winners = |n: usize| {
+                    let start = self.plan.buffers[at].winners + n * shape.winners_len();
+                    self.bytes.write(start..start + shape.winners_len())
+                };
+                if conv.fft.is_none() && shape.has_tiles() {
+                    for n in worker.share(rows) {
+                        let (x, mut y, mut winners) = (input(n), output(n), winners(n));
+                        conv_pool_forward(self.isa, shape, &x, &weight, &bias, &mut y, &mut winners);
+                    }
+                    return;
+                }
                 self.prepare(worker, conv, weights);
                 worker.meet();
                 let sums = &mut scratch.values.as_mut_slice()[..shape.conv.output.len()];
                 self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
                     fill(sums);
-                    let start = self.plan.buffers[at].winners + n * shape.winners_len();
-                    let mut winners = self.bytes.write(start..start + shape.winners_len());
-                    pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners);
+                    pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners(n));
                 });
             }
             Kind::MaxPool(pool) => {

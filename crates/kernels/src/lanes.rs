@@ -50,6 +50,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load_bytes(p: *const u8) -> Self::V;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
+    /// Bit l says whether lane l is not zero.
+    fn nonzero(a: Self::V) -> u16;
 
     fn zero() -> Self::V {
         Self::splat(0.0)
@@ -162,6 +164,10 @@ impl Lanes for Portable {
             }
         }
         half[0]
+    }
+    #[inline(always)]
+    fn nonzero(a: Self::V) -> u16 {
+        (0..LANES).fold(0, |bits, l| bits | u16::from(a[l] != 0.0) << l)
     }
 }
 
@@ -287,6 +293,14 @@ mod x86 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
         }
+        #[inline(always)]
+        fn nonzero(a: Self::V) -> u16 {
+            let [low, high] = a.map(|half| {
+                // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+                unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(half, _mm256_setzero_ps())) }
+            });
+            (low | high << 8) as u16
+        }
     }
 
     /// One AVX-512 operation.
@@ -366,6 +380,11 @@ mod x86 {
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) })
+        }
+        #[inline(always)]
+        fn nonzero(a: Self::V) -> u16 {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, _mm512_setzero_ps()) }
         }
     }
 }

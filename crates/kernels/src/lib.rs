@@ -35,6 +35,7 @@ pub mod memory;
 pub mod optimizer_step;
 mod panels;
 pub mod peak;
+pub mod pixels;
 mod planes;
 pub mod pool2d;
 pub mod reference;

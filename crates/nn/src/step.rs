@@ -20,6 +20,7 @@ use tenfold_kernels::conv2d::{add_bias, conv2d_backward_bias, conv2d_backward_we
 use tenfold_kernels::linear::{
     LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
+use tenfold_kernels::pixels::{PixelTable, pixel_values};
 use tenfold_kernels::pool2d::{avgpool2d_backward, avgpool2d_forward, maxpool2d_backward, maxpool2d_forward};
 use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
 use tenfold_kernels::{Ahead, Isa, LANES, Planes};
@@ -54,7 +55,7 @@ pub(crate) struct Step<'a> {
     seed: u64,
     classes: usize,
     /// Value of each pixel value.
-    pixels: &'a [f32; 256],
+    pixels: &'a PixelTable,
     pub(crate) floats: Arena<'a, f32>,
     pub(crate) bytes: Arena<'a, u8>,
     losses: Arena<'a, f64>,
@@ -73,7 +74,7 @@ impl<'a> Step<'a> {
         isa: Isa,
         seed: u64,
         classes: usize,
-        pixels: &'a [f32; 256],
+        pixels: &'a PixelTable,
         memory: &'a mut Memory,
         params: &'a mut [f32],
         learn: Learn<'a>,
@@ -157,12 +158,23 @@ impl<'a> Step<'a> {
     /// Pixels of this thread's images as numbers.
     fn load(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
         let Layout::Planes(planes) = self.network.input else { unreachable!("images are planes") };
-        for n in worker.share(batch.indices.len()) {
-            let image = data.image(batch.indices[n] as usize);
-            let mut out = self.floats.write(Self::images(self.plan.input, &self.network.input, n..n + 1));
+        let share = worker.share(batch.indices.len());
+        let mut out = self.floats.write(Self::images(self.plan.input, &self.network.input, share.clone()));
+        // Without a border, an image lies as the data have it.
+        let dense = planes.lanes == 1 && planes.len() == planes.channels * planes.height * planes.width;
+        for (&index, out) in batch.indices[share].iter().zip(out.chunks_exact_mut(planes.len())) {
+            let image = data.image(index as usize);
+            if dense {
+                pixel_values(self.isa, self.pixels, image, out, &mut []);
+                continue;
+            }
             for (channel, pixels) in image.chunks_exact(planes.height * planes.width).enumerate() {
                 for (y, row) in pixels.chunks_exact(planes.width).enumerate() {
                     let start = planes.index(channel, y, 0);
+                    if planes.pixel == 1 {
+                        pixel_values(self.isa, self.pixels, row, &mut out[start..start + row.len()], &mut []);
+                        continue;
+                    }
                     for (x, &pixel) in row.iter().enumerate() {
                         out[start + x * planes.pixel] = self.pixels[usize::from(pixel)];
                     }
@@ -305,15 +317,13 @@ impl<'a> Step<'a> {
         let logits = self.floats.read(Self::images(self.plan.buffers[last].output, &op.output, share.clone()));
         let mut losses = self.losses.write(share.clone());
         let mut hits = self.hits.write(share.clone());
-        for (n, (hit, label)) in hits.iter_mut().zip(&*labels).enumerate() {
-            *hit = u8::from(argmax(&logits[n * stride..][..self.classes]) == usize::from(*label));
-        }
         if self.plan.training {
             let mut grad = self.floats.write(Self::images(self.plan.buffers[last].grad, &op.grad, share));
             let scale = 1.0 / rows as f32;
-            softmax_cross_entropy(self.isa, &logits, stride, self.classes, labels, scale, &mut losses, &mut grad);
+            let (classes, losses, hits) = (self.classes, &mut losses, &mut hits);
+            softmax_cross_entropy(self.isa, &logits, stride, classes, labels, scale, losses, hits, &mut grad);
         } else {
-            cross_entropy(self.isa, &logits, stride, self.classes, labels, &mut losses);
+            cross_entropy(self.isa, &logits, stride, self.classes, labels, &mut losses, &mut hits);
         }
     }
 

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tenfold_kernels::Isa;
 use tenfold_kernels::arena::Arena;
+use tenfold_kernels::pixels::PixelTable;
 
 /// Everything that determines a training besides the architecture and the data.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,10 +116,9 @@ impl Pixels {
     }
 
     /// Value of each pixel value.
-    pub(crate) fn table(&self) -> [f32; 256] {
+    pub(crate) fn table(&self) -> PixelTable {
         // Rounded to f32 after each operation, as PyTorch's ToTensor and Normalize do.
-        let (mean, std) = (self.mean as f32, self.std as f32);
-        std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / std)
+        PixelTable::new(self.mean as f32, self.std as f32)
     }
 }
 
@@ -309,7 +309,7 @@ pub(crate) struct Trainer<'a> {
     pub(crate) model: Model,
     first: Aligned,
     second: Aligned,
-    pixels: [f32; 256],
+    pixels: PixelTable,
     plan: Plan,
     memory: Memory,
     scratch: Vec<Scratch>,

@@ -50,8 +50,11 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load_bytes(p: *const u8) -> Self::V;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
-    /// Bit l says whether lane l is not zero.
-    fn nonzero(a: Self::V) -> u16;
+    /// Bit i says whether byte i is not zero.
+    ///
+    /// # Safety
+    /// 64 bytes are readable at `p`.
+    unsafe fn nonzero_bytes(p: *const u8) -> u64;
 
     fn zero() -> Self::V {
         Self::splat(0.0)
@@ -166,8 +169,10 @@ impl Lanes for Portable {
         half[0]
     }
     #[inline(always)]
-    fn nonzero(a: Self::V) -> u16 {
-        (0..LANES).fold(0, |bits, l| bits | u16::from(a[l] != 0.0) << l)
+    unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+        // SAFETY: the caller promises 64 readable bytes.
+        let bytes = unsafe { p.cast::<[u8; 64]>().read() };
+        (0..64).fold(0, |bits, i| bits | u64::from(bytes[i] != 0) << i)
     }
 }
 
@@ -294,12 +299,15 @@ mod x86 {
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
         }
         #[inline(always)]
-        fn nonzero(a: Self::V) -> u16 {
-            let [low, high] = a.map(|half| {
-                // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
-                unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(half, _mm256_setzero_ps())) }
-            });
-            (low | high << 8) as u16
+        unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+            let half = |p: *const u8| {
+                // SAFETY: 32 bytes of the 64 that the caller promises; compiled with AVX2.
+                unsafe {
+                    let zero = _mm256_cmpeq_epi8(_mm256_loadu_si256(p.cast()), _mm256_setzero_si256());
+                    u64::from(!_mm256_movemask_epi8(zero).cast_unsigned())
+                }
+            };
+            half(p) | half(p.wrapping_add(32)) << 32
         }
     }
 
@@ -382,9 +390,12 @@ mod x86 {
             sum8(unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) })
         }
         #[inline(always)]
-        fn nonzero(a: Self::V) -> u16 {
-            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
-            unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, _mm512_setzero_ps()) }
+        unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+            // SAFETY: the caller promises 64 readable bytes; compiled with AVX-512.
+            unsafe {
+                let bytes = _mm512_loadu_si512(p.cast());
+                _mm512_test_epi8_mask(bytes, bytes)
+            }
         }
     }
 }

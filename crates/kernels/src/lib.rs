@@ -30,6 +30,8 @@ mod fft16;
 mod isa;
 mod lanes;
 pub mod linear;
+pub mod linear_lit;
+mod linear_narrow;
 pub mod math;
 pub mod memory;
 pub mod optimizer_step;

@@ -9,12 +9,13 @@ use crate::arena::Columns;
 use crate::contract::{STRIDE, Segment, Sum, contract};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
+use crate::linear_narrow;
 use crate::panels::Panels;
 use std::ops::Range;
 
 /// Inputs of a full block of weights: a multiple of the register tiles' six rows; with 1024 outputs, a block, its
 /// gradient, Adam's two means and the same of the next block, which is being fetched, fit in 1 MiB of L2.
-const BLOCK: usize = 18;
+pub(crate) const BLOCK: usize = 18;
 
 /// Blocks that are used for all of `x` before the next ones are read: about 500 x 64 weights stay in L2.
 const BLOCKS_AT_ONCE: usize = 28;
@@ -231,6 +232,10 @@ pub fn linear_backward_input(
         return;
     }
     assert!(covers(grad_y.len(), rows, grad_y_stride, padded), "grad_y is [rows, out_features]");
+    if padded == LANES {
+        let (inputs, outputs) = (panels.k, layout.out_features);
+        return linear_narrow::backward_input(isa, inputs, outputs, grad_y, grad_y_stride, rows, weight, grad_x, ahead);
+    }
     dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Ahead))
 }
 

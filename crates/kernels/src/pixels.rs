@@ -42,21 +42,14 @@ fn quotients(pixel: f32, mean: f32, std: f32, fma: impl Fn(f32, f32, f32) -> f32
     divide(divide(pixel, 255.0) - mean, std)
 }
 
-/// Overwrites `out` with the values of `pixels`. Bit `i % 8` of `lit[i / 8]` says whether value `i` is not zero; `lit` is
-/// [`lit_len`] bytes, or none where nobody asks.
-pub fn pixel_values(isa: Isa, table: &PixelTable, pixels: &[u8], out: &mut [f32], lit: &mut [u8]) {
+/// Overwrites `out` with the values of `pixels`.
+pub fn pixel_values(isa: Isa, table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
     assert_eq!(pixels.len(), out.len(), "one value per pixel");
-    assert!(lit.is_empty() || lit.len() == lit_len(pixels.len()), "{} bytes for {} bits", lit.len(), pixels.len());
-    dispatch!(isa, body(table: &PixelTable, pixels: &[u8], out: &mut [f32], lit: &mut [u8]))
-}
-
-/// Bytes that hold a bit for each of `pixels` pixels: two for every vector.
-pub fn lit_len(pixels: usize) -> usize {
-    2 * pixels.div_ceil(LANES)
+    dispatch!(isa, body(table: &PixelTable, pixels: &[u8], out: &mut [f32]))
 }
 
 #[inline(always)]
-fn body<L: Lanes>(table: &PixelTable, pixels: &[u8], out: &mut [f32], lit: &mut [u8]) {
+fn body<L: Lanes>(table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
     let by_255 = (L::splat(255.0), L::splat(1.0 / 255.0));
     let by_std = (L::splat(table.std), L::splat(1.0 / table.std));
     let mean = L::splat(table.mean);
@@ -64,30 +57,16 @@ fn body<L: Lanes>(table: &PixelTable, pixels: &[u8], out: &mut [f32], lit: &mut 
         let q = L::mul(a, reciprocal);
         L::fma(L::fnma(q, b, a), reciprocal, q)
     };
-    let whole = if table.exact { pixels.len() / LANES } else { 0 };
-    for v in 0..whole {
-        let at = v * LANES;
-        // SAFETY: vector `v` is whole, in both slices (of equal length, as the caller asserts).
-        let values = unsafe {
+    let whole = if table.exact { pixels.len() / LANES * LANES } else { 0 };
+    for at in (0..whole).step_by(LANES) {
+        // SAFETY: the vector is whole, in both slices (of equal length, as the caller asserts).
+        unsafe {
             let x = divide(L::load_bytes(pixels.as_ptr().add(at)), by_255);
-            let values = divide(L::sub(x, mean), by_std);
-            L::store(out.as_mut_ptr().add(at), values);
-            values
-        };
-        if !lit.is_empty() {
-            lit[2 * v..2 * v + 2].copy_from_slice(&L::nonzero(values).to_le_bytes());
+            L::store(out.as_mut_ptr().add(at), divide(L::sub(x, mean), by_std));
         }
     }
-    for v in whole..pixels.len().div_ceil(LANES) {
-        let range = v * LANES..(v * LANES + LANES).min(pixels.len());
-        let mut bits = 0_u16;
-        for (l, (value, &pixel)) in out[range.clone()].iter_mut().zip(&pixels[range]).enumerate() {
-            *value = table.values[usize::from(pixel)];
-            bits |= u16::from(*value != 0.0) << l;
-        }
-        if !lit.is_empty() {
-            lit[2 * v..2 * v + 2].copy_from_slice(&bits.to_le_bytes());
-        }
+    for (value, &pixel) in out.iter_mut().zip(pixels).skip(whole) {
+        *value = table.values[usize::from(pixel)];
     }
 }
 
@@ -104,16 +83,12 @@ mod tests {
             assert!(table.exact || std != 1.0, "the usual case is fast");
             for len in [0, 1, 15, 16, 17, 256, pixels.len()] {
                 on_every_isa(|isa| {
-                    let (mut out, mut lit) = (vec![f32::NAN; len], vec![0xAA; lit_len(len)]);
-                    pixel_values(isa, &table, &pixels[..len], &mut out, &mut lit);
+                    let mut out = vec![f32::NAN; len];
+                    pixel_values(isa, &table, &pixels[..len], &mut out);
                     for (i, (&value, &pixel)) in out.iter().zip(&pixels).enumerate() {
                         let expected = (f32::from(pixel) / 255.0 - mean) / std;
                         assert_eq!(value.to_bits(), expected.to_bits(), "{pixel} at {i}, mean {mean}, std {std}");
-                        assert_eq!(lit[i / 8] >> (i % 8) & 1 == 1, value != 0.0, "bit {i}");
                     }
-                    let bits: u32 = lit.iter().map(|b| b.count_ones()).sum();
-                    assert_eq!(bits as usize, out.iter().filter(|v| **v != 0.0).count(), "bits beyond the end");
-                    pixel_values(isa, &table, &pixels[..len], &mut out, &mut []);
                     out.iter().map(|v| v.to_bits()).collect()
                 });
             }

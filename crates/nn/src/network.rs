@@ -181,6 +181,12 @@ impl Network {
         network
     }
 
+    /// Pixels of an image, where they go into a linear layer as they are.
+    pub(crate) fn linear_pixels(&self) -> Option<usize> {
+        let first = self.ops.first()?;
+        matches!(first.kind, Kind::Linear { .. }).then(|| self.input.inputs())
+    }
+
     fn kind(&mut self, info: &LayerInfo, input: Layout, output: Layout, passes: bool, dropouts: &mut u64) -> Kind {
         match (info.layer, input, output) {
             (Layer::Conv { kernel_size, stride, padding, .. }, Layout::Planes(from), Layout::Planes(to)) => {

@@ -376,15 +376,12 @@ impl<'a> Trainer<'a> {
         )
         .timed(self.laps.as_ref());
         let first_step = self.steps;
+        let size = self.plan.batch_size;
+        let indices = |index: usize| &order[(index * size).min(order.len())..((index + 1) * size).min(order.len())];
         let batch = |index: usize| {
-            let start = index * self.plan.batch_size;
             let number = first_step + index as u64;
             let lr = config.schedule.lr(config.optimizer.lr(), number, steps as u64, config.epochs as u64);
-            Batch {
-                indices: &order[start..(start + self.plan.batch_size).min(order.len())],
-                step: Some(number),
-                update: Some(config.optimizer.update(number, lr)),
-            }
+            Batch { indices: indices(index), step: Some(number), update: Some(config.optimizer.update(number, lr)) }
         };
         let ops = self.model.network.ops.len();
         // Written by the first thread after a step, read by all after the next meeting.
@@ -393,7 +390,8 @@ impl<'a> Trainer<'a> {
             let batch = batch(index);
             step.forward(worker, scratch, data, &batch, ops);
             step.loss(worker, scratch, data, &batch);
-            step.backward(worker, scratch, &batch);
+            step.fetch(worker, data, indices(index + 1));
+            step.backward(worker, scratch, data, &batch);
             batch.indices.len()
         };
         let result = on_threads(

@@ -38,8 +38,8 @@ impl Region {
         if self.is_empty() || other.is_empty() || a0 >= b1 || b0 >= a1 {
             return false;
         }
-        // Two column ranges of the same matrix interleave in memory without touching.
-        let same_matrix = self.start == other.start && self.stride == other.stride && self.rows > 1 && other.rows > 1;
+        // Two column ranges of the same matrix interleave in memory without touching, whichever rows they have.
+        let same_matrix = self.stride == other.stride && self.start.abs_diff(other.start).is_multiple_of(self.stride);
         !same_matrix || (self.first < other.end && other.first < self.end)
     }
 }
@@ -330,6 +330,30 @@ mod tests {
             }
         }
         assert_eq!(data.iter().sum::<f32>(), 96.0);
+    }
+
+    #[test]
+    fn column_ranges_of_other_rows_are_disjoint_too() {
+        let mut data = vec![0.0_f32; 64];
+        {
+            let arena = Arena::new(&mut data);
+            let mut left = arena.write_columns(0, 4, 16, 0..8);
+            let mut right = arena.write_columns(16, 2, 16, 8..16);
+            let mut below = arena.write_columns(48, 1, 16, 8..16);
+            (0..4).for_each(|row| left.columns().row_mut(row).fill(1.0));
+            (0..2).for_each(|row| right.columns().row_mut(row).fill(2.0));
+            below.columns().row_mut(0).fill(4.0);
+        }
+        assert_eq!(data.iter().sum::<f32>(), 32.0 + 32.0 + 32.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "which is in use")]
+    fn rows_of_columns_that_another_holds_panic() {
+        let mut data = vec![0.0_f32; 64];
+        let arena = Arena::new(&mut data);
+        let _a = arena.write_columns(0, 4, 16, 0..9);
+        let _b = arena.write_columns(16, 1, 16, 8..16);
     }
 
     #[test]

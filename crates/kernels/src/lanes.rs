@@ -71,6 +71,11 @@ pub(crate) trait Lanes: Copy {
     fn nonzero(a: Self::V) -> u32;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(a: Self::V) -> f32;
+    /// Bit i says whether byte i is not zero.
+    ///
+    /// # Safety
+    /// 64 bytes are readable at `p`.
+    unsafe fn nonzero_bytes(p: *const u8) -> u64;
 
     fn zero() -> Self::V {
         Self::splat(0.0)
@@ -240,6 +245,12 @@ impl Lanes for Portable {
             }
         }
         half[0]
+    }
+    #[inline(always)]
+    unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+        // SAFETY: the caller promises 64 readable bytes.
+        let bytes = unsafe { p.cast::<[u8; 64]>().read() };
+        (0..64).fold(0, |bits, i| bits | u64::from(bytes[i] != 0) << i)
     }
 }
 
@@ -454,6 +465,17 @@ mod x86 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
         }
+        #[inline(always)]
+        unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+            let half = |p: *const u8| {
+                // SAFETY: 32 bytes of the 64 that the caller promises; compiled with AVX2.
+                unsafe {
+                    let zero = _mm256_cmpeq_epi8(_mm256_loadu_si256(p.cast()), _mm256_setzero_si256());
+                    u64::from(!_mm256_movemask_epi8(zero).cast_unsigned())
+                }
+            };
+            half(p) | half(p.wrapping_add(32)) << 32
+        }
     }
 
     /// One AVX-512 operation.
@@ -620,6 +642,14 @@ mod x86 {
         fn sum(a: Self::V) -> f32 {
             // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
             sum8(unsafe { _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)) })
+        }
+        #[inline(always)]
+        unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+            // SAFETY: the caller promises 64 readable bytes; compiled with AVX-512.
+            unsafe {
+                let bytes = _mm512_loadu_si512(p.cast());
+                _mm512_test_epi8_mask(bytes, bytes)
+            }
         }
     }
 }

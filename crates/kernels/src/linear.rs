@@ -9,6 +9,7 @@ use crate::arena::Columns;
 use crate::contract::{Factor, STRIDE, Segment, Single, Sum, contract};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
+use crate::linear_narrow;
 use crate::panels::Panels;
 use std::ops::Range;
 
@@ -240,6 +241,10 @@ pub fn linear_backward_input(
         return;
     }
     assert!(covers(grad_y.len(), rows, grad_y_stride, padded), "grad_y is [rows, out_features]");
+    if padded == LANES {
+        let (inputs, outputs) = (panels.k, layout.out_features);
+        return linear_narrow::backward_input(isa, inputs, outputs, grad_y, grad_y_stride, rows, weight, grad_x, ahead);
+    }
     dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Ahead))
 }
 

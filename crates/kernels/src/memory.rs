@@ -1,4 +1,9 @@
-//! How memory is mapped.
+//! How memory is mapped and fetched.
+
+use crate::lanes::prefetch;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Asks the system to back `memory` with large pages where it can, before it is first written: megabytes of weights are
 /// read in every step, and with 4 KiB pages the processor is busy looking their addresses up.
@@ -21,6 +26,16 @@ pub fn prefer_large_pages(memory: &mut [f32]) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = memory;
+}
+
+/// Asks for `bytes`, which will be read soon, to be brought into the cache.
+pub fn fetch(bytes: &[u8]) {
+    for line in bytes.chunks(LINE) {
+        prefetch(line.as_ptr().cast());
+    }
+    if let Some(last) = bytes.last() {
+        prefetch(std::ptr::from_ref(last).cast());
+    }
 }
 
 #[cfg(test)]

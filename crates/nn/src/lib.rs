@@ -24,6 +24,7 @@ pub mod data;
 pub mod evaluate;
 pub mod interop;
 mod laps;
+mod lit;
 pub mod model;
 mod network;
 pub mod optim;

@@ -194,6 +194,12 @@ impl Network {
         network
     }
 
+    /// Pixels of an image, where they go into a linear layer as they are.
+    pub(crate) fn linear_pixels(&self) -> Option<usize> {
+        let first = self.ops.first()?;
+        matches!(first.kind, Kind::Linear { .. }).then(|| self.input.inputs())
+    }
+
     fn kind(&mut self, info: &LayerInfo, input: Layout, output: Layout, passes: bool, dropouts: &mut u64) -> Kind {
         match (info.layer, input, output) {
             (Layer::Conv { kernel_size, stride, padding, .. }, Layout::Planes(from), Layout::Planes(to)) => {
@@ -209,8 +215,8 @@ impl Network {
                 let weight = self.place(layout.len());
                 let bias = self.place(layout.padded_outputs());
                 let pairs = self.precision == Precision::Bf16 && layout.in_features.min(out_features) >= LARGE;
-                // Pairs of rows are made of whole vectors.
-                let pairs = pairs && input.image_len().is_multiple_of(LANES);
+                // A layer over pixels skips the blank ones instead; and pairs of rows are made of whole vectors.
+                let pairs = pairs && !self.ops.is_empty() && input.image_len().is_multiple_of(LANES);
                 Kind::Linear { layout, pairs, weight, bias }
             }
             (Layer::MaxPool { kernel_size, stride }, Layout::Planes(from), Layout::Planes(to)) => {

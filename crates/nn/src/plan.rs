@@ -4,6 +4,7 @@ use crate::aligned::{Aligned, LINE};
 use crate::network::{Convolution, Kind, Layout, Network};
 use tenfold_kernels::conv_pool::Entry;
 use tenfold_kernels::linear::LinearWeight;
+use tenfold_kernels::linear_lit::lit_len;
 use tenfold_kernels::linear_pairs::scratch_len;
 use tenfold_kernels::pairs::neighbours;
 
@@ -49,16 +50,30 @@ pub(crate) struct Pairs {
     pub(crate) grad_rows_stride: usize,
 }
 
+/// A bit for every pixel of the batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LitBuffers {
+    /// Pixels of an image.
+    pub(crate) pixels: usize,
+    /// Image by image.
+    pub(crate) by_image: usize,
+    /// Pixel by pixel.
+    pub(crate) by_input: usize,
+}
+
 /// Every buffer's place for one network and batch size.
 pub(crate) struct Plan {
     pub(crate) batch_size: usize,
     pub(crate) input: usize,
+    /// Which pixels are not zero, in bytes, where the first operation wants to know.
+    pub(crate) lit: Option<LitBuffers>,
     pub(crate) buffers: Vec<Buffers>,
     floats: usize,
     bytes: usize,
     scratch: usize,
     entries: usize,
     products: usize,
+    lit_by_input: usize,
     pub(crate) training: bool,
 }
 
@@ -68,15 +83,22 @@ impl Plan {
         let mut plan = Plan {
             batch_size,
             input: 0,
+            lit: None,
             buffers: Vec::new(),
             floats: 0,
             bytes: 0,
             scratch: LINE,
             entries: 0,
             products: 0,
+            lit_by_input: 0,
             training,
         };
         plan.input = plan.room(batch_size * network.input.image_len());
+        if let Some(pixels) = network.linear_pixels() {
+            let by_image = plan.room_for_bytes(batch_size * lit_len(pixels));
+            plan.lit_by_input = if training { 8 * lit_len(pixels) * lit_len(batch_size) } else { 0 };
+            plan.lit = Some(LitBuffers { pixels, by_image, by_input: plan.room_for_bytes(plan.lit_by_input) });
+        }
         for op in &network.ops {
             let mut buffers = Buffers { output: plan.room(batch_size * op.output.image_len()), ..Buffers::default() };
             let learns = training && (op.passes_gradient || op.learns());
@@ -171,7 +193,7 @@ impl Plan {
     /// Bytes of the memory and of each thread's scratch.
     pub(crate) fn bytes(&self, threads: usize) -> u64 {
         let scratch = self.scratch + self.products + self.entries * size_of::<Entry>() / 4;
-        (4 * self.floats + self.bytes + 4 * threads * scratch) as u64
+        (4 * self.floats + self.bytes + threads * (4 * scratch + self.lit_by_input)) as u64
     }
 
     /// The memory that the plan is for.
@@ -191,6 +213,7 @@ impl Plan {
             entries: vec![Entry::default(); self.entries],
             products: Aligned::zeroed(self.products),
             labels: vec![0; self.batch_size],
+            lit: vec![0; self.lit_by_input],
         }
     }
 }
@@ -215,4 +238,6 @@ pub(crate) struct Scratch {
     /// Spectra of a few images' convolutions.
     pub(crate) products: Aligned,
     pub(crate) labels: Vec<u8>,
+    /// The same as [`LitBuffers::by_input`], where each thread needs another part.
+    pub(crate) lit: Vec<u8>,
 }

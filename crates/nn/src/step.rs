@@ -7,6 +7,7 @@
 use crate::convolve::{Backward, Weights};
 use crate::data::Dataset;
 use crate::laps::{Laps, Part};
+use crate::lit::vectors_of_panels;
 use crate::network::{Kind, Layout, Network, Op};
 use crate::optim;
 use crate::plan::{Buffers, Memory, Pairs, Plan, Scratch};
@@ -22,7 +23,9 @@ use tenfold_kernels::linear::{
     LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
 use tenfold_kernels::linear_pairs::{linear_backward_input_pairs, linear_backward_weight_pairs, linear_forward_pairs};
+use tenfold_kernels::memory::fetch;
 use tenfold_kernels::pairs::{pack_neighbours, pack_rows};
+use tenfold_kernels::pixels::{PixelTable, pixel_values};
 use tenfold_kernels::pool2d::{avgpool2d_backward, avgpool2d_forward, maxpool2d_backward, maxpool2d_forward};
 use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
 use tenfold_kernels::{Ahead, Isa, LANES, Planes};
@@ -36,6 +39,15 @@ pub(crate) enum Learn<'a> {
     Store(Arena<'a, f32>),
     /// There is none: evaluation.
     Nothing,
+}
+
+/// How threads share an operation forward.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Split {
+    /// Each takes its own images.
+    Images,
+    /// Each takes columns of the output for all images.
+    Columns,
 }
 
 /// Which batch, and what its step is.
@@ -57,13 +69,13 @@ pub(crate) struct Step<'a> {
     seed: u64,
     classes: usize,
     /// Value of each pixel value.
-    pixels: &'a [f32; 256],
+    pub(crate) pixels: &'a PixelTable,
     pub(crate) floats: Arena<'a, f32>,
     pub(crate) bytes: Arena<'a, u8>,
     losses: Arena<'a, f64>,
     hits: Arena<'a, u8>,
     pub(crate) params: Arena<'a, f32>,
-    learn: Learn<'a>,
+    pub(crate) learn: Learn<'a>,
     /// Takes the time of every operation, where somebody wants to know.
     laps: Option<&'a Laps>,
 }
@@ -76,7 +88,7 @@ impl<'a> Step<'a> {
         isa: Isa,
         seed: u64,
         classes: usize,
-        pixels: &'a [f32; 256],
+        pixels: &'a PixelTable,
         memory: &'a mut Memory,
         params: &'a mut [f32],
         learn: Learn<'a>,
@@ -138,34 +150,56 @@ impl<'a> Step<'a> {
         f(&self.floats.read(Self::images(self.plan.buffers[at].output, layout, image..image + 1)), layout)
     }
 
-    /// Runs the batch forward through operations `0..until`. Ends with a meeting.
+    /// Runs the batch forward through operations `0..until`. No meeting at the end: [`Step::loss`] begins with one where
+    /// it must.
     pub(crate) fn forward(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch, until: usize) {
         assert!(batch.indices.len() <= self.plan.batch_size, "the plan is for smaller batches");
         self.lap(worker, Part::Elsewhere);
         self.load(worker, data, batch);
         self.lap(worker, Part::Load);
         for (at, op) in self.network.ops[..until].iter().enumerate() {
-            // Images are independent up to the first linear layer, and the pixels of image n are the loader's of
-            // image n; afterwards every thread needs every image.
-            let by_image = |op: &Op| !matches!(op.kind, Kind::Linear { .. });
-            if !by_image(op) || (at > 0 && !by_image(&self.network.ops[at - 1])) {
+            // A thread that goes on with its own images needs no other.
+            let by_columns = |op: &Op| self.split(worker, op) == Split::Columns;
+            if by_columns(op) || (at > 0 && by_columns(&self.network.ops[at - 1])) {
                 worker.meet();
             }
-            self.forward_op(worker, scratch, at, op, batch);
+            self.forward_op(worker, scratch, at, op, data, batch);
             self.lap(worker, Part::Forward(at));
         }
-        worker.meet();
+    }
+
+    /// How the threads share an operation forward.
+    pub(crate) fn split(&self, worker: &Worker, op: &Op) -> Split {
+        match &op.kind {
+            // A layer with few outputs would leave threads without work.
+            Kind::Linear { layout, .. } if layout.padded_outputs() / LANES >= 4 * worker.threads() => Split::Columns,
+            _ => Split::Images,
+        }
     }
 
     /// Pixels of this thread's images as numbers.
     fn load(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
+        if let Some(lit) = self.lit(0) {
+            return self.load_lit(worker, data, batch, lit);
+        }
         let Layout::Planes(planes) = self.network.input else { unreachable!("images are planes") };
-        for n in worker.share(batch.indices.len()) {
-            let image = data.image(batch.indices[n] as usize);
-            let mut out = self.floats.write(Self::images(self.plan.input, &self.network.input, n..n + 1));
+        let share = worker.share(batch.indices.len());
+        let mut out = self.floats.write(Self::images(self.plan.input, &self.network.input, share.clone()));
+        // Without a border, an image lies as the data have it.
+        let dense = planes.lanes == 1 && planes.len() == planes.channels * planes.height * planes.width;
+        for (&index, out) in batch.indices[share].iter().zip(out.chunks_exact_mut(planes.len())) {
+            let image = data.image(index as usize);
+            if dense {
+                pixel_values(self.isa, self.pixels, image, out);
+                continue;
+            }
             for (channel, pixels) in image.chunks_exact(planes.height * planes.width).enumerate() {
                 for (y, row) in pixels.chunks_exact(planes.width).enumerate() {
                     let start = planes.index(channel, y, 0);
+                    if planes.pixel == 1 {
+                        pixel_values(self.isa, self.pixels, row, &mut out[start..start + row.len()]);
+                        continue;
+                    }
                     for (x, &pixel) in row.iter().enumerate() {
                         out[start + x * planes.pixel] = self.pixels[usize::from(pixel)];
                     }
@@ -174,43 +208,22 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn forward_op(&self, worker: &Worker, scratch: &mut Scratch, at: usize, op: &Op, batch: &Batch) {
+    /// Asks for the images of `indices` that this thread will look at: they lie far apart in the data.
+    pub(crate) fn fetch(&self, worker: &Worker, data: &Dataset, indices: &[u32]) {
+        let share = if self.lit(0).is_some() { 0..indices.len() } else { worker.share(indices.len()) };
+        for &index in &indices[share] {
+            fetch(data.image(index as usize));
+        }
+    }
+
+    fn forward_op(&self, worker: &Worker, scratch: &mut Scratch, at: usize, op: &Op, data: &Dataset, batch: &Batch) {
         let rows = batch.indices.len();
         let (from, to) = (self.input_start(at), self.plan.buffers[at].output);
         let input = |n: usize| self.floats.read(Self::images(from, &op.input, n..n + 1));
         let output = |n: usize| self.floats.write(Self::images(to, &op.output, n..n + 1));
         match &op.kind {
             Kind::Linear { layout, pairs, weight, bias } => {
-                if *pairs {
-                    self.round_input(worker, from, op, *layout, rows, &self.plan.buffers[at]);
-                    worker.meet();
-                }
-                let vectors = worker.share(layout.padded_outputs() / LANES);
-                if vectors.is_empty() {
-                    return;
-                }
-                let x = self.floats.read(Self::images(from, &op.input, 0..rows));
-                let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
-                let columns = vectors.start * LANES..vectors.end * LANES;
-                let mut y = self.floats.write_columns(to, rows, op.output.image_len(), columns.clone());
-                let stride = op.input.image_len();
-                let mut y = y.columns();
-                if *pairs {
-                    let Pairs { x, x_stride, .. } = self.plan.buffers[at].pairs;
-                    let x = self.floats.read(x..x + rows * x_stride);
-                    let scratch = scratch.values.as_mut_slice();
-                    linear_forward_pairs(
-                        self.isa, *layout, vectors, &x, x_stride, rows, &weight, &bias, &mut y, scratch,
-                    );
-                } else {
-                    linear_forward(self.isa, *layout, vectors, &x, stride, rows, &weight, &bias, &mut y);
-                }
-                if let Some(activation) = op.activation {
-                    let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
-                    for n in 0..rows {
-                        activation_forward(self.isa, activation, &mut y.row_mut(n)[..real]);
-                    }
-                }
+                self.linear_forward(worker, scratch, at, op, *layout, *pairs, weight, bias, data, batch);
                 return;
             }
             Kind::Conv { conv, weight, bias, .. } => {
@@ -281,6 +294,68 @@ impl<'a> Step<'a> {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one arm of forward_op")]
+    fn linear_forward(
+        &self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        at: usize,
+        op: &Op,
+        layout: LinearWeight,
+        pairs: bool,
+        weight: &Range<usize>,
+        bias: &Range<usize>,
+        data: &Dataset,
+        batch: &Batch,
+    ) {
+        let (rows, all) = (batch.indices.len(), layout.padded_outputs() / LANES);
+        let lit = self.lit(at);
+        if pairs {
+            self.round_input(worker, self.input_start(at), op, layout, rows, &self.plan.buffers[at]);
+            worker.meet();
+        }
+        let (images, vectors) = match self.split(worker, op) {
+            Split::Images => (worker.share(rows), 0..all),
+            Split::Columns if lit.is_some() => (0..rows, vectors_of_panels(worker, layout)),
+            Split::Columns => (0..rows, worker.share(all)),
+        };
+        if let Some(lit) = lit
+            && self.plan.training
+            && self.split(worker, op) == Split::Columns
+        {
+            self.turn_lit(worker, lit, rows);
+        }
+        if images.is_empty() || vectors.is_empty() {
+            return;
+        }
+        let (from, to) = (self.input_start(at), self.plan.buffers[at].output);
+        let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
+        let columns = vectors.start * LANES..vectors.end * LANES;
+        let start = Self::images(to, &op.output, images.clone()).start;
+        let mut y = self.floats.write_columns(start, images.len(), op.output.image_len(), columns.clone());
+        let mut y = y.columns();
+        if let Some(lit) = lit {
+            let images = images.clone();
+            self.linear_forward_lit(data, batch, lit, layout, (&weight, &bias), images, vectors, &mut y);
+        } else if pairs {
+            let Pairs { x, x_stride: stride, .. } = self.plan.buffers[at].pairs;
+            let x = self.floats.read(x + images.start * stride..x + images.end * stride);
+            let scratch = scratch.values.as_mut_slice();
+            let rows = images.len();
+            linear_forward_pairs(self.isa, layout, vectors, &x, stride, rows, &weight, &bias, &mut y, scratch);
+        } else {
+            let x = self.floats.read(Self::images(from, &op.input, images.clone()));
+            let stride = op.input.image_len();
+            linear_forward(self.isa, layout, vectors, &x, stride, images.len(), &weight, &bias, &mut y);
+        }
+        if let Some(activation) = op.activation {
+            let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
+            for n in 0..images.len() {
+                activation_forward(self.isa, activation, &mut y.row_mut(n)[..real]);
+            }
+        }
+    }
+
     /// Multiplies image `n` of a dropout layer's input, or of its output's gradient, by its mask.
     ///
     /// The mask belongs to the elements, not to where they lie: the two may have different borders.
@@ -312,6 +387,9 @@ impl<'a> Step<'a> {
     /// Loss of the batch, its gradient with respect to the logits, and whether each prediction is right.
     /// Ends with a meeting.
     pub(crate) fn loss(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch) {
+        if self.network.ops.last().is_some_and(|op| self.split(worker, op) == Split::Columns) {
+            worker.meet();
+        }
         self.loss_of_share(worker, scratch, data, batch);
         worker.meet();
         self.lap(worker, Part::Loss);
@@ -330,30 +408,31 @@ impl<'a> Step<'a> {
         let logits = self.floats.read(Self::images(self.plan.buffers[last].output, &op.output, share.clone()));
         let mut losses = self.losses.write(share.clone());
         let mut hits = self.hits.write(share.clone());
-        for (n, (hit, label)) in hits.iter_mut().zip(&*labels).enumerate() {
-            *hit = u8::from(argmax(&logits[n * stride..][..self.classes]) == usize::from(*label));
-        }
         if self.plan.training {
             let mut grad = self.floats.write(Self::images(self.plan.buffers[last].grad, &op.grad, share));
             let scale = 1.0 / rows as f32;
-            softmax_cross_entropy(self.isa, &logits, stride, self.classes, labels, scale, &mut losses, &mut grad);
+            let (classes, losses, hits) = (self.classes, &mut losses, &mut hits);
+            softmax_cross_entropy(self.isa, &logits, stride, classes, labels, scale, losses, hits, &mut grad);
         } else {
-            cross_entropy(self.isa, &logits, stride, self.classes, labels, &mut losses);
+            cross_entropy(self.isa, &logits, stride, self.classes, labels, &mut losses, &mut hits);
         }
     }
 
-    /// Gradients from the logits to the first layer that learns, and what becomes of them. Ends with a meeting.
-    pub(crate) fn backward(&self, worker: &Worker, scratch: &mut Scratch, batch: &Batch) {
+    /// Gradients from the logits to the first layer that learns, and what becomes of them. The caller's next meeting ends
+    /// the step.
+    pub(crate) fn backward(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch) {
         for (at, op) in self.network.ops.iter().enumerate().rev() {
             if op.learns() || op.passes_gradient {
-                self.backward_op(worker, scratch, at, op, batch);
-                worker.meet();
+                self.backward_op(worker, scratch, at, op, data, batch);
+                if op.passes_gradient {
+                    worker.meet();
+                }
                 self.lap(worker, Part::Backward(at));
             }
         }
     }
 
-    fn backward_op(&self, worker: &Worker, scratch: &mut Scratch, at: usize, op: &Op, batch: &Batch) {
+    fn backward_op(&self, worker: &Worker, scratch: &mut Scratch, at: usize, op: &Op, data: &Dataset, batch: &Batch) {
         let rows = batch.indices.len();
         let buffers = &self.plan.buffers[at];
         let grad = |n: usize| self.floats.read(Self::images(buffers.grad, &op.grad, n..n + 1));
@@ -365,6 +444,9 @@ impl<'a> Step<'a> {
         };
         match &op.kind {
             Kind::Linear { layout, pairs, weight, bias } => {
+                if let Some(lit) = self.lit(at) {
+                    return self.linear_backward_lit(worker, scratch, data, lit, op, *layout, weight, bias, batch);
+                }
                 self.linear_backward(worker, scratch, at, op, *layout, *pairs, weight, bias, batch);
             }
             Kind::Conv { conv, back, weight, bias } => {
@@ -615,7 +697,7 @@ impl<'a> Step<'a> {
     }
 
     /// Where the parameter `index` and what the optimizer keeps of it lie.
-    fn learned_at<'s>(&self, index: usize, places: &'s mut [*const f32; 3]) -> &'s [*const f32] {
+    pub(crate) fn learned_at<'s>(&self, index: usize, places: &'s mut [*const f32; 3]) -> &'s [*const f32] {
         places[0] = self.params.address(index);
         let Learn::Update { first, second } = &self.learn else { return &places[..1] };
         (places[1], places[2]) = (first.address(index), second.address(index));

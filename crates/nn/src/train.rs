@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tenfold_kernels::Isa;
 use tenfold_kernels::arena::Arena;
+use tenfold_kernels::pixels::PixelTable;
 
 /// Everything that determines a training besides the architecture and the data.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,10 +120,9 @@ impl Pixels {
     }
 
     /// Value of each pixel value.
-    pub(crate) fn table(&self) -> [f32; 256] {
+    pub(crate) fn table(&self) -> PixelTable {
         // Rounded to f32 after each operation, as PyTorch's ToTensor and Normalize do.
-        let (mean, std) = (self.mean as f32, self.std as f32);
-        std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / std)
+        PixelTable::new(self.mean as f32, self.std as f32)
     }
 }
 
@@ -313,7 +313,7 @@ pub(crate) struct Trainer<'a> {
     pub(crate) model: Model,
     first: Aligned,
     second: Aligned,
-    pixels: [f32; 256],
+    pixels: PixelTable,
     plan: Plan,
     memory: Memory,
     scratch: Vec<Scratch>,
@@ -381,15 +381,12 @@ impl<'a> Trainer<'a> {
         )
         .timed(self.laps.as_ref());
         let first_step = self.steps;
+        let size = self.plan.batch_size;
+        let indices = |index: usize| &order[(index * size).min(order.len())..((index + 1) * size).min(order.len())];
         let batch = |index: usize| {
-            let start = index * self.plan.batch_size;
             let number = first_step + index as u64;
             let lr = config.schedule.lr(config.optimizer.lr(), number, steps as u64, config.epochs as u64);
-            Batch {
-                indices: &order[start..(start + self.plan.batch_size).min(order.len())],
-                step: Some(number),
-                update: Some(config.optimizer.update(number, lr)),
-            }
+            Batch { indices: indices(index), step: Some(number), update: Some(config.optimizer.update(number, lr)) }
         };
         let ops = self.model.network.ops.len();
         // Written by the first thread after a step, read by all after the next meeting.
@@ -398,7 +395,8 @@ impl<'a> Trainer<'a> {
             let batch = batch(index);
             step.forward(worker, scratch, data, &batch, ops);
             step.loss(worker, scratch, data, &batch);
-            step.backward(worker, scratch, &batch);
+            step.fetch(worker, data, indices(index + 1));
+            step.backward(worker, scratch, data, &batch);
             batch.indices.len()
         };
         let result = on_threads(

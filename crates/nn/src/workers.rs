@@ -56,6 +56,11 @@ impl Worker<'_> {
         n * self.index / threads..n * (self.index + 1) / threads
     }
 
+    /// How many threads there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.barrier.threads
+    }
+
     /// Whether this is the last thread, which does small extra work beside the others' shares.
     pub(crate) fn is_last(&self) -> bool {
         self.index + 1 == self.barrier.threads

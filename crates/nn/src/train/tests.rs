@@ -158,7 +158,7 @@ pub(super) fn gradients(
                 let batch = Batch { indices, step: Some(0), update: None };
                 step.forward(worker, scratch, data, &batch, network.ops.len());
                 step.loss(worker, scratch, data, &batch);
-                step.backward(worker, scratch, &batch);
+                step.backward(worker, scratch, data, &batch);
                 worker.meet();
             }
         };
@@ -249,7 +249,7 @@ fn loss_while_training(net: &Architecture, params: &mut [f32], grads: Option<&mu
         step.forward(worker, scratch, &data, &batch, network.ops.len());
         step.loss(worker, scratch, &data, &batch);
         if backward {
-            step.backward(worker, scratch, &batch);
+            step.backward(worker, scratch, &data, &batch);
         }
     };
     on_threads(threads, &mut scratch, program, program);
@@ -375,7 +375,7 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
                     let program = |worker: &Worker, scratch: &mut Scratch| {
                         step.forward(worker, scratch, &data, &batch, network.ops.len());
                         step.loss(worker, scratch, &data, &batch);
-                        step.backward(worker, scratch, &batch);
+                        step.backward(worker, scratch, &data, &batch);
                     };
                     on_threads(2, &mut scratch, program, program);
                     losses.push(step.with_losses(rows, |l, _| l.iter().sum::<f64>() / rows as f64));

@@ -1,0 +1,97 @@
+//! Bytes of an image as the numbers that a network sees.
+
+use crate::isa::{Isa, dispatch};
+use crate::lanes::{LANES, Lanes};
+use std::ops::Index;
+
+/// The value of each pixel value: `(pixel / 255 - mean) / std`, rounded after each operation.
+#[derive(Clone, Debug)]
+pub struct PixelTable {
+    mean: f32,
+    std: f32,
+    values: [f32; 256],
+    /// Whether [`quotients`] gives the table's bits.
+    exact: bool,
+}
+
+impl PixelTable {
+    /// Works all values out.
+    pub fn new(mean: f32, std: f32) -> PixelTable {
+        let values: [f32; 256] = std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / std);
+        let exact = values.iter().enumerate().all(|(pixel, value)| {
+            let by_products = quotients(pixel as f32, mean, std, |a, b, c| a.mul_add(b, c));
+            by_products.to_bits() == value.to_bits()
+        });
+        PixelTable { mean, std, values, exact }
+    }
+}
+
+impl Index<usize> for PixelTable {
+    type Output = f32;
+    fn index(&self, pixel: usize) -> &f32 {
+        &self.values[pixel]
+    }
+}
+
+/// The value of `pixel` without a division: a product with the reciprocal, and its rounding error put right.
+fn quotients(pixel: f32, mean: f32, std: f32, fma: impl Fn(f32, f32, f32) -> f32) -> f32 {
+    let divide = |a: f32, b: f32| {
+        let q = a * (1.0 / b);
+        fma(fma(-q, b, a), 1.0 / b, q)
+    };
+    divide(divide(pixel, 255.0) - mean, std)
+}
+
+/// Overwrites `out` with the values of `pixels`.
+pub fn pixel_values(isa: Isa, table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
+    assert_eq!(pixels.len(), out.len(), "one value per pixel");
+    dispatch!(isa, body(table: &PixelTable, pixels: &[u8], out: &mut [f32]))
+}
+
+#[inline(always)]
+fn body<L: Lanes>(table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
+    let by_255 = (L::splat(255.0), L::splat(1.0 / 255.0));
+    let by_std = (L::splat(table.std), L::splat(1.0 / table.std));
+    let mean = L::splat(table.mean);
+    let divide = |a: L::V, (b, reciprocal): (L::V, L::V)| {
+        let q = L::mul(a, reciprocal);
+        L::fma(L::fnma(q, b, a), reciprocal, q)
+    };
+    let whole = if table.exact { pixels.len() / LANES * LANES } else { 0 };
+    for at in (0..whole).step_by(LANES) {
+        // SAFETY: the vector is whole, in both slices (of equal length, as the caller asserts).
+        unsafe {
+            let x = divide(L::load_bytes(pixels.as_ptr().add(at)), by_255);
+            L::store(out.as_mut_ptr().add(at), divide(L::sub(x, mean), by_std));
+        }
+    }
+    for (value, &pixel) in out.iter_mut().zip(pixels).skip(whole) {
+        *value = table.values[usize::from(pixel)];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::on_every_isa;
+
+    #[test]
+    fn every_pixel_value_is_the_tables_on_every_isa() {
+        for (mean, std) in [(0.0, 1.0), (0.1307, 0.3081), (0.5, 0.5), (-1e6, 1e-6), (1e6, 1e6), (0.2, 7e-4)] {
+            let pixels: Vec<u8> = (0..=255).chain((0..=255).rev()).chain([0, 9, 0]).collect();
+            let table = PixelTable::new(mean, std);
+            assert!(table.exact || std != 1.0, "the usual case is fast");
+            for len in [0, 1, 15, 16, 17, 256, pixels.len()] {
+                on_every_isa(|isa| {
+                    let mut out = vec![f32::NAN; len];
+                    pixel_values(isa, &table, &pixels[..len], &mut out);
+                    for (i, (&value, &pixel)) in out.iter().zip(&pixels).enumerate() {
+                        let expected = (f32::from(pixel) / 255.0 - mean) / std;
+                        assert_eq!(value.to_bits(), expected.to_bits(), "{pixel} at {i}, mean {mean}, std {std}");
+                    }
+                    out.iter().map(|v| v.to_bits()).collect()
+                });
+            }
+        }
+    }
+}

@@ -15,6 +15,8 @@ pub(crate) trait Lanes: Copy {
     type V: Copy;
     /// Sixteen pairs of bf16; in memory each takes the place of an f32, its first number in the low half.
     type P: Copy;
+    /// Sixteen lane numbers.
+    type Index: Copy;
     /// Largest register tile of [`crate::contract`]: rows by vectors.
     const TILE: (usize, usize);
     /// Largest register tile of [`crate::contract_complex`]: rows by complex vectors.
@@ -67,6 +69,17 @@ pub(crate) trait Lanes: Copy {
     /// Lane by lane the sum of `c`, the product of the second numbers, and then that of the first ones; rounded twice,
     /// subnormals taken and given as zero: what `vdpbf16ps` does.
     fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V;
+    /// Eight f32 from each of two places.
+    ///
+    /// # Safety
+    /// Eight f32 are readable at `low` and at `high`.
+    unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V;
+    /// Whole numbers as lane numbers.
+    fn index(v: Self::V) -> Self::Index;
+    /// The lane numbers plus one.
+    fn next(index: Self::Index) -> Self::Index;
+    /// Lane by lane the lane `index % 16` of `v`.
+    fn pick(v: Self::V, index: Self::Index) -> Self::V;
     /// A bit for each lane that is not zero, NaN among them.
     fn nonzero(a: Self::V) -> u32;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
@@ -126,6 +139,7 @@ fn flush(x: f32) -> f32 {
 impl Lanes for Portable {
     type V = [f32; LANES];
     type P = [u32; LANES];
+    type Index = [u32; LANES];
     const TILE: (usize, usize) = (4, 1);
     const COMPLEX_TILE: (usize, usize) = (2, 1);
     const DOT: (usize, usize) = (2, 2);
@@ -233,6 +247,25 @@ impl Lanes for Portable {
         })
     }
     #[inline(always)]
+    unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V {
+        // SAFETY: the caller promises eight readable f32 each.
+        let (low, high) =
+            unsafe { (low.cast::<[f32; 8]>().read_unaligned(), high.cast::<[f32; 8]>().read_unaligned()) };
+        std::array::from_fn(|l| if l < 8 { low[l] } else { high[l - 8] })
+    }
+    #[inline(always)]
+    fn index(v: Self::V) -> Self::Index {
+        v.map(|x| x as u32)
+    }
+    #[inline(always)]
+    fn next(index: Self::Index) -> Self::Index {
+        index.map(|i| i + 1)
+    }
+    #[inline(always)]
+    fn pick(v: Self::V, index: Self::Index) -> Self::V {
+        index.map(|i| v[i as usize % LANES])
+    }
+    #[inline(always)]
     fn nonzero(a: Self::V) -> u32 {
         (0..LANES).fold(0, |mask, l| mask | u32::from(a[l] != 0.0) << l)
     }
@@ -316,6 +349,7 @@ mod x86 {
     impl Lanes for Avx2 {
         type V = [__m256; 2];
         type P = [__m256i; 2];
+        type Index = [__m256i; 2];
         const TILE: (usize, usize) = (6, 1);
         const COMPLEX_TILE: (usize, usize) = (2, 1);
         const DOT: (usize, usize) = (2, 2);
@@ -455,6 +489,30 @@ mod x86 {
             })
         }
         #[inline(always)]
+        unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V {
+            // SAFETY: the caller promises eight readable f32 each.
+            unsafe { [_mm256_loadu_ps(low), _mm256_loadu_ps(high)] }
+        }
+        #[inline(always)]
+        fn index(v: Self::V) -> Self::Index {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            v.map(|v| unsafe { _mm256_cvttps_epi32(v) })
+        }
+        #[inline(always)]
+        fn next(index: Self::Index) -> Self::Index {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            index.map(|i| unsafe { _mm256_add_epi32(i, _mm256_set1_epi32(1)) })
+        }
+        #[inline(always)]
+        fn pick(v: Self::V, index: Self::Index) -> Self::V {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            index.map(|i| unsafe {
+                let (low, high) = (_mm256_permutevar8x32_ps(v[0], i), _mm256_permutevar8x32_ps(v[1], i));
+                // Bit 3 of the lane number chooses the half: as the sign, blending heeds it.
+                _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i)))
+            })
+        }
+        #[inline(always)]
         fn nonzero(a: Self::V) -> u32 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             let half = |a| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 };
@@ -512,6 +570,7 @@ mod x86 {
     impl<const BF16: bool> Lanes for Avx512<BF16> {
         type V = __m512;
         type P = __m512i;
+        type Index = __m512i;
         /// 24 sums, 4 vectors of `b` and a broadcast: a seventh row would spill a sum in every step.
         const TILE: (usize, usize) = (6, 4);
         /// 24 sums, 4 vectors of `b` and two broadcasts.
@@ -632,6 +691,24 @@ mod x86 {
                 let sum = flush16(_mm512_fmadd_ps(second(a), second(b), flush16(c)));
                 flush16(_mm512_fmadd_ps(first(a), first(b), sum))
             }
+        }
+        #[inline(always)]
+        unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V {
+            // SAFETY: the caller promises eight readable f32 each.
+            unsafe { _mm512_insertf32x8::<1>(_mm512_castps256_ps512(_mm256_loadu_ps(low)), _mm256_loadu_ps(high)) }
+        }
+        #[inline(always)]
+        fn index(v: Self::V) -> Self::Index {
+            zmm!(_mm512_cvttps_epi32(v))
+        }
+        #[inline(always)]
+        fn next(index: Self::Index) -> Self::Index {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            unsafe { _mm512_add_epi32(index, _mm512_set1_epi32(1)) }
+        }
+        #[inline(always)]
+        fn pick(v: Self::V, index: Self::Index) -> Self::V {
+            zmm!(_mm512_permutexvar_ps(index, v))
         }
         #[inline(always)]
         fn nonzero(a: Self::V) -> u32 {

@@ -27,6 +27,7 @@ pub mod conv2d;
 pub mod conv_fft;
 pub mod conv_pool;
 pub mod conv_pool_forward;
+pub mod conv_pool_narrow;
 mod fft16;
 mod isa;
 mod lanes;

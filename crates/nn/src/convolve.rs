@@ -12,6 +12,7 @@ use tenfold_kernels::conv_fft::{
     transform_output, transform_weight,
 };
 use tenfold_kernels::conv_pool::{ConvPool, conv_pool_backward_weight};
+use tenfold_kernels::conv_pool_narrow::narrow_backward_weight;
 use tenfold_kernels::conv2d::{conv2d_forward, rotate_weight};
 
 /// Where the weights of a convolution are, and where their spectra and those of the images go.
@@ -202,11 +203,20 @@ impl<'a> Step<'a> {
     ) {
         let rows = batch.indices.len();
         let buffers = &self.plan.buffers[at];
-        let channels = worker.share(shape.conv.output.channels);
         let start = self.input_start(at);
         let x = self.floats.read(start..start + rows * op.input.image_len() + shape.slack());
         let grad = self.floats.read(Self::images(buffers.grad, &op.grad, 0..rows));
         let winners = self.bytes.read(buffers.winners..buffers.winners + rows * shape.winners_len());
+        if shape.is_narrow() {
+            let (units, len) = (worker.share(shape.narrow_units()), shape.narrow_unit_len());
+            let mut out = self.floats.write(buffers.channels + units.start * len..buffers.channels + units.end * len);
+            let start = buffers.channels + shape.narrow_units() * len;
+            let biases = shape.narrow_biases(&units);
+            let mut bias = self.floats.write(start + biases.start * LANES..start + biases.end * LANES);
+            narrow_backward_weight(self.isa, shape, units, &x, &grad, &winners, rows, &mut out, &mut bias);
+            return;
+        }
+        let channels = worker.share(shape.conv.output.channels);
         let len = shape.channel_len();
         let start = buffers.channels + channels.start * len;
         let mut out = self.floats.write(start..start + channels.len() * len);

@@ -2,6 +2,7 @@
 
 use crate::aligned::{Aligned, LINE};
 use crate::network::{Convolution, Kind, Layout, Network};
+use tenfold_kernels::LANES;
 use tenfold_kernels::conv_pool::Entry;
 use tenfold_kernels::linear::LinearWeight;
 use tenfold_kernels::linear_lit::lit_len;
@@ -29,7 +30,7 @@ pub(crate) struct Buffers {
     pub(crate) back_spectra: usize,
     /// The gradient of a convolution's weights, where it is not made and learned from piece by piece.
     pub(crate) grad_weight: usize,
-    /// A pooled convolution's weight and bias gradients, channel by channel.
+    /// A pooled convolution's weight and bias gradients, channel by channel, or in narrow units.
     pub(crate) channels: usize,
     /// A linear layer's input and output gradient rounded to bf16, in pairs of neighbours and of rows.
     pub(crate) pairs: Pairs,
@@ -125,8 +126,13 @@ impl Plan {
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
                     plan.scratch = plan.scratch.max(shape.conv.output.len());
                     if learns && conv.fourier(back.as_ref()).is_none() {
-                        plan.entries = plan.entries.max(shape.entries_len());
-                        buffers.channels = plan.room(shape.conv.output.channels * (shape.channel_len() + 1));
+                        if shape.is_narrow() {
+                            let units = shape.narrow_units() * shape.narrow_unit_len();
+                            buffers.channels = plan.room(units + shape.output.blocks * LANES);
+                        } else {
+                            plan.entries = plan.entries.max(shape.entries_len());
+                            buffers.channels = plan.room(shape.conv.output.channels * (shape.channel_len() + 1));
+                        }
                         if back.is_some() {
                             buffers.spread = plan.room(batch_size * shape.conv.grad_output().len());
                         }

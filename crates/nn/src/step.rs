@@ -18,6 +18,7 @@ use tenfold_kernels::activation::{Activation, activation_backward, activation_fo
 use tenfold_kernels::arena::Arena;
 use tenfold_kernels::conv_pool::{gather_run, pool_relu_forward, unpool};
 use tenfold_kernels::conv_pool_forward::conv_pool_forward;
+use tenfold_kernels::conv_pool_narrow::gather_narrow;
 use tenfold_kernels::conv2d::{add_bias, conv2d_backward_bias, conv2d_backward_weight};
 use tenfold_kernels::linear::{
     LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
@@ -507,13 +508,22 @@ impl<'a> Step<'a> {
                 }
                 self.pass_through(worker, scratch, conv, back.as_ref(), weight, buffers, rows, passed);
                 let out_channels = shape.conv.output.channels;
-                let weights = out_channels * shape.channel_len();
+                let narrow = shape.is_narrow();
+                let weights = if narrow {
+                    shape.narrow_units() * shape.narrow_unit_len()
+                } else {
+                    out_channels * shape.channel_len()
+                };
                 let gradients = self.floats.read(buffers.channels..buffers.channels + weights + out_channels);
                 let (gradients, bias_gradients) = gradients.split_at(weights);
                 for run in worker.share(shape.conv.run_count()) {
                     let part = shape.conv.run_len() * shape.conv.weight().padded_n();
                     let part = &mut scratch.values.as_mut_slice()[..part];
-                    gather_run(shape, run, gradients, part);
+                    if narrow {
+                        gather_narrow(shape, run, gradients, part);
+                    } else {
+                        gather_run(shape, run, gradients, part);
+                    }
                     self.learn_run(batch, conv, run, weight.start, part);
                 }
                 if worker.is_last() {

@@ -10,7 +10,7 @@ use tenfold_study::{Plan, Settings};
 
 use crate::args::{BenchArgs, Format};
 use crate::environment::{environment, free_memory_bytes};
-use crate::failure::{DONE, Failure};
+use crate::failure::{DIVERGED, DONE, Failure};
 use crate::{output, study_file};
 
 /// What `--format json` prints; `bench/peers.py` reads it.
@@ -77,7 +77,12 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         let (recipe, architecture) = plan.recipe(index);
         output::note(&format!("{}: training for about {} s", recipe.name, args.seconds));
         let config = recipe.config(1);
-        let speed = measure(architecture, &config, &splits.train, &splits.valid, threads, args.seconds, args.layers);
+        let seconds = args.seconds;
+        let speed = measure(architecture, &config, &splits.train, &splits.valid, threads, seconds, args.layers);
+        let Some(speed) = speed else {
+            let message = format!("{}: its training diverges at once, so there is nothing to measure", recipe.name);
+            return Err(Failure::new(DIVERGED, message, Some("a smaller learning rate may help".to_owned())));
+        };
         let Speed { steps, step_s, step_low_s, step_high_s, evaluation_images_per_s, blocks } = speed;
         let images_per_s = recipe.batch_size as f64 / step_s;
         let flops = dense_flop(architecture) as f64 * images_per_s;

@@ -242,13 +242,6 @@ impl<'a, T> Columns<'a, T> {
         Columns { data, rows, stride, columns, owner: PhantomData }
     }
 
-    /// The columns `columns` of these.
-    pub fn part(&mut self, columns: Range<usize>) -> Columns<'_, T> {
-        assert!(columns.start <= columns.end && columns.end <= self.columns, "columns {columns:?} of {}", self.columns);
-        // In bounds, and exclusive for as long as `self` is borrowed.
-        Columns { data: self.data.wrapping_add(columns.start), columns: columns.len(), ..*self }
-    }
-
     /// Rows of the matrix.
     pub fn rows(&self) -> usize {
         self.rows

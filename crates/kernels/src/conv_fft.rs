@@ -375,6 +375,8 @@ fn transform_gradient_body<L: Lanes>(
                 let tap = &mut out.row_mut(ky * kw + kx)[column..][..LANES];
                 let value = values[lag(kx, padding.1)];
                 let resolved = L::select_greater_or_nan(L::mul(value, value), least, value, L::zero());
+                // A norm that has overflowed hides nothing: it makes a NaN.
+                let resolved = L::fma(least, L::zero(), resolved);
                 // SAFETY: the slice holds a vector.
                 unsafe { L::store(tap.as_mut_ptr(), L::mul(scale, resolved)) };
             }

@@ -37,6 +37,10 @@ pub fn conv_pool_forward(
     assert_eq!(bias.len(), to.blocks * LANES, "bias has one element per padded channel");
     assert_eq!(y.len(), to.len(), "y is one image of {to:?}");
     assert_eq!(winners.len(), shape.winners_len(), "one winner per output");
+    assert_eq!(conv.weight().padded_n(), to.blocks * LANES, "the convolution gives the channels of the output");
+    assert!(to.lanes == LANES && to.pixel == LANES, "the output's pixels are whole vectors side by side");
+    let end = to.offset(to.blocks - 1, to.height - 1, to.width - 1) + LANES;
+    assert!(end <= y.len(), "every pixel lies in the output");
     // The last tap of the last pixel of the last window.
     let (rows, columns) = (2 * to.height - 1, 2 * to.width - 1);
     let last = rows * conv.stride.0 * conv.input.row + columns * conv.stride.1 * conv.input.pixel;

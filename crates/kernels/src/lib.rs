@@ -15,7 +15,7 @@
 //! # Bits
 //!
 //! Every number is produced by a sequence of IEEE operations that depends on shapes alone. Lanes are channels or columns,
-//! sums run in a fixed order with explicit fused multiply-adds, `exp` and `ln` are our own. So the three instruction sets
+//! sums run in a fixed order with explicit fused multiply-adds, `exp` and `ln` are our own. So all instruction sets
 //! ([`Isa`]) give the same bits, and so does any split of the work between threads.
 
 pub mod activation;

@@ -337,6 +337,7 @@ pub fn linear_backward_weight_lit(
 ) {
     let (panels, rows) = (layout.panels(block), images.indices.len());
     images.check(layout.in_features);
+    assert!(panel < panels.count(), "panel {panel} of {}", panels.count());
     assert!(images.lit.len() >= layout.in_features * lit_len(rows), "a bit for every image of every input");
     assert_eq!(
         grad_weight.len(),

@@ -4,7 +4,7 @@ use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
 use crate::laps::{Laps, Part};
 use crate::model::Architecture;
-use crate::train::{Event, Flow, TrainConfig, Trainer};
+use crate::train::{Event, Flow, StopReason, TrainConfig, Trainer};
 use crate::workers::on_threads;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub struct Speed {
     pub step_low_s: f64,
     /// Of a tenth of the steps, each took more than this.
     pub step_high_s: f64,
-    /// Images a second through evaluation, the best of several passes.
+    /// Images a second through evaluation, the median of several passes.
     pub evaluation_images_per_s: f64,
     /// Where the time of a step goes, if that was asked for.
     pub blocks: Vec<BlockTime>,
@@ -44,9 +44,10 @@ const WARM_UP: usize = 5;
 /// Steps that are measured at least, however long they take.
 const AT_LEAST: usize = 5;
 /// Passes over the images that are evaluated.
-const PASSES: usize = 3;
+const PASSES: usize = 5;
 
 /// Trains on `train` for about `seconds`, then evaluates `valid`; with `blocks`, the steps' parts are timed too.
+/// `None` if the training diverges before enough steps are done.
 ///
 /// # Panics
 /// Like [`crate::train::train`].
@@ -58,7 +59,7 @@ pub fn measure(
     threads: usize,
     seconds: f64,
     blocks: bool,
-) -> Speed {
+) -> Option<Speed> {
     let isa = Isa::detect();
     let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads);
     trainer.laps = blocks.then(|| Laps::new(trainer.model.network.ops.len()));
@@ -83,6 +84,9 @@ pub fn measure(
                 || (times.len() >= AT_LEAST && started.elapsed() > Duration::from_secs_f64(seconds));
             if enough { Flow::Stop } else { Flow::Continue }
         });
+        if run.stopped == Some(StopReason::Diverged) && times.len() < AT_LEAST {
+            return None;
+        }
         // A training set of one or two steps never leaves the first ones behind.
         if times.is_empty() && run.stopped.is_none() && epoch > 2 * WARM_UP {
             times.push(run.time / train.len().div_ceil(config.batch_size) as u32);
@@ -97,15 +101,17 @@ pub fn measure(
         evaluate_on(isa, &mut evaluator, &trainer.model, valid, threads, false);
         started.elapsed().as_secs_f64()
     };
-    let evaluation = (0..PASSES).map(pass).fold(f64::INFINITY, f64::min);
-    Speed {
+    let mut passes: Vec<f64> = (0..PASSES).map(pass).collect();
+    passes.sort_by(f64::total_cmp);
+    let evaluation = passes[PASSES / 2];
+    Some(Speed {
         steps: times.len(),
         step_s: at(5),
         step_low_s: at(1),
         step_high_s: at(9),
         evaluation_images_per_s: valid.len() as f64 / evaluation,
         blocks: trainer.laps.as_ref().map_or(Vec::new(), |laps| block_times(&trainer, laps)),
-    }
+    })
 }
 
 fn block_times(trainer: &Trainer, laps: &Laps) -> Vec<BlockTime> {
@@ -158,6 +164,7 @@ pub fn peak_flops(threads: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::data::{ImageShape, Source};
+    use crate::optim::Optimizer;
 
     fn architecture(layers: &[&str], shape: ImageShape) -> Architecture {
         let layers = layers.iter().map(|l| l.parse().expect("a layer")).collect();
@@ -198,7 +205,8 @@ mod tests {
             1,
             0.0,
             true,
-        );
+        )
+        .expect("it does not diverge");
         let names: Vec<&str> = speed.blocks.iter().map(|b| b.name.as_str()).collect();
         assert_eq!(
             names,
@@ -207,5 +215,15 @@ mod tests {
         assert!(speed.steps >= AT_LEAST && speed.step_low_s <= speed.step_s && speed.step_s <= speed.step_high_s);
         assert!(speed.blocks[1..4].iter().all(|b| b.forward_s > 0.0 && b.backward_s > 0.0), "{speed:?}");
         assert!(peak_flops(1) > 1e6);
+    }
+
+    #[test]
+    fn a_training_that_diverges_ends() {
+        let splits = Source::mnist().split(59_000, 0).expect("splits");
+        let net = architecture(&["linear 20", "linear 10"], splits.train.shape());
+        let optimizer = Optimizer::Sgd { lr: 1e3, momentum: 0.0, nesterov: false, weight_decay: 1e3 };
+        let config = TrainConfig { optimizer, ..TrainConfig::default() };
+        let speed = measure(&net, &config, &splits.train, &splits.valid, 1, 3600.0, false);
+        assert_eq!(speed, None);
     }
 }

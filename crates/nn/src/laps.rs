@@ -19,7 +19,8 @@ pub(crate) enum Part {
     Backward(usize),
 }
 
-/// Sums of the time that the first thread spent in each part, its waiting for the others included.
+/// Sums of the time that the first thread spent in each part, with its waiting for the others at the end of it; what it waits
+/// at the end of a step counts as between steps.
 pub(crate) struct Laps {
     base: Instant,
     /// When the last part ended, in nanoseconds since `base`.

@@ -45,7 +45,7 @@ pub fn identity(architecture: &Architecture, config: &TrainConfig, dataset: &Dat
         schedule: Schedule,
         init: Init,
         pixels: Pixels,
-        // Not written for f32, which was there first: its trials stay what they are.
+        // Only where it is not f32: most identities need not know of it.
         #[serde(skip_serializing_if = "Precision::is_f32")]
         precision: Precision,
         target: Option<f64>,
@@ -220,6 +220,7 @@ pub fn trained(plan: &Plan, folder: &RunFolder, pick: &Pick, trial: &TrialRecord
         return Err(TrialFileError::Changed { path: path(WEIGHTS), record: path(RESULT) });
     }
     safetensors::read(&bytes, architecture, recipe.pixels)
+        .map(|model| model.with_precision(recipe.precision))
         .map_err(|error| TrialFileError::Weights { path: path(WEIGHTS), error })
 }
 

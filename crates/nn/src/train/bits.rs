@@ -24,7 +24,8 @@ const CNN2_DROPOUT: &[&str] = &[
     "linear 10",
 ];
 
-/// The six recipes of the built-in study (`crates/study/src/digits.toml`).
+/// The six recipes of the built-in study (`crates/study/src/digits.toml`), which this crate does not know: what counts here
+/// are the shapes.
 fn built_in() -> [Recipe; 6] {
     let recipe = |name, layers, batch_size, lr| {
         let config = TrainConfig { batch_size, epochs: 1, optimizer: Optimizer::adam(lr), ..TrainConfig::default() };

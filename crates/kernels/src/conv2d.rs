@@ -17,9 +17,11 @@ use crate::panels::Panels;
 use crate::planes::Planes;
 use std::ops::Range;
 
-/// Images whose gradients are summed in registers before the sum is stored: enough to make the store cheap, few enough
-/// for their feature maps to stay in L2.
-const IMAGES_PER_BLOCK: usize = 4;
+/// Elements of an output gradient that meet all weight rows while they are in L1: half of it.
+const BLOCK: usize = 6 * 1024;
+
+/// Rows of pixels that are in a block at most.
+const MAX_ROWS: usize = 64;
 
 /// A convolution's shape, checked once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +121,7 @@ impl Conv2d {
         ((block * self.kernel.0 + ky) * self.kernel.1 + kx) * self.input.lanes + lane
     }
 
-    /// Number of (block, ky) runs, the unit in which the weight gradient is split.
+    /// Number of (block, ky) runs.
     pub fn run_count(&self) -> usize {
         self.runs.len()
     }
@@ -185,92 +187,84 @@ pub fn add_bias(planes: &Planes, bias: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Overwrites the weight rows of the runs `runs` (as `Panels { k: runs.len() * run_len, n }`) with
+/// Overwrites the rows `rows` of panel `panel` of the weights' gradient,
 /// `sum over images and pixels of x[i][p * stride + (ky, kx) - padding] * grad_y[o][p]`.
 ///
-/// `x`: `images` images of [`Conv2d::input`]. `grad_y`: as many of [`Conv2d::grad_output`].
+/// The row after the last, `weight().k`, is the gradient of the bias, the sum of `grad_y[o][p]`. `x`: `images` images of
+/// [`Conv2d::input`]. `grad_y`: as many of `grad`, any layout of the output's size. `rows_out`: `rows.len()` rows of the
+/// panel's width.
+#[expect(clippy::too_many_arguments, reason = "which part, two operands, the result")]
 pub fn conv2d_backward_weight(
     isa: Isa,
     conv: &Conv2d,
-    runs: Range<usize>,
+    panel: usize,
+    rows: Range<usize>,
     x: &[f32],
+    grad: &Planes,
     grad_y: &[f32],
     images: usize,
-    grad_weight: &mut [f32],
+    rows_out: &mut [f32],
 ) {
-    let (input, grad) = (&conv.input, conv.grad_output());
-    let part = Panels { k: runs.len() * conv.run_len(), n: conv.output.channels };
-    assert_eq!(grad_weight.len(), part.len(), "grad_weight is [{}, {}] in panels", part.k, part.n);
+    let (input, panels) = (&conv.input, conv.weight());
+    let width = panels.width(panel);
+    assert!(rows.end <= panels.k + 1, "rows {rows:?} of {} and the bias", panels.k);
+    assert_eq!(rows_out.len(), rows.len() * width, "rows_out holds rows {rows:?} of panel {panel}");
+    assert_eq!((grad.height, grad.width), (conv.output.height, conv.output.width), "grad has the output's size");
+    assert_eq!((grad.blocks, grad.lanes), (conv.output.blocks, LANES), "grad has the output's channels");
     assert_eq!(x.len(), images * input.len(), "x is {images} images of {input:?}");
     assert_eq!(grad_y.len(), images * grad.len(), "grad_y is {images} images of {grad:?}");
     if images == 0 {
-        grad_weight.fill(0.0);
+        rows_out.fill(0.0);
     }
-    // A run of k is one row of pixels of one image.
-    let pixel_row = |row: usize| {
-        let (image, y) = (row / grad.height, row % grad.height);
-        Segment { a: image * input.len() + y * conv.stride.0 * input.row, b: image * grad.len() + grad.offset(0, y, 0) }
-    };
-    const ROWS: usize = 64;
-    let block_rows = ROWS.min(IMAGES_PER_BLOCK * grad.height);
-    let all_rows = images * grad.height;
-    for first in (0..all_rows).step_by(block_rows) {
-        let mut segments = [Segment { a: 0, b: 0 }; ROWS];
-        let count = block_rows.min(all_rows - first);
-        for (s, segment) in segments[..count].iter_mut().enumerate() {
-            *segment = pixel_row(first + s);
+    // The whole batch's pixels, as many rows of them at a time as stay in L1 while all weight rows meet them.
+    let at_once = (BLOCK / (width * grad.width)).clamp(1, MAX_ROWS);
+    let all = images * grad.height;
+    let grad_y = &grad_y[panels.columns(panel).start / LANES * grad.plane..];
+    for first in (0..all).step_by(at_once) {
+        let count = at_once.min(all - first);
+        let mut segments = [Segment { a: 0, b: 0 }; MAX_ROWS];
+        for (pixel_row, segment) in (first..).zip(&mut segments[..count]) {
+            let (image, y) = (pixel_row / grad.height, pixel_row % grad.height);
+            let a = image * input.len() + y * conv.stride.0 * input.row;
+            *segment = Segment { a, b: image * grad.len() + grad.offset(0, y, 0) };
         }
-        for (part_run, run) in runs.clone().enumerate() {
-            for p in 0..part.count() {
-                let sum = Sum {
-                    groups: 1,
-                    rows: conv.run_len(),
-                    vectors: part.width(p) / LANES,
-                    a_group: 0,
-                    a_row: 1,
-                    c_group: 0,
-                    c_row: part.width(p),
-                    segments: &segments[..count],
-                    len: grad.width,
-                    a_step: conv.stride.1 * input.pixel,
-                    b_unit: 1,
-                    b_step: grad.pixel,
-                    b_block: grad.plane,
-                    c_block: LANES,
-                    accumulate: first > 0,
-                };
-                let x = &x[conv.runs[run].a..];
-                let grad_y = &grad_y[part.columns(p).start / LANES * grad.plane..];
-                let rows = part_run * conv.run_len()..(part_run + 1) * conv.run_len();
-                let c = &mut grad_weight[part.rows(p, rows)];
-                let (a_end, b_end, c_end) = sum.extents();
-                assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
-                // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-                unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), &mut Ahead::nothing()) };
-            }
-        }
-    }
-}
-
-/// Overwrites `sums[o]` with the sum of `grad_y[o]` over images and pixels: the gradient of the bias.
-pub fn conv2d_backward_bias(conv: &Conv2d, grad_y: &[f32], images: usize, sums: &mut [f32]) {
-    let grad = conv.grad_output();
-    assert_eq!(sums.len(), grad.blocks * LANES, "one sum per padded channel");
-    assert_eq!(grad_y.len(), images * grad.len(), "grad_y is {images} images of {grad:?}");
-    sums.fill(0.0);
-    for image in grad_y.chunks_exact(grad.len()) {
-        for (block, sums) in sums.chunks_exact_mut(LANES).enumerate() {
-            let mut acc = [0.0_f32; LANES];
-            acc.copy_from_slice(sums);
-            for y in 0..grad.height {
-                for x in 0..grad.width {
-                    let at = grad.offset(block, y, x);
-                    for l in 0..LANES {
-                        acc[l] += image[at + l];
-                    }
-                }
-            }
-            sums.copy_from_slice(&acc);
+        let mut done = rows.start;
+        while done < rows.end {
+            // To the end of the run at most; the bias is a run of its own, over an input of ones.
+            let is_bias = done == panels.k;
+            let (run, start) = (done / conv.run_len(), done % conv.run_len());
+            let end = if is_bias { done + 1 } else { rows.end.min((run + 1) * conv.run_len()) };
+            let c = &mut rows_out[(done - rows.start) * width..(end - rows.start) * width];
+            let mut sum = Sum {
+                groups: 1,
+                rows: end - done,
+                vectors: width / LANES,
+                a_group: 0,
+                a_row: 1,
+                c_group: 0,
+                c_row: width,
+                segments: &segments[..count],
+                len: grad.width,
+                a_step: conv.stride.1 * input.pixel,
+                b_unit: 1,
+                b_step: grad.pixel,
+                b_block: grad.plane,
+                c_block: LANES,
+                accumulate: first > 0,
+            };
+            let mut of_ones = segments;
+            let x = if is_bias {
+                of_ones.iter_mut().for_each(|segment| segment.a = 0);
+                sum = Sum { segments: &of_ones[..count], a_step: 0, ..sum };
+                &[1.0][..]
+            } else {
+                &x[conv.runs[run].a + start..]
+            };
+            let (a_end, b_end, c_end) = sum.extents();
+            assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
+            // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
+            unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), &mut Ahead::nothing()) };
+            done = end;
         }
     }
 }
@@ -394,28 +388,44 @@ mod tests {
                     bits.extend(y.iter().map(|v| v.to_bits()));
                 }
 
-                let cut = conv.run_count() / 2;
+                let panels = conv.weight();
                 let mut got = vec![f32::NAN; weight.len()];
-                for runs in [0..cut, cut..conv.run_count()] {
-                    let part = Panels { k: runs.len() * conv.run_len(), n: out_channels };
-                    let mut grad = vec![f32::NAN; part.len()];
-                    conv2d_backward_weight(isa, &conv, runs.clone(), &packed_x, &packed_grad, images, &mut grad);
-                    let rows = runs.start * conv.run_len()..runs.end * conv.run_len();
-                    for (at, value) in got.iter_mut().enumerate() {
-                        let (kx, ky) = (at % kernel.1, at / kernel.1 % kernel.0);
-                        let (i, o) = (at / kernel.1 / kernel.0 % c, at / kernel.1 / kernel.0 / c);
-                        let row = conv.weight_row(i, ky, kx);
-                        if rows.contains(&row) {
-                            *value = grad[part.index(row - rows.start, o)];
+                let mut bias_got = vec![f32::NAN; conv.output.blocks * LANES];
+                for p in 0..panels.count() {
+                    let (width, columns) = (panels.width(p), panels.columns(p));
+                    // Cut within a run and between two, and before the bias or not.
+                    let mut cuts = vec![0, 1, conv.run_len(), panels.k - panels.k / 3, panels.k + p % 2, panels.k + 1];
+                    cuts.sort_unstable();
+                    for cut in cuts.windows(2) {
+                        let rows = cut[0]..cut[1];
+                        let mut part = vec![f32::NAN; rows.len() * width];
+                        conv2d_backward_weight(
+                            isa,
+                            &conv,
+                            p,
+                            rows.clone(),
+                            &packed_x,
+                            &grad_planes,
+                            &packed_grad,
+                            images,
+                            &mut part,
+                        );
+                        bits.extend(part.iter().map(|v| v.to_bits()));
+                        for (at, value) in got.iter_mut().enumerate() {
+                            let (kx, ky) = (at % kernel.1, at / kernel.1 % kernel.0);
+                            let (i, o) = (at / kernel.1 / kernel.0 % c, at / kernel.1 / kernel.0 / c);
+                            let row = conv.weight_row(i, ky, kx);
+                            if rows.contains(&row) && columns.contains(&o) {
+                                *value = part[(row - rows.start) * width + o - columns.start];
+                            }
+                        }
+                        if rows.contains(&panels.k) {
+                            bias_got[columns.clone()].copy_from_slice(&part[part.len() - width..]);
                         }
                     }
-                    bits.extend(grad.iter().map(|v| v.to_bits()));
                 }
                 assert_close(&got, &grad_weight, 1e-5, &format!("grad_weight of {what}"));
-
-                let mut sums = vec![f32::NAN; conv.output.blocks * LANES];
-                conv2d_backward_bias(&conv, &packed_grad, images, &mut sums);
-                assert_close(&sums[..out_channels], &grad_bias, 1e-5, &format!("grad_bias of {what}"));
+                assert_close(&bias_got[..out_channels], &grad_bias, 1e-5, &format!("grad_bias of {what}"));
 
                 if lanes == LANES {
                     let back = conv.transposed();

@@ -1,7 +1,7 @@
 //! The convolutions of a step, forward and backward.
 
-use crate::network::{Convolution, Op};
-use crate::plan::{Buffers, IMAGES_AT_ONCE, Scratch};
+use crate::network::{Convolution, Layout, Op};
+use crate::plan::{Buffers, IMAGES_AT_ONCE, Scratch, WEIGHTS_AT_ONCE};
 use crate::step::{Batch, Step};
 use crate::workers::Worker;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use tenfold_kernels::conv_fft::{
     transform_output, transform_weight,
 };
 use tenfold_kernels::conv_pool::{ConvPool, conv_pool_backward_weight};
-use tenfold_kernels::conv2d::{conv2d_forward, rotate_weight};
+use tenfold_kernels::conv2d::{Conv2d, conv2d_backward_weight, conv2d_forward, rotate_weight};
 
 /// Where the weights of a convolution are, and where their spectra and those of the images go.
 #[derive(Clone, Copy)]
@@ -214,6 +214,47 @@ impl<'a> Step<'a> {
         let mut bias = self.floats.write(start..start + channels.len());
         let entries = &mut scratch.entries;
         conv_pool_backward_weight(self.isa, shape, channels, &x, &grad, &winners, rows, entries, &mut out, &mut bias);
+    }
+
+    /// This thread's share of the gradient of a convolution's weights and bias, and of learning from it.
+    #[expect(clippy::too_many_arguments, reason = "one arm of the backward pass")]
+    pub(crate) fn learn_kernels(
+        &self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        at: usize,
+        op: &Op,
+        conv: &Conv2d,
+        weight: &Range<usize>,
+        bias: &Range<usize>,
+        batch: &Batch,
+    ) {
+        let images = batch.indices.len();
+        let Layout::Planes(planes) = op.grad else { unreachable!("convolutions give planes") };
+        let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..images));
+        let grad = self.floats.read(Self::images(self.plan.buffers[at].grad, &op.grad, 0..images));
+        let panels = conv.weight();
+        // Below the rows of every panel lies its bias.
+        let rows = panels.k + 1;
+        let share = worker.share(panels.count() * rows);
+        for p in share.start / rows..share.end.div_ceil(rows) {
+            let width = panels.width(p);
+            let first = share.start.saturating_sub(p * rows);
+            let count = rows.min(share.end - p * rows) - first;
+            let parts = count.div_ceil(WEIGHTS_AT_ONCE / width);
+            for part in 0..parts {
+                let rows = first + count * part / parts..first + count * (part + 1) / parts;
+                let out = &mut scratch.values.as_mut_slice()[..rows.len() * width];
+                conv2d_backward_weight(self.isa, conv, p, rows.clone(), &x, &planes, &grad, images, out);
+                let (weights, biases) = out.split_at((rows.end.min(panels.k) - rows.start) * width);
+                if !weights.is_empty() {
+                    self.learn(batch, weight.start + panels.rows(p, rows).start, weights);
+                }
+                if !biases.is_empty() {
+                    self.learn(batch, bias.start + panels.columns(p).start, biases);
+                }
+            }
+        }
     }
 
     /// Learns from the gradient of one run of a convolution's weights, in panels.

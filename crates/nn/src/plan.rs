@@ -11,6 +11,10 @@ use tenfold_kernels::pairs::neighbours;
 /// in L2, to be read for many of them.
 pub(crate) const IMAGES_AT_ONCE: usize = 26;
 
+/// Elements of a convolution's weight gradient that a thread sums before it learns from them: they stay in L2, and the
+/// feature maps are not read too often.
+pub(crate) const WEIGHTS_AT_ONCE: usize = 32 * 1024;
+
 /// Where the buffers of one operation start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Buffers {
@@ -127,7 +131,10 @@ impl Plan {
     /// Room for a convolution, and for the one that passes its gradient on.
     fn convolution(&mut self, buffers: &mut Buffers, conv: &Convolution, back: Option<&Convolution>) {
         // Each thread's for one of its runs.
-        self.scratch = self.scratch.max(conv.direct.run_len() * conv.direct.weight().padded_n());
+        let panels = conv.direct.weight();
+        self.scratch = self.scratch.max(conv.direct.run_len() * panels.padded_n());
+        // Or for some rows of its gradient, the bias's among them.
+        self.scratch = self.scratch.max(WEIGHTS_AT_ONCE.min(panels.len() + panels.padded_n()));
         (buffers.transformed, buffers.spectra) = self.fourier(conv);
         let Some(back) = back else { return };
         buffers.rotated = self.room(back.direct.weight().len());

@@ -16,7 +16,7 @@ use std::ops::Range;
 use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
 use tenfold_kernels::arena::Arena;
 use tenfold_kernels::conv_pool::{gather_run, pool_relu_forward, unpool};
-use tenfold_kernels::conv2d::{add_bias, conv2d_backward_bias, conv2d_backward_weight};
+use tenfold_kernels::conv2d::add_bias;
 use tenfold_kernels::linear::{
     LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
@@ -377,19 +377,7 @@ impl<'a> Step<'a> {
                     copy_pixels(&grad_planes, &grad(n), &spread_planes, &mut spread);
                 }
                 self.pass_through(worker, scratch, conv, back.as_ref(), weight, buffers, rows, passed);
-                let spread = self.floats.read(buffers.spread..buffers.spread + rows * spread_planes.len());
-                let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..rows));
-                for run in worker.share(conv.direct.run_count()) {
-                    let part = conv.direct.run_len() * conv.direct.weight().padded_n();
-                    let part = &mut scratch.values.as_mut_slice()[..part];
-                    conv2d_backward_weight(self.isa, &conv.direct, run..run + 1, &x, &spread, rows, part);
-                    self.learn_run(batch, conv, run, weight.start, part);
-                }
-                if worker.is_last() {
-                    let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
-                    conv2d_backward_bias(&conv.direct, &spread, rows, sums);
-                    self.learn(batch, bias.start, sums);
-                }
+                self.learn_kernels(worker, scratch, at, op, &conv.direct, weight, bias, batch);
             }
             Kind::ConvPool { shape, conv, back, weight, bias } => {
                 if let (Some(fourier), Some(back)) = (conv.fourier(back.as_ref()), back) {

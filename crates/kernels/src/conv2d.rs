@@ -6,8 +6,10 @@
 //! `k = (block, ky, kx, lane)` over the input's blocks and `n = out_channels`: an output pixel is then a contraction of
 //! `blocks * kh` contiguous runs of the input with consecutive rows of the weights, for up to 64 output channels at a time.
 //!
-//! The gradient of the input is a convolution again, of `grad_y` (spread out by the stride) with the kernels rotated by
-//! half a turn: [`Conv2d::transposed`] is its shape, [`rotate_weight`] makes its weights.
+//! The gradient of the input is a convolution again, of `grad_y` with the kernels rotated by half a turn. With a stride,
+//! the pixels of the input fall into phases: those that are a multiple of the stride apart meet the same taps, and each
+//! phase is a convolution of stride 1 with these alone. [`Conv2d::phases`] are its shapes, [`rotate_weight`] makes the
+//! weights of each.
 
 use crate::ahead::Ahead;
 use crate::contract::{Segment, Sum, contract};
@@ -58,10 +60,12 @@ impl Conv2d {
         let height = fits(input.height, padding.0, kernel.0, stride.0);
         let width = fits(input.width, padding.1, kernel.1, stride.1);
         assert_eq!((height, width), (Some(output.height), Some(output.width)), "{kernel:?} over {input:?}");
-        Conv2d::over(input, output, kernel, stride, padding)
+        Conv2d::over(0, input, output, kernel, stride, padding)
     }
 
+    /// `start`: where in an image of `input` the window of the first output pixel starts.
     fn over(
+        start: usize,
         input: Planes,
         output: Planes,
         kernel: (usize, usize),
@@ -71,43 +75,70 @@ impl Conv2d {
         assert_eq!(output.lanes, LANES, "outputs are blocks of {LANES} channels");
         let runs = (0..input.blocks * kernel.0)
             .map(|run| Segment {
-                a: (run / kernel.0) * input.plane + (run % kernel.0) * input.row,
+                a: start + (run / kernel.0) * input.plane + (run % kernel.0) * input.row,
                 b: run * kernel.1 * input.lanes,
             })
             .collect();
         Conv2d { input, output, kernel, stride, padding, runs }
     }
 
-    /// The layout of `grad_y`: pixels a stride apart, in a border as wide as the kernel reaches beyond the input.
+    /// The layout of `grad_y` for the convolutions that pass it on: with the border that they need.
     pub fn grad_output(&self) -> Planes {
-        let spread = |n: usize, stride: usize| (n - 1) * stride + 1;
-        let border = [
-            self.kernel.0 - 1 - self.padding.0,
-            self.kernel.1 - 1 - self.padding.1,
-            self.input.height + self.padding.0 - spread(self.output.height, self.stride.0),
-            self.input.width + self.padding.1 - spread(self.output.width, self.stride.1),
-        ];
         let out = &self.output;
-        Planes::with_border(out.channels, LANES, out.height, out.width, border, self.stride)
+        let (top, bottom) = Line::border(self.lines(0), out.height);
+        let (left, right) = Line::border(self.lines(1), out.width);
+        Planes::with_border(out.channels, LANES, out.height, out.width, [top, left, bottom, right], (1, 1))
     }
 
-    /// The convolution that turns `grad_y` (in the layout [`Conv2d::grad_output`]) into `grad_x` (without border).
+    /// The convolutions that turn `grad_y` (in the layout [`Conv2d::grad_output`]) into the gradient of the input (without
+    /// border). Each overwrites other pixels; those that none overwrites have a gradient of zero.
     ///
     /// Panics unless the input is in blocks of 16 channels.
-    pub fn transposed(&self) -> Conv2d {
+    pub fn phases(&self) -> Vec<Phase> {
         assert_eq!(self.input.lanes, LANES, "the gradient of an input needs whole vectors of channels");
-        // With the gaps that the stride left counted as pixels.
-        let spread = self.grad_output();
-        let dense = Planes {
-            height: (spread.height - 1) * self.stride.0 + 1,
-            width: (spread.width - 1) * self.stride.1 + 1,
-            pixel: LANES,
-            row: spread.row / self.stride.0,
-            ..spread
+        let grad = self.grad_output();
+        let all = Planes::new(self.input.channels, self.input.height, self.input.width);
+        let (top, left) = (grad.origin / grad.row, grad.origin % grad.row / grad.pixel);
+        let mut phases = Vec::new();
+        for down in self.lines(0) {
+            for across in self.lines(1) {
+                let output = Planes {
+                    height: down.pixels,
+                    width: across.pixels,
+                    origin: all.offset(0, down.first_pixel, across.first_pixel),
+                    pixel: all.pixel * self.stride.1,
+                    row: all.row * self.stride.0,
+                    ..all
+                };
+                let start = down.start(top) * grad.row + across.start(left) * grad.pixel;
+                let conv = Conv2d::over(start, grad, output, (down.taps, across.taps), (1, 1), (top, left));
+                phases.push(Phase { conv, first_tap: (down.first_tap, across.first_tap), step: self.stride });
+            }
+        }
+        phases
+    }
+
+    /// Whether every pixel of the input's gradient is written by one of the [`Conv2d::phases`].
+    pub fn phases_are_whole(&self) -> bool {
+        self.stride.0 <= self.kernel.0 && self.stride.1 <= self.kernel.1
+    }
+
+    /// The phases along rows (`axis` 0) or columns (1).
+    fn lines(&self, axis: usize) -> impl Iterator<Item = Line> {
+        let of = |(rows, columns): (usize, usize)| if axis == 0 { rows } else { columns };
+        let (kernel, stride, padding) = (of(self.kernel), of(self.stride), of(self.padding));
+        let size = of((self.input.height, self.input.width));
+        let line = move |first_tap: usize| {
+            let first_pixel = (first_tap + stride - padding % stride) % stride;
+            Line {
+                first_tap,
+                taps: (kernel - first_tap).div_ceil(stride),
+                first_pixel,
+                pixels: size.saturating_sub(first_pixel).div_ceil(stride),
+                meets: (first_pixel + padding) / stride,
+            }
         };
-        let output = Planes::new(self.input.channels, self.input.height, self.input.width);
-        let padding = (self.kernel.0 - 1 - self.padding.0, self.kernel.1 - 1 - self.padding.1);
-        Conv2d::over(dense, output, self.kernel, (1, 1), padding)
+        (0..stride.min(kernel)).map(line).filter(|line| line.pixels > 0)
     }
 
     /// The layout of the weights.
@@ -135,6 +166,43 @@ impl Conv2d {
     pub fn macs(&self) -> usize {
         let taps = self.input.channels * self.kernel.0 * self.kernel.1;
         taps * self.output.channels * self.output.height * self.output.width
+    }
+}
+
+/// A convolution that makes some pixels of the gradient of another's input; see [`Conv2d::phases`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// The convolution; its output is those pixels of the whole gradient.
+    pub conv: Conv2d,
+    /// The first row and column of the kernel that these pixels meet.
+    first_tap: (usize, usize),
+    /// Rows and columns from there to the next.
+    step: (usize, usize),
+}
+
+/// A phase along one dimension: pixels of the input a stride apart, and the taps that they meet.
+struct Line {
+    first_tap: usize,
+    taps: usize,
+    first_pixel: usize,
+    pixels: usize,
+    /// The output pixel from which the first pixel gets the first tap; each further tap comes from one before.
+    meets: usize,
+}
+
+impl Line {
+    /// Where the first pixel's window starts, in output pixels behind a border of `border`.
+    fn start(&self, border: usize) -> usize {
+        border + self.meets + 1 - self.taps
+    }
+
+    /// The border that all need before and behind `size` output pixels.
+    fn border(lines: impl Iterator<Item = Line>, size: usize) -> (usize, usize) {
+        lines.fold((0, 0), |(before, behind), line| {
+            let first = (line.taps - 1).saturating_sub(line.meets);
+            let last = (line.meets + line.pixels).saturating_sub(size);
+            (before.max(first), behind.max(last))
+        })
     }
 }
 
@@ -269,13 +337,19 @@ pub fn conv2d_backward_weight(
     }
 }
 
-/// Overwrites the rows of the runs `runs` in panel `panel` of the weights of [`Conv2d::transposed`]:
-/// `rotated[i][o][ky][kx] = weight[o][i][kh - 1 - ky][kw - 1 - kx]`.
-pub fn rotate_weight(conv: &Conv2d, panel: usize, runs: Range<usize>, weight: &[f32], rotated: &mut [f32]) {
-    let (kh, kw) = conv.kernel;
-    let (from, channels) = (conv.weight(), conv.input.channels);
-    let to = Panels { k: conv.output.blocks * kh * kw * LANES, n: channels };
-    let run_len = kw * LANES;
+/// Overwrites the rows of the runs `runs` in panel `panel` of the weights of a phase of `conv`: `rotated[i][o][ky][kx]` is
+/// `weight[o][i]` at the phase's tap (`kh - 1 - ky`, `kw - 1 - kx`), of its `kh x kw`.
+pub fn rotate_weight(
+    conv: &Conv2d,
+    phase: &Phase,
+    panel: usize,
+    runs: Range<usize>,
+    weight: &[f32],
+    rotated: &mut [f32],
+) {
+    let (kh, kw) = phase.conv.kernel;
+    let (from, to, channels) = (conv.weight(), phase.conv.weight(), conv.input.channels);
+    let run_len = phase.conv.run_len();
     let width = to.width(panel);
     assert_eq!(weight.len(), from.len(), "weight is [{}, {}] in panels", from.k, from.n);
     assert_eq!(rotated.len(), runs.len() * run_len * width, "rotated holds the rows of {runs:?} in panel {panel}");
@@ -293,7 +367,9 @@ pub fn rotate_weight(conv: &Conv2d, panel: usize, runs: Range<usize>, weight: &[
         let first = to.columns(panel).start;
         for (at, out) in out.chunks_exact_mut(LANES).enumerate() {
             let i = first + at * LANES;
-            let row = conv.weight_row(i, kh - 1 - ky, kw - 1 - kx);
+            let tap = |first: usize, step: usize, at: usize| first + step * at;
+            let ky = tap(phase.first_tap.0, phase.step.0, kh - 1 - ky);
+            let row = conv.weight_row(i, ky, tap(phase.first_tap.1, phase.step.1, kw - 1 - kx));
             for (lane, value) in out.iter_mut().enumerate() {
                 *value = if i + lane < channels { weight[start + (row + lane) * stride] } else { 0.0 };
             }
@@ -310,7 +386,7 @@ mod tests {
     /// `((channels, height, width), lanes, out_channels, kernel, stride, padding)`.
     type Case = ((usize, usize, usize), usize, usize, (usize, usize), (usize, usize), (usize, usize));
 
-    const CASES: [Case; 11] = [
+    const CASES: [Case; 16] = [
         ((1, 28, 28), 1, 32, (5, 5), (1, 1), (2, 2)),
         ((32, 14, 14), 16, 64, (5, 5), (1, 1), (2, 2)),
         ((1, 1, 1), 1, 1, (1, 1), (1, 1), (0, 0)),
@@ -322,6 +398,12 @@ mod tests {
         ((33, 4, 9), 16, 80, (2, 2), (2, 2), (1, 0)),
         ((3, 64, 3), 3, 8, (7, 3), (5, 1), (3, 1)),
         ((20, 7, 7), 16, 130, (1, 1), (1, 1), (0, 0)),
+        // The input's gradient in phases: of several sizes, without taps, without pixels, beyond the last window.
+        ((17, 31, 10), 16, 20, (3, 3), (2, 2), (0, 0)),
+        ((16, 7, 12), 16, 18, (1, 1), (2, 3), (0, 0)),
+        ((20, 11, 14), 16, 33, (5, 4), (3, 2), (2, 1)),
+        ((16, 2, 9), 16, 16, (5, 2), (4, 5), (2, 0)),
+        ((18, 12, 13), 16, 16, (4, 7), (4, 3), (1, 6)),
     ];
 
     fn pack_weight(conv: &Conv2d, weight: &[f32]) -> Vec<f32> {
@@ -394,7 +476,7 @@ mod tests {
                 for p in 0..panels.count() {
                     let (width, columns) = (panels.width(p), panels.columns(p));
                     // Cut within a run and between two, and before the bias or not.
-                    let mut cuts = vec![0, 1, conv.run_len(), panels.k - panels.k / 3, panels.k + p % 2, panels.k + 1];
+                    let mut cuts = [0, 1, conv.run_len(), panels.k - panels.k / 3, panels.k + p % 2, panels.k + 1];
                     cuts.sort_unstable();
                     for cut in cuts.windows(2) {
                         let rows = cut[0]..cut[1];
@@ -428,19 +510,26 @@ mod tests {
                 assert_close(&bias_got[..out_channels], &grad_bias, 1e-5, &format!("grad_bias of {what}"));
 
                 if lanes == LANES {
-                    let back = conv.transposed();
-                    let panels = back.weight();
-                    let mut rotated = vec![f32::NAN; panels.len()];
-                    for p in 0..panels.count() {
-                        let rows = panels.rows(p, 0..panels.k);
-                        rotate_weight(&conv, p, 0..back.run_count(), &packed_weight, &mut rotated[rows]);
+                    let all = Planes::new(c, h, w);
+                    let mut out = vec![vec![f32::NAN; all.len()]; images];
+                    if !conv.phases_are_whole() {
+                        out.iter_mut().for_each(|out| out.fill(0.0));
                     }
-                    for n in 0..images {
-                        let mut out = vec![f32::NAN; back.output.len()];
-                        let g = &packed_grad[n * grad_planes.len()..(n + 1) * grad_planes.len()];
-                        conv2d_forward(isa, &back, g, &rotated, &mut out);
-                        assert_close(&unpack_image(&out, &back.output), &grad_x[n], 1e-5, &format!("grad_x of {what}"));
-                        assert_padding_is_zero(&out, &back.output, &what);
+                    for phase in conv.phases() {
+                        let panels = phase.conv.weight();
+                        let mut rotated = vec![f32::NAN; panels.len()];
+                        for p in 0..panels.count() {
+                            let rows = panels.rows(p, 0..panels.k);
+                            let runs = 0..phase.conv.run_count();
+                            rotate_weight(&conv, &phase, p, runs, &packed_weight, &mut rotated[rows]);
+                        }
+                        for (out, g) in out.iter_mut().zip(packed_grad.chunks_exact(grad_planes.len())) {
+                            conv2d_forward(isa, &phase.conv, g, &rotated, out);
+                        }
+                    }
+                    for (out, grad_x) in out.iter().zip(&grad_x) {
+                        assert_close(&unpack_image(out, &all), grad_x, 1e-5, &format!("grad_x of {what}"));
+                        assert_padding_is_zero(out, &all, &what);
                         bits.extend(out.iter().map(|v| v.to_bits()));
                     }
                 }

@@ -6,8 +6,10 @@
 //! `k = (block, ky, kx, lane)` over the input's blocks and `n = out_channels`: an output pixel is then a contraction of
 //! `blocks * kh` contiguous runs of the input with consecutive rows of the weights, for up to 64 output channels at a time.
 //!
-//! The gradient of the input is a convolution again, of `grad_y` (spread out by the stride) with the kernels rotated by
-//! half a turn: [`Conv2d::transposed`] is its shape, [`rotate_weight`] makes its weights.
+//! The gradient of the input is a convolution again, of `grad_y` with the kernels rotated by half a turn. With a stride,
+//! the pixels of the input fall into phases: those that are a multiple of the stride apart meet the same taps, and each
+//! phase is a convolution of stride 1 with these alone. [`Conv2d::phases`] are its shapes, [`rotate_weight`] makes the
+//! weights of each.
 
 use crate::ahead::Ahead;
 use crate::contract::{Segment, Sum, contract};
@@ -17,9 +19,11 @@ use crate::panels::Panels;
 use crate::planes::Planes;
 use std::ops::Range;
 
-/// Images whose gradients are summed in registers before the sum is stored: enough to make the store cheap, few enough
-/// for their feature maps to stay in L2.
-const IMAGES_PER_BLOCK: usize = 4;
+/// Elements of an output gradient that meet all weight rows while they are in L1: half of it.
+const BLOCK: usize = 6 * 1024;
+
+/// Rows of pixels that are in a block at most.
+const MAX_ROWS: usize = 64;
 
 /// A convolution's shape, checked once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +60,12 @@ impl Conv2d {
         let height = fits(input.height, padding.0, kernel.0, stride.0);
         let width = fits(input.width, padding.1, kernel.1, stride.1);
         assert_eq!((height, width), (Some(output.height), Some(output.width)), "{kernel:?} over {input:?}");
-        Conv2d::over(input, output, kernel, stride, padding)
+        Conv2d::over(0, input, output, kernel, stride, padding)
     }
 
+    /// `start`: where in an image of `input` the window of the first output pixel starts.
     fn over(
+        start: usize,
         input: Planes,
         output: Planes,
         kernel: (usize, usize),
@@ -69,43 +75,70 @@ impl Conv2d {
         assert_eq!(output.lanes, LANES, "outputs are blocks of {LANES} channels");
         let runs = (0..input.blocks * kernel.0)
             .map(|run| Segment {
-                a: (run / kernel.0) * input.plane + (run % kernel.0) * input.row,
+                a: start + (run / kernel.0) * input.plane + (run % kernel.0) * input.row,
                 b: run * kernel.1 * input.lanes,
             })
             .collect();
         Conv2d { input, output, kernel, stride, padding, runs }
     }
 
-    /// The layout of `grad_y`: pixels a stride apart, in a border as wide as the kernel reaches beyond the input.
+    /// The layout of `grad_y` for the convolutions that pass it on: with the border that they need.
     pub fn grad_output(&self) -> Planes {
-        let spread = |n: usize, stride: usize| (n - 1) * stride + 1;
-        let border = [
-            self.kernel.0 - 1 - self.padding.0,
-            self.kernel.1 - 1 - self.padding.1,
-            self.input.height + self.padding.0 - spread(self.output.height, self.stride.0),
-            self.input.width + self.padding.1 - spread(self.output.width, self.stride.1),
-        ];
         let out = &self.output;
-        Planes::with_border(out.channels, LANES, out.height, out.width, border, self.stride)
+        let (top, bottom) = Line::border(self.lines(0), out.height);
+        let (left, right) = Line::border(self.lines(1), out.width);
+        Planes::with_border(out.channels, LANES, out.height, out.width, [top, left, bottom, right], (1, 1))
     }
 
-    /// The convolution that turns `grad_y` (in the layout [`Conv2d::grad_output`]) into `grad_x` (without border).
+    /// The convolutions that turn `grad_y` (in the layout [`Conv2d::grad_output`]) into the gradient of the input (without
+    /// border). Each overwrites other pixels; those that none overwrites have a gradient of zero.
     ///
     /// Panics unless the input is in blocks of 16 channels.
-    pub fn transposed(&self) -> Conv2d {
+    pub fn phases(&self) -> Vec<Phase> {
         assert_eq!(self.input.lanes, LANES, "the gradient of an input needs whole vectors of channels");
-        // With the gaps that the stride left counted as pixels.
-        let spread = self.grad_output();
-        let dense = Planes {
-            height: (spread.height - 1) * self.stride.0 + 1,
-            width: (spread.width - 1) * self.stride.1 + 1,
-            pixel: LANES,
-            row: spread.row / self.stride.0,
-            ..spread
+        let grad = self.grad_output();
+        let all = Planes::new(self.input.channels, self.input.height, self.input.width);
+        let (top, left) = (grad.origin / grad.row, grad.origin % grad.row / grad.pixel);
+        let mut phases = Vec::new();
+        for down in self.lines(0) {
+            for across in self.lines(1) {
+                let output = Planes {
+                    height: down.pixels,
+                    width: across.pixels,
+                    origin: all.offset(0, down.first_pixel, across.first_pixel),
+                    pixel: all.pixel * self.stride.1,
+                    row: all.row * self.stride.0,
+                    ..all
+                };
+                let start = down.start(top) * grad.row + across.start(left) * grad.pixel;
+                let conv = Conv2d::over(start, grad, output, (down.taps, across.taps), (1, 1), (top, left));
+                phases.push(Phase { conv, first_tap: (down.first_tap, across.first_tap), step: self.stride });
+            }
+        }
+        phases
+    }
+
+    /// Whether every pixel of the input's gradient is written by one of the [`Conv2d::phases`].
+    pub fn phases_are_whole(&self) -> bool {
+        self.stride.0 <= self.kernel.0 && self.stride.1 <= self.kernel.1
+    }
+
+    /// The phases along rows (`axis` 0) or columns (1).
+    fn lines(&self, axis: usize) -> impl Iterator<Item = Line> {
+        let of = |(rows, columns): (usize, usize)| if axis == 0 { rows } else { columns };
+        let (kernel, stride, padding) = (of(self.kernel), of(self.stride), of(self.padding));
+        let size = of((self.input.height, self.input.width));
+        let line = move |first_tap: usize| {
+            let first_pixel = (first_tap + stride - padding % stride) % stride;
+            Line {
+                first_tap,
+                taps: (kernel - first_tap).div_ceil(stride),
+                first_pixel,
+                pixels: size.saturating_sub(first_pixel).div_ceil(stride),
+                meets: (first_pixel + padding) / stride,
+            }
         };
-        let output = Planes::new(self.input.channels, self.input.height, self.input.width);
-        let padding = (self.kernel.0 - 1 - self.padding.0, self.kernel.1 - 1 - self.padding.1);
-        Conv2d::over(dense, output, self.kernel, (1, 1), padding)
+        (0..stride.min(kernel)).map(line).filter(|line| line.pixels > 0)
     }
 
     /// The layout of the weights.
@@ -119,7 +152,7 @@ impl Conv2d {
         ((block * self.kernel.0 + ky) * self.kernel.1 + kx) * self.input.lanes + lane
     }
 
-    /// Number of (block, ky) runs, the unit in which the weight gradient is split.
+    /// Number of (block, ky) runs.
     pub fn run_count(&self) -> usize {
         self.runs.len()
     }
@@ -138,6 +171,43 @@ impl Conv2d {
     pub fn macs(&self) -> usize {
         let taps = self.input.channels * self.kernel.0 * self.kernel.1;
         taps * self.output.channels * self.output.height * self.output.width
+    }
+}
+
+/// A convolution that makes some pixels of the gradient of another's input; see [`Conv2d::phases`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// The convolution; its output is those pixels of the whole gradient.
+    pub conv: Conv2d,
+    /// The first row and column of the kernel that these pixels meet.
+    first_tap: (usize, usize),
+    /// Rows and columns from there to the next.
+    step: (usize, usize),
+}
+
+/// A phase along one dimension: pixels of the input a stride apart, and the taps that they meet.
+struct Line {
+    first_tap: usize,
+    taps: usize,
+    first_pixel: usize,
+    pixels: usize,
+    /// The output pixel from which the first pixel gets the first tap; each further tap comes from one before.
+    meets: usize,
+}
+
+impl Line {
+    /// Where the first pixel's window starts, in output pixels behind a border of `border`.
+    fn start(&self, border: usize) -> usize {
+        border + self.meets + 1 - self.taps
+    }
+
+    /// The border that all need before and behind `size` output pixels.
+    fn border(lines: impl Iterator<Item = Line>, size: usize) -> (usize, usize) {
+        lines.fold((0, 0), |(before, behind), line| {
+            let first = (line.taps - 1).saturating_sub(line.meets);
+            let last = (line.meets + line.pixels).saturating_sub(size);
+            (before.max(first), behind.max(last))
+        })
     }
 }
 
@@ -190,103 +260,101 @@ pub fn add_bias(planes: &Planes, bias: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Overwrites the weight rows of the runs `runs` (as `Panels { k: runs.len() * run_len, n }`) with
+/// Overwrites the rows `rows` of panel `panel` of the weights' gradient,
 /// `sum over images and pixels of x[i][p * stride + (ky, kx) - padding] * grad_y[o][p]`.
 ///
-/// `x`: `images` images of [`Conv2d::input`]. `grad_y`: as many of [`Conv2d::grad_output`].
+/// The row after the last, `weight().k`, is the gradient of the bias, the sum of `grad_y[o][p]`. `x`: `images` images of
+/// [`Conv2d::input`]. `grad_y`: as many of `grad`, any layout of the output's size. `rows_out`: `rows.len()` rows of the
+/// panel's width.
+#[expect(clippy::too_many_arguments, reason = "which part, two operands, the result")]
 pub fn conv2d_backward_weight(
     isa: Isa,
     conv: &Conv2d,
-    runs: Range<usize>,
+    panel: usize,
+    rows: Range<usize>,
     x: &[f32],
+    grad: &Planes,
     grad_y: &[f32],
     images: usize,
-    grad_weight: &mut [f32],
+    rows_out: &mut [f32],
 ) {
-    let (input, grad) = (&conv.input, conv.grad_output());
-    let part = Panels { k: runs.len() * conv.run_len(), n: conv.output.channels };
-    assert_eq!(grad_weight.len(), part.len(), "grad_weight is [{}, {}] in panels", part.k, part.n);
+    let (input, panels) = (&conv.input, conv.weight());
+    let width = panels.width(panel);
+    assert!(rows.end <= panels.k + 1, "rows {rows:?} of {} and the bias", panels.k);
+    assert_eq!(rows_out.len(), rows.len() * width, "rows_out holds rows {rows:?} of panel {panel}");
+    assert_eq!((grad.height, grad.width), (conv.output.height, conv.output.width), "grad has the output's size");
+    assert_eq!((grad.blocks, grad.lanes), (conv.output.blocks, LANES), "grad has the output's channels");
     assert_eq!(x.len(), images * input.len(), "x is {images} images of {input:?}");
     assert_eq!(grad_y.len(), images * grad.len(), "grad_y is {images} images of {grad:?}");
     if images == 0 {
-        grad_weight.fill(0.0);
+        rows_out.fill(0.0);
     }
-    // A run of k is one row of pixels of one image.
-    let pixel_row = |row: usize| {
-        let (image, y) = (row / grad.height, row % grad.height);
-        Segment { a: image * input.len() + y * conv.stride.0 * input.row, b: image * grad.len() + grad.offset(0, y, 0) }
-    };
-    const ROWS: usize = 64;
-    let block_rows = ROWS.min(IMAGES_PER_BLOCK * grad.height);
-    let all_rows = images * grad.height;
-    for first in (0..all_rows).step_by(block_rows) {
-        let mut segments = [Segment { a: 0, b: 0 }; ROWS];
-        let count = block_rows.min(all_rows - first);
-        for (s, segment) in segments[..count].iter_mut().enumerate() {
-            *segment = pixel_row(first + s);
+    // The whole batch's pixels, as many rows of them at a time as stay in L1 while all weight rows meet them.
+    let at_once = (BLOCK / (width * grad.width)).clamp(1, MAX_ROWS);
+    let all = images * grad.height;
+    let grad_y = &grad_y[panels.columns(panel).start / LANES * grad.plane..];
+    for first in (0..all).step_by(at_once) {
+        let count = at_once.min(all - first);
+        let mut segments = [Segment { a: 0, b: 0 }; MAX_ROWS];
+        for (pixel_row, segment) in (first..).zip(&mut segments[..count]) {
+            let (image, y) = (pixel_row / grad.height, pixel_row % grad.height);
+            let a = image * input.len() + y * conv.stride.0 * input.row;
+            *segment = Segment { a, b: image * grad.len() + grad.offset(0, y, 0) };
         }
-        for (part_run, run) in runs.clone().enumerate() {
-            for p in 0..part.count() {
-                let sum = Sum {
-                    groups: 1,
-                    rows: conv.run_len(),
-                    vectors: part.width(p) / LANES,
-                    a_group: 0,
-                    a_row: 1,
-                    c_group: 0,
-                    c_row: part.width(p),
-                    segments: &segments[..count],
-                    len: grad.width,
-                    a_step: conv.stride.1 * input.pixel,
-                    b_unit: 1,
-                    b_step: grad.pixel,
-                    b_block: grad.plane,
-                    c_block: LANES,
-                    accumulate: first > 0,
-                };
-                let x = &x[conv.runs[run].a..];
-                let grad_y = &grad_y[part.columns(p).start / LANES * grad.plane..];
-                let rows = part_run * conv.run_len()..(part_run + 1) * conv.run_len();
-                let c = &mut grad_weight[part.rows(p, rows)];
-                let (a_end, b_end, c_end) = sum.extents();
-                assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
-                // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-                unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), &mut Ahead::nothing()) };
-            }
-        }
-    }
-}
-
-/// Overwrites `sums[o]` with the sum of `grad_y[o]` over images and pixels: the gradient of the bias.
-pub fn conv2d_backward_bias(conv: &Conv2d, grad_y: &[f32], images: usize, sums: &mut [f32]) {
-    let grad = conv.grad_output();
-    assert_eq!(sums.len(), grad.blocks * LANES, "one sum per padded channel");
-    assert_eq!(grad_y.len(), images * grad.len(), "grad_y is {images} images of {grad:?}");
-    sums.fill(0.0);
-    for image in grad_y.chunks_exact(grad.len()) {
-        for (block, sums) in sums.chunks_exact_mut(LANES).enumerate() {
-            let mut acc = [0.0_f32; LANES];
-            acc.copy_from_slice(sums);
-            for y in 0..grad.height {
-                for x in 0..grad.width {
-                    let at = grad.offset(block, y, x);
-                    for l in 0..LANES {
-                        acc[l] += image[at + l];
-                    }
-                }
-            }
-            sums.copy_from_slice(&acc);
+        let mut done = rows.start;
+        while done < rows.end {
+            // To the end of the run at most; the bias is a run of its own, over an input of ones.
+            let is_bias = done == panels.k;
+            let (run, start) = (done / conv.run_len(), done % conv.run_len());
+            let end = if is_bias { done + 1 } else { rows.end.min((run + 1) * conv.run_len()) };
+            let c = &mut rows_out[(done - rows.start) * width..(end - rows.start) * width];
+            let mut sum = Sum {
+                groups: 1,
+                rows: end - done,
+                vectors: width / LANES,
+                a_group: 0,
+                a_row: 1,
+                c_group: 0,
+                c_row: width,
+                segments: &segments[..count],
+                len: grad.width,
+                a_step: conv.stride.1 * input.pixel,
+                b_unit: 1,
+                b_step: grad.pixel,
+                b_block: grad.plane,
+                c_block: LANES,
+                accumulate: first > 0,
+            };
+            let mut of_ones = segments;
+            let x = if is_bias {
+                of_ones.iter_mut().for_each(|segment| segment.a = 0);
+                sum = Sum { segments: &of_ones[..count], a_step: 0, ..sum };
+                &[1.0][..]
+            } else {
+                &x[conv.runs[run].a + start..]
+            };
+            let (a_end, b_end, c_end) = sum.extents();
+            assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
+            // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
+            unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), &mut Ahead::nothing()) };
+            done = end;
         }
     }
 }
 
-/// Overwrites the rows of the runs `runs` in panel `panel` of the weights of [`Conv2d::transposed`]:
-/// `rotated[i][o][ky][kx] = weight[o][i][kh - 1 - ky][kw - 1 - kx]`.
-pub fn rotate_weight(conv: &Conv2d, panel: usize, runs: Range<usize>, weight: &[f32], rotated: &mut [f32]) {
-    let (kh, kw) = conv.kernel;
-    let (from, channels) = (conv.weight(), conv.input.channels);
-    let to = Panels { k: conv.output.blocks * kh * kw * LANES, n: channels };
-    let run_len = kw * LANES;
+/// Overwrites the rows of the runs `runs` in panel `panel` of the weights of a phase of `conv`: `rotated[i][o][ky][kx]` is
+/// `weight[o][i]` at the phase's tap (`kh - 1 - ky`, `kw - 1 - kx`), of its `kh x kw`.
+pub fn rotate_weight(
+    conv: &Conv2d,
+    phase: &Phase,
+    panel: usize,
+    runs: Range<usize>,
+    weight: &[f32],
+    rotated: &mut [f32],
+) {
+    let (kh, kw) = phase.conv.kernel;
+    let (from, to, channels) = (conv.weight(), phase.conv.weight(), conv.input.channels);
+    let run_len = phase.conv.run_len();
     let width = to.width(panel);
     assert_eq!(weight.len(), from.len(), "weight is [{}, {}] in panels", from.k, from.n);
     assert_eq!(rotated.len(), runs.len() * run_len * width, "rotated holds the rows of {runs:?} in panel {panel}");
@@ -304,7 +372,9 @@ pub fn rotate_weight(conv: &Conv2d, panel: usize, runs: Range<usize>, weight: &[
         let first = to.columns(panel).start;
         for (at, out) in out.chunks_exact_mut(LANES).enumerate() {
             let i = first + at * LANES;
-            let row = conv.weight_row(i, kh - 1 - ky, kw - 1 - kx);
+            let tap = |first: usize, step: usize, at: usize| first + step * at;
+            let ky = tap(phase.first_tap.0, phase.step.0, kh - 1 - ky);
+            let row = conv.weight_row(i, ky, tap(phase.first_tap.1, phase.step.1, kw - 1 - kx));
             for (lane, value) in out.iter_mut().enumerate() {
                 *value = if i + lane < channels { weight[start + (row + lane) * stride] } else { 0.0 };
             }
@@ -321,7 +391,7 @@ mod tests {
     /// `((channels, height, width), lanes, out_channels, kernel, stride, padding)`.
     type Case = ((usize, usize, usize), usize, usize, (usize, usize), (usize, usize), (usize, usize));
 
-    const CASES: [Case; 11] = [
+    const CASES: [Case; 16] = [
         ((1, 28, 28), 1, 32, (5, 5), (1, 1), (2, 2)),
         ((32, 14, 14), 16, 64, (5, 5), (1, 1), (2, 2)),
         ((1, 1, 1), 1, 1, (1, 1), (1, 1), (0, 0)),
@@ -333,6 +403,12 @@ mod tests {
         ((33, 4, 9), 16, 80, (2, 2), (2, 2), (1, 0)),
         ((3, 64, 3), 3, 8, (7, 3), (5, 1), (3, 1)),
         ((20, 7, 7), 16, 130, (1, 1), (1, 1), (0, 0)),
+        // The input's gradient in phases: of several sizes, without taps, without pixels, beyond the last window.
+        ((17, 31, 10), 16, 20, (3, 3), (2, 2), (0, 0)),
+        ((16, 7, 12), 16, 18, (1, 1), (2, 3), (0, 0)),
+        ((20, 11, 14), 16, 33, (5, 4), (3, 2), (2, 1)),
+        ((16, 2, 9), 16, 16, (5, 2), (4, 5), (2, 0)),
+        ((18, 12, 13), 16, 16, (4, 7), (4, 3), (1, 6)),
     ];
 
     fn pack_weight(conv: &Conv2d, weight: &[f32]) -> Vec<f32> {
@@ -399,43 +475,66 @@ mod tests {
                     bits.extend(y.iter().map(|v| v.to_bits()));
                 }
 
-                let cut = conv.run_count() / 2;
+                let panels = conv.weight();
                 let mut got = vec![f32::NAN; weight.len()];
-                for runs in [0..cut, cut..conv.run_count()] {
-                    let part = Panels { k: runs.len() * conv.run_len(), n: out_channels };
-                    let mut grad = vec![f32::NAN; part.len()];
-                    conv2d_backward_weight(isa, &conv, runs.clone(), &packed_x, &packed_grad, images, &mut grad);
-                    let rows = runs.start * conv.run_len()..runs.end * conv.run_len();
-                    for (at, value) in got.iter_mut().enumerate() {
-                        let (kx, ky) = (at % kernel.1, at / kernel.1 % kernel.0);
-                        let (i, o) = (at / kernel.1 / kernel.0 % c, at / kernel.1 / kernel.0 / c);
-                        let row = conv.weight_row(i, ky, kx);
-                        if rows.contains(&row) {
-                            *value = grad[part.index(row - rows.start, o)];
+                let mut bias_got = vec![f32::NAN; conv.output.blocks * LANES];
+                for p in 0..panels.count() {
+                    let (width, columns) = (panels.width(p), panels.columns(p));
+                    // Cut within a run and between two, and before the bias or not.
+                    let mut cuts = [0, 1, conv.run_len(), panels.k - panels.k / 3, panels.k + p % 2, panels.k + 1];
+                    cuts.sort_unstable();
+                    for cut in cuts.windows(2) {
+                        let rows = cut[0]..cut[1];
+                        let mut part = vec![f32::NAN; rows.len() * width];
+                        conv2d_backward_weight(
+                            isa,
+                            &conv,
+                            p,
+                            rows.clone(),
+                            &packed_x,
+                            &grad_planes,
+                            &packed_grad,
+                            images,
+                            &mut part,
+                        );
+                        bits.extend(part.iter().map(|v| v.to_bits()));
+                        for (at, value) in got.iter_mut().enumerate() {
+                            let (kx, ky) = (at % kernel.1, at / kernel.1 % kernel.0);
+                            let (i, o) = (at / kernel.1 / kernel.0 % c, at / kernel.1 / kernel.0 / c);
+                            let row = conv.weight_row(i, ky, kx);
+                            if rows.contains(&row) && columns.contains(&o) {
+                                *value = part[(row - rows.start) * width + o - columns.start];
+                            }
+                        }
+                        if rows.contains(&panels.k) {
+                            bias_got[columns.clone()].copy_from_slice(&part[part.len() - width..]);
                         }
                     }
-                    bits.extend(grad.iter().map(|v| v.to_bits()));
                 }
                 assert_close(&got, &grad_weight, 1e-5, &format!("grad_weight of {what}"));
-
-                let mut sums = vec![f32::NAN; conv.output.blocks * LANES];
-                conv2d_backward_bias(&conv, &packed_grad, images, &mut sums);
-                assert_close(&sums[..out_channels], &grad_bias, 1e-5, &format!("grad_bias of {what}"));
+                assert_close(&bias_got[..out_channels], &grad_bias, 1e-5, &format!("grad_bias of {what}"));
 
                 if lanes == LANES {
-                    let back = conv.transposed();
-                    let panels = back.weight();
-                    let mut rotated = vec![f32::NAN; panels.len()];
-                    for p in 0..panels.count() {
-                        let rows = panels.rows(p, 0..panels.k);
-                        rotate_weight(&conv, p, 0..back.run_count(), &packed_weight, &mut rotated[rows]);
+                    let all = Planes::new(c, h, w);
+                    let mut out = vec![vec![f32::NAN; all.len()]; images];
+                    if !conv.phases_are_whole() {
+                        out.iter_mut().for_each(|out| out.fill(0.0));
                     }
-                    for n in 0..images {
-                        let mut out = vec![f32::NAN; back.output.len()];
-                        let g = &packed_grad[n * grad_planes.len()..(n + 1) * grad_planes.len()];
-                        conv2d_forward(isa, &back, g, &rotated, &mut out);
-                        assert_close(&unpack_image(&out, &back.output), &grad_x[n], 1e-5, &format!("grad_x of {what}"));
-                        assert_padding_is_zero(&out, &back.output, &what);
+                    for phase in conv.phases() {
+                        let panels = phase.conv.weight();
+                        let mut rotated = vec![f32::NAN; panels.len()];
+                        for p in 0..panels.count() {
+                            let rows = panels.rows(p, 0..panels.k);
+                            let runs = 0..phase.conv.run_count();
+                            rotate_weight(&conv, &phase, p, runs, &packed_weight, &mut rotated[rows]);
+                        }
+                        for (out, g) in out.iter_mut().zip(packed_grad.chunks_exact(grad_planes.len())) {
+                            conv2d_forward(isa, &phase.conv, g, &rotated, out);
+                        }
+                    }
+                    for (out, grad_x) in out.iter().zip(&grad_x) {
+                        assert_close(&unpack_image(out, &all), grad_x, 1e-5, &format!("grad_x of {what}"));
+                        assert_padding_is_zero(out, &all, &what);
                         bits.extend(out.iter().map(|v| v.to_bits()));
                     }
                 }

@@ -6,7 +6,7 @@
 //!
 //! At each of 130 frequencies, `Y[n][o] = sum over i of X[n][i] * conj(W[i][o])`. The gradient of the weights is
 //! `sum over n of X[n][i] * conj(grad_Y[n][o])`, transformed back, and that of the input is a convolution again
-//! ([`Conv2d::transposed`]).
+//! ([`Conv2d::phases`]).
 //!
 //! Spectra lie by frequency, `[130][images][channels]` and `[130][in_channels][out_channels]`, in the complex vectors of
 //! `contract_complex`. Between two frequencies is a gap of one cache line: without it, all frequencies of an image would
@@ -502,7 +502,8 @@ mod tests {
             let conv = Conv2d::new(input, Planes::new(out_channels, oh, ow), kernel, (1, 1), padding);
             let fft = ConvFft::new(&conv, pairs).unwrap_or_else(|| panic!("{what} is worth it"));
             // Whether or not the way back pays: only its transform is used here.
-            let back = ConvFft { conv: conv.transposed(), pairs };
+            let [phase] = &conv.phases()[..] else { panic!("stride 1 has one phase") };
+            let back = ConvFft { conv: phase.conv.clone(), pairs };
             let (images, batch) = (3, 5);
             let x: Vec<_> = (0..images).map(|n| values(c * h * w, 10 + n as u32)).collect();
             let grad: Vec<_> = (0..images).map(|n| values(out_channels * oh * ow, 20 + n as u32)).collect();

@@ -1,7 +1,7 @@
 //! The convolutions of a step, forward and backward.
 
-use crate::network::{Convolution, Op};
-use crate::plan::{Buffers, IMAGES_AT_ONCE, Scratch};
+use crate::network::{BackConvolution, Convolution, Layout, Op};
+use crate::plan::{Buffers, IMAGES_AT_ONCE, Scratch, WEIGHTS_AT_ONCE};
 use crate::step::{Batch, Step};
 use crate::workers::Worker;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use tenfold_kernels::conv_fft::{
 };
 use tenfold_kernels::conv_pool::{ConvPool, conv_pool_backward_weight};
 use tenfold_kernels::conv_pool_narrow::narrow_backward_weight;
-use tenfold_kernels::conv2d::{conv2d_forward, rotate_weight};
+use tenfold_kernels::conv2d::{Conv2d, conv2d_backward_weight, conv2d_forward, rotate_weight};
 
 /// Where the weights of a convolution are, and where their spectra and those of the images go.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ pub(crate) struct Weights<'w> {
 /// What the backward pass of a convolution works on.
 pub(crate) struct Backward<'b> {
     pub(crate) conv: &'b Convolution,
-    pub(crate) back: &'b Convolution,
+    pub(crate) back: &'b BackConvolution,
     /// The transforms of both.
     pub(crate) fourier: (&'b ConvFft, &'b ConvFft),
     pub(crate) weight: &'b Range<usize>,
@@ -38,7 +38,13 @@ pub(crate) struct Backward<'b> {
 impl<'a> Step<'a> {
     /// Makes this thread's share of what a convolution needs of its weights. A meeting must follow.
     pub(crate) fn prepare(&self, worker: &Worker, conv: &Convolution, weights: Weights) {
-        let Some(fft) = &conv.fft else { return };
+        if let Some(fft) = &conv.fft {
+            self.transform_weights(worker, fft, weights);
+        }
+    }
+
+    /// Makes this thread's share of the spectra of a convolution's weights.
+    fn transform_weights(&self, worker: &Worker, fft: &ConvFft, weights: Weights) {
         for channel in worker.share(fft.input_channels()) {
             let (stride, columns) = (fft.weight_stride(), fft.weight_columns(channel));
             let mut out = self.floats.write_columns(weights.transformed, FREQUENCIES, stride, columns);
@@ -98,34 +104,58 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Passes the gradient of a convolution's output, which lies spread out, on to its input. Meets at least once before
-    /// that, so that afterwards every thread's share of the gradient is there; the weights may be updated from then on.
+    /// Passes the gradient of a convolution's output on to its input, and to what comes before the activation that gave
+    /// that. `spread` and `passed` are as for [`Step::fourier_backward`]. Meets at least once first, so the weights may be
+    /// updated afterwards.
     #[expect(clippy::too_many_arguments, reason = "what the two kinds of convolution have in common")]
     pub(crate) fn pass_through<'s>(
         &'s self,
         worker: &Worker,
         scratch: &mut Scratch,
+        at: usize,
         conv: &Convolution,
-        back: Option<&Convolution>,
+        back: &BackConvolution,
         weight: &Range<usize>,
-        buffers: &Buffers,
         rows: usize,
+        spread: impl Fn(usize, &mut [f32]),
         passed: impl Fn(usize) -> Write<'s, f32>,
     ) {
-        let Some(back) = back else {
-            worker.meet();
-            return;
-        };
+        let buffers = &self.plan.buffers[at];
         self.rotate(worker, conv, back, &self.params.read(weight.clone()), buffers.rotated);
         worker.meet();
-        let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.direct.weight().len());
-        let weights = back_weights(&rotated, buffers);
-        self.prepare(worker, back, weights);
-        worker.meet();
-        let len = conv.direct.grad_output().len();
-        let spread = |n: usize| self.floats.read(buffers.spread + n * len..buffers.spread + (n + 1) * len);
-        let products = scratch.products.as_mut_slice();
-        self.convolve(products, back, weights, worker.share(rows), spread, |n, fill| fill(&mut passed(n)));
+        let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.weight_len());
+        let image = &mut scratch.values.as_mut_slice()[..conv.direct.grad_output().len()];
+        if let Some(fft) = &back.fft {
+            let weights = back_weights(&rotated, buffers);
+            self.transform_weights(worker, fft, weights);
+            worker.meet();
+            for n in worker.share(rows) {
+                spread(n, image);
+                let mut out = self.spectra(weights.spectra, fft, n..n + 1);
+                transform_input(self.isa, fft, image, &mut out.columns());
+            }
+            let products = scratch.products.as_mut_slice();
+            self.multiply(products, fft, weights, worker.share(rows), |n, fill| {
+                let mut out = passed(n);
+                fill(&mut out);
+                self.slope_before(at, n, &mut out);
+            });
+            return;
+        }
+        for n in worker.share(rows) {
+            spread(n, image);
+            let mut out = passed(n);
+            if !conv.direct.phases_are_whole() {
+                out.fill(0.0);
+            }
+            let mut start = 0;
+            for phase in &back.phases {
+                let len = phase.conv.weight().len();
+                conv2d_forward(self.isa, &phase.conv, image, &rotated[start..start + len], &mut out);
+                start += len;
+            }
+            self.slope_before(at, n, &mut out);
+        }
     }
 
     /// The whole backward pass of a convolution whose both directions go through the frequency domain.
@@ -151,9 +181,9 @@ impl<'a> Step<'a> {
         }
         worker.meet();
 
-        let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.direct.weight().len());
+        let rotated = self.floats.read(buffers.rotated..buffers.rotated + back.weight_len());
         let weights = back_weights(&rotated, buffers);
-        self.prepare(worker, back, weights);
+        self.transform_weights(worker, back_fft, weights);
         // The spectra of the weights are not needed any more: those of their gradient take the place.
         let bins = worker.share(FREQUENCIES);
         let grad_spectra = || self.floats.read(buffers.back_spectra..buffers.back_spectra + back_fft.input_len(room));
@@ -226,6 +256,47 @@ impl<'a> Step<'a> {
         conv_pool_backward_weight(self.isa, shape, channels, &x, &grad, &winners, rows, entries, &mut out, &mut bias);
     }
 
+    /// This thread's share of the gradient of a convolution's weights and bias, and of learning from it.
+    #[expect(clippy::too_many_arguments, reason = "one arm of the backward pass")]
+    pub(crate) fn learn_kernels(
+        &self,
+        worker: &Worker,
+        scratch: &mut Scratch,
+        at: usize,
+        op: &Op,
+        conv: &Conv2d,
+        weight: &Range<usize>,
+        bias: &Range<usize>,
+        batch: &Batch,
+    ) {
+        let images = batch.indices.len();
+        let Layout::Planes(planes) = op.grad else { unreachable!("convolutions give planes") };
+        let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..images));
+        let grad = self.floats.read(Self::images(self.plan.buffers[at].grad, &op.grad, 0..images));
+        let panels = conv.weight();
+        // Below the rows of every panel lies its bias.
+        let rows = panels.k + 1;
+        let share = worker.share(panels.count() * rows);
+        for p in share.start / rows..share.end.div_ceil(rows) {
+            let width = panels.width(p);
+            let first = share.start.saturating_sub(p * rows);
+            let count = rows.min(share.end - p * rows) - first;
+            let parts = count.div_ceil(WEIGHTS_AT_ONCE / width);
+            for part in 0..parts {
+                let rows = first + count * part / parts..first + count * (part + 1) / parts;
+                let out = &mut scratch.values.as_mut_slice()[..rows.len() * width];
+                conv2d_backward_weight(self.isa, conv, p, rows.clone(), &x, &planes, &grad, images, out);
+                let (weights, biases) = out.split_at((rows.end.min(panels.k) - rows.start) * width);
+                if !weights.is_empty() {
+                    self.learn(batch, weight.start + panels.rows(p, rows).start, weights);
+                }
+                if !biases.is_empty() {
+                    self.learn(batch, bias.start + panels.columns(p).start, biases);
+                }
+            }
+        }
+    }
+
     /// Learns from the gradient of one run of a convolution's weights, in panels.
     pub(crate) fn learn_run(&self, batch: &Batch, conv: &Convolution, run: usize, weight: usize, mut part: &[f32]) {
         let conv = &conv.direct;
@@ -243,17 +314,19 @@ impl<'a> Step<'a> {
         &self,
         worker: &Worker,
         conv: &Convolution,
-        back: &Convolution,
+        back: &BackConvolution,
         weight: &[f32],
-        rotated: usize,
+        mut rotated: usize,
     ) {
-        let back = &back.direct;
-        let panels = back.weight();
-        for unit in worker.share(panels.count() * back.run_count()) {
-            let (panel, run) = (unit / back.run_count(), unit % back.run_count());
-            let rows = panels.rows(panel, run * back.run_len()..(run + 1) * back.run_len());
-            let mut out = self.floats.write(rotated + rows.start..rotated + rows.end);
-            rotate_weight(&conv.direct, panel, run..run + 1, weight, &mut out);
+        for phase in &back.phases {
+            let (panels, runs, run_len) = (phase.conv.weight(), phase.conv.run_count(), phase.conv.run_len());
+            for unit in worker.share(panels.count() * runs) {
+                let (panel, run) = (unit / runs, unit % runs);
+                let rows = panels.rows(panel, run * run_len..(run + 1) * run_len);
+                let mut out = self.floats.write(rotated + rows.start..rotated + rows.end);
+                rotate_weight(&conv.direct, phase, panel, run..run + 1, weight, &mut out);
+            }
+            rotated += panels.len();
         }
     }
 }

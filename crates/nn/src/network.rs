@@ -8,7 +8,7 @@ use std::ops::Range;
 use tenfold_kernels::activation::Activation;
 use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::ConvPool;
-use tenfold_kernels::conv2d::Conv2d;
+use tenfold_kernels::conv2d::{Conv2d, Phase};
 use tenfold_kernels::linear::LinearWeight;
 use tenfold_kernels::pool2d::Pool2d;
 use tenfold_kernels::{LANES, Planes};
@@ -71,8 +71,32 @@ impl Convolution {
     }
 
     /// The transforms of both directions, where there are both: then the gradient of the weights goes that way too.
-    pub(crate) fn fourier<'c>(&'c self, back: Option<&'c Convolution>) -> Option<(&'c ConvFft, &'c ConvFft)> {
+    pub(crate) fn fourier<'c>(&'c self, back: Option<&'c BackConvolution>) -> Option<(&'c ConvFft, &'c ConvFft)> {
         Some((self.fft.as_ref()?, back?.fft.as_ref()?))
+    }
+}
+
+/// How the gradient of a convolution's input is computed.
+#[derive(Clone, Debug)]
+pub(crate) struct BackConvolution {
+    pub(crate) phases: Vec<Phase>,
+    /// By Fourier transform, where that is faster; there is one phase then.
+    pub(crate) fft: Option<ConvFft>,
+}
+
+impl BackConvolution {
+    fn new(conv: &Conv2d, precision: Precision) -> BackConvolution {
+        let phases = conv.phases();
+        let fft = match &phases[..] {
+            [only] if conv.stride == (1, 1) => ConvFft::new(&only.conv, precision == Precision::Bf16),
+            _ => None,
+        };
+        BackConvolution { phases, fft }
+    }
+
+    /// Elements of the weights of all phases, which lie one behind the other.
+    pub(crate) fn weight_len(&self) -> usize {
+        self.phases.iter().map(|phase| phase.conv.weight().len()).sum()
     }
 }
 
@@ -82,7 +106,7 @@ impl Convolution {
 pub(crate) enum Kind {
     Conv {
         conv: Convolution,
-        back: Option<Convolution>,
+        back: Option<BackConvolution>,
         weight: Range<usize>,
         bias: Range<usize>,
     },
@@ -90,7 +114,7 @@ pub(crate) enum Kind {
     ConvPool {
         shape: ConvPool,
         conv: Convolution,
-        back: Option<Convolution>,
+        back: Option<BackConvolution>,
         weight: Range<usize>,
         bias: Range<usize>,
     },
@@ -204,7 +228,7 @@ impl Network {
         match (info.layer, input, output) {
             (Layer::Conv { kernel_size, stride, padding, .. }, Layout::Planes(from), Layout::Planes(to)) => {
                 let conv = Conv2d::new(from, to, kernel_size, stride, padding.of(kernel_size));
-                let back = passes.then(|| Convolution::new(conv.transposed(), self.precision));
+                let back = passes.then(|| BackConvolution::new(&conv, self.precision));
                 let conv = Convolution::new(conv, self.precision);
                 let weight = self.place(conv.direct.weight().len());
                 let bias = self.place(conv.direct.weight().padded_n());
@@ -251,7 +275,7 @@ impl Network {
         let sums = Planes::new(sums.channels, sums.height, sums.width);
         let shape = ConvPool::new(Conv2d::new(from, sums, kernel_size, stride, padding.of(kernel_size)), window, to)?;
         let passes_gradient = self.ops.iter().any(Op::learns);
-        let back = passes_gradient.then(|| Convolution::new(shape.conv.transposed(), self.precision));
+        let back = passes_gradient.then(|| BackConvolution::new(&shape.conv, self.precision));
         let conv = Convolution::new(shape.conv.clone(), self.precision);
         let weight = self.place(shape.conv.weight().len());
         let bias = self.place(shape.conv.weight().padded_n());

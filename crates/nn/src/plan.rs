@@ -1,8 +1,9 @@
 //! Where everything that a step needs lies in memory, worked out once.
 
 use crate::aligned::{Aligned, LINE};
-use crate::network::{Convolution, Kind, Layout, Network};
+use crate::network::{BackConvolution, Convolution, Kind, Layout, Network};
 use tenfold_kernels::LANES;
+use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::Entry;
 use tenfold_kernels::linear::LinearWeight;
 use tenfold_kernels::linear_lit::lit_len;
@@ -13,13 +14,15 @@ use tenfold_kernels::pairs::neighbours;
 /// in L2, to be read for many of them, and few enough for those of the images to fit.
 pub(crate) const IMAGES_AT_ONCE: usize = 13;
 
+/// Elements of a convolution's weight gradient that a thread sums before it learns from them: they stay in L2, and the
+/// feature maps are not read too often.
+pub(crate) const WEIGHTS_AT_ONCE: usize = 32 * 1024;
+
 /// Where the buffers of one operation start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) output: usize,
     pub(crate) grad: usize,
-    /// A convolution's output gradient with border and gaps.
-    pub(crate) spread: usize,
     /// A convolution's weights rotated, for the gradient of its input.
     pub(crate) rotated: usize,
     /// Transforms of a convolution's weights, and of its rotated weights.
@@ -117,9 +120,6 @@ impl Plan {
                 }
                 Kind::Conv { conv, back, .. } => {
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
-                    if learns && conv.fourier(back.as_ref()).is_none() {
-                        buffers.spread = plan.room(batch_size * conv.direct.grad_output().len());
-                    }
                 }
                 Kind::ConvPool { shape, conv, back, .. } => {
                     buffers.winners = plan.room_for_bytes(batch_size * shape.winners_len());
@@ -132,9 +132,6 @@ impl Plan {
                         } else {
                             plan.entries = plan.entries.max(shape.entries_len());
                             buffers.channels = plan.room(shape.conv.output.channels * (shape.channel_len() + 1));
-                        }
-                        if back.is_some() {
-                            buffers.spread = plan.room(batch_size * shape.conv.grad_output().len());
                         }
                     }
                 }
@@ -153,22 +150,26 @@ impl Plan {
     }
 
     /// Room for a convolution, and for the one that passes its gradient on.
-    fn convolution(&mut self, buffers: &mut Buffers, conv: &Convolution, back: Option<&Convolution>) {
+    fn convolution(&mut self, buffers: &mut Buffers, conv: &Convolution, back: Option<&BackConvolution>) {
         // Each thread's for one of its runs.
-        self.scratch = self.scratch.max(conv.direct.run_len() * conv.direct.weight().padded_n());
-        (buffers.transformed, buffers.spectra) = self.fourier(conv);
+        let panels = conv.direct.weight();
+        self.scratch = self.scratch.max(conv.direct.run_len() * panels.padded_n());
+        // Or for some rows of its gradient, the bias's among them.
+        self.scratch = self.scratch.max(WEIGHTS_AT_ONCE.min(panels.len() + panels.padded_n()));
+        (buffers.transformed, buffers.spectra) = self.fourier(conv.fft.as_ref());
         let Some(back) = back else { return };
-        buffers.rotated = self.room(back.direct.weight().len());
-        (buffers.back_transformed, buffers.back_spectra) = self.fourier(back);
+        buffers.rotated = self.room(back.weight_len());
+        (buffers.back_transformed, buffers.back_spectra) = self.fourier(back.fft.as_ref());
+        // Each thread's for the gradient of one image, with its border.
+        self.scratch = self.scratch.max(conv.direct.grad_output().len());
         if conv.fourier(Some(back)).is_some() {
             buffers.grad_weight = self.room(conv.direct.weight().len());
-            self.scratch = self.scratch.max(conv.direct.grad_output().len());
         }
     }
 
     /// Room for the spectra of the weights and of the images; each thread's for some of its images' products.
-    fn fourier(&mut self, conv: &Convolution) -> (usize, usize) {
-        let Some(fft) = &conv.fft else { return (0, 0) };
+    fn fourier(&mut self, fft: Option<&ConvFft>) -> (usize, usize) {
+        let Some(fft) = fft else { return (0, 0) };
         self.products = self.products.max(fft.output_len(IMAGES_AT_ONCE));
         // The spectra of the weights' gradient come to lie where those of the weights were.
         (self.room(fft.gradient_len()), self.room(fft.input_len(self.batch_size)))

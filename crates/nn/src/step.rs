@@ -19,7 +19,7 @@ use tenfold_kernels::arena::Arena;
 use tenfold_kernels::conv_pool::{gather_run, pool_relu_forward, unpool};
 use tenfold_kernels::conv_pool_forward::conv_pool_forward;
 use tenfold_kernels::conv_pool_narrow::gather_narrow;
-use tenfold_kernels::conv2d::{add_bias, conv2d_backward_bias, conv2d_backward_weight};
+use tenfold_kernels::conv2d::add_bias;
 use tenfold_kernels::linear::{
     LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
@@ -453,60 +453,34 @@ impl<'a> Step<'a> {
             Kind::Conv { conv, back, weight, bias } => {
                 let spread_planes = conv.direct.grad_output();
                 let Layout::Planes(grad_planes) = op.grad else { unreachable!("convolutions give planes") };
+                let spread = |n: usize, out: &mut [f32]| copy_pixels(&grad_planes, &grad(n), &spread_planes, out);
                 if let (Some(fourier), Some(back)) = (conv.fourier(back.as_ref()), back) {
                     let what = Backward { conv, back, fourier, weight, bias, buffers, batch };
-                    // What lies between the pixels may be of another operation.
-                    let spread = |n: usize, out: &mut [f32]| {
-                        out.fill(0.0);
-                        copy_pixels(&grad_planes, &grad(n), &spread_planes, out);
-                    };
                     self.fourier_backward(worker, scratch, &what, spread, passed);
-                    self.slope_before(worker, at, op, rows);
+                    self.slopes_before(worker, at, op, rows);
                     return;
                 }
-                for n in worker.share(rows) {
-                    let start = buffers.spread + n * spread_planes.len();
-                    let mut spread = self.floats.write(start..start + spread_planes.len());
-                    copy_pixels(&grad_planes, &grad(n), &spread_planes, &mut spread);
+                if let Some(back) = back {
+                    self.pass_through(worker, scratch, at, conv, back, weight, rows, spread, passed);
                 }
-                self.pass_through(worker, scratch, conv, back.as_ref(), weight, buffers, rows, passed);
-                let spread = self.floats.read(buffers.spread..buffers.spread + rows * spread_planes.len());
-                let x = self.floats.read(Self::images(self.input_start(at), &op.input, 0..rows));
-                for run in worker.share(conv.direct.run_count()) {
-                    let part = conv.direct.run_len() * conv.direct.weight().padded_n();
-                    let part = &mut scratch.values.as_mut_slice()[..part];
-                    conv2d_backward_weight(self.isa, &conv.direct, run..run + 1, &x, &spread, rows, part);
-                    self.learn_run(batch, conv, run, weight.start, part);
-                }
-                if worker.is_last() {
-                    let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
-                    conv2d_backward_bias(&conv.direct, &spread, rows, sums);
-                    self.learn(batch, bias.start, sums);
-                }
+                self.learn_kernels(worker, scratch, at, op, &conv.direct, weight, bias, batch);
             }
             Kind::ConvPool { shape, conv, back, weight, bias } => {
+                let spread = |n: usize, out: &mut [f32]| {
+                    let start = buffers.winners + n * shape.winners_len();
+                    unpool(self.isa, shape, &grad(n), &self.bytes.read(start..start + shape.winners_len()), out);
+                };
                 if let (Some(fourier), Some(back)) = (conv.fourier(back.as_ref()), back) {
                     let what = Backward { conv, back, fourier, weight, bias, buffers, batch };
-                    let spread = |n: usize, out: &mut [f32]| {
-                        let start = buffers.winners + n * shape.winners_len();
-                        unpool(self.isa, shape, &grad(n), &self.bytes.read(start..start + shape.winners_len()), out);
-                    };
                     self.fourier_backward(worker, scratch, &what, spread, passed);
-                    self.slope_before(worker, at, op, rows);
+                    self.slopes_before(worker, at, op, rows);
                     return;
                 }
                 self.conv_pool_backward(worker, scratch, at, op, shape, batch);
-                if back.is_some() {
-                    let planes = shape.conv.grad_output().len();
-                    for n in worker.share(rows) {
-                        let start = buffers.winners + n * shape.winners_len();
-                        let winners = self.bytes.read(start..start + shape.winners_len());
-                        let start = buffers.spread + n * planes;
-                        let mut spread = self.floats.write(start..start + planes);
-                        unpool(self.isa, shape, &grad(n), &winners, &mut spread);
-                    }
+                match back {
+                    Some(back) => self.pass_through(worker, scratch, at, conv, back, weight, rows, spread, passed),
+                    None => worker.meet(),
                 }
-                self.pass_through(worker, scratch, conv, back.as_ref(), weight, buffers, rows, passed);
                 let out_channels = shape.conv.output.channels;
                 let narrow = shape.is_narrow();
                 let weights = if narrow {
@@ -561,23 +535,28 @@ impl<'a> Step<'a> {
                 }
             }
         }
-        if !matches!(op.kind, Kind::Linear { .. }) {
-            self.slope_before(worker, at, op, rows);
+        if !matches!(op.kind, Kind::Linear { .. } | Kind::Conv { .. } | Kind::ConvPool { .. }) {
+            self.slopes_before(worker, at, op, rows);
         }
     }
 
     /// The slope of the activation before, for operations that pass their gradient on by images.
-    fn slope_before(&self, worker: &Worker, at: usize, op: &Op, rows: usize) {
-        if !op.passes_gradient {
+    fn slopes_before(&self, worker: &Worker, at: usize, op: &Op, rows: usize) {
+        if !op.passes_gradient || self.network.ops[at - 1].activation.is_none() {
             return;
         }
+        let (grad, start) = (&self.network.ops[at - 1].grad, self.plan.buffers[at - 1].grad);
+        for n in worker.share(rows) {
+            self.slope_before(at, n, &mut self.floats.write(Self::images(start, grad, n..n + 1)));
+        }
+    }
+
+    /// The same for the gradient `grad` of image `n` alone.
+    pub(crate) fn slope_before(&self, at: usize, n: usize, grad: &mut [f32]) {
         let (previous, buffers) = (&self.network.ops[at - 1], &self.plan.buffers[at - 1]);
         let Some(activation) = previous.activation else { return };
-        for n in worker.share(rows) {
-            let y = self.floats.read(Self::images(buffers.output, &previous.output, n..n + 1));
-            let mut grad = self.floats.write(Self::images(buffers.grad, &previous.grad, n..n + 1));
-            slope(self.isa, activation, &previous.output, &y, &previous.grad, &mut grad);
-        }
+        let y = self.floats.read(Self::images(buffers.output, &previous.output, n..n + 1));
+        slope(self.isa, activation, &previous.output, &y, &previous.grad, grad);
     }
 
     #[expect(clippy::too_many_arguments, reason = "one arm of backward_op")]
@@ -799,14 +778,14 @@ fn each_pixel(planes: &Planes, mut f: impl FnMut(usize, usize)) {
     }
 }
 
-/// Copies every pixel from one layout to another of the same size.
+/// Overwrites `target` with the pixels of `source`, in another layout of the same size, and zeros around them.
 fn copy_pixels(from: &Planes, source: &[f32], to: &Planes, target: &mut [f32]) {
+    assert_eq!((from.pixel, to.pixel), (LANES, LANES), "pixels of a row follow each other");
+    target.fill(0.0);
     for block in 0..to.blocks {
         for y in 0..to.height {
-            for x in 0..to.width {
-                let (a, b) = (from.offset(block, y, x), to.offset(block, y, x));
-                target[b..b + LANES].copy_from_slice(&source[a..a + LANES]);
-            }
+            let (a, b) = (from.offset(block, y, 0), to.offset(block, y, 0));
+            target[b..b + to.width * LANES].copy_from_slice(&source[a..a + to.width * LANES]);
         }
     }
 }

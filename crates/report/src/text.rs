@@ -467,7 +467,7 @@ mod tests {
 
     const BENCH: &str = "
 recipe  batch  ms/step    10-90 %  images/s   epoch  GFLOP/s  share of  evaluation
-|                                                                 peak    images/s
+|                                                                  peak    images/s
 -----------------------------------------------------------------------------------
 cnn2       50     4.06  4.01-5.00    12,330  4.38 s     1012      197%      30,000";
 

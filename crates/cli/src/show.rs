@@ -4,8 +4,9 @@ use tenfold_report::format::{count, percent, seconds};
 use tenfold_report::text::{
     self, ClassMetrics, SummaryRow, TestMetrics, confusion_table, per_class_table, summary_table,
 };
+use tenfold_study::comparison::Pick;
 use tenfold_study::metrics::Metrics;
-use tenfold_study::record::{EpochRecord, Pick, Reason, Spread, Status, StudyRecord, TrialRecord};
+use tenfold_study::record::{EpochRecord, Reason, Spread, Status, StudyRecord, TrialRecord};
 
 /// One line for one epoch. `width` is that of the longest name, `epochs` the most that there may be.
 pub(crate) fn epoch_line(name: &str, width: usize, seed: u64, epoch: &EpochRecord, epochs: usize) -> String {

@@ -16,6 +16,7 @@ mod plan;
 mod run;
 mod trial;
 
+pub mod comparison;
 pub mod metrics;
 pub mod published;
 pub mod record;

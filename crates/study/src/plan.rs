@@ -8,9 +8,10 @@ use tenfold_nn::model::{Architecture, ArchitectureError};
 use tenfold_nn::train::memory_bytes;
 use thiserror::Error;
 
+use crate::comparison::Comparison;
 use crate::folder::{FolderError, RunFolder};
 use crate::published::{self, PublishedRun};
-use crate::record::{Comparison, DatasetRecord, Environment, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
+use crate::record::{DatasetRecord, Environment, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
 use crate::spec::{Recipe, Study, ValidPart};
 use crate::suggest::nearest;
 use crate::trial;
@@ -279,6 +280,7 @@ impl Plan {
             dataset: self.dataset.clone(),
             environment: self.environment.clone(),
             recipes: recipes.filter(|recipe| !recipe.trials.is_empty()).collect(),
+            test_readings: Vec::new(),
             comparison: Comparison::default(),
         };
         record.summarize();

@@ -8,6 +8,7 @@ use tenfold_nn::model::Init;
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{EpochResult, Pixels, StopReason};
 
+use crate::comparison::{Comparison, Pick};
 use crate::metrics::Metrics;
 use crate::published::PublishedRun;
 
@@ -29,8 +30,34 @@ pub struct StudyRecord {
     pub environment: Environment,
     /// Recipes that were run, in the order of the study.
     pub recipes: Vec<RecipeRecord>,
+    /// Every time the labels of the test images were looked at.
+    #[serde(default)]
+    pub test_readings: Vec<TestReading>,
     /// What follows from the trials together.
     pub comparison: Comparison,
+}
+
+/// The times that the labels of the test images were looked at for one reason.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TestReading {
+    /// Why.
+    pub reason: ReadingReason,
+    /// The recipe whose trial was measured; null where it was not one trial.
+    pub recipe: Option<String>,
+    /// Its seed.
+    pub seed: Option<u64>,
+    /// How often.
+    pub count: u64,
+}
+
+/// Why the labels of the test images were looked at.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadingReason {
+    /// A trial had ended, all its choices fixed, and was measured.
+    Trial,
+    /// Somebody asked for a choice by test accuracy.
+    Choice,
 }
 
 /// A data set and how it was divided.
@@ -139,6 +166,22 @@ pub struct TrialRecord {
     pub weights_sha256: Option<String>,
     /// Where it was run.
     pub environment: Environment,
+    /// Whether its time can be compared.
+    #[serde(default)]
+    pub timing: Timing,
+}
+
+/// What is known about the circumstances of a trial's time.
+#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timing {
+    /// Processor time over wall time of the training threads together, from 0 to the number of threads; null where the
+    /// system does not tell.
+    pub cpu_share: Option<f64>,
+    /// Time of other work on the machine meanwhile, in processors; null where the system does not tell.
+    pub other_load: Option<f64>,
+    /// Whether other work ran beside it, so that its time says little.
+    pub busy: bool,
 }
 
 /// How a trial ended.
@@ -298,28 +341,6 @@ impl From<&PublishedRun> for PublishedRecord {
     }
 }
 
-/// What follows from the trials together.
-#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
-pub struct Comparison {
-    /// The recipe with the best mean balanced accuracy on validation: our pick. Of equals, the first.
-    pub picked: Option<Pick>,
-    /// The recipe with the best mean balanced accuracy on test, as the published study chose. Of equals, the first.
-    pub best_on_test: Option<Pick>,
-}
-
-/// A recipe that was chosen.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Pick {
-    /// Its name.
-    pub recipe: String,
-    /// The seed whose network did best by the figure that the choice was made with. Of equals, the smallest.
-    pub seed: u64,
-    /// The mean over its finished trials.
-    pub valid_balanced_accuracy: f64,
-    /// The mean over its finished trials.
-    pub test_balanced_accuracy: f64,
-}
-
 impl StudyRecord {
     /// The text of `results.json`.
     pub fn to_json(&self) -> String {
@@ -334,6 +355,7 @@ impl StudyRecord {
         self.comparison = Comparison {
             picked: self.best_on_validation(|_| true),
             best_on_test: best(&self.recipes, |_| true, |s| &s.test_balanced_accuracy, |t| &t.test),
+            ..Comparison::default()
         };
     }
 
@@ -420,6 +442,7 @@ mod tests {
             test: Some(metrics(test)),
             weights_sha256: Some(text()),
             environment: environment.clone(),
+            timing: Timing::default(),
         };
         RecipeRecord {
             name: name.to_owned(),
@@ -457,8 +480,16 @@ mod tests {
         };
         let environment = Environment { cpu: text(), isa: text(), threads: 1, version: text(), commit: text() };
         let comparison = Comparison::default();
-        let mut study =
-            StudyRecord { schema: SCHEMA, study: text(), title: text(), dataset, environment, recipes, comparison };
+        let mut study = StudyRecord {
+            schema: SCHEMA,
+            study: text(),
+            title: text(),
+            dataset,
+            environment,
+            recipes,
+            test_readings: Vec::new(),
+            comparison,
+        };
         study.summarize();
         study
     }

@@ -7,7 +7,7 @@ use tenfold_nn::train::{self, Event, Flow};
 use crate::folder::{FolderError, RunFolder};
 use crate::metrics::Metrics;
 use crate::plan::{Plan, TrialState};
-use crate::record::{Reason, Status, Stopped, StudyRecord, TrialRecord};
+use crate::record::{Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
 use crate::trial::{self, Product};
 
 /// What happens during a run. Recipes are given by their index in the study.
@@ -121,6 +121,7 @@ fn run_trial(
         test: None,
         weights_sha256: None,
         environment: plan.environment.clone(),
+        timing: Timing::default(),
     };
     if status != Status::Finished {
         trial::write(folder, &mut record, None)?;

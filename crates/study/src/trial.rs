@@ -14,9 +14,10 @@ use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{Pixels, TrainConfig};
 use thiserror::Error;
 
+use crate::comparison::Pick;
 use crate::folder::{FolderError, RunFolder};
 use crate::plan::Plan;
-use crate::record::{DatasetRecord, EpochRecord, Pick, Status, TrialRecord};
+use crate::record::{DatasetRecord, EpochRecord, Status, TrialRecord};
 
 /// The version of what training computes: raised whenever the same settings and seed give other bits.
 pub const TRAINING_VERSION: u32 = 2;

@@ -39,7 +39,11 @@ impl Isa {
             // The features asked for here are exactly those that the macros below enable.
             #[cfg(target_arch = "x86_64")]
             {
-                let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+                let avx2 = is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("popcnt")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("bmi2");
                 if avx2 {
                     found.push(Isa(Kind::Avx2));
                 }
@@ -89,13 +93,13 @@ impl Isa {
 macro_rules! dispatch {
     ($isa:expr, $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
+        #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512vl,avx512dq,avx512bw")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         fn avx512($($arg: $ty),*) $(-> $ret)? {
             $body::<$crate::lanes::Avx512<false>>($($arg),*)
         }
         #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         fn avx2($($arg: $ty),*) $(-> $ret)? {
             $body::<$crate::lanes::Avx2>($($arg),*)
@@ -117,7 +121,7 @@ pub(crate) use dispatch;
 macro_rules! dispatch_pairs {
     ($isa:expr, $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
+        #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         fn avx512bf16($($arg: $ty),*) $(-> $ret)? {
             $body::<$crate::lanes::Avx512<true>>($($arg),*)

@@ -21,6 +21,7 @@
 pub mod activation;
 mod ahead;
 pub mod arena;
+mod bytes16;
 mod contract;
 mod contract_complex;
 pub mod conv2d;
@@ -32,6 +33,7 @@ mod fft16;
 mod isa;
 mod lanes;
 pub mod linear;
+pub mod linear_few;
 pub mod linear_lit;
 mod linear_narrow;
 pub mod linear_pairs;

@@ -50,23 +50,56 @@ pub fn pixel_values(isa: Isa, table: &PixelTable, pixels: &[u8], out: &mut [f32]
 
 #[inline(always)]
 fn body<L: Lanes>(table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
-    let by_255 = (L::splat(255.0), L::splat(1.0 / 255.0));
-    let by_std = (L::splat(table.std), L::splat(1.0 / table.std));
-    let mean = L::splat(table.mean);
-    let divide = |a: L::V, (b, reciprocal): (L::V, L::V)| {
-        let q = L::mul(a, reciprocal);
-        L::fma(L::fnma(q, b, a), reciprocal, q)
-    };
-    let whole = if table.exact { pixels.len() / LANES * LANES } else { 0 };
+    let whole = pixels.len() / LANES * LANES;
+    let value = Values::<L>::new(table);
     for at in (0..whole).step_by(LANES) {
         // SAFETY: the vector is whole, in both slices (of equal length, as the caller asserts).
-        unsafe {
-            let x = divide(L::load_bytes(pixels.as_ptr().add(at)), by_255);
-            L::store(out.as_mut_ptr().add(at), divide(L::sub(x, mean), by_std));
-        }
+        unsafe { L::store(out.as_mut_ptr().add(at), value.of(pixels.as_ptr().add(at))) }
     }
     for (value, &pixel) in out.iter_mut().zip(pixels).skip(whole) {
         *value = table.values[usize::from(pixel)];
+    }
+}
+
+/// A [`PixelTable`] for whole vectors.
+pub(crate) struct Values<'a, L: Lanes> {
+    table: &'a PixelTable,
+    mean: L::V,
+    by_255: (L::V, L::V),
+    by_std: (L::V, L::V),
+    /// The mean is 0 and the deviation 1.
+    plain: bool,
+}
+
+impl<'a, L: Lanes> Values<'a, L> {
+    #[inline(always)]
+    pub(crate) fn new(table: &'a PixelTable) -> Self {
+        let by = |divisor| (L::splat(divisor), L::splat(1.0 / divisor));
+        let plain = table.mean == 0.0 && table.std == 1.0;
+        Values { table, plain, mean: L::splat(table.mean), by_255: by(255.0), by_std: by(table.std) }
+    }
+
+    /// The values of 16 pixels.
+    ///
+    /// # Safety
+    /// 16 bytes are readable at `pixels`.
+    #[inline(always)]
+    pub(crate) unsafe fn of(&self, pixels: *const u8) -> L::V {
+        let divide = |a: L::V, (b, reciprocal): (L::V, L::V)| {
+            let q = L::mul(a, reciprocal);
+            L::fma(L::fnma(q, b, a), reciprocal, q)
+        };
+        // SAFETY: the caller promises 16 bytes; the array has 16 elements.
+        unsafe {
+            if self.table.exact {
+                let x = divide(L::load_bytes(pixels), self.by_255);
+                // As most data sets have it: then the rest changes nothing.
+                if self.plain { x } else { divide(L::sub(x, self.mean), self.by_std) }
+            } else {
+                let values: [f32; LANES] = std::array::from_fn(|i| self.table.values[usize::from(*pixels.add(i))]);
+                L::load(values.as_ptr())
+            }
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod bench;
 mod convolve;
 pub mod data;
 pub mod evaluate;
+mod few;
 pub mod interop;
 mod laps;
 mod lit;

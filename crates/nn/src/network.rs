@@ -219,9 +219,11 @@ impl Network {
     }
 
     /// Pixels of an image, where they go into a linear layer as they are.
-    pub(crate) fn linear_pixels(&self) -> Option<usize> {
-        let first = self.ops.first()?;
-        matches!(first.kind, Kind::Linear { .. }).then(|| self.input.inputs())
+    pub(crate) fn linear_pixels(&self) -> Option<(usize, LinearWeight)> {
+        match self.ops.first()?.kind {
+            Kind::Linear { layout, .. } => Some((self.input.inputs(), layout)),
+            _ => None,
+        }
     }
 
     fn kind(&mut self, info: &LayerInfo, input: Layout, output: Layout, passes: bool, dropouts: &mut u64) -> Kind {

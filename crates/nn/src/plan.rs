@@ -6,6 +6,7 @@ use tenfold_kernels::LANES;
 use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::Entry;
 use tenfold_kernels::linear::LinearWeight;
+use tenfold_kernels::linear_few::has_few_outputs;
 use tenfold_kernels::linear_lit::lit_len;
 use tenfold_kernels::linear_pairs::scratch_len;
 use tenfold_kernels::pairs::neighbours;
@@ -71,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) input: usize,
     /// Which pixels are not zero, in bytes, where the first operation wants to know.
     pub(crate) lit: Option<LitBuffers>,
+    /// Pixels of an image, where the first operation makes few outputs of them.
+    pub(crate) few: Option<usize>,
     pub(crate) buffers: Vec<Buffers>,
     floats: usize,
     bytes: usize,
@@ -88,6 +91,7 @@ impl Plan {
             batch_size,
             input: 0,
             lit: None,
+            few: None,
             buffers: Vec::new(),
             floats: 0,
             bytes: 0,
@@ -98,7 +102,10 @@ impl Plan {
             training,
         };
         plan.input = plan.room(batch_size * network.input.image_len());
-        if let Some(pixels) = network.linear_pixels() {
+        if let Some((pixels, layout)) = network.linear_pixels() {
+            plan.few = has_few_outputs(layout).then_some(pixels);
+        }
+        if let Some((pixels, _)) = network.linear_pixels().filter(|_| plan.few.is_none()) {
             let by_image = plan.room_for_bytes(batch_size * lit_len(pixels));
             plan.lit_by_input = if training { 8 * lit_len(pixels) * lit_len(batch_size) } else { 0 };
             plan.lit = Some(LitBuffers { pixels, by_image, by_input: plan.room_for_bytes(plan.lit_by_input) });
@@ -112,7 +119,9 @@ impl Plan {
             match &op.kind {
                 Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
                 Kind::Linear { layout, pairs, .. } => {
-                    plan.scratch = plan.scratch.max(layout.range(0).len());
+                    // A block's gradient; of a layer with few outputs over pixels, all that a thread has.
+                    let few = plan.buffers.is_empty() && plan.few.is_some();
+                    plan.scratch = plan.scratch.max(if few { layout.len() } else { layout.range(0).len() });
                     if *pairs {
                         plan.scratch = plan.scratch.max(layout.range(0).len() + scratch_len(*layout));
                         buffers.pairs = plan.pairs(*layout, &op.input, learns);

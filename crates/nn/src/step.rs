@@ -180,6 +180,9 @@ impl<'a> Step<'a> {
 
     /// Pixels of this thread's images as numbers.
     fn load(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
+        if self.few(0).is_some() {
+            return;
+        }
         if let Some(lit) = self.lit(0) {
             return self.load_lit(worker, data, batch, lit);
         }
@@ -211,7 +214,8 @@ impl<'a> Step<'a> {
 
     /// Asks for the images of `indices` that this thread will look at: they lie far apart in the data.
     pub(crate) fn fetch(&self, worker: &Worker, data: &Dataset, indices: &[u32]) {
-        let share = if self.lit(0).is_some() { 0..indices.len() } else { worker.share(indices.len()) };
+        let all = self.lit(0).is_some() || self.few(0).is_some();
+        let share = if all { 0..indices.len() } else { worker.share(indices.len()) };
         for &index in &indices[share] {
             fetch(data.image(index as usize));
         }
@@ -309,6 +313,9 @@ impl<'a> Step<'a> {
         data: &Dataset,
         batch: &Batch,
     ) {
+        if let Some(pixels) = self.few(at) {
+            return self.linear_forward_few(worker, data, pixels, at, op, layout, weight, bias, batch);
+        }
         let (rows, all) = (batch.indices.len(), layout.padded_outputs() / LANES);
         let lit = self.lit(at);
         if pairs {
@@ -445,6 +452,10 @@ impl<'a> Step<'a> {
         };
         match &op.kind {
             Kind::Linear { layout, pairs, weight, bias } => {
+                if let Some(pixels) = self.few(at) {
+                    return self
+                        .linear_backward_few(worker, scratch, data, pixels, at, op, *layout, weight, bias, batch);
+                }
                 if let Some(lit) = self.lit(at) {
                     return self.linear_backward_lit(worker, scratch, data, lit, op, *layout, weight, bias, batch);
                 }

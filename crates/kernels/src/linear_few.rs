@@ -1,0 +1,295 @@
+//! A linear layer with few outputs over pixels, most of which are zero.
+//!
+//! With ten outputs, lanes along the outputs would be half idle, and finding an image's pixels would cost as much as its
+//! products. So here lanes are images forward, where a pixel that is zero in sixteen of them is left out, and pixels
+//! backward, where sixteen that are all zero are. Each sum is that of [`crate::linear`], in its order, without some products
+//! that are zero: for finite weights the bits are the same but for the sign of a zero.
+
+use crate::arena::Columns;
+use crate::bytes16::{nonzero, transpose};
+use crate::isa::{Isa, dispatch};
+use crate::lanes::{LANES, Lanes};
+use crate::linear::LinearWeight;
+use crate::pixels::{PixelTable, Values};
+use std::ops::Range;
+
+/// Images of a data set that a batch takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    /// All images of the data set, `inputs` pixels each.
+    pub pixels: &'a [u8],
+    /// Pixels of an image.
+    pub inputs: usize,
+    /// Which images.
+    pub indices: &'a [u32],
+    /// What a pixel is worth; a zero nothing.
+    pub table: &'a PixelTable,
+}
+
+impl Images<'_> {
+    fn check(&self) {
+        let images = self.pixels.len() / self.inputs;
+        assert!(self.indices.iter().all(|&n| (n as usize) < images), "images of the data");
+        assert_eq!(self.table[0], 0.0, "a pixel that is zero is worth nothing");
+    }
+
+    /// The pixels `16 * block..` of image `n`, as many as there are, then zeros.
+    ///
+    /// # Safety
+    /// The images have been checked; there are this image and this block.
+    #[inline(always)]
+    unsafe fn sixteen(&self, n: usize, block: usize) -> [u8; LANES] {
+        // SAFETY: image `n` is one of the data's, with pixels up to `inputs`.
+        unsafe {
+            let index = *self.indices.get_unchecked(n) as usize;
+            let from = self.pixels.as_ptr().add(index * self.inputs + block * LANES);
+            let left = self.inputs - block * LANES;
+            if left >= LANES {
+                return from.cast::<[u8; LANES]>().read();
+            }
+            let mut sixteen = [0; LANES];
+            from.copy_to_nonoverlapping(sixteen.as_mut_ptr(), left);
+            sixteen
+        }
+    }
+}
+
+/// Whether a layer of this shape has few outputs: one vector.
+pub fn has_few_outputs(layout: LinearWeight) -> bool {
+    layout.padded_outputs() == LANES
+}
+
+/// Blocks of 16 inputs, the last perhaps shorter.
+pub fn blocks(inputs: usize) -> usize {
+    inputs.div_ceil(LANES)
+}
+
+/// Calls the function compiled for exactly this many outputs.
+macro_rules! any_outputs {
+    ($outputs:expr, $L:ident, $f:ident $args:tt) => {
+        any_outputs!($outputs, $L, $f $args; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    };
+    ($outputs:expr, $L:ident, $f:ident $args:tt; $($n:literal)*) => {
+        match $outputs {
+            $($n => $f::<$L, $n> $args,)*
+            _ => unreachable!("outputs fill a vector at most"),
+        }
+    };
+}
+
+/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::linear_forward`].
+pub fn linear_forward_few(
+    isa: Isa,
+    layout: LinearWeight,
+    images: Images,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut Columns<'_, f32>,
+) {
+    assert!(has_few_outputs(layout) && layout.in_features == images.inputs, "{layout:?} over {} pixels", images.inputs);
+    images.check();
+    assert_eq!((weight.len(), bias.len()), (layout.len(), LANES), "weights of {layout:?}");
+    assert!(y.columns() == LANES && y.rows() >= images.indices.len(), "y has a row of one vector for each image");
+    let outputs = layout.out_features;
+    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>))
+}
+
+#[inline(always)]
+fn forward_any<L: Lanes>(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>) {
+    any_outputs!(outputs, L, forward_body(images, weight, bias, y))
+}
+
+#[inline(always)]
+fn forward_body<L: Lanes, const O: usize>(images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>) {
+    let value = Values::<L>::new(images.table);
+    for first in (0..images.indices.len()).step_by(LANES) {
+        let rows = (images.indices.len() - first).min(LANES);
+        let mut acc = [L::zero(); O];
+        for o in 0..O {
+            acc[o] = L::splat(bias[o]);
+        }
+        for block in 0..blocks(images.inputs) {
+            let mut square = [[0; LANES]; LANES];
+            let mut any = 0;
+            for (l, sixteen) in square[..rows].iter_mut().enumerate() {
+                // SAFETY: checked by the caller; one of `rows` images.
+                *sixteen = unsafe { images.sixteen(first + l, block) };
+                any |= u128::from_ne_bytes(*sixteen);
+            }
+            let mut lit = nonzero(any.to_ne_bytes());
+            if lit == 0 {
+                continue;
+            }
+            let columns = transpose(&square);
+            let weight = &weight[block * LANES * LANES..];
+            while lit != 0 {
+                let pixel = lit.trailing_zeros() as usize;
+                lit &= lit - 1;
+                // SAFETY: a column is 16 bytes.
+                let x = unsafe { value.of(columns[pixel].as_ptr()) };
+                let weight: &[f32; LANES] = weight[pixel * LANES..].first_chunk().expect("a row for every input");
+                for o in 0..O {
+                    acc[o] = L::fma(x, L::splat(weight[o]), acc[o]);
+                }
+            }
+        }
+        let mut columns = [[0.0; LANES]; O];
+        for o in 0..O {
+            // SAFETY: an array of 16 elements.
+            unsafe { L::store(columns[o].as_mut_ptr(), acc[o]) };
+        }
+        for l in 0..rows {
+            let row = y.row_mut(first + l);
+            row.fill(0.0);
+            for o in 0..O {
+                row[o] = columns[o][l];
+            }
+        }
+    }
+}
+
+/// Images of which those with something in a block are listed at a time: a byte tells them apart.
+const LISTED: usize = 256;
+
+/// Overwrites `grad_weight`, the rows of the inputs of blocks `blocks`, like [`crate::linear::linear_backward_weight`].
+///
+/// `grad_y`: a row for each image, `grad_y_stride` apart.
+pub fn linear_backward_weight_few(
+    isa: Isa,
+    layout: LinearWeight,
+    images: Images,
+    blocks: Range<usize>,
+    grad_y: &[f32],
+    grad_y_stride: usize,
+    grad_weight: &mut [f32],
+) {
+    assert!(has_few_outputs(layout) && layout.in_features == images.inputs, "{layout:?} over {} pixels", images.inputs);
+    images.check();
+    assert!(blocks.end <= self::blocks(images.inputs), "blocks {blocks:?} of {} inputs", images.inputs);
+    let rows = images.indices.len();
+    assert!(grad_y_stride >= LANES && grad_y.len() >= rows * grad_y_stride, "grad_y has {rows} rows");
+    let inputs = (blocks.end * LANES).min(images.inputs) - (blocks.start * LANES).min(images.inputs);
+    assert_eq!(grad_weight.len(), inputs * LANES, "rows of the inputs of {blocks:?}");
+    let outputs = layout.out_features;
+    dispatch!(isa, backward_any(outputs: usize, images: Images, blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32]))
+}
+
+#[inline(always)]
+fn backward_any<L: Lanes>(
+    outputs: usize,
+    images: Images,
+    blocks: Range<usize>,
+    grad_y: &[f32],
+    grad_y_stride: usize,
+    grad_weight: &mut [f32],
+) {
+    any_outputs!(outputs, L, backward_body(images, blocks, grad_y, grad_y_stride, grad_weight))
+}
+
+#[inline(always)]
+fn backward_body<L: Lanes, const O: usize>(
+    images: Images,
+    blocks: Range<usize>,
+    grad_y: &[f32],
+    grad_y_stride: usize,
+    grad_weight: &mut [f32],
+) {
+    let value = Values::<L>::new(images.table);
+    for (block, grad_weight) in blocks.zip(grad_weight.chunks_mut(LANES * LANES)) {
+        let mut acc = [L::zero(); O];
+        for first in (0..images.indices.len()).step_by(LISTED) {
+            let rows = (images.indices.len() - first).min(LISTED);
+            let (mut listed, mut count) = ([0_u8; LISTED], 0);
+            for n in 0..rows {
+                // Without a branch: nothing foretells which images have something here.
+                listed[count & (LISTED - 1)] = n as u8;
+                // SAFETY: checked by the caller; one of the images.
+                count += usize::from(u128::from_ne_bytes(unsafe { images.sixteen(first + n, block) }) != 0);
+            }
+            for &n in &listed[..count] {
+                let n = first + usize::from(n);
+                // SAFETY: one of the images, which the caller has checked; as many rows of `grad_y` have a vector.
+                unsafe {
+                    let x = value.of(images.sixteen(n, block).as_ptr());
+                    let grad = grad_y.as_ptr().add(n * grad_y_stride);
+                    for o in 0..O {
+                        acc[o] = L::fma(x, L::splat(*grad.add(o)), acc[o]);
+                    }
+                }
+            }
+        }
+        let mut columns = [[0.0; LANES]; O];
+        for o in 0..O {
+            // SAFETY: an array of 16 elements.
+            unsafe { L::store(columns[o].as_mut_ptr(), acc[o]) };
+        }
+        for (i, row) in grad_weight.chunks_exact_mut(LANES).enumerate() {
+            row.fill(0.0);
+            for o in 0..O {
+                row[o] = columns[o][i];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ahead::Ahead;
+    use crate::linear::{linear_backward_weight, linear_forward};
+    use crate::testing::{on_every_isa, values};
+
+    /// Images where most pixels are blank; some wholly, one not at all.
+    fn sparse(rows: usize, inputs: usize) -> Vec<u8> {
+        let pixel = |at: usize| {
+            let (n, i) = (at / inputs, at % inputs);
+            let blank = n % 7 != 3 && ((n * 7 + i * 5 + n * i) % 3 != 0 || i / 40 % 3 == 1 || n % 20 == 4);
+            if blank { 0 } else { (at * 37 % 255 + 1) as u8 }
+        };
+        (0..rows * inputs).map(pixel).collect()
+    }
+
+    /// Not within a tolerance: the products that are left out are zeros.
+    #[test]
+    fn sums_have_the_bits_of_sums_over_all_pixels_on_every_isa() {
+        for (rows, inputs, outputs) in
+            [(1, 1, 1), (5, 18, 10), (16, 64, 16), (33, 100, 3), (100, 784, 10), (300, 40, 7), (0, 5, 5)]
+        {
+            let layout = LinearWeight { in_features: inputs, out_features: outputs };
+            let (pixels, table) = (sparse(rows, inputs), PixelTable::new(0.0, 0.3));
+            // In another order than the data have them.
+            let indices: Vec<u32> = (0..rows as u32).rev().collect();
+            let x: Vec<f32> = pixels.chunks(inputs).rev().flatten().map(|&p| table[usize::from(p)]).collect();
+            // Padding is zero, as everywhere.
+            let padded = |rows: usize, salt| {
+                let mut all = values(rows * LANES, salt);
+                all.chunks_mut(LANES).for_each(|row| row[outputs..].fill(0.0));
+                all
+            };
+            let (weight, bias, grad_y) = (padded(inputs, 2), padded(1, 3), padded(rows, 4));
+            on_every_isa(|isa| {
+                let (mut expected, mut got) = (vec![f32::NAN; rows * LANES], vec![f32::NAN; rows * LANES]);
+                let y = &mut Columns::new(&mut expected, LANES, LANES);
+                linear_forward(isa, layout, 0..1, &x, inputs, rows, &weight, &bias, y);
+                let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
+                let y = &mut Columns::new(&mut got, LANES, LANES);
+                linear_forward_few(isa, layout, images, &weight, &bias, y);
+                assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
+
+                let (mut expected, mut got) = (vec![f32::NAN; layout.len()], vec![f32::NAN; layout.len()]);
+                for block in 0..layout.blocks() {
+                    let grad = &mut expected[layout.range(block)];
+                    let nothing = &mut Ahead::nothing();
+                    linear_backward_weight(isa, layout, block, &x, inputs, &grad_y, LANES, rows, grad, nothing);
+                }
+                let middle = inputs / 2 / LANES;
+                let (upper, lower) = got.split_at_mut(middle * LANES * LANES);
+                for (blocks, grad) in [(0..middle, upper), (middle..blocks(inputs), lower)] {
+                    linear_backward_weight_few(isa, layout, images, blocks, &grad_y, LANES, grad);
+                }
+                assert!(got == expected, "backward {rows}x{inputs}x{outputs} on {}", isa.name());
+                got.iter().map(|v| v.to_bits()).collect()
+            });
+        }
+    }
+}

@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
     /// Compute all recipes in this precision, whatever the study says; bf16 goes to runs/STUDY-bf16.
     #[arg(long, value_name = "f32|bf16", value_parser = precision)]
     pub(crate) precision: Option<Precision>,
-    /// Compute on N threads; the results are the same for any number. [default: all cores]
+    /// Compute on at most N threads; the results are the same for any number. [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
     pub(crate) threads: Option<usize>,
     /// Take the images from a folder with the four IDX files, named as MNIST's, gzipped or not.

@@ -5,11 +5,12 @@ use tenfold_study::record::Environment;
 
 /// The machine, the program, and how many threads will compute.
 pub(crate) fn environment(threads: Option<usize>) -> Environment {
-    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(1024));
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(1024));
     Environment {
         cpu: cpu(),
         isa: Isa::detect().name().to_owned(),
-        threads: threads.unwrap_or_else(cores),
+        // Threads that wait for each other a hundred thousand times a second must all be running.
+        threads: threads.map_or(cores, |threads| threads.min(cores)),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: env!("TENFOLD_COMMIT").to_owned(),
     }

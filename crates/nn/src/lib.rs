@@ -29,6 +29,7 @@ mod lit;
 pub mod model;
 mod network;
 pub mod optim;
+mod pace;
 mod plan;
 mod precision;
 pub mod rng;

@@ -7,6 +7,7 @@ use crate::laps::Laps;
 use crate::model::{Architecture, Init, Model};
 use crate::network::Network;
 use crate::optim::{Optimizer, Schedule};
+use crate::pace::{Pace, Watch};
 use crate::plan::{Memory, Plan, Scratch};
 use crate::precision::Precision;
 use crate::rng::{Rng, Stream, permutation};
@@ -399,49 +400,52 @@ impl<'a> Trainer<'a> {
             step.backward(worker, scratch, data, &batch);
             batch.indices.len()
         };
-        let result = on_threads(
-            self.threads,
-            &mut self.scratch,
-            |worker, scratch| {
-                for index in 0..steps {
-                    run(worker, scratch, index);
-                    worker.meet();
-                    if stop.load(Ordering::Relaxed) {
-                        break;
+        let (mut total, mut stopped, mut done) = (0.0, None, 0);
+        // Spent by the caller, drawing for example: not training time.
+        let mut elsewhere = Duration::ZERO;
+        let mut pace = Pace::new(self.threads, steps);
+        while done < steps && stopped.is_none() {
+            let (stretch, start) = (pace.stretch(done), done);
+            let mut watch = Watch::new();
+            on_threads(
+                stretch.threads,
+                &mut self.scratch,
+                |worker, scratch| {
+                    for index in start..stretch.end {
+                        run(worker, scratch, index);
+                        worker.meet();
+                        if stop.load(Ordering::Relaxed) {
+                            break;
+                        }
                     }
-                }
-            },
-            |worker, scratch| {
-                let mut total = 0.0;
-                let mut stopped = None;
-                let mut done = 0;
-                // Spent by the caller, drawing for example: not training time.
-                let mut elsewhere = Duration::ZERO;
-                for index in 0..steps {
-                    let examples = run(worker, scratch, index);
-                    let loss = step.with_losses(examples, |losses, _| losses.iter().sum::<f64>());
-                    total += loss;
-                    done += 1;
-                    let reported = Instant::now();
-                    let flow = on_event(&Event::Step { epoch, step: index + 1, steps, examples });
-                    elsewhere += reported.elapsed();
-                    if !loss.is_finite() {
-                        stopped = Some(StopReason::Diverged);
-                    } else if flow == Flow::Stop {
-                        stopped = Some(StopReason::Interrupted);
+                },
+                |worker, scratch| {
+                    for index in start..stretch.end {
+                        let examples = run(worker, scratch, index);
+                        let loss = step.with_losses(examples, |losses, _| losses.iter().sum::<f64>());
+                        total += loss;
+                        done += 1;
+                        let reported = Instant::now();
+                        let flow = on_event(&Event::Step { epoch, step: index + 1, steps, examples });
+                        elsewhere += reported.elapsed();
+                        if !loss.is_finite() {
+                            stopped = Some(StopReason::Diverged);
+                        } else if flow == Flow::Stop {
+                            stopped = Some(StopReason::Interrupted);
+                        }
+                        stop.store(stopped.is_some(), Ordering::Relaxed);
+                        worker.meet();
+                        watch.step();
+                        if stopped.is_some() {
+                            break;
+                        }
                     }
-                    stop.store(stopped.is_some(), Ordering::Relaxed);
-                    worker.meet();
-                    if stopped.is_some() {
-                        break;
-                    }
-                }
-                (total, stopped, done, elsewhere)
-            },
-        );
-        let (total, stopped, done, elsewhere) = result;
+                },
+            );
+            pace.timed(&watch);
+        }
         drop(step);
-        self.steps += done;
+        self.steps += done as u64;
         EpochRun { loss: total / data.len() as f64, time: started.elapsed() - elsewhere, stopped }
     }
 }

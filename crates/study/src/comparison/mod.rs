@@ -5,6 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod compare;
+
+pub use compare::{RecipeTrials, TestImages, compare};
+
 /// The share of intervals that are to contain what they are about.
 pub const LEVEL: f64 = 0.95;
 

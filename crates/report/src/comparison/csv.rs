@@ -86,7 +86,7 @@ fn recipe_rows(rows: &mut String, set: &SameImages, study: &str, recipe: &Compar
 fn statistics_rows<'a>(rows: &mut String, row: &impl Fn() -> Row<'a>, found: &RecipeStatistics) {
     let mut estimate = |figure: &str, class, estimate: &Estimate| {
         let value = Some(estimate.mean);
-        let of = |interval, range| Row { figure, class, value, interval, range, ..row_with(row) };
+        let of = |interval, range| Row { figure, class, value, interval, range, ..row() };
         if estimate.seeds.is_none() && estimate.new.is_none() {
             push(rows, &of("", None));
         }
@@ -96,7 +96,7 @@ fn statistics_rows<'a>(rows: &mut String, row: &impl Fn() -> Row<'a>, found: &Re
             }
         }
         if let Some(sd) = estimate.sd {
-            push(rows, &Row { figure: &format!("{figure}_sd"), class, value: Some(sd), ..row_with(row) });
+            push(rows, &Row { figure: &format!("{figure}_sd"), class, value: Some(sd), ..row() });
         }
     };
     estimate("test_accuracy", None, &found.accuracy);
@@ -108,7 +108,7 @@ fn statistics_rows<'a>(rows: &mut String, row: &impl Fn() -> Row<'a>, found: &Re
         estimate("f1", Some(class), &of.f1);
     }
     let mut number = |figure: &str, value: Option<f64>, interval, range| {
-        push(rows, &Row { figure, value, interval, range, ..row_with(row) });
+        push(rows, &Row { figure, value, interval, range, ..row() });
     };
     if let Some(time) = &found.time {
         number("timed", Some(time.seeds.len() as f64), "", None);
@@ -125,11 +125,6 @@ fn statistics_rows<'a>(rows: &mut String, row: &impl Fn() -> Row<'a>, found: &Re
         number("target_epochs_median", target.median_epochs, "", None);
         number("target_s_median", target.median_s, "", None);
     }
-}
-
-/// A row that lives no longer than its caller's words.
-fn row_with<'b, 'a: 'b>(row: &impl Fn() -> Row<'a>) -> Row<'b> {
-    row()
 }
 
 fn seed_rows(rows: &mut String, study: &str, name: &str, record: &RecipeRecord) {

@@ -15,8 +15,6 @@ mod csv;
 mod json;
 mod words;
 
-#[cfg(test)]
-mod testing;
 
 pub use csv::csv;
 pub use json::json;

@@ -37,7 +37,8 @@ pub fn csv(compared: &Compared) -> String {
     for difference in super::differences::differences(compared) {
         for value in &difference.values {
             let (figure, first) = (difference.what.as_str(), difference.recipe.as_deref().unwrap_or_default());
-            let row = Row { kind: "difference", study: &value.study, first, figure, text: &value.value, ..Row::default() };
+            let row =
+                Row { kind: "difference", study: &value.study, first, figure, text: &value.value, ..Row::default() };
             push(&mut rows, &row);
         }
     }
@@ -155,7 +156,10 @@ fn pair_rows(rows: &mut String, set: &SameImages) {
         let difference = || Row { figure: "difference", value: Some(pair.difference), ..row() };
         for (interval, test) in [("these images", pair.these_images), ("new images", pair.new_images)] {
             if let Some(test) = test {
-                push(rows, &Row { interval, range: Some(test.interval), p: Some([test.p, test.p_holm]), ..difference() });
+                push(
+                    rows,
+                    &Row { interval, range: Some(test.interval), p: Some([test.p, test.p_holm]), ..difference() },
+                );
             }
         }
         if pair.these_images.is_none() && pair.new_images.is_none() {

@@ -92,7 +92,10 @@ pub fn differences(compared: &Compared) -> Vec<Difference> {
     of_studies(Kind::Split, "split", split, &|n| {
         let data = &record(n).dataset;
         let (train, valid, seed) = (data.train, data.valid, data.split_seed);
-        format!("{train} training and {valid} validation images, split seed {seed}, sha256 {}", short(&data.split_sha256))
+        format!(
+            "{train} training and {valid} validation images, split seed {seed}, sha256 {}",
+            short(&data.split_sha256)
+        )
     });
     let machine = others().all(|(a, b)| same_machine(&a.environment, &b.environment));
     of_studies(Kind::Machine, "machine", machine, &|n| environment(&record(n).environment));
@@ -152,11 +155,10 @@ fn unlike_layers(lists: &[&[String]]) -> Vec<String> {
     let shortest = lists.iter().map(|list| list.len()).min().unwrap_or(0);
     let start = (0..shortest).take_while(|&n| lists.iter().all(|list| list[n] == first[n])).count();
     let from_end = |list: &[String], n: usize| list[list.len() - 1 - n].clone();
-    let end = (0..shortest - start)
-        .take_while(|&n| lists.iter().all(|list| from_end(list, n) == from_end(first, n)))
-        .count();
+    let end =
+        (0..shortest - start).take_while(|&n| lists.iter().all(|list| from_end(list, n) == from_end(first, n))).count();
     let middle = |list: &&[String]| match &list[start..list.len() - end] {
-        [] => "none".to_owned(),
+        [] => "nothing there".to_owned(),
         layers => format!("from layer {}: {}", start + 1, layers.join(", ")),
     };
     lists.iter().map(middle).collect()
@@ -176,15 +178,15 @@ mod tests {
         let one = "conv 8 3x3, relu, linear 10";
         assert_eq!(
             shown(&[one, "conv 8 3x3, relu, dropout 0.5, linear 10"]),
-            ["none", "from layer 3: dropout 0.5"]
+            ["nothing there", "from layer 3: dropout 0.5"]
         );
         assert_eq!(
             shown(&[one, "conv 16 3x3, relu, linear 10"]),
             ["from layer 1: conv 8 3x3", "from layer 1: conv 16 3x3"]
         );
-        assert_eq!(shown(&[one, one]), ["none", "none"]);
+        assert_eq!(shown(&[one, one]), ["nothing there", "nothing there"]);
         // The layer that both begin and end with is not counted twice.
-        assert_eq!(shown(&["relu, relu", "relu"]), ["from layer 2: relu", "none"]);
+        assert_eq!(shown(&["relu, relu", "relu"]), ["from layer 2: relu", "nothing there"]);
         assert!(shown(&[]).is_empty());
     }
 

@@ -123,7 +123,7 @@ fn plain(text: &str) -> String {
 
 /// On one line, without anything that steers a terminal.
 fn one_line(text: &str) -> String {
-    plain(text).replace('\n', " ")
+    plain(text).replace("-\n", "-").replace('\n', " ")
 }
 
 fn wrapped(text: &str, first: &str, others: &str) -> String {
@@ -161,7 +161,8 @@ fn text_table(contents: &Table) -> String {
 }
 
 fn latex_table(table: &Table) -> String {
-    let columns: String = table.columns.iter().map(|column| if column.align == Align::Left { 'l' } else { 'r' }).collect();
+    let columns: String =
+        table.columns.iter().map(|column| if column.align == Align::Left { 'l' } else { 'r' }).collect();
     let row = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
     let headings = table.columns.iter().map(|column| {
         let lines: Vec<String> = column.heading.split('\n').map(latex).collect();
@@ -246,7 +247,7 @@ so that it breaks.
 
 recipe        many
              seeds
-------------------
+-------------------
 a|b              1
 c
 [x]\\^~{}<&>    -23

@@ -17,13 +17,13 @@ pub fn document(compared: &Compared) -> Document {
     if compared.studies.len() > 1 {
         blocks.extend(differing(compared, &differences));
     }
-    for (n, set) in compared.sets.iter().enumerate() {
+    for set in &compared.sets {
         if compared.sets.len() > 1 {
             blocks.push(Block::Heading(format!("Test images of {}", names(compared, set))));
         } else if compared.studies.len() > 1 {
             blocks.push(Block::Heading("Results".to_owned()));
         }
-        blocks.extend(results(compared, set, &differences, n == 0));
+        blocks.extend(results(compared, set, &differences));
     }
     blocks.push(Block::Heading("Where this comes from".to_owned()));
     blocks.push(Block::List(origins(compared)));
@@ -110,7 +110,7 @@ fn differing(compared: &Compared, differences: &[Difference]) -> Vec<Block> {
     blocks
 }
 
-fn results(compared: &Compared, set: &SameImages, differences: &[Difference], explain: bool) -> Vec<Block> {
+fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) -> Vec<Block> {
     let comparison = &set.comparison;
     let mut blocks = vec![Block::Paragraph(what_was_measured(compared, set))];
     let mut recipes: Vec<&RecipeStatistics> = Vec::new();
@@ -128,11 +128,9 @@ fn results(compared: &Compared, set: &SameImages, differences: &[Difference], ex
     blocks.extend(choice(set, differences));
     if !recipes.is_empty() {
         blocks.push(Block::Table(accuracies(&recipes)));
-        if explain {
-            blocks.push(Block::List(accuracy_notes(comparison)));
-        }
+        blocks.push(Block::List(accuracy_notes(comparison)));
     }
-    blocks.extend(pairs(comparison, explain));
+    blocks.extend(pairs(comparison));
     if !recipes.is_empty() {
         blocks.push(Block::Heading("Size and training".to_owned()));
         blocks.push(Block::Table(sizes(set, &recipes)));
@@ -151,7 +149,11 @@ fn what_was_measured(compared: &Compared, set: &SameImages) -> String {
     let trials: usize = comparison.recipes.iter().map(|recipe| recipe.seeds.len()).sum();
     let images = set.studies.first().map_or(0, |&n| compared.studies[n].record.dataset.test);
     let writers = comparison.writers.map_or(String::new(), |n| format!(" by {} writers", count(n as u64)));
-    let only = if compared.some_only { " Only these recipes were asked for; p-values are adjusted for them alone." } else { "" };
+    let only = if compared.some_only {
+        " Only these recipes were asked for; p-values are adjusted for them alone."
+    } else {
+        ""
+    };
     format!(
         "{}, {}, measured on {} test images{writers}. A difference of up to {} counts as none.{only}",
         plural(comparison.recipes.len() as u64, "recipe"),
@@ -174,13 +176,11 @@ fn groups(comparison: &Comparison) -> Vec<String> {
             0 => "Leading on test".to_owned(),
             _ => format!("Group {}", n + 1),
         };
-        let members: Vec<String> = group
-            .iter()
-            .map(|name| format!("{name} ({})", mean(name).map_or(NONE.to_owned(), percent)))
-            .collect();
+        let members: Vec<String> =
+            group.iter().map(|name| format!("{name} ({})", mean(name).map_or(NONE.to_owned(), percent))).collect();
         let tie = match group.len() {
             1 => "",
-            2 => ", a tie: not resolved or equivalent",
+            2 => ", a tie: the second is not shown to be worse",
             _ => ", ties: none is shown to be worse than the first",
         };
         format!("{place}: {}{tie}", members.join(", "))
@@ -198,7 +198,8 @@ fn choice(set: &SameImages, differences: &[Difference]) -> Vec<Block> {
         Some(name) => name,
         None => "not known, because no time can be trusted",
     };
-    let unlike = if apart(Kind::Split) { " The studies have other validation images: take this with care." } else { "" };
+    let unlike =
+        if apart(Kind::Split) { " The studies have other validation images: take this with care." } else { "" };
     let text = match leading.as_slice() {
         [one] => format!("Chosen on validation: {one}; validation tells it from all others.{unlike}"),
         _ => format!(
@@ -243,22 +244,19 @@ fn accuracy_notes(comparison: &Comparison) -> Vec<String> {
         "sd: standard deviation over seeds, in points; balanced accuracy: mean recall over the classes".to_owned(),
         format!("many seeds, these images: where the mean of many seeds lies on these images ({level} interval)"),
     ];
-    let several = comparison.recipes.iter().any(|recipe| recipe.seeds.len() > 1);
     let one = comparison.recipes.iter().any(|recipe| recipe.seeds.len() == 1);
-    let how = match (several, one) {
-        (false, _) => "Wilson's interval for the one trained network".to_owned(),
-        (true, false) => bootstrap(comparison),
-        (true, true) => format!("{}; with one seed Wilson's interval, for this trained network", bootstrap(comparison)),
-    };
+    let one = if one { "; with one seed, for that network" } else { "" };
+    let how = format!("{}{one}", resampling(comparison));
     notes.push(format!("new seeds, new images: where it lies for images not seen yet ({level} interval; {how})"));
     notes
 }
 
-fn bootstrap(comparison: &Comparison) -> String {
-    let over = if comparison.writers.is_some() { "seeds and writers" } else { "seeds and images" };
+/// How intervals for new images are made.
+fn resampling(comparison: &Comparison) -> String {
+    let over = if comparison.writers.is_some() { "writers" } else { "images" };
     match comparison.resamples {
-        0 => format!("bootstrap over {over}"),
-        n => format!("bootstrap over {over}, {} resamples", count(n as u64)),
+        0 => "Wilson's, for one seed: there are no predictions to resample".to_owned(),
+        n => format!("spread over seeds and a bootstrap over {over}, {} resamples", count(n as u64)),
     }
 }
 
@@ -288,7 +286,7 @@ impl Ordered<'_> {
     }
 }
 
-fn pairs(comparison: &Comparison, explain: bool) -> Vec<Block> {
+fn pairs(comparison: &Comparison) -> Vec<Block> {
     if comparison.pairs.is_empty() {
         return Vec::new();
     }
@@ -300,29 +298,23 @@ fn pairs(comparison: &Comparison, explain: bool) -> Vec<Block> {
     ordered.sort_by_key(|pair| (place(pair.higher), place(pair.lower)));
     let mut blocks = vec![Block::Heading("Pairs".to_owned()), Block::Table(verdicts(&ordered))];
 
-    if explain && ordered.iter().any(|pair| pair.pair.verdict == Verdict::NotResolved) {
-        blocks.push(Block::Paragraph(
-            "Not resolved is no tie: the difference may be there. About that many more seeds of each would settle it on \
-             these images, or that many more test images for new ones."
-                .to_owned(),
-        ));
-    }
+    blocks.push(Block::List(verdict_notes(comparison)));
     let one_seed: Vec<&Ordered> = ordered.iter().filter(|pair| pair.pair.one_seed.is_some()).collect();
     let tested = |pair: &&Ordered| pair.pair.these_images.is_some() || pair.pair.new_images.is_some();
-    let many: Vec<&Ordered> =
-        ordered.iter().filter(|pair| pair.pair.one_seed.is_none()).filter(tested).collect();
+    let many: Vec<&Ordered> = ordered.iter().filter(|pair| pair.pair.one_seed.is_none()).filter(tested).collect();
     if !many.is_empty() {
         blocks.push(Block::Table(differences_in_numbers(&many)));
-        if explain {
-            blocks.push(Block::List(pair_notes(comparison)));
-        }
+        blocks.push(Block::List(pair_notes(comparison)));
     }
     if !one_seed.is_empty() {
         blocks.push(Block::Table(mcnemar(&one_seed)));
         blocks.push(Block::Paragraph(
-            "One seed each: McNemar's exact test is about these two trained networks. It says nothing about retraining: \
-             another seed may turn the result round."
-                .to_owned(),
+            format!(
+                "One seed each: McNemar's exact test is about these two trained networks. It says nothing about retraining: \
+                 another seed may turn the result round. p is adjusted for all such pairs (Holm); the interval is of the \
+                 difference of the two networks in points ({}).",
+                level(comparison)
+            ),
         ));
     }
     blocks
@@ -339,6 +331,32 @@ fn verdicts(pairs: &[Ordered]) -> Table {
         ]
     };
     Table { columns, rows: pairs.iter().map(row).collect() }
+}
+
+/// What the verdicts mean that occur.
+fn verdict_notes(comparison: &Comparison) -> Vec<String> {
+    let margin = points_of_margin(comparison.margin);
+    let all = [
+        (Verdict::Better, "better: shown for new images and new seeds".to_owned()),
+        (
+            Verdict::BetterOnTheseImagesOnly,
+            "better on these images only: for new images it is not shown; with one seed each it is said of these two \
+             trained networks, not of the recipes"
+                .to_owned(),
+        ),
+        (
+            Verdict::EquivalentWithinTheMargin,
+            format!("equivalent within the margin: the difference for new images is shown to be at most {margin}"),
+        ),
+        (
+            Verdict::NotResolved,
+            "not resolved: a difference is neither shown nor ruled out; about so many more seeds of each would settle it on \
+             these images, so many more test images for new ones"
+                .to_owned(),
+        ),
+    ];
+    let occurs = |verdict: Verdict| comparison.pairs.iter().any(|pair| pair.verdict == verdict);
+    all.into_iter().filter(|(verdict, _)| occurs(*verdict)).map(|(_, note)| note).collect()
 }
 
 fn differences_in_numbers(pairs: &[&Ordered]) -> Table {
@@ -370,10 +388,12 @@ fn differences_in_numbers(pairs: &[&Ordered]) -> Table {
 fn pair_notes(comparison: &Comparison) -> Vec<String> {
     let level = level(comparison);
     let all = plural(comparison.pairs.len() as u64, "pair");
+    let alpha = ((1.0 - comparison.level) * 1e6).round() / 1e6;
     let mut notes = vec![
-        format!("differences in points, as {level} intervals; p is adjusted for {all} (Holm): below {} counts", p(1.0 - comparison.level)),
-        format!("these images: Welch's t-test over seeds; new images: {}", bootstrap(comparison)),
-        "wins: how often one training of the higher beats one of the lower, by pairs of seeds, a tie counting half".to_owned(),
+        format!("differences in points, as {level} intervals; p is adjusted for {all} (Holm): below {alpha} counts"),
+        format!("these images: Welch's t-test over seeds; new images: {}", resampling(comparison)),
+        "wins: how often one training of the higher beats one of the lower, by pairs of seeds, a tie counting half"
+            .to_owned(),
     ];
     if comparison.pairs.iter().any(|pair| pair.one_seed.is_none() && pair.these_images.is_none()) {
         notes.push("with fewer than 5 seeds of either there is no test on these images".to_owned());
@@ -382,13 +402,20 @@ fn pair_notes(comparison: &Comparison) -> Vec<String> {
 }
 
 fn mcnemar(pairs: &[&Ordered]) -> Table {
-    let columns =
-        vec![left("higher"), left("lower"), right("only the\nhigher right"), right("only the\nlower right"), right("p")];
+    let columns = vec![
+        left("higher"),
+        left("lower"),
+        right("only the\nhigher right"),
+        right("only the\nlower right"),
+        right("p"),
+        right("new images"),
+    ];
     let row = |pair: &&Ordered| {
         let Some(test) = pair.pair.one_seed else { return Vec::new() };
         let (higher, lower) =
             if pair.flipped { (test.only_second, test.only_first) } else { (test.only_first, test.only_second) };
-        vec![pair.higher.to_owned(), pair.lower.to_owned(), count(higher), count(lower), p(test.p_holm)]
+        let interval = test.interval.map_or(NONE.to_owned(), |interval| pair.interval(interval));
+        vec![pair.higher.to_owned(), pair.lower.to_owned(), count(higher), count(lower), p(test.p_holm), interval]
     };
     Table { columns, rows: pairs.iter().map(row).collect() }
 }
@@ -399,8 +426,8 @@ fn sizes(set: &SameImages, recipes: &[&RecipeStatistics]) -> Table {
         right("parameters"),
         right("multiply-\nadds"),
         right("validation\naccuracy"),
-        right("epochs"),
-        right("from - to"),
+        right("epochs,\nmean"),
+        right("range"),
         right("diverged"),
     ];
     let row = |recipe: &&RecipeStatistics| {
@@ -412,7 +439,10 @@ fn sizes(set: &SameImages, recipes: &[&RecipeStatistics]) -> Table {
             record.map_or(NONE.to_owned(), |record| count(record.macs_forward)),
             percent(recipe.valid_accuracy.mean),
             epochs.map_or(NONE.to_owned(), |epochs| trim_number(epochs.mean)),
-            epochs.map_or(NONE.to_owned(), |epochs| format!("{:.0}-{:.0}", epochs.low, epochs.high)),
+            epochs.map_or(NONE.to_owned(), |epochs| match epochs.low == epochs.high {
+                true => trim_number(epochs.low),
+                false => format!("{:.0}-{:.0}", epochs.low, epochs.high),
+            }),
             recipe.diverged.len().to_string(),
         ]
     };
@@ -422,8 +452,8 @@ fn sizes(set: &SameImages, recipes: &[&RecipeStatistics]) -> Table {
 fn times(recipes: &[&RecipeStatistics]) -> Vec<Block> {
     let columns = vec![
         left("recipe"),
-        right("training time,\nmedian"),
-        right("from - to"),
+        right("training\ntime, median"),
+        right("range"),
         right("epoch"),
         right("trials\ntimed"),
         right("left\nout"),
@@ -520,10 +550,10 @@ fn missing(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<String> {
             why.push("has no finished trial".to_owned());
         }
         if !diverged.is_empty() {
-            why.push(format!("{} diverged and are in no accuracy", listed(&diverged)));
+            why.push(format!("diverged, so in no accuracy: {}", listed(&diverged)));
         }
         if !interrupted.is_empty() {
-            why.push(format!("{} not finished yet", listed(&interrupted)));
+            why.push(format!("not finished yet: {}", listed(&interrupted)));
         }
         if !why.is_empty() {
             sentences.push(format!("{}: {}", recipe.name, why.join("; ")));

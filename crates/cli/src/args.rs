@@ -23,6 +23,7 @@ Examples:
   tenfold run --only mlp,cnn2        two of them
   tenfold run --seeds 10             each from ten seeds; what is finished is not run again
   tenfold run mine.toml --data DIR   networks of your own on images of your own
+  tenfold compare runs/digits        which differences between them are real
   tenfold models                     their layers, shapes, parameters and multiply-adds
   tenfold bench                      how fast they train on this machine
 
@@ -32,6 +33,7 @@ Exit codes: 0 done, 2 usage, 3 data, 4 input or output, 5 a training diverged,
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Run(RunArgs),
+    Compare(CompareArgs),
     Models(ModelsArgs),
     Bench(BenchArgs),
     Data(DataArgs),
@@ -91,6 +93,66 @@ A study file:
   optimizer = { kind = \"adam\", lr = 1e-3 }
 
 All its settings, with their defaults, are in the study.toml that each run writes.";
+
+/// Tells which differences between the recipes of a study, or of several, are real.
+///
+/// Reads what runs have written, also one that is still going on; every finished trial counts. Nothing is trained or
+/// written. With several studies, recipes are called STUDY:RECIPE, and what differs between the studies comes first.
+#[derive(clap::Args, Debug)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub(crate) struct CompareArgs {
+    /// Folders that `tenfold run` has written.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Only these recipes; p-values are adjusted for the pairs of these alone.
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// The difference in test accuracy that counts as none, in points (0.1 points are 10 of 10,000 images).
+    #[arg(long, value_name = "POINTS", default_value_t = 0.1, value_parser = points)]
+    pub(crate) margin: f64,
+    /// Tables and sentences, or figures for other programs.
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub(crate) format: CompareFormat,
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  tenfold compare runs/digits                        tables and verdicts
+  tenfold compare runs/digits --only cnn1,cnn2       two recipes
+  tenfold compare runs/digits runs/digits-bf16       two studies: what differs first, then results
+  tenfold compare runs/digits --format latex > t.tex   for a paper; the tables need the package booktabs
+  tenfold compare runs/digits --format csv > t.csv   every figure
+
+Verdicts: better (for new images too); better on these images only; equivalent within the margin; not resolved (about N
+more seeds or M more images).
+
+csv is one table with a row for each figure. Its kind is note, difference (between studies), recipe, choice, seed or
+pair; first is the recipe, second the other of a pair; low and high are the interval that the column interval names:
+these images (many seeds), new images (new seeds too), equivalence or range. Shares and differences run from 0 to 1.
+json holds studies, differences, and comparisons: one for each set of test images, with every seed's figures.";
+
+/// Points of accuracy.
+fn points(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(points) if (0.0..=100.0).contains(&points) => Ok(points),
+        _ => Err("expected points of accuracy as a number, from 0 to 100".to_owned()),
+    }
+}
+
+/// How to write a comparison.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CompareFormat {
+    /// Sentences and tables for a terminal.
+    Text,
+    /// The same as Markdown.
+    Md,
+    /// A table with a row for each figure.
+    Csv,
+    /// One JSON object.
+    Json,
+    /// The same sentences and tables for a paper.
+    Latex,
+}
 
 /// Shows the layers, shapes, parameters and multiply-adds of each recipe of a study.
 #[derive(clap::Args, Debug)]

@@ -4,6 +4,7 @@
 mod args;
 
 mod bench;
+mod compare;
 mod data;
 mod models;
 mod run;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     };
     let result = match args.command {
         Command::Run(args) => run::run(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Models(args) => models::models(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Data(args) => data::data(&args),

@@ -209,6 +209,125 @@ fn a_divergence_is_reported_and_the_others_go_on() {
     assert_eq!(run_in(&path, &[&file]).code, Some(5), "it is kept, and still told");
 }
 
+/// Two recipes, two seeds each, in `out`.
+fn compared_run(name: &str) -> PathBuf {
+    let path = with_data(name, |_, _| {});
+    let other = "\n[[recipe]]\nname = \"b\"\nlayers = [\"linear 10\"]\nepochs = 1\n";
+    let file = study_file(&path, &format!("{STUDY}{other}"));
+    let ended = run_in(&path, &[&file, "--seeds", "2"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    path
+}
+
+#[test]
+fn compare_tells_what_a_study_found_in_every_form() {
+    let path = compared_run("cli-compare");
+    let out = path.join("out");
+    // Also while a run has the folder.
+    let lock = RunFolder::open(&out).expect("nobody else has it");
+    let ended = run(&["compare", text(&out)]);
+    drop(lock);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{}", ended.out);
+    for part in [
+        "Comparison of mine\n==================\n",
+        "2 recipes, 4 finished trials, measured on 200 test images.",
+        "Chosen on validation: ",
+        "many seeds,   new seeds,",
+        "the higher is\n",
+        "with fewer than 5 seeds of either there is no test on these images",
+    ] {
+        assert!(ended.out.contains(part), "{part}\n{}", ended.out);
+    }
+    assert!(ended.out.lines().all(|line| line.chars().count() <= 81), "{}", ended.out);
+    assert_eq!(run(&["compare", text(&out)]).out, ended.out, "the same again");
+    let form = |form: &str| {
+        let ended = run(&["compare", text(&out), "--format", form]);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{form}");
+        ended.out
+    };
+    assert!(form("md").contains("| higher | lower | points | the higher is |\n| --- | --- | ---: | --- |\n"));
+    assert!(form("latex").contains("\\begin{tabular}{lrrrrrr}\n\\toprule\n"));
+    let csv = form("csv");
+    assert_eq!(csv.lines().filter(|line| line.starts_with("seed,") && line.contains(",test_accuracy,")).count(), 4);
+    let json: serde_json::Value = serde_json::from_str(&form("json")).expect("it is JSON");
+    assert_eq!(json["comparisons"][0]["comparison"]["pairs"].as_array().map(Vec::len), Some(1));
+
+    let ended = run(&["compare", text(&out), "--only", "a", "--margin", "2"]);
+    assert!(ended.out.contains("1 recipe, 2 finished trials") && ended.out.contains("up to 2 points"), "{}", ended.out);
+
+    // A second study with another setting.
+    let file = study_file(&path, &STUDY.replace("epochs = 2", "epochs = 1"));
+    let (data, other) = (path.join("data"), path.join("other"));
+    let ended = run(&["run", &file, "--data", text(&data), "--out", text(&other), "--threads", "1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let ended = run(&["compare", text(&out), text(&other)]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for part in [
+        "Comparison of out and other\n",
+        "a       epochs   out    2\n                 other  1\n",
+        "- Only out has b.\n",
+        "- OTHER MACHINE, THREADS OR VERSION: times are not compared between studies.\n",
+        "out:a",
+        "other:a",
+    ] {
+        assert!(ended.out.contains(part), "{part}\n{}", ended.out);
+    }
+    assert!(!ended.out.contains("OTHER DATA") && !ended.out.contains("OTHER SPLIT"), "{}", ended.out);
+    let ended = run(&["compare", text(&out), text(&other), "--only", "other:a,b"]);
+    assert!(ended.out.contains("2 recipes, 3 finished trials"), "{}", ended.out);
+
+    // The same recipes on other images: no test between them.
+    let altered = with_data("cli-compare-altered", |n, bytes| bytes[100] ^= u8::from(n == 2));
+    let ended = run_in(&altered, &[&file]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let ended = run(&["compare", text(&other), text(&altered.join("out"))]);
+    assert!(ended.code == Some(0) && ended.out.contains("- OTHER DATA: "), "{}{}", ended.out, ended.err);
+    assert!(!ended.out.contains("the higher is"), "{}", ended.out);
+}
+
+#[test]
+fn compare_refuses_what_is_no_finished_study() {
+    let path = compared_run("cli-compare-refused");
+    let out = path.join("out");
+    let empty = path.join("empty");
+    fs::create_dir(&empty).unwrap();
+    // Two folders that a run would not leave so: nothing finished, and a record cut short.
+    let mut none = results(&path);
+    for recipe in none["recipes"].as_array_mut().unwrap() {
+        recipe["trials"] = serde_json::json!([]);
+    }
+    let with_results = |name: &str, bytes: &[u8]| {
+        let folder = path.join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("results.json"), bytes).unwrap();
+        text(&folder).to_owned()
+    };
+    let none = with_results("none", none.to_string().as_bytes());
+    let cut = with_results("cut", &fs::read(out.join("results.json")).unwrap()[..500]);
+    let file = out.join("results.json");
+    let cases: &[(&[&str], i32, &[&str])] = &[
+        (&[], 2, &["<DIR>..."]),
+        (&["nowhere"], 2, &["error: nowhere: there is no such folder", "hint: `tenfold run` writes to runs/STUDY"]),
+        (&[text(&empty)], 2, &["is not a run folder", "hint: a run folder is what `tenfold run` writes"]),
+        (&[text(&file)], 2, &["is not a run folder"]),
+        (&[&none], 2, &["no trial is finished, so there is nothing to compare", "hint: `tenfold run` goes on"]),
+        (&[&cut], 4, &["is not as a run writes it"]),
+        (&[text(&out), text(&path.join("empty/../out"))], 2, &["is given twice"]),
+        (&[text(&out), "--only", "c"], 2, &["there is no recipe \"c\" to compare", "hint: did you mean \"a\"?"]),
+        (&[text(&out), "--only", "softmax"], 2, &["there is no recipe \"softmax\"", "hint: there are a, b"]),
+        (&[text(&out), "--margin", "nan"], 2, &["expected points of accuracy as a number, from 0 to 100"]),
+        (&[text(&out), "--margin=-1"], 2, &["expected points of accuracy"]),
+        (&[text(&out), "--format", "xml"], 2, &["text, md, csv, json, latex"]),
+    ];
+    for (arguments, code, parts) in cases {
+        let ended = run(&[&["compare"], *arguments].concat());
+        assert_eq!((ended.code, ended.out.as_str()), (Some(*code), ""), "{arguments:?}: {}", ended.err);
+        for part in *parts {
+            assert!(ended.err.contains(part), "{arguments:?}: {part}\n{}", ended.err);
+        }
+    }
+}
+
 #[test]
 fn models_shows_every_recipe() {
     let ended = run(&["models"]);

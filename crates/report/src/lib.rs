@@ -7,6 +7,8 @@
 
 pub mod text;
 
+pub mod comparison;
+
 pub mod curves;
 pub mod feature_maps;
 pub mod filters;

@@ -272,7 +272,7 @@ type Column = fn(&SummaryRow) -> String;
 
 /// A table without frames: a line below the header, two spaces between columns. The first `left` columns hold words
 /// and are aligned left, the others right.
-fn table<T: ToString>(header: &[T], left: usize) -> Table {
+pub(crate) fn table<T: ToString>(header: &[T], left: usize) -> Table {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_style(TableComponent::HeaderLines, '-').set_style(TableComponent::MiddleHeaderIntersections, '-');
@@ -284,7 +284,7 @@ fn table<T: ToString>(header: &[T], left: usize) -> Table {
     table
 }
 
-fn finish(table: &Table) -> String {
+pub(crate) fn finish(table: &Table) -> String {
     let mut text = String::new();
     for line in table.to_string().lines() {
         text.push_str(line.trim_end());
@@ -313,7 +313,7 @@ fn spread(figure: &Spread, mean: impl Fn(f64) -> String, range: impl Fn(f64, f64
 }
 
 /// `0.24-0.30 s`, `14.3-17.5 s`, `1:16-1:33` (minutes and seconds).
-fn seconds_range(low_s: f64, high_s: f64) -> String {
+pub(crate) fn seconds_range(low_s: f64, high_s: f64) -> String {
     if high_s < 9.995 {
         format!("{low_s:.2}-{high_s:.2} s")
     } else if high_s < 59.95 {
@@ -328,7 +328,7 @@ fn seconds_range(low_s: f64, high_s: f64) -> String {
 }
 
 /// Up to one decimal: `11`, `12.3`.
-fn trim_number(number: f64) -> String {
+pub(crate) fn trim_number(number: f64) -> String {
     if !number.is_finite() {
         NONE.to_owned()
     } else if number.fract() == 0.0 {

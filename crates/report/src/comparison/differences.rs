@@ -1,0 +1,199 @@
+//! What differs between studies before any result does.
+
+use serde::Serialize;
+use tenfold_study::record::{Environment, RecipeRecord};
+
+use super::{Compared, same_machine};
+
+/// Something that is not the same in all studies of a comparison.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Difference {
+    /// What it is.
+    pub kind: Kind,
+    /// The recipe whose setting it is; null where it is the study's.
+    pub recipe: Option<String>,
+    /// The setting, `batch size`; or what else differs.
+    pub what: String,
+    /// What it is in each study that has it.
+    pub values: Vec<Value>,
+}
+
+/// What differs, and so what cannot be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A setting of recipes of the same name: what the comparison is about.
+    Setting,
+    /// The data set: no test compares results across it.
+    Data,
+    /// The split into training and validation: validation accuracies are not on the same images.
+    Split,
+    /// The precision.
+    Precision,
+    /// The machine, threads or version: times are not compared.
+    Machine,
+}
+
+/// What something is in one study.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Value {
+    /// The study's name in the comparison.
+    pub study: String,
+    /// What it is there.
+    pub value: String,
+}
+
+/// All differences of the studies: settings first, by recipe, then what makes results unlike.
+pub fn differences(compared: &Compared) -> Vec<Difference> {
+    let mut all = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    let recipes = || compared.sets.iter().flat_map(|set| &set.recipes);
+    for recipe in recipes() {
+        let name = recipe.record.name.as_str();
+        if seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        let mut same: Vec<(usize, &RecipeRecord)> =
+            recipes().filter(|other| other.record.name == name).map(|other| (other.study, other.record)).collect();
+        same.sort_by_key(|(study, _)| *study);
+        let named = |values: Vec<String>| {
+            let studies = same.iter().map(|(study, _)| compared.studies[*study].name.clone());
+            studies.zip(values).map(|(study, value)| Value { study, value }).collect::<Vec<_>>()
+        };
+        let lists: Vec<&[String]> = same.iter().map(|(_, recipe)| recipe.layers.as_slice()).collect();
+        let mut settings = vec![("layers", unlike_layers(&lists))];
+        settings.extend(SETTINGS.map(|(what, of)| (what, same.iter().map(|(_, recipe)| of(recipe)).collect())));
+        for (what, values) in settings {
+            if values.windows(2).any(|two| two[0] != two[1]) {
+                let kind = if what == PRECISION { Kind::Precision } else { Kind::Setting };
+                let (recipe, what) = (Some(name.to_owned()), what.to_owned());
+                all.push(Difference { kind, recipe, what, values: named(values) });
+            }
+        }
+    }
+    // Settings first; the sort keeps the order otherwise.
+    all.sort_by_key(|difference| difference.kind != Kind::Setting);
+
+    let mut of_studies = |kind, what: &str, same: bool, value: &dyn Fn(usize) -> String| {
+        if !same {
+            let values = compared.studies.iter().enumerate();
+            let values = values.map(|(n, study)| Value { study: study.name.clone(), value: value(n) }).collect();
+            all.push(Difference { kind, recipe: None, what: what.to_owned(), values });
+        }
+    };
+    let record = |n: usize| compared.studies[n].record;
+    let others = || (1..compared.studies.len()).map(|n| (record(0), record(n)));
+    of_studies(Kind::Data, "data", compared.sets.len() < 2, &|n| {
+        let data = &record(n).dataset;
+        format!("{}, {} test images, sha256 {}", data.name, data.test, short(&data.sha256))
+    });
+    let split = others().all(|(a, b)| a.dataset.split_sha256 == b.dataset.split_sha256);
+    of_studies(Kind::Split, "split", split, &|n| {
+        let data = &record(n).dataset;
+        let (train, valid, seed) = (data.train, data.valid, data.split_seed);
+        format!(
+            "{train} training and {valid} validation images, split seed {seed}, sha256 {}",
+            short(&data.split_sha256)
+        )
+    });
+    let machine = others().all(|(a, b)| same_machine(&a.environment, &b.environment));
+    of_studies(Kind::Machine, "machine", machine, &|n| environment(&record(n).environment));
+    all
+}
+
+/// A machine and program in one line.
+pub fn environment(environment: &Environment) -> String {
+    let Environment { cpu, isa, threads, version, commit } = environment;
+    let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+    format!("{cpu}, {isa}, {threads}, tenfold {version} ({})", short(commit))
+}
+
+/// Enough of a hash to tell it from others.
+fn short(hash: &str) -> String {
+    hash.chars().take(12).collect()
+}
+
+type Setting = (&'static str, fn(&RecipeRecord) -> String);
+
+const PRECISION: &str = "precision";
+
+const SETTINGS: [Setting; 9] = [
+    ("batch size", |recipe| recipe.batch_size.to_string()),
+    ("epochs", |recipe| recipe.epochs.to_string()),
+    ("target", |recipe| recipe.target.map_or("none".to_owned(), |target| format!("validation accuracy {target}"))),
+    ("patience", |recipe| recipe.patience.map_or("none".to_owned(), |epochs| format!("{epochs} epochs"))),
+    ("optimizer", |recipe| settings(&recipe.optimizer)),
+    ("schedule", |recipe| settings(&recipe.schedule)),
+    ("init", |recipe| settings(&recipe.init)),
+    ("pixels", |recipe| settings(&recipe.pixels)),
+    (PRECISION, |recipe| recipe.precision.name().to_owned()),
+];
+
+/// The settings of an optimizer and its like as words: `adam, betas 0.9 0.999, lr 0.001`.
+fn settings(of: &impl Serialize) -> String {
+    let words = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(items) => items.iter().map(|item| item.to_string()).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    };
+    match serde_json::to_value(of) {
+        Ok(serde_json::Value::Object(fields)) => {
+            let kind = fields.get("kind").map(words);
+            let others = fields.iter().filter(|(name, _)| *name != "kind");
+            let others = others.map(|(name, value)| format!("{} {}", name.replace('_', " "), words(value)));
+            kind.into_iter().chain(others).collect::<Vec<_>>().join(", ")
+        }
+        Ok(value) => words(&value),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// The layers of each list without those that all begin and end with.
+fn unlike_layers(lists: &[&[String]]) -> Vec<String> {
+    let Some(first) = lists.first() else { return Vec::new() };
+    let shortest = lists.iter().map(|list| list.len()).min().unwrap_or(0);
+    let start = (0..shortest).take_while(|&n| lists.iter().all(|list| list[n] == first[n])).count();
+    let from_end = |list: &[String], n: usize| list[list.len() - 1 - n].clone();
+    let end =
+        (0..shortest - start).take_while(|&n| lists.iter().all(|list| from_end(list, n) == from_end(first, n))).count();
+    let middle = |list: &&[String]| match &list[start..list.len() - end] {
+        [] => "nothing there".to_owned(),
+        layers => format!("from layer {}: {}", start + 1, layers.join(", ")),
+    };
+    lists.iter().map(middle).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_layers_that_differ_are_shown() {
+        let list = |layers: &str| layers.split(", ").map(str::to_owned).collect::<Vec<_>>();
+        let shown = |lists: &[&str]| {
+            let lists: Vec<Vec<String>> = lists.iter().map(|layers| list(layers)).collect();
+            unlike_layers(&lists.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        };
+        let one = "conv 8 3x3, relu, linear 10";
+        assert_eq!(
+            shown(&[one, "conv 8 3x3, relu, dropout 0.5, linear 10"]),
+            ["nothing there", "from layer 3: dropout 0.5"]
+        );
+        assert_eq!(
+            shown(&[one, "conv 16 3x3, relu, linear 10"]),
+            ["from layer 1: conv 8 3x3", "from layer 1: conv 16 3x3"]
+        );
+        assert_eq!(shown(&[one, one]), ["nothing there", "nothing there"]);
+        // The layer that both begin and end with is not counted twice.
+        assert_eq!(shown(&["relu, relu", "relu"]), ["from layer 2: relu", "nothing there"]);
+        assert!(shown(&[]).is_empty());
+    }
+
+    #[test]
+    fn settings_are_words() {
+        let adam = serde_json::json!({ "kind": "adam", "lr": 0.001, "betas": [0.9, 0.999], "weight_decay": 0.0 });
+        assert_eq!(settings(&adam), "adam, betas 0.9 0.999, lr 0.001, weight decay 0.0");
+        assert_eq!(settings(&"pytorch"), "pytorch");
+    }
+}

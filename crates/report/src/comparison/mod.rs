@@ -1,0 +1,326 @@
+//! What the trials of one or several studies say together: `tenfold compare`.
+//!
+//! [`Compared`] goes in, with every statistic finished. The words and tables are put together once, in `words`; text,
+//! Markdown and LaTeX write the same [`document::Document`]. CSV and JSON have every seed's figures.
+
+use tenfold_study::comparison::{Comparison, PairStatistics, Verdict};
+use tenfold_study::record::{Environment, ReadingReason, RecipeRecord, StudyRecord};
+
+use crate::format::count;
+
+pub mod differences;
+pub mod document;
+
+mod csv;
+mod json;
+mod words;
+
+#[cfg(test)]
+mod testing;
+
+pub use csv::csv;
+pub use json::json;
+pub use words::document;
+
+/// What is compared, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Compared<'a> {
+    /// At least one.
+    pub studies: Vec<ComparedStudy<'a>>,
+    /// The recipes, with one comparison for each set of test images; there is no test between two sets.
+    pub sets: Vec<SameImages<'a>>,
+    /// Whether recipes were left out because others were asked for.
+    pub some_only: bool,
+}
+
+/// One study of a comparison.
+#[derive(Clone, Debug)]
+pub struct ComparedStudy<'a> {
+    /// What the comparison calls it; no two have the same name.
+    pub name: String,
+    /// Its record.
+    pub record: &'a StudyRecord,
+}
+
+/// Recipes whose trials were measured on the same test images.
+#[derive(Clone, Debug)]
+pub struct SameImages<'a> {
+    /// The studies they come from, as numbers in [`Compared::studies`].
+    pub studies: Vec<usize>,
+    /// All recipes, also those without a finished trial.
+    pub recipes: Vec<ComparedRecipe<'a>>,
+    /// What their trials say together.
+    pub comparison: Comparison,
+}
+
+/// One recipe of a comparison.
+#[derive(Clone, Debug)]
+pub struct ComparedRecipe<'a> {
+    /// What the comparison calls it.
+    pub name: String,
+    /// Its study, as a number in [`Compared::studies`].
+    pub study: usize,
+    /// Its record.
+    pub record: &'a RecipeRecord,
+}
+
+impl<'a> SameImages<'a> {
+    fn recipe(&self, name: &str) -> Option<&ComparedRecipe<'a>> {
+        self.recipes.iter().find(|recipe| recipe.name == name)
+    }
+}
+
+/// Whether times from both can be compared.
+pub fn same_machine(a: &Environment, b: &Environment) -> bool {
+    a == b
+}
+
+/// The words of a verdict.
+pub fn verdict(pair: &PairStatistics) -> String {
+    let more = |number: u64, what: &str| format!("{} more {what}{}", count(number), if number == 1 { "" } else { "s" });
+    match pair.verdict {
+        Verdict::Better => "better".to_owned(),
+        Verdict::BetterOnTheseImagesOnly => "better on these images only".to_owned(),
+        Verdict::EquivalentWithinTheMargin => "equivalent within the margin".to_owned(),
+        Verdict::NotResolved => match (pair.more_seeds, pair.more_images) {
+            (None, None) => "not resolved".to_owned(),
+            (Some(seeds), None) => format!("not resolved (about {})", more(seeds, "seed")),
+            (None, Some(images)) => format!("not resolved (about {})", more(images, "image")),
+            (Some(seeds), Some(images)) => {
+                format!("not resolved (about {} or {})", more(seeds, "seed"), more(images, "image"))
+            }
+        },
+    }
+}
+
+/// What is known of the times that the labels of a study's test images were looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TestUse {
+    /// For people.
+    pub sentence: String,
+    /// Whether a choice was made by test accuracy: every output says so.
+    pub chosen_by_test: bool,
+}
+
+impl TestUse {
+    /// Of one study.
+    pub fn of(record: &StudyRecord) -> TestUse {
+        let sum = |reason| {
+            let readings = record.test_readings.iter().filter(|reading| reading.reason == reason);
+            readings.fold(0u64, |sum, reading| sum.saturating_add(reading.count))
+        };
+        let (trials, choices) = (sum(ReadingReason::Trial), sum(ReadingReason::Choice));
+        let again = record.test_readings.iter().any(|r| r.reason == ReadingReason::Trial && r.count > 1);
+        let times = |n: u64| if n == 1 { "once".to_owned() } else { format!("{} times", count(n)) };
+        let mut sentence = if record.test_readings.is_empty() {
+            "The study does not record how often its test labels were read; a run reads them once per trial, at its end."
+                .to_owned()
+        } else if again {
+            format!("The test was opened {} for trials, for some of them more than once.", times(trials))
+        } else {
+            format!("The test was opened once per trial, after all choices were fixed ({}).", times(trials))
+        };
+        if choices > 0 {
+            sentence.push_str(&format!(
+                " CHOSEN BY TEST: the test labels were also read {} to choose a recipe; its test accuracy is too high \
+                 to be expected again.",
+                times(choices)
+            ));
+        }
+        TestUse { sentence, chosen_by_test: choices > 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::testing::*;
+    use super::*;
+
+    #[track_caller]
+    fn pinned(text: &str, expected: &str) {
+        assert!(text == expected, "not as pinned:\n{text}");
+    }
+
+    /// One study of three recipes, of which one has no finished trial; every verdict is in the tests below.
+    fn one() -> (Vec<StudyRecord>, Comparison) {
+        let pairs = vec![pair("a", "b", -0.011, "better", 5)];
+        let recipes = vec![statistics("a", 0.901, 5), statistics("b", 0.912, 5)];
+        (vec![record(study("mine"))], comparison(recipes, pairs, &[&["b"], &["a"]]))
+    }
+
+    #[test]
+    fn one_study_reads_as_pinned_in_every_form() {
+        let (records, comparison) = one();
+        let compared = compared(&records, vec![(vec![0], comparison)]);
+        pinned(&document(&compared).text(), include_str!("pinned/one.txt"));
+        pinned(&document(&compared).markdown(), include_str!("pinned/one.md"));
+        pinned(&document(&compared).latex(), include_str!("pinned/one.tex"));
+        pinned(&csv(&compared), include_str!("pinned/one.csv"));
+        assert!(document(&compared).text().lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn csv_has_as_many_cells_in_each_row() {
+        let (records, comparison) = one();
+        let text = csv(&compared(&records, vec![(vec![0], comparison)]));
+        for line in text.lines().filter(|line| !line.contains('"')) {
+            assert_eq!(line.split(',').count(), 14, "{line}");
+        }
+    }
+
+    #[test]
+    fn json_has_the_comparison_and_its_context() {
+        let (records, comparison) = one();
+        let text = json(&compared(&records, vec![(vec![0], comparison.clone())]));
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        assert_eq!((&value["schema"], &value["differences"]), (&json!(1), &json!([])));
+        let set = &value["comparisons"][0];
+        assert_eq!(serde_json::from_value::<Comparison>(set["comparison"].clone()).expect("it reads back"), comparison);
+        assert_eq!(set["recipes"][1]["trials"][1]["test_accuracy"], json!(0.914));
+        assert_eq!(value["studies"][0]["chosen_by_test"], json!(false));
+    }
+
+    #[test]
+    fn verdicts_have_fixed_words() {
+        let words = |verdict_, more: [Option<u64>; 2]| {
+            let mut pair: PairStatistics = serde_json::from_value(pair("a", "b", 0.01, verdict_, 5)).expect("a pair");
+            [pair.more_seeds, pair.more_images] = more;
+            verdict(&pair)
+        };
+        assert_eq!(words("better", [None; 2]), "better");
+        assert_eq!(words("better_on_these_images_only", [None; 2]), "better on these images only");
+        assert_eq!(words("equivalent_within_the_margin", [None; 2]), "equivalent within the margin");
+        let open = "not_resolved";
+        assert_eq!(words(open, [Some(2), Some(3000)]), "not resolved (about 2 more seeds or 3,000 more images)");
+        assert_eq!(words(open, [Some(1), None]), "not resolved (about 1 more seed)");
+        assert_eq!(words(open, [None, Some(1)]), "not resolved (about 1 more image)");
+        assert_eq!(words(open, [None; 2]), "not resolved");
+    }
+
+    #[test]
+    fn no_recipe_and_one_recipe_need_no_pairs() {
+        let records = vec![record(study("mine"))];
+        let none = compared(&records, vec![(vec![0], comparison(vec![], vec![], &[]))]);
+        let text = document(&none).text();
+        assert!(
+            text.contains("0 recipes, 0 finished trials") && text.contains("- b: has no finished trial\n"),
+            "{text}"
+        );
+        let alone = comparison(vec![statistics("a", 0.9, 1)], vec![], &[&["a"]]);
+        let text = document(&compared(&records, vec![(vec![0], alone)])).text();
+        assert!(!text.contains("Pairs") && !text.contains("Leading") && !text.contains("Chosen"), "{text}");
+        assert!(text.contains("1 recipe, 1 finished trial, measured"), "{text}");
+        for of in [&none] {
+            csv(of);
+            json(of);
+            document(of).markdown();
+            document(of).latex();
+        }
+    }
+
+    #[test]
+    fn one_seed_each_says_nothing_about_retraining() {
+        let records = vec![record(study("mine"))];
+        let pairs = vec![pair("a", "b", -0.012, "better_on_these_images_only", 1)];
+        let recipes = vec![statistics("a", 0.9, 1), statistics("b", 0.912, 1)];
+        let text = document(&compared(&records, vec![(vec![0], comparison(recipes, pairs, &[&["b"], &["a"]]))])).text();
+        for part in [
+            "b       a         1.20  better on these images only\n",
+            "b       a             1,234           11  0.040  1.00 to 2.20\n",
+            "It says nothing about\nretraining",
+            "each it is said of these two trained networks, not of the recipes\n",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!text.contains("Welch"), "{text}");
+    }
+
+    #[test]
+    fn ties_are_grouped_and_the_choice_names_them() {
+        let records = vec![record(study("mine"))];
+        let pairs = vec![pair("a", "b", 0.0004, "not_resolved", 2)];
+        let recipes = vec![statistics("a", 0.9, 2), statistics("b", 0.8996, 2)];
+        let text = document(&compared(&records, vec![(vec![0], comparison(recipes, pairs, &[&["a", "b"]]))])).text();
+        for part in [
+            "- Leading on test: a (90.00%), b (89.96%), a tie: the second is not shown to be\n  worse\n",
+            "Chosen on validation: highest: a; smallest in the leading group: b; fastest: b.",
+            "not resolved (about 1 more seed\n",
+            "or 23,000 more images)",
+            "fewer than 5 seeds",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_differs_between_studies_comes_first_and_is_marked() {
+        let mut other = study("other");
+        other["recipes"][0]["batch_size"] = json!(64);
+        other["recipes"][0]["layers"] = json!(["dropout 0.5", "linear 10"]);
+        other["recipes"][1]["precision"] = json!("bf16");
+        other["recipes"][2]["name"] = json!("calm");
+        other["dataset"]["split_sha256"] = json!("cccc");
+        other["dataset"]["split_seed"] = json!(7);
+        other["environment"]["threads"] = json!(1);
+        let records = vec![record(study("mine")), record(other.clone())];
+        let pairs = vec![pair("mine:b", "other:b", 0.0004, "equivalent_within_the_margin", 5)];
+        let recipes = vec![statistics("mine:b", 0.9, 5), statistics("other:b", 0.8996, 5)];
+        let found = comparison(recipes.clone(), pairs, &[&["mine:b", "other:b"]]);
+        let text = document(&compared(&records, vec![(vec![0, 1], found)])).text();
+        pinned(&text, include_str!("pinned/two.txt"));
+
+        // Other data: two comparisons, and no pair across.
+        other["dataset"]["sha256"] = json!("dddd");
+        let records = vec![record(study("mine")), record(other)];
+        let set = |n: usize| (vec![n], comparison(vec![recipes[n].clone()], vec![], &[]));
+        let compared = compared(&records, vec![set(0), set(1)]);
+        let text = document(&compared).text();
+        for part in [
+            "OTHER DATA: test accuracies are not on the same images",
+            "Test images of mine\n",
+            "Test images of other\n",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        let value: serde_json::Value = serde_json::from_str(&json(&compared)).expect("it is JSON");
+        assert_eq!(value["comparisons"].as_array().map(Vec::len), Some(2));
+        let kinds: Vec<&str> =
+            value["differences"].as_array().into_iter().flatten().filter_map(|d| d["kind"].as_str()).collect();
+        assert_eq!(kinds, ["setting", "setting", "precision", "data", "split", "machine"]);
+    }
+
+    #[test]
+    fn a_choice_by_test_is_stamped_on_every_form() {
+        let mut chosen = study("mine");
+        let reading = json!({ "reason": "choice", "recipe": null, "seed": null, "count": 2 });
+        chosen["test_readings"].as_array_mut().expect("a list").push(reading);
+        let records = vec![record(chosen)];
+        let compared = compared(&records, vec![(vec![0], one().1)]);
+        let document = document(&compared);
+        for text in [document.text(), document.markdown(), document.latex(), csv(&compared), json(&compared)] {
+            assert!(text.contains("CHOSEN BY TEST"), "{text}");
+        }
+        assert!(csv(&compared).contains("note,mine,,,,,chosen_by_test,"));
+    }
+
+    #[test]
+    fn the_use_of_the_test_is_told() {
+        let sentence = |readings: serde_json::Value| {
+            let mut study = study("mine");
+            study["test_readings"] = readings;
+            TestUse::of(&record(study)).sentence
+        };
+        let trial = |count: u64| json!({ "reason": "trial", "recipe": "a", "seed": 1, "count": count });
+        assert!(sentence(json!([])).starts_with("The study does not record"));
+        assert_eq!(
+            sentence(json!([trial(1), trial(1)])),
+            "The test was opened once per trial, after all choices were fixed (2 times)."
+        );
+        assert_eq!(
+            sentence(json!([trial(3)])),
+            "The test was opened 3 times for trials, for some of them more than once."
+        );
+    }
+}

@@ -1,0 +1,627 @@
+//! The sentences and tables of a comparison.
+
+use tenfold_study::comparison::{Comparison, Interval, PairStatistics, RecipeStatistics, Verdict};
+use tenfold_study::record::Status;
+
+use super::differences::{Difference, Kind, differences, environment};
+use super::document::{Align, Block, Column, Document, Table};
+use super::{Compared, SameImages, TestUse, verdict};
+use crate::format::{NONE, count, percent, seconds};
+use crate::text::{seconds_range, trim_number};
+
+/// The comparison as sentences and tables: differing settings first, then what makes results unlike, then results.
+pub fn document(compared: &Compared) -> Document {
+    let mut blocks = vec![Block::Heading(title(compared))];
+    blocks.extend(stamps(compared));
+    let differences = differences(compared);
+    if compared.studies.len() > 1 {
+        blocks.extend(differing(compared, &differences));
+    }
+    for set in &compared.sets {
+        if compared.sets.len() > 1 {
+            blocks.push(Block::Heading(format!("Test images of {}", names(compared, set))));
+        } else if compared.studies.len() > 1 {
+            blocks.push(Block::Heading("Results".to_owned()));
+        }
+        blocks.extend(results(compared, set, &differences));
+    }
+    blocks.push(Block::Heading("Where this comes from".to_owned()));
+    blocks.push(Block::List(origins(compared)));
+    Document { blocks }
+}
+
+fn title(compared: &Compared) -> String {
+    let studies: Vec<&str> = compared.studies.iter().map(|study| study.name.as_str()).collect();
+    format!("Comparison of {}", and(&studies))
+}
+
+fn names(compared: &Compared, set: &SameImages) -> String {
+    and(&set.studies.iter().map(|&n| compared.studies[n].name.as_str()).collect::<Vec<_>>())
+}
+
+/// A warning for each study in which a choice was made by test.
+fn stamps(compared: &Compared) -> Vec<Block> {
+    let stamped = compared.studies.iter().filter(|study| TestUse::of(study.record).chosen_by_test);
+    let names: Vec<&str> = stamped.map(|study| study.name.as_str()).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    vec![Block::Paragraph(format!("CHOSEN BY TEST: a choice was made by test accuracy in {}.", and(&names)))]
+}
+
+fn differing(compared: &Compared, differences: &[Difference]) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading("What differs".to_owned())];
+    let settings: Vec<Vec<String>> = differences
+        .iter()
+        .filter(|difference| difference.recipe.is_some())
+        .flat_map(|difference| {
+            difference.values.iter().enumerate().map(|(n, value)| {
+                let once = |text: &str| if n == 0 { text.to_owned() } else { String::new() };
+                let recipe = once(difference.recipe.as_deref().unwrap_or_default());
+                vec![recipe, once(&difference.what), value.study.clone(), value.value.clone()]
+            })
+        })
+        .collect();
+    if !settings.is_empty() {
+        let columns = ["recipe", "setting", "study", "value"].map(left).to_vec();
+        blocks.push(Block::Table(Table { columns, rows: settings }));
+    }
+    let mut sentences = Vec::new();
+    let all = || compared.sets.iter().flat_map(|set| &set.recipes);
+    let studies_of = |name: &str| all().filter(|recipe| recipe.record.name == name).count();
+    let mut shared: Vec<&str> = all().map(|r| r.record.name.as_str()).filter(|name| studies_of(name) > 1).collect();
+    shared.sort_unstable();
+    shared.dedup();
+    if shared.is_empty() {
+        sentences.push("No recipe has the same name in two studies, so no settings are set side by side.".to_owned());
+    } else if !differences.iter().any(|difference| difference.recipe.is_some()) {
+        sentences.push(format!("Recipes of the same name have the same settings: {}.", shared.join(", ")));
+    }
+    for (n, study) in compared.studies.iter().enumerate() {
+        let alone = all().filter(|recipe| recipe.study == n && studies_of(&recipe.record.name) == 1);
+        let alone: Vec<&str> = alone.map(|recipe| recipe.record.name.as_str()).collect();
+        if !alone.is_empty() && !shared.is_empty() {
+            sentences.push(format!("Only {} has {}.", study.name, alone.join(", ")));
+        }
+    }
+    for difference in differences {
+        let values: Vec<String> =
+            difference.values.iter().map(|value| format!("{}: {}", value.study, value.value)).collect();
+        let values = values.join("; ");
+        match difference.kind {
+            Kind::Setting => {}
+            Kind::Precision => {
+                let recipe = difference.recipe.as_deref().unwrap_or_default();
+                sentences.push(format!("OTHER PRECISION of {recipe}: part of any difference may be rounding."));
+            }
+            Kind::Data => sentences.push(format!(
+                "OTHER DATA: test accuracies are not on the same images, so nothing tests a recipe of one against one of \
+                 the other. {values}."
+            )),
+            Kind::Split => sentences.push(format!(
+                "OTHER SPLIT: validation accuracies are not on the same images, and a choice between studies rests on \
+                 unlike figures. {values}."
+            )),
+            Kind::Machine => sentences
+                .push(format!("OTHER MACHINE, THREADS OR VERSION: times are not compared between studies. {values}.")),
+        }
+    }
+    blocks.push(Block::List(sentences));
+    blocks
+}
+
+fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) -> Vec<Block> {
+    let comparison = &set.comparison;
+    let mut blocks = vec![Block::Paragraph(what_was_measured(compared, set))];
+    let mut recipes: Vec<&RecipeStatistics> = Vec::new();
+    for name in comparison.groups.iter().flatten() {
+        recipes.extend(comparison.recipes.iter().find(|recipe| recipe.recipe == *name));
+    }
+    for recipe in &comparison.recipes {
+        if !recipes.iter().any(|other| other.recipe == recipe.recipe) {
+            recipes.push(recipe);
+        }
+    }
+    if recipes.len() > 1 && !comparison.groups.is_empty() {
+        blocks.push(Block::List(groups(comparison)));
+    }
+    blocks.extend(choice(set, differences));
+    if !recipes.is_empty() {
+        blocks.push(Block::Table(accuracies(&recipes)));
+        blocks.push(Block::List(accuracy_notes(comparison)));
+    }
+    blocks.extend(pairs(comparison));
+    if !recipes.is_empty() {
+        blocks.push(Block::Heading("Size and training".to_owned()));
+        blocks.push(Block::Table(sizes(set, &recipes)));
+        blocks.extend(times(&recipes));
+        blocks.extend(targets(&recipes));
+    }
+    let missing = missing(set, &recipes);
+    if !missing.is_empty() {
+        blocks.push(Block::List(missing));
+    }
+    blocks
+}
+
+fn what_was_measured(compared: &Compared, set: &SameImages) -> String {
+    let comparison = &set.comparison;
+    let trials: usize = comparison.recipes.iter().map(|recipe| recipe.seeds.len()).sum();
+    let images = set.studies.first().map_or(0, |&n| compared.studies[n].record.dataset.test);
+    let writers = comparison.writers.map_or(String::new(), |n| format!(" by {} writers", count(n as u64)));
+    let only = if compared.some_only {
+        " Only these recipes were asked for; p-values are adjusted for them alone."
+    } else {
+        ""
+    };
+    format!(
+        "{}, {}, measured on {} test images{writers}. A difference of up to {} counts as none.{only}",
+        plural(comparison.recipes.len() as u64, "recipe"),
+        plural(trials as u64, "finished trial"),
+        count(images as u64),
+        points_of_margin(comparison.margin),
+    )
+}
+
+fn points_of_margin(margin: f64) -> String {
+    // The shortest decimal that is as good as the number: 0.001 * 100 is not quite 0.1.
+    let points = (margin * 1e8).round() / 1e6;
+    format!("{points} {}", if points == 1.0 { "point" } else { "points" })
+}
+
+fn groups(comparison: &Comparison) -> Vec<String> {
+    let mean = |name: &str| comparison.recipes.iter().find(|r| r.recipe == name).map(|r| r.accuracy.mean);
+    let line = |(n, group): (usize, &Vec<String>)| {
+        let place = match n {
+            0 => "Leading on test".to_owned(),
+            _ => format!("Group {}", n + 1),
+        };
+        let members: Vec<String> =
+            group.iter().map(|name| format!("{name} ({})", mean(name).map_or(NONE.to_owned(), percent))).collect();
+        let tie = match group.len() {
+            1 => "",
+            2 => ", a tie: the second is not shown to be worse",
+            _ => ", ties: none is shown to be worse than the first",
+        };
+        format!("{place}: {}{tie}", members.join(", "))
+    };
+    comparison.groups.iter().enumerate().map(line).collect()
+}
+
+fn choice(set: &SameImages, differences: &[Difference]) -> Vec<Block> {
+    let Some(choice) = &set.comparison.choice else { return Vec::new() };
+    let leading: Vec<&str> = choice.leading.iter().map(String::as_str).collect();
+    let several = set.studies.len() > 1;
+    let apart = |kind| several && differences.iter().any(|difference| difference.kind == kind);
+    let fastest = match &choice.fastest {
+        _ if apart(Kind::Machine) => "not said, because the studies ran on other machines, threads or versions",
+        Some(name) => name,
+        None => "not known, because no time can be trusted",
+    };
+    let unlike =
+        if apart(Kind::Split) { " The studies have other validation images: take this with care." } else { "" };
+    let text = match leading.as_slice() {
+        [one] => format!("Chosen on validation: {one}; validation tells it from all others.{unlike}"),
+        _ => format!(
+            "Chosen on validation: highest: {}; smallest in the leading group: {}; fastest: {fastest}. The leading group, \
+             which validation does not tell apart: {}.{unlike}",
+            choice.highest,
+            choice.smallest,
+            leading.join(", ")
+        ),
+    };
+    // Of one recipe there is nothing to choose.
+    if set.comparison.recipes.len() < 2 { Vec::new() } else { vec![Block::Paragraph(text)] }
+}
+
+fn accuracies(recipes: &[&RecipeStatistics]) -> Table {
+    let columns = vec![
+        left("recipe"),
+        right("seeds"),
+        right("test\naccuracy"),
+        right("sd"),
+        right("many seeds,\nthese images"),
+        right("new seeds,\nnew images"),
+        right("balanced\naccuracy"),
+    ];
+    let row = |recipe: &&RecipeStatistics| {
+        vec![
+            recipe.recipe.clone(),
+            recipe.seeds.len().to_string(),
+            percent(recipe.accuracy.mean),
+            recipe.accuracy.sd.map_or(NONE.to_owned(), |sd| format!("{:.2}", sd * 100.0)),
+            shares(recipe.accuracy.seeds),
+            shares(recipe.accuracy.new),
+            percent(recipe.balanced_accuracy.mean),
+        ]
+    };
+    Table { columns, rows: recipes.iter().map(row).collect() }
+}
+
+fn accuracy_notes(comparison: &Comparison) -> Vec<String> {
+    let level = level(comparison);
+    let mut notes = vec![
+        "sd: standard deviation over seeds, in points; balanced accuracy: mean recall over the classes".to_owned(),
+        format!("many seeds, these images: where the mean of many seeds lies on these images ({level} interval)"),
+    ];
+    let one = comparison.recipes.iter().any(|recipe| recipe.seeds.len() == 1);
+    let one = if one { "; with one seed, for that network" } else { "" };
+    let how = format!("{}{one}", resampling(comparison));
+    notes.push(format!("new seeds, new images: where it lies for images not seen yet ({level} interval; {how})"));
+    notes
+}
+
+/// How intervals for new images are made.
+fn resampling(comparison: &Comparison) -> String {
+    let over = if comparison.writers.is_some() { "writers" } else { "images" };
+    match comparison.resamples {
+        0 => "Wilson's, for one seed: there are no predictions to resample".to_owned(),
+        n => format!("spread over seeds and a bootstrap over {over}, {} resamples", count(n as u64)),
+    }
+}
+
+fn level(comparison: &Comparison) -> String {
+    format!("{} %", trim_number((comparison.level * 1e4).round() / 100.0))
+}
+
+/// A pair with the higher accuracy first.
+struct Ordered<'a> {
+    higher: &'a str,
+    lower: &'a str,
+    flipped: bool,
+    pair: &'a PairStatistics,
+}
+
+impl Ordered<'_> {
+    fn new(pair: &PairStatistics) -> Ordered<'_> {
+        let flipped = pair.difference < 0.0;
+        let (higher, lower) = if flipped { (&pair.second, &pair.first) } else { (&pair.first, &pair.second) };
+        Ordered { higher, lower, flipped, pair }
+    }
+
+    fn interval(&self, interval: Interval) -> String {
+        let Interval { low, high } = interval;
+        let (low, high) = if self.flipped { (-high, -low) } else { (low, high) };
+        format!("{} to {}", points(low), points(high))
+    }
+}
+
+fn pairs(comparison: &Comparison) -> Vec<Block> {
+    if comparison.pairs.is_empty() {
+        return Vec::new();
+    }
+    let place = |name: &str| {
+        let mut in_order = comparison.groups.iter().flatten();
+        in_order.position(|other| other == name).unwrap_or(usize::MAX)
+    };
+    let mut ordered: Vec<Ordered> = comparison.pairs.iter().map(Ordered::new).collect();
+    ordered.sort_by_key(|pair| (place(pair.higher), place(pair.lower)));
+    let mut blocks = vec![Block::Heading("Pairs".to_owned()), Block::Table(verdicts(&ordered))];
+
+    blocks.push(Block::List(verdict_notes(comparison)));
+    let one_seed: Vec<&Ordered> = ordered.iter().filter(|pair| pair.pair.one_seed.is_some()).collect();
+    let tested = |pair: &&Ordered| pair.pair.these_images.is_some() || pair.pair.new_images.is_some();
+    let many: Vec<&Ordered> = ordered.iter().filter(|pair| pair.pair.one_seed.is_none()).filter(tested).collect();
+    if !many.is_empty() {
+        blocks.push(Block::Table(differences_in_numbers(&many)));
+        blocks.push(Block::List(pair_notes(comparison)));
+    }
+    if !one_seed.is_empty() {
+        blocks.push(Block::Table(mcnemar(&one_seed)));
+        blocks.push(Block::Paragraph(
+            format!(
+                "One seed each: McNemar's exact test is about these two trained networks. It says nothing about retraining: \
+                 another seed may turn the result round. p is adjusted for all such pairs (Holm); the interval is of the \
+                 difference of the two networks in points ({}).",
+                level(comparison)
+            ),
+        ));
+    }
+    blocks
+}
+
+fn verdicts(pairs: &[Ordered]) -> Table {
+    let columns = vec![left("higher"), left("lower"), right("points"), left("the higher is")];
+    let row = |pair: &Ordered| {
+        vec![
+            pair.higher.to_owned(),
+            pair.lower.to_owned(),
+            points(pair.pair.difference.abs()),
+            verdict(pair.pair).replace(" or ", "\nor "),
+        ]
+    };
+    Table { columns, rows: pairs.iter().map(row).collect() }
+}
+
+/// What the verdicts mean that occur.
+fn verdict_notes(comparison: &Comparison) -> Vec<String> {
+    let margin = points_of_margin(comparison.margin);
+    let all = [
+        (Verdict::Better, "better: shown for new images and new seeds".to_owned()),
+        (
+            Verdict::BetterOnTheseImagesOnly,
+            "better on these images only: for new images it is not shown; with one seed each it is said of these two \
+             trained networks, not of the recipes"
+                .to_owned(),
+        ),
+        (
+            Verdict::EquivalentWithinTheMargin,
+            format!("equivalent within the margin: the difference for new images is shown to be at most {margin}"),
+        ),
+        (
+            Verdict::NotResolved,
+            "not resolved: a difference is neither shown nor ruled out; about so many more seeds of each would settle it on \
+             these images, so many more test images for new ones"
+                .to_owned(),
+        ),
+    ];
+    let occurs = |verdict: Verdict| comparison.pairs.iter().any(|pair| pair.verdict == verdict);
+    all.into_iter().filter(|(verdict, _)| occurs(*verdict)).map(|(_, note)| note).collect()
+}
+
+fn differences_in_numbers(pairs: &[&Ordered]) -> Table {
+    let columns = vec![
+        left("higher\n- lower"),
+        right("these images,\nmany seeds"),
+        right("p"),
+        right("new images,\nnew seeds"),
+        right("p"),
+        right("wins"),
+    ];
+    let row = |pair: &&Ordered| {
+        let these = pair.pair.these_images;
+        let new = pair.pair.new_images;
+        let wins = pair.pair.first_beats_second;
+        let wins = if pair.flipped { 1.0 - wins } else { wins };
+        vec![
+            format!("{}\n- {}", pair.higher, pair.lower),
+            these.map_or(NONE.to_owned(), |test| pair.interval(test.interval)),
+            these.map_or(NONE.to_owned(), |test| p(test.p_holm)),
+            new.map_or(NONE.to_owned(), |test| pair.interval(test.interval)),
+            new.map_or(NONE.to_owned(), |test| p(test.p_holm)),
+            if wins.is_finite() { format!("{:.0}%", wins * 100.0) } else { NONE.to_owned() },
+        ]
+    };
+    Table { columns, rows: pairs.iter().map(row).collect() }
+}
+
+fn pair_notes(comparison: &Comparison) -> Vec<String> {
+    let level = level(comparison);
+    let all = plural(comparison.pairs.len() as u64, "pair");
+    let alpha = ((1.0 - comparison.level) * 1e6).round() / 1e6;
+    let mut notes = vec![
+        format!("differences in points, as {level} intervals; p is adjusted for {all} (Holm): below {alpha} counts"),
+        format!("these images: Welch's t-test over seeds; new images: {}", resampling(comparison)),
+        "wins: how often one training of the higher beats one of the lower, by pairs of seeds, a tie counting half"
+            .to_owned(),
+    ];
+    if comparison.pairs.iter().any(|pair| pair.one_seed.is_none() && pair.these_images.is_none()) {
+        notes.push("with fewer than 5 seeds of either there is no test on these images".to_owned());
+    }
+    notes
+}
+
+fn mcnemar(pairs: &[&Ordered]) -> Table {
+    let columns = vec![
+        left("higher"),
+        left("lower"),
+        right("only the\nhigher right"),
+        right("only the\nlower right"),
+        right("p"),
+        right("new images"),
+    ];
+    let row = |pair: &&Ordered| {
+        let Some(test) = pair.pair.one_seed else { return Vec::new() };
+        let (higher, lower) =
+            if pair.flipped { (test.only_second, test.only_first) } else { (test.only_first, test.only_second) };
+        let interval = test.interval.map_or(NONE.to_owned(), |interval| pair.interval(interval));
+        vec![pair.higher.to_owned(), pair.lower.to_owned(), count(higher), count(lower), p(test.p_holm), interval]
+    };
+    Table { columns, rows: pairs.iter().map(row).collect() }
+}
+
+fn sizes(set: &SameImages, recipes: &[&RecipeStatistics]) -> Table {
+    let columns = vec![
+        left("recipe"),
+        right("parameters"),
+        right("multiply-\nadds"),
+        right("validation\naccuracy"),
+        right("epochs,\nmean"),
+        right("range"),
+        right("diverged"),
+    ];
+    let row = |recipe: &&RecipeStatistics| {
+        let record = set.recipe(&recipe.recipe).map(|recipe| recipe.record);
+        let epochs = record.and_then(|record| record.summary.as_ref()).map(|summary| summary.epochs);
+        vec![
+            recipe.recipe.clone(),
+            record.map_or(NONE.to_owned(), |record| count(record.parameters)),
+            record.map_or(NONE.to_owned(), |record| count(record.macs_forward)),
+            percent(recipe.valid_accuracy.mean),
+            epochs.map_or(NONE.to_owned(), |epochs| trim_number(epochs.mean)),
+            epochs.map_or(NONE.to_owned(), |epochs| match epochs.low == epochs.high {
+                true => trim_number(epochs.low),
+                false => format!("{:.0}-{:.0}", epochs.low, epochs.high),
+            }),
+            recipe.diverged.len().to_string(),
+        ]
+    };
+    Table { columns, rows: recipes.iter().map(row).collect() }
+}
+
+fn times(recipes: &[&RecipeStatistics]) -> Vec<Block> {
+    let columns = vec![
+        left("recipe"),
+        right("training\ntime, median"),
+        right("range"),
+        right("epoch"),
+        right("trials\ntimed"),
+        right("left\nout"),
+    ];
+    let row = |recipe: &&RecipeStatistics| {
+        let Some(time) = &recipe.time else {
+            let mut row = vec![NONE.to_owned(); 6];
+            row[0].clone_from(&recipe.recipe);
+            return row;
+        };
+        let trusted = !time.seeds.is_empty();
+        let shown = |text: String| if trusted { text } else { NONE.to_owned() };
+        vec![
+            recipe.recipe.clone(),
+            shown(seconds(time.median_s)),
+            shown(seconds_range(time.range_s.low, time.range_s.high)),
+            shown(time.epoch_s.map_or(NONE.to_owned(), seconds)),
+            time.seeds.len().to_string(),
+            time.left_out.len().to_string(),
+        ]
+    };
+    if recipes.iter().all(|recipe| recipe.time.is_none()) {
+        return vec![Block::Paragraph("No training time can be trusted, so none is compared.".to_owned())];
+    }
+    let mut blocks = vec![Block::Table(Table { columns, rows: recipes.iter().map(row).collect() })];
+    if recipes.iter().any(|recipe| recipe.time.as_ref().is_none_or(|time| !time.left_out.is_empty())) {
+        blocks.push(Block::List(vec![
+            "left out: trials whose time says little: other work ran beside them, they were resumed, or they ran on another \
+             machine or number of threads"
+                .to_owned(),
+        ]));
+    }
+    blocks
+}
+
+fn targets(recipes: &[&RecipeStatistics]) -> Vec<Block> {
+    let with: Vec<_> = recipes.iter().filter_map(|r| r.target.as_ref().map(|target| (r, target))).collect();
+    if with.is_empty() {
+        return Vec::new();
+    }
+    let columns = vec![
+        left("recipe"),
+        right("target on\nvalidation"),
+        right("reached"),
+        right("not\nreached"),
+        right("median\nepochs"),
+        right("median\ntime"),
+    ];
+    let rows = with.iter().map(|(recipe, target)| {
+        vec![
+            recipe.recipe.clone(),
+            percent(target.target),
+            target.reached.to_string(),
+            target.censored.to_string(),
+            target.median_epochs.map_or(NONE.to_owned(), trim_number),
+            target.median_s.map_or(NONE.to_owned(), seconds),
+        ]
+    });
+    let rows = rows.collect();
+    let mut notes = Vec::new();
+    for (recipe, target) in &with {
+        if !target.reached_by.is_empty() {
+            let by = target.reached_by.iter().map(|by| format!("{} {:.0}%", by.epoch, by.share * 100.0));
+            let by = by.collect::<Vec<_>>().join(", ");
+            notes.push(format!("{} had reached its target after epoch: {by} of trials", recipe.recipe));
+        }
+    }
+    if with.iter().any(|(_, target)| target.censored > 0) {
+        notes.push(
+            "not reached: these trials would have needed longer; they count so in the medians (Kaplan and Meier), which \
+             are missing where fewer than half reached the target"
+                .to_owned(),
+        );
+    }
+    let mut blocks = vec![Block::Table(Table { columns, rows })];
+    if !notes.is_empty() {
+        blocks.push(Block::List(notes));
+    }
+    blocks
+}
+
+/// What is in no figure.
+fn missing(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for recipe in &set.recipes {
+        let seeds = |status| {
+            let trials = recipe.record.trials.iter().filter(|trial| trial.status == status);
+            trials.map(|trial| trial.seed.to_string()).collect::<Vec<_>>()
+        };
+        let listed = |seeds: &[String]| format!("seed{} {}", if seeds.len() == 1 { "" } else { "s" }, seeds.join(", "));
+        let (diverged, interrupted) = (seeds(Status::Diverged), seeds(Status::Interrupted));
+        let mut why = Vec::new();
+        if !recipes.iter().any(|with| with.recipe == recipe.name) {
+            why.push("has no finished trial".to_owned());
+        }
+        if !diverged.is_empty() {
+            why.push(format!("diverged, so in no accuracy: {}", listed(&diverged)));
+        }
+        if !interrupted.is_empty() {
+            why.push(format!("not finished yet: {}", listed(&interrupted)));
+        }
+        if !why.is_empty() {
+            sentences.push(format!("{}: {}", recipe.name, why.join("; ")));
+        }
+    }
+    sentences
+}
+
+fn origins(compared: &Compared) -> Vec<String> {
+    let mut lines = Vec::new();
+    for study in &compared.studies {
+        let record = study.record;
+        let data = &record.dataset;
+        lines.push(format!(
+            "{}: {} ({} training, {} validation, {} test images), on {}. {}",
+            study.name,
+            data.name,
+            count(data.train as u64),
+            count(data.valid as u64),
+            count(data.test as u64),
+            environment(&record.environment),
+            TestUse::of(record).sentence
+        ));
+    }
+    lines
+}
+
+fn left(heading: &'static str) -> Column {
+    Column { heading, align: Align::Left }
+}
+
+fn right(heading: &'static str) -> Column {
+    Column { heading, align: Align::Right }
+}
+
+fn and(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+fn plural(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A difference of shares in points, without a minus before 0.
+fn points(difference: f64) -> String {
+    if !difference.is_finite() {
+        return NONE.to_owned();
+    }
+    let text = format!("{:.2}", difference * 100.0);
+    if text == "-0.00" { "0.00".to_owned() } else { text }
+}
+
+fn shares(interval: Option<Interval>) -> String {
+    interval.map_or(NONE.to_owned(), |Interval { low, high }| format!("{:.2}-{:.2}", low * 100.0, high * 100.0))
+}
+
+/// A p-value.
+fn p(p: f64) -> String {
+    if !p.is_finite() {
+        NONE.to_owned()
+    } else if p < 0.001 {
+        "<0.001".to_owned()
+    } else {
+        // Two digits where there is a zero after the point, as in 0.034.
+        format!("{p:.*}", if p < 0.0995 { 3 } else { 2 })
+    }
+}

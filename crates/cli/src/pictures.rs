@@ -3,10 +3,10 @@
 use tenfold_nn::data::HeldOut;
 use tenfold_nn::evaluate::feature_maps;
 use tenfold_nn::model::{Architecture, Layer, Model};
-use tenfold_report::curves::{EpochPoint, PublishedCurve, Series, learning_curves_svg};
+use tenfold_report::curves::{learning_curves_svg, series};
 use tenfold_report::feature_maps::{FeatureMap, Image, MapRow};
 use tenfold_report::filters::Filter;
-use tenfold_study::record::{RecipeRecord, Status, StudyRecord};
+use tenfold_study::record::{RecipeRecord, StudyRecord};
 use tenfold_study::{Plan, Prediction, RunFolder, predictions, trained};
 
 use crate::failure::Failure;
@@ -66,32 +66,6 @@ pub(crate) fn draw(plan: &Plan, folder: &RunFolder, record: &StudyRecord, test: 
         format!("No picture of feature maps: images of {shape} are larger than {LARGEST_SIDE} pixels a side.\n")
     });
     Ok(text)
-}
-
-fn series(record: &StudyRecord) -> Vec<Series> {
-    let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
-    let series = record.recipes.iter().map(|recipe| Series {
-        name: recipe.name.clone(),
-        runs: recipe
-            .trials
-            .iter()
-            .filter(|trial| trial.status != Status::Interrupted)
-            .map(|trial| {
-                let point = |e: &tenfold_study::record::EpochRecord| EpochPoint {
-                    epoch: e.epoch,
-                    train_loss: number(e.train_loss),
-                    valid_loss: number(e.valid_loss),
-                    valid_accuracy: number(e.valid_accuracy),
-                };
-                trial.epochs.iter().map(point).collect()
-            })
-            .collect(),
-        published: recipe.published.as_ref().map(|published| PublishedCurve {
-            valid_loss: published.valid_loss.clone(),
-            valid_accuracy: published.valid_accuracy.clone(),
-        }),
-    });
-    series.collect()
 }
 
 /// The name of the first convolution, if there is one.

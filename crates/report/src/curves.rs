@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::KeyPointHint;
 use plotters::coord::types::RangedCoordf64;
-use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use tenfold_study::record::{EpochRecord, Status, StudyRecord, mean_epochs};
+
+use crate::plot::{AXIS, COLORS, FONT, GRID, INK, Marker, Ticked, accuracy_height, accuracy_ticks};
 
 /// The learning curves of one recipe.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,6 +17,8 @@ pub struct Series {
     pub name: String,
     /// One curve per seed.
     pub runs: Vec<Vec<EpochPoint>>,
+    /// Their mean, where there are several.
+    pub mean: Vec<EpochPoint>,
     /// The published curve of the same recipe, where there is one.
     pub published: Option<PublishedCurve>,
 }
@@ -40,6 +43,30 @@ pub struct PublishedCurve {
     pub valid_loss: Vec<f64>,
     /// 0 to 1.
     pub valid_accuracy: Vec<f64>,
+}
+
+/// The learning curves of every recipe of a record; trials that were interrupted have none yet.
+pub fn series(record: &StudyRecord) -> Vec<Series> {
+    let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
+    let point = |e: &EpochRecord| EpochPoint {
+        epoch: e.epoch,
+        train_loss: number(e.train_loss),
+        valid_loss: number(e.valid_loss),
+        valid_accuracy: number(e.valid_accuracy),
+    };
+    let series = record.recipes.iter().map(|recipe| {
+        let ended = recipe.trials.iter().filter(|trial| trial.status != Status::Interrupted);
+        Series {
+            name: recipe.name.clone(),
+            runs: ended.map(|trial| trial.epochs.iter().map(point).collect()).collect(),
+            mean: mean_epochs(&recipe.trials).iter().map(point).collect(),
+            published: recipe.published.as_ref().map(|published| PublishedCurve {
+                valid_loss: published.valid_loss.clone(),
+                valid_accuracy: published.valid_accuracy.clone(),
+            }),
+        }
+    });
+    series.collect()
 }
 
 /// The validation accuracy and the losses of all `series` by epoch, as an SVG document.
@@ -73,22 +100,6 @@ const PANEL_HEIGHT: u32 = 440;
 const LEGEND_ROW: u32 = 24;
 const LEGEND_COLUMNS: usize = 3;
 
-const INK: RGBColor = RGBColor(34, 34, 34);
-const AXIS: RGBColor = RGBColor(120, 120, 120);
-const GRID: RGBColor = RGBColor(228, 228, 228);
-const FONT: &str = "sans-serif";
-
-/// Okabe and Ito's colours without their yellow, which is too light for lines on white.
-const COLORS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(0, 0, 0),
-];
-
 type Page<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
@@ -118,9 +129,11 @@ fn accuracy_panel<'a>(area: &Page<'a>, series: &[Series]) -> Drawn<'a> {
         for run in &s.runs {
             lines.push(Line::own(n, run, s.runs.len(), |point| accuracy_height(point.valid_accuracy)));
         }
+        if !s.mean.is_empty() {
+            lines.push(Line::own(n, &s.mean, 1, |point| accuracy_height(point.valid_accuracy)));
+        }
     }
-    const TICKS: [f64; 14] = [0.0, 0.2, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999];
-    let ticks = TICKS.map(|accuracy| (accuracy_height(accuracy).unwrap_or(0.0), accuracy_label(accuracy)));
+    let ticks = accuracy_ticks();
     panel(
         area,
         "Validation accuracy (log scale of the error)",
@@ -141,6 +154,9 @@ fn loss_panel<'a>(area: &Page<'a>, series: &[Series]) -> Drawn<'a> {
             lines.push(Line { stroke: Stroke::Dashed, ..train });
             lines.push(Line::own(n, run, s.runs.len(), |point| loss_height(point.valid_loss)));
         }
+        if !s.mean.is_empty() {
+            lines.push(Line::own(n, &s.mean, 1, |point| loss_height(point.valid_loss)));
+        }
     }
     let mut ticks = Vec::new();
     for power in -8..=4 {
@@ -151,16 +167,6 @@ fn loss_panel<'a>(area: &Page<'a>, series: &[Series]) -> Drawn<'a> {
         }
     }
     panel(area, "Loss, nats per example (log scale)", &ticks, (loss_height(0.05), loss_height(1.0)), &lines)
-}
-
-/// Position of an accuracy on its axis; at 99.99% the axis ends.
-fn accuracy_height(accuracy: f64) -> Option<f64> {
-    accuracy.is_finite().then(|| -(1.0 - accuracy).clamp(1e-4, 1.0).log10())
-}
-
-fn accuracy_label(accuracy: f64) -> String {
-    let percent = (accuracy * 10_000.0).round() / 100.0;
-    format!("{percent}%")
 }
 
 /// Position of a loss on its axis.
@@ -188,7 +194,7 @@ impl Line {
     fn own(series: usize, run: &[EpochPoint], runs: usize, height: impl Fn(&EpochPoint) -> Option<f64>) -> Line {
         let pieces = pieces(run.iter().map(|point| (point.epoch, height(point))));
         // One marker per epoch and seed would bury the lines.
-        Line { series, pieces, stroke: Stroke::Solid, markers: runs <= 3, faint: runs > 3 }
+        Line { series, pieces, stroke: Stroke::Solid, markers: runs == 1, faint: runs > 1 }
     }
 
     fn published(series: usize, values: &[f64], height: impl Fn(f64) -> Option<f64>) -> Line {
@@ -290,56 +296,6 @@ fn epoch_ticks(last: usize) -> Vec<f64> {
     ticks.into_iter().map(|epoch| epoch as f64).collect()
 }
 
-/// A point of a recipe's curve. Seven shapes: disc, square, triangle, diamond, ring, open square, cross.
-struct Marker {
-    series: usize,
-    at: (f64, f64),
-}
-
-impl<'b> PointCollection<'b, (f64, f64)> for &'b Marker {
-    type Point = &'b (f64, f64);
-    type IntoIter = std::iter::Once<&'b (f64, f64)>;
-
-    fn point_iter(self) -> Self::IntoIter {
-        std::iter::once(&self.at)
-    }
-}
-
-impl<Backend: DrawingBackend> Drawable<Backend> for Marker {
-    fn draw<I: Iterator<Item = (i32, i32)>>(
-        &self,
-        points: I,
-        backend: &mut Backend,
-        _parent: (u32, u32),
-    ) -> Result<(), plotters_backend::DrawingErrorKind<Backend::ErrorType>> {
-        let color = COLORS[self.series % COLORS.len()];
-        let (full, paper, outline) = (color.filled(), WHITE.filled(), color.stroke_width(2));
-        for (x, y) in points {
-            let polygon = |corners: &[(i32, i32)]| corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect::<Vec<_>>();
-            let (top_left, bottom_right) = ((x - 4, y - 4), (x + 4, y + 4));
-            match self.series % 7 {
-                0 => backend.draw_circle((x, y), 4, &full, true)?,
-                1 => backend.draw_rect(top_left, bottom_right, &full, true)?,
-                2 => backend.fill_polygon(polygon(&[(0, -6), (6, 4), (-6, 4)]), &full)?,
-                3 => backend.fill_polygon(polygon(&[(0, -6), (6, 0), (0, 6), (-6, 0)]), &full)?,
-                4 => {
-                    backend.draw_circle((x, y), 4, &paper, true)?;
-                    backend.draw_circle((x, y), 4, &outline, false)?;
-                }
-                5 => {
-                    backend.draw_rect(top_left, bottom_right, &paper, true)?;
-                    backend.draw_rect(top_left, bottom_right, &outline, false)?;
-                }
-                _ => {
-                    backend.draw_path([top_left, bottom_right], &outline)?;
-                    backend.draw_path([(x - 4, y + 4), (x + 4, y - 4)], &outline)?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 fn draw_legend<'a>(area: &Page<'a>, series: &[Series]) -> Drawn<'a> {
     let left = 66;
     let column_width = (WIDTH as i32 - 2 * left) / LEGEND_COLUMNS as i32;
@@ -390,35 +346,6 @@ fn draw_legend<'a>(area: &Page<'a>, series: &[Series]) -> Drawn<'a> {
     Ok(())
 }
 
-/// A linear axis with the ticks that we choose.
-struct Ticked {
-    range: RangedCoordf64,
-    ticks: Vec<f64>,
-}
-
-impl Ticked {
-    fn new(range: std::ops::Range<f64>, ticks: Vec<f64>) -> Ticked {
-        Ticked { range: range.into(), ticks }
-    }
-}
-
-impl Ranged for Ticked {
-    type FormatOption = plotters::coord::ranged1d::DefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        self.range.map(value, limit)
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
-        self.ticks.clone()
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        self.range.range()
-    }
-}
-
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -438,6 +365,7 @@ mod tests {
         Series {
             name: name.to_owned(),
             runs: vec![(1..=5).map(point).collect(); runs],
+            mean: Vec::new(),
             published: published.then_some(curve),
         }
     }

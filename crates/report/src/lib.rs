@@ -19,3 +19,4 @@ pub mod format;
 pub mod picture;
 
 mod legend;
+mod plot;

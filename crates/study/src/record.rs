@@ -369,6 +369,28 @@ impl StudyRecord {
     }
 }
 
+/// The mean of each figure over the finished trials, for the epochs that all of them have; none of fewer than two trials.
+pub fn mean_epochs(trials: &[TrialRecord]) -> Vec<EpochRecord> {
+    let finished: Vec<&TrialRecord> = trials.iter().filter(|t| t.status == Status::Finished).collect();
+    let shared = finished.iter().map(|trial| trial.epochs.len()).min().unwrap_or(0);
+    if finished.len() < 2 {
+        return Vec::new();
+    }
+    let mean = |at: usize, figure: &dyn Fn(&EpochRecord) -> Option<f64>| {
+        let sum: Option<f64> = finished.iter().map(|trial| figure(&trial.epochs[at])).sum();
+        sum.map(|sum| sum / finished.len() as f64)
+    };
+    let epoch = |at: usize| EpochRecord {
+        epoch: at + 1,
+        train_loss: mean(at, &|e| e.train_loss),
+        valid_loss: mean(at, &|e| e.valid_loss),
+        valid_accuracy: mean(at, &|e| e.valid_accuracy),
+        train_time_s: mean(at, &|e| Some(e.train_time_s)).unwrap_or(0.0),
+        evaluation_time_s: mean(at, &|e| Some(e.evaluation_time_s)).unwrap_or(0.0),
+    };
+    (0..shared).map(epoch).collect()
+}
+
 fn summary(trials: &[TrialRecord]) -> Option<Summary> {
     let finished: Vec<&TrialRecord> = trials.iter().filter(|t| t.status == Status::Finished).collect();
     if finished.is_empty() {

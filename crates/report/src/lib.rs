@@ -12,6 +12,7 @@ pub mod comparison;
 pub mod curves;
 pub mod feature_maps;
 pub mod filters;
+pub mod html;
 
 pub mod colormap;
 pub mod font;

@@ -1,0 +1,135 @@
+//! `report.html`: the whole study in one file that opens anywhere, without a network and without a script.
+//!
+//! One file per section. A section is heading, sentences, charts and tables; every chart has its numbers in a table below it.
+//! The words and tables of verdicts are those of [`crate::comparison`], written once.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use tenfold_study::comparison::Comparison;
+use tenfold_study::record::StudyRecord;
+use tenfold_study::{FinishedStudy, Prediction};
+
+use crate::comparison::{Compared, ComparedRecipe, ComparedStudy, SameImages, document};
+
+mod blocks;
+mod chart;
+mod classes;
+mod confusion;
+mod cost;
+mod curves;
+mod inside;
+mod mistakes;
+mod origin;
+mod published;
+mod sprite;
+mod verdict;
+
+/// Everything that the page shows.
+pub struct Page<'a> {
+    /// The record, with what each finished trial said of each test image.
+    pub study: &'a FinishedStudy,
+    /// What the trials say together.
+    pub comparison: &'a Comparison,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// The pixels of a test image, `[channels, height, width]`.
+    pub image: &'a dyn Fn(usize) -> Vec<u8>,
+    /// Pictures of what a network learned.
+    pub pictures: Vec<Shown>,
+    /// The text of `study.toml`.
+    pub study_toml: String,
+}
+
+/// A picture that exists already.
+pub struct Shown {
+    /// What it is a picture of.
+    pub title: String,
+    /// What there is to see, for those who do not see it.
+    pub alternative: String,
+    /// The picture.
+    pub png: Vec<u8>,
+}
+
+impl Page<'_> {
+    fn record(&self) -> &StudyRecord {
+        &self.study.record
+    }
+
+    /// What each finished trial of a recipe said, by seed.
+    fn said(&self, recipe: &str) -> Vec<&[Prediction]> {
+        let at = self.record().recipes.iter().position(|r| r.name == recipe);
+        at.map_or(Vec::new(), |at| self.study.predictions[at].values().map(Vec::as_slice).collect())
+    }
+}
+
+const STYLE: &str = include_str!("style.css");
+
+/// The page. The same input gives the same bytes.
+pub fn page(page: &Page) -> String {
+    let record = page.record();
+    let compared = Compared {
+        studies: vec![ComparedStudy { name: record.study.clone(), record }],
+        sets: vec![SameImages {
+            studies: vec![0],
+            recipes: record
+                .recipes
+                .iter()
+                .map(|recipe| ComparedRecipe { name: recipe.name.clone(), study: 0, record: recipe })
+                .collect(),
+            comparison: page.comparison.clone(),
+        }],
+        some_only: false,
+    };
+    let words = document(&compared);
+    let sections: Vec<(&str, &str, Option<Markup>)> = vec![
+        ("verdict", "Which is better", Some(verdict::section(page, &words))),
+        ("size", "Size and training", Some(verdict::size(&words))),
+        ("published", "Beside the published figures", published::section(page)),
+        ("curves", "Learning curves", curves::section(page)),
+        ("classes", "Class by class", classes::section(page)),
+        ("confusion", "What is taken for what", confusion::section(page)),
+        ("cost", "What accuracy costs", cost::section(page)),
+        ("mistakes", "The images they get wrong", mistakes::section(page)),
+        ("inside", "What a network learned", inside::section(page)),
+        ("origin", "Where the numbers come from", Some(origin::section(page))),
+        ("limits", "What this does not show", Some(origin::limits(page))),
+    ];
+    let shown: Vec<_> = sections.into_iter().filter_map(|(id, title, body)| Some((id, title, body?))).collect();
+    let csp = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(csp);
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "tenfold " (record.environment.version) };
+                title { (record.title) " - tenfold" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#verdict" { "Skip to the verdict" }
+                header {
+                    h1 { (record.title) }
+                    p { (blocks::subtitle(record)) }
+                }
+                nav aria-label="Sections" {
+                    ul { @for (id, title, _) in &shown { li { a href={ "#" (id) } { (title) } } } }
+                }
+                main {
+                    @for (id, title, body) in &shown {
+                        section id=(id) aria-labelledby={ (id) "-title" } {
+                            h2 id={ (id) "-title" } { (title) }
+                            (body)
+                        }
+                    }
+                }
+                footer { p { "Written by tenfold " (record.environment.version) ". Everything is in this file: it loads nothing and runs nothing." } }
+            }
+        }
+    };
+    markup.into_string() + "\n"
+}
+
+#[cfg(test)]
+mod tests;

@@ -227,7 +227,7 @@ mod tests {
         let recipes = vec![statistics("a", 0.9, 1), statistics("b", 0.912, 1)];
         let text = document(&compared(&records, vec![(vec![0], comparison(recipes, pairs, &[&["b"], &["a"]]))])).text();
         for part in [
-            "b       a         1.20  better on these images only\n",
+            "b       a        1.20  better on these images only\n",
             "b       a             1,234           11  0.040  1.00 to 2.20\n",
             "It says nothing about\nretraining",
             "each it is said of these two trained networks, not of the recipes\n",

@@ -237,3 +237,114 @@ fn matching(bytes: &[u8], trial: &TrialRecord, labels: &mut Option<Vec<u8>>) -> 
     }
     Ok(said)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::comparison::MARGIN;
+    use crate::record::DatasetRecord;
+    use crate::testing::{Scratch, environment, recipe_record, scratch, trial_record};
+
+    const CSV: &str = "image,label,prediction,probability\n0,0,0,0.9\n1,1,0,0.6\n2,1,1,1\n";
+
+    /// A folder with one trial of three test images.
+    fn folder(test: &str) -> (Scratch, StudyRecord) {
+        let scratch = scratch(test);
+        let dataset = DatasetRecord {
+            name: "any".to_owned(),
+            train: 1,
+            valid: 3,
+            test: 3,
+            shape: [1, 1, 1],
+            classes: 2,
+            sha256: "data".to_owned(),
+            split_seed: 0,
+            split_sha256: "split".to_owned(),
+        };
+        let metrics = Metrics::new(&[0, 1, 1], &[0, 0, 1], 2, 0.5);
+        let record = StudyRecord {
+            schema: SCHEMA,
+            study: "study".to_owned(),
+            title: "study".to_owned(),
+            dataset,
+            environment: environment(),
+            recipes: vec![recipe_record("mlp", vec![trial_record("mlp", 1, metrics)])],
+            test_readings: Vec::new(),
+            comparison: Comparison::default(),
+        };
+        fs::write(scratch.path().join(RESULTS), record.to_json()).unwrap();
+        let trial = scratch.path().join("trials/mlp/seed-1");
+        fs::create_dir_all(&trial).unwrap();
+        fs::write(trial.join(PREDICTIONS), CSV).unwrap();
+        (scratch, record)
+    }
+
+    #[track_caller]
+    fn refusal(folder: &Scratch) -> String {
+        FinishedStudy::read(folder.path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_run_folder_is_read_without_its_lock() {
+        let (folder, record) = folder("finished-read");
+        let read = FinishedStudy::read(folder.path()).unwrap();
+        assert_eq!(read.record, record);
+        assert_eq!((&read.images.labels[..], read.images.classes), (&[0, 1, 1][..], 2));
+        assert_eq!(read.predictions[0][&1][1], Prediction { label: 1, prediction: 0, probability: 0.6 });
+        assert_eq!(read.comparison(MARGIN).recipes[0].accuracy_by_seed, [2.0 / 3.0]);
+        // A folder of the record alone still compares.
+        fs::remove_dir_all(folder.path().join("trials")).unwrap();
+        let read = FinishedStudy::read(folder.path()).unwrap();
+        assert!(read.predictions[0].is_empty() && read.images.labels.is_empty());
+        assert_eq!(read.comparison(MARGIN).recipes.len(), 1);
+    }
+
+    #[test]
+    fn other_folders_and_damaged_records_are_refused() {
+        let (folder, record) = folder("finished-damaged");
+        let results = folder.path().join(RESULTS);
+        let write = |text: &str| fs::write(&results, text).unwrap();
+        let edited = |edit: &dyn Fn(&mut StudyRecord)| {
+            let mut record = record.clone();
+            edit(&mut record);
+            write(&record.to_json());
+            refusal(&folder)
+        };
+        assert!(edited(&|r| r.schema = 99).contains("has the form 99, this program reads form 1"));
+        assert!(edited(&|r| r.dataset.classes = 1).contains("it has 1 classes"));
+        assert!(edited(&|r| r.recipes[0].name = "../up".to_owned()).contains("no recipe can be called"));
+        assert!(edited(&|r| r.recipes.push(r.recipes[0].clone())).contains("two recipes \"mlp\""));
+        assert!(edited(&|r| r.recipes[0].trials.extend_from_within(..)).contains("is there twice"));
+        assert!(edited(&|r| r.recipes[0].trials[0].test = None).contains("has no metrics"));
+        let metrics = |edit: &dyn Fn(&mut Metrics)| edited(&|r| edit(r.recipes[0].trials[0].test.as_mut().unwrap()));
+        assert!(metrics(&|m| m.accuracy = 0.9).contains("do not follow from its confusion matrix"));
+        assert!(metrics(&|m| m.confusion[0][0] = u64::MAX).contains("do not follow"));
+        assert!(metrics(&|m| m.confusion.clear()).contains("do not follow"));
+        for text in ["", "{", "[]", "{\"schema\": 1}", "{\"schema\": \"one\"}"] {
+            write(text);
+            assert!(refusal(&folder).contains("is not as a run writes it: "), "{text}");
+        }
+        fs::remove_file(&results).unwrap();
+        assert!(refusal(&folder).ends_with("is not a run folder, it holds no results.json"));
+        fs::create_dir(&results).unwrap();
+        assert!(refusal(&folder).contains("cannot read the file: it is not a regular file"));
+    }
+
+    #[test]
+    fn edited_predictions_are_refused() {
+        let (folder, _) = folder("finished-edited");
+        let file = folder.path().join("trials/mlp/seed-1").join(PREDICTIONS);
+        let message = |text: &str| {
+            fs::write(&file, text).unwrap();
+            refusal(&folder)
+        };
+        assert!(message(&CSV.replace("1,1,0", "1,1,1")).contains("does not give the confusion matrix"));
+        assert!(message(&CSV.replace("0.6", "NaN")).contains("out of range"));
+        assert!(message(&CSV.replace("1,1,0", "1,1,200")).contains("out of range"));
+        assert!(message(&CSV[..CSV.len() - 8]).contains("does not give the confusion matrix"));
+        assert!(message(&CSV[..CSV.len() - 2]).contains("is cut short or was edited; remove "));
+        assert!(message("").contains("seed-1/result.json to run the trial again"));
+    }
+}

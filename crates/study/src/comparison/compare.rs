@@ -131,7 +131,7 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
         // that of one image on which they differ, as Agresti and Min add one to the counts of both (Statistics in
         // Medicine 24, 2005).
         let least = 1.0 / (n as f64 * n as f64);
-        let variance = resampled.differences[a.max(b)][a.min(b)].max(least);
+        let variance = resampled.differences[a.min(b)][a.max(b)].max(least);
         Some(ImagePart { variance, units: resampled.units, images: n })
     };
     let pairs = pairs(&sides, image_part, margin);

@@ -39,7 +39,7 @@ pub(super) fn shared_mistakes(recipes: &[Said], images: usize) -> Vec<SharedMist
     }
     let mut sets: Vec<_> = sets.into_iter().collect();
     // Both sorts are stable, so equals stay in the order of the recipes and of the images.
-    sets.sort_by(|(a, x), (b, y)| (b.len(), y.len()).cmp(&(a.len(), x.len())));
+    sets.sort_by_key(|(set, images)| std::cmp::Reverse((set.len(), images.len())));
     let shared = sets.into_iter().map(|(set, mut images)| {
         // All images were seen by the same trials, so their number orders as their share does.
         images.sort_by(|a, b| b.wrong.cmp(&a.wrong).then(b.confidence.total_cmp(&a.confidence)));

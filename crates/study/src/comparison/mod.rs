@@ -13,6 +13,8 @@ mod pairs;
 mod resample;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use compare::{RecipeTrials, TestImages, compare};

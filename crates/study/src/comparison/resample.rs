@@ -13,7 +13,7 @@
 //! seeds     s^2 / n over seeds on these images, which holds the luck once more, less the luck, but not below 0
 //! luck      variance over draws of each seed's deviation from the mean, summed over seeds, / (n (n - 1))
 //! ```
-//! The tests at the end of `simulation.rs` show that intervals made of it cover as they say.
+//! The tests in `simulation.rs` show that intervals made of it cover as they say.
 
 use tenfold_nn::rng::{Rng, Stream};
 
@@ -46,7 +46,9 @@ pub(super) struct Variances {
 impl Variances {
     /// The part of the variance of the mean of a figure that is the seeds' own; `values` are the figure's by seed.
     pub(super) fn seeds(&self, figure: usize, values: &[f64]) -> f64 {
-        variance(values).map_or(0.0, |variance| (variance / values.len() as f64 - self.luck[figure]).max(0.0))
+        // Two seeds are often so close by chance that nothing would remain; then the luck stays in, counted twice.
+        let luck = if values.len() > 2 { self.luck[figure] } else { 0.0 };
+        variance(values).map_or(0.0, |variance| (variance / values.len() as f64 - luck).max(0.0))
     }
 }
 
@@ -54,7 +56,7 @@ impl Variances {
 pub(super) struct Resampled {
     /// By recipe.
     pub(super) recipes: Vec<Variances>,
-    /// By first and second recipe: the variance over images of the difference of their mean accuracies.
+    /// By first and second recipe, the first before the second: the variance over images of the difference of their mean accuracies.
     pub(super) differences: Vec<Vec<f64>>,
     /// What was drawn from: writers or images.
     pub(super) units: usize,
@@ -97,7 +99,8 @@ pub(super) fn resample(recipes: &[Vec<&[Prediction]>], images: &TestImages, draw
                 };
                 let mean = (0..trials.len()).map(change).sum::<f64>() / trials.len() as f64;
                 moments[figure].add(mean);
-                luck[figure] += (0..trials.len()).map(|seed| (change(seed) - mean).powi(2)).sum::<f64>();
+                let square = |seed: usize| (change(seed) - mean) * (change(seed) - mean);
+                luck[figure] += (0..trials.len()).map(square).sum::<f64>();
                 if figure == ACCURACY {
                     deviation[recipe] = mean;
                 }
@@ -113,16 +116,17 @@ pub(super) fn resample(recipes: &[Vec<&[Prediction]>], images: &TestImages, draw
 
     // A draw of n of n units has (n - 1)/n of the variance, and what is drawn from was itself drawn.
     let correction = units as f64 / (units as f64 - 1.0);
-    let recipe = |((moments, luck), trials): (&(Vec<Moments>, Vec<f64>), &Vec<&[Prediction]>)| {
-        let n = trials.len() as f64;
-        let divisor = draws as f64 * n * (n - 1.0).max(1.0);
+    let recipe = |n: usize| {
+        let (moments, luck) = &of_recipe[n];
+        let seeds = recipes[n].len() as f64;
+        let divisor = draws as f64 * seeds * (seeds - 1.0).max(1.0);
         Variances {
             images: moments.iter().map(|moments| moments.variance() * correction).collect(),
             luck: luck.iter().map(|sum| sum * correction / divisor).collect(),
         }
     };
     Resampled {
-        recipes: of_recipe.iter().zip(recipes).map(recipe).collect(),
+        recipes: (0..recipes.len()).map(recipe).collect(),
         differences: of_pair.iter().map(|row| row.iter().map(|m| m.variance() * correction).collect()).collect(),
         units,
     }

@@ -229,7 +229,7 @@ mod tests {
         for part in [
             "b       a        1.20  better on these images only\n",
             "b       a             1,234           11  0.040  1.00 to 2.20\n",
-            "It says nothing about\nretraining",
+            "It says\nnothing about retraining",
             "each it is said of these two trained networks, not of the recipes\n",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

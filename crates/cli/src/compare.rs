@@ -48,6 +48,10 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
                 }
             }
         }
+        // None of these were asked for.
+        if recipes.is_empty() {
+            continue;
+        }
         // Of studies with the same images, one may have no predictions and so no labels.
         let images = of_set.iter().map(|&n| &studies[n].images);
         let Some(images) = images.clone().find(|images| !images.labels.is_empty()).or(images.clone().next()) else {

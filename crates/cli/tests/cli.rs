@@ -253,7 +253,11 @@ fn compare_tells_what_a_study_found_in_every_form() {
     assert_eq!(json["comparisons"][0]["comparison"]["pairs"].as_array().map(Vec::len), Some(1));
 
     let ended = run(&["compare", text(&out), "--only", "a", "--margin", "2"]);
-    assert!(ended.out.contains("1 recipe, 2 finished trials") && ended.out.contains("up to 2 points"), "{}", ended.out);
+    assert!(
+        ended.out.contains("1 recipe, 2 finished trials") && ended.out.contains("A difference of up to\n2 points"),
+        "{}",
+        ended.out
+    );
 
     // A second study with another setting.
     let file = study_file(&path, &STUDY.replace("epochs = 2", "epochs = 1"));
@@ -304,7 +308,7 @@ fn compare_refuses_what_is_no_finished_study() {
     };
     let none = with_results("none", none.to_string().as_bytes());
     let cut = with_results("cut", &fs::read(out.join("results.json")).unwrap()[..500]);
-    let file = out.join("results.json");
+    let (file, again) = (out.join("results.json"), empty.join("../out"));
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&[], 2, &["<DIR>..."]),
         (&["nowhere"], 2, &["error: nowhere: there is no such folder", "hint: `tenfold run` writes to runs/STUDY"]),
@@ -312,7 +316,7 @@ fn compare_refuses_what_is_no_finished_study() {
         (&[text(&file)], 2, &["is not a run folder"]),
         (&[&none], 2, &["no trial is finished, so there is nothing to compare", "hint: `tenfold run` goes on"]),
         (&[&cut], 4, &["is not as a run writes it"]),
-        (&[text(&out), text(&path.join("empty/../out"))], 2, &["is given twice"]),
+        (&[text(&out), text(&again)], 2, &["is given twice"]),
         (&[text(&out), "--only", "c"], 2, &["there is no recipe \"c\" to compare", "hint: did you mean \"a\"?"]),
         (&[text(&out), "--only", "softmax"], 2, &["there is no recipe \"softmax\"", "hint: there are a, b"]),
         (&[text(&out), "--margin", "nan"], 2, &["expected points of accuracy as a number, from 0 to 100"]),

@@ -62,10 +62,13 @@ pub fn differences(compared: &Compared) -> Vec<Difference> {
             studies.zip(values).map(|(study, value)| Value { study, value }).collect::<Vec<_>>()
         };
         let lists: Vec<&[String]> = same.iter().map(|(_, recipe)| recipe.layers.as_slice()).collect();
-        let mut settings = vec![("layers", unlike_layers(&lists))];
+        let mut settings = vec![(LAYERS, unlike_layers(&lists))];
         settings.extend(SETTINGS.map(|(what, of)| (what, same.iter().map(|(_, recipe)| of(recipe)).collect())));
-        for (what, values) in settings {
+        for (what, mut values) in settings {
             if values.windows(2).any(|two| two[0] != two[1]) {
+                if what != LAYERS {
+                    values = unlike_parts(&values);
+                }
                 let kind = if what == PRECISION { Kind::Precision } else { Kind::Setting };
                 let (recipe, what) = (Some(name.to_owned()), what.to_owned());
                 all.push(Difference { kind, recipe, what, values: named(values) });
@@ -116,6 +119,7 @@ fn short(hash: &str) -> String {
 
 type Setting = (&'static str, fn(&RecipeRecord) -> String);
 
+const LAYERS: &str = "layers";
 const PRECISION: &str = "precision";
 
 const SETTINGS: [Setting; 9] = [
@@ -147,6 +151,16 @@ fn settings(of: &impl Serialize) -> String {
         Ok(value) => words(&value),
         Err(_) => "unknown".to_owned(),
     }
+}
+
+/// The values without the parts, after the first, that are in all: of two Adams, what differs.
+fn unlike_parts(values: &[String]) -> Vec<String> {
+    let in_all = |part: &str| values.iter().all(|value| value.split(", ").any(|other| other == part));
+    let unlike = |value: &String| {
+        let parts = value.split(", ").enumerate().filter(|(n, part)| *n == 0 || !in_all(part));
+        parts.map(|(_, part)| part).collect::<Vec<_>>().join(", ")
+    };
+    values.iter().map(unlike).collect()
 }
 
 /// The layers of each list without those that all begin and end with.
@@ -188,6 +202,13 @@ mod tests {
         // The layer that both begin and end with is not counted twice.
         assert_eq!(shown(&["relu, relu", "relu"]), ["from layer 2: relu", "nothing there"]);
         assert!(shown(&[]).is_empty());
+    }
+
+    #[test]
+    fn only_the_parts_that_differ_are_shown() {
+        let values = ["adam, eps 1e-8, lr 0.1", "adam, eps 1e-8, lr 0.2", "sgd, lr 0.1"].map(str::to_owned);
+        assert_eq!(unlike_parts(&values[..2]), ["adam, lr 0.1", "adam, lr 0.2"]);
+        assert_eq!(unlike_parts(&values), values);
     }
 
     #[test]

@@ -190,9 +190,14 @@ fn markdown(text: &str) -> String {
 }
 
 fn latex(text: &str) -> String {
+    let text = one_line(text);
     let mut out = String::new();
-    for c in one_line(text).chars() {
+    let mut before = ' ';
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
+            // A hyphen is no minus.
+            '-' if before == ' ' && chars.peek().is_some_and(char::is_ascii_digit) => out.push_str("$-$"),
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', c]),
             '\\' => out.push_str("\\textbackslash{}"),
             '~' => out.push_str("\\textasciitilde{}"),
@@ -204,6 +209,7 @@ fn latex(text: &str) -> String {
             '[' | ']' => out.extend(['{', c, '}']),
             _ => out.push(c),
         }
+        before = c;
     }
     out
 }
@@ -293,7 +299,7 @@ A sentence of 100 \\% ordinary words that is longer than a line of eighty column
 recipe & \\shortstack[r]{many\\\\seeds} \\\\
 \\midrule
 a\\textbar{}b c & 1 \\\\
-{[}x{]}\\textbackslash{}\\textasciicircum{}\\textasciitilde{}\\{\\}\\textless{}\\&\\textgreater{} & -23 \\\\
+{[}x{]}\\textbackslash{}\\textasciicircum{}\\textasciitilde{}\\{\\}\\textless{}\\&\\textgreater{} & $-$23 \\\\
 \\bottomrule
 \\end{tabular}
 \\end{center}

@@ -52,7 +52,8 @@ impl TestImages {
 
 /// What the trials of these recipes say together; a difference in test accuracy of up to `margin` is called none.
 ///
-/// The recipes may come from several studies, if all have the same test images. What needs predictions that are
+/// `margin` is finite and not negative. The recipes may come from several studies, if all have the same test images and
+/// each a name of its own. What needs predictions that are
 /// missing is left out.
 pub fn compare(recipes: &[RecipeTrials], images: &TestImages, margin: f64) -> Comparison {
     compare_with(recipes, images, margin, RESAMPLES)

@@ -219,7 +219,8 @@ pub struct PairStatistics {
     /// About how many more seeds of each would resolve a difference as large as this one or the margin, whichever is
     /// larger, on these images; null where more seeds would not help or the spread is not known.
     pub more_seeds: Option<u64>,
-    /// About how many more test images would, for new images; null where it is not known.
+    /// About how many more test images would, for new images and the seeds there are; null where it is not known, or where
+    /// these seeds differ too much for any number of images.
     pub more_images: Option<u64>,
 }
 

@@ -10,7 +10,7 @@ use super::chart::{Axis, Drawn, axes, color, figure, svg};
 use crate::comparison::TestUse;
 use crate::comparison::document::{Block, Document};
 use crate::format::{NONE, percent};
-use crate::plot::{INK, Marker, accuracy_height, accuracy_ticks};
+use crate::plot::{INK, Marker, accuracy_height};
 
 const SIZE: &str = "Size and training";
 const ORIGIN: &str = "Where this comes from";
@@ -81,7 +81,8 @@ fn draw(recipes: &[(usize, &RecipeStatistics)], out: &mut String) {
         let intervals = [r.accuracy.seeds, r.accuracy.new].into_iter().flatten().flat_map(|i| [i.low, i.high]);
         intervals.chain(r.accuracy_by_seed.iter().copied()).map(position).collect::<Vec<f64>>()
     };
-    let x = Axis::around(recipes.iter().flat_map(|(_, r)| ends(r)), fine_ticks(), "test accuracy");
+    let mut x = Axis::around(recipes.iter().flat_map(|(_, r)| ends(r)), [], "test accuracy");
+    x.ticks = ticks_between(x.range.start, x.range.end);
     let row = |n: usize| (recipes.len() - 1 - n) as f64;
     let y = Axis {
         range: -0.6..recipes.len() as f64 - 0.4,
@@ -110,11 +111,17 @@ fn draw(recipes: &[(usize, &RecipeStatistics)], out: &mut String) {
     });
 }
 
-/// Those of all charts of accuracy, and finer ones between 98 and 99.9 %.
-pub(super) fn fine_ticks() -> Vec<(f64, String)> {
-    let fine = [0.985, 0.9925, 0.9875, 0.9975, 0.97, 0.96, 0.992, 0.988, 0.986, 0.984, 0.994, 0.996, 0.991, 0.989];
-    let mut ticks: Vec<(f64, String)> = accuracy_ticks().to_vec();
-    let _ = fine;
-    ticks.sort_by(|a, b| a.0.total_cmp(&b.0));
-    ticks
+/// Accuracies to name between these positions: the finer, the closer they are.
+pub(super) fn ticks_between(low: f64, high: f64) -> Vec<(f64, String)> {
+    let digits: &[f64] = match high - low {
+        span if span > 1.2 => &[1.0, 2.0, 5.0],
+        span if span > 0.5 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+        _ => &[1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.2, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+    };
+    let errors = (-4..0).flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power))).chain([1.0]);
+    let tick = |error: f64| {
+        let percent = 100.0 - (error * 1e6).round() / 1e4;
+        (-error.log10(), format!("{}%", (percent * 1e4).round() / 1e4))
+    };
+    errors.map(tick).filter(|(at, _)| (low..=high).contains(at)).collect()
 }

@@ -1,0 +1,76 @@
+//! Where the numbers come from, and what they do not say.
+
+use maud::{Markup, html};
+use tenfold_study::record::Status;
+
+use super::Page;
+use super::blocks::{numbers, scrolling};
+use crate::comparison::TestUse;
+use crate::format::{count, percent, seconds};
+
+pub(super) fn section(page: &Page) -> Markup {
+    let record = page.record();
+    let (data, machine) = (&record.dataset, &record.environment);
+    let [channels, height, width] = data.shape;
+    let most = record.recipes.iter().flat_map(|r| &r.trials).map(|trial| trial.seed).max().unwrap_or(1);
+    let threads = if machine.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", machine.threads) };
+    let facts = [
+        ("study", record.study.clone()),
+        ("data", format!("{}, {channels}x{height}x{width}, SHA-256 {}", data.name, data.sha256)),
+        ("split", format!("seed {}, SHA-256 {}", data.split_seed, data.split_sha256)),
+        ("test labels", TestUse::of(record).sentence),
+        ("machine", format!("{}, {}, {threads}", machine.cpu, machine.isa)),
+        ("program", format!("tenfold {} ({})", machine.version, machine.commit)),
+        ("bootstrap", format!("{} resamples, always the same ones", count(page.comparison.resamples as u64))),
+        ("to repeat it", format!("tenfold run study.toml --seeds {most}")),
+    ];
+    let rows: Vec<Vec<String>> = record
+        .recipes
+        .iter()
+        .flat_map(|recipe| &recipe.trials)
+        .map(|trial| {
+            let status = match trial.status {
+                Status::Finished => "finished",
+                Status::Diverged => "diverged",
+                Status::Interrupted => "interrupted",
+            };
+            let test = trial.test.as_ref().map_or("-".to_owned(), |test| percent(test.accuracy));
+            let busy = if trial.timing.busy { " (machine busy)" } else { "" };
+            vec![
+                format!("{} seed {}", trial.recipe, trial.seed),
+                status.to_owned(),
+                trial.stopped.epoch.to_string(),
+                test,
+                format!("{}{busy}", seconds(trial.train_time_s)),
+                trial.weights_sha256.as_deref().map_or("-".to_owned(), |hash| hash.chars().take(12).collect()),
+            ]
+        })
+        .collect();
+    let head = ["trial", "status", "epochs", "test accuracy", "training time", "SHA-256 of the weights"];
+    html! {
+        dl { @for (name, value) in &facts { dt { (name) } dd { (value) } } }
+        p { "The same study, data and seeds give the same weights, bit for bit, on any machine and any number of threads; \
+             times are this machine's." }
+        details { summary { "Every trial" } (numbers("Trials", &head, &rows)) }
+        details {
+            summary { "study.toml: every setting" }
+            (scrolling("study.toml", html! { pre { (page.study_toml) } }))
+        }
+    }
+}
+
+pub(super) fn limits(page: &Page) -> Markup {
+    let data = &page.record().dataset;
+    html! {
+        ul {
+            li { "Recipes are compared as they are, with the settings that they came with. Another learning rate could turn a \
+                  difference round, and nothing here says that the recipes were tuned with equal care." }
+            li { "All seeds share one division into training and validation images; what another division would change is not in \
+                  any interval." }
+            li { "\u{201c}New images\u{201d} are images like these: of other writers where writers are known, but written, scanned and \
+                  cut out in the same way. " (data.name) " is clean; photographs are not." }
+            li { "Some labels of the test images are wrong themselves; a network that is right about such an image is counted as wrong." }
+            li { "Times are those of one machine and of this program." }
+        }
+    }
+}

@@ -36,7 +36,7 @@ impl Sprite {
             for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
                 let channel = |c: usize| pixels.get((c * height + y) * width + x).copied().unwrap_or(0);
                 let color = if channels == 3 { [channel(0), channel(1), channel(2)] } else { [channel(0); 3] };
-                picture.fill(left + x, top + y, 1, 1, color.into());
+                picture.fill(left + x, top + y, 1, 1, color);
             }
         }
         let scale = (64 / height.max(width).max(1)).clamp(1, 3);

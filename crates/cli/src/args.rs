@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use tenfold_nn::Precision;
+use tenfold_study::comparison::{ChosenBy, MARGIN};
 
 /// Trains several small neural networks on images of digits, compares them, and shows what they learned.
 ///
@@ -68,6 +69,12 @@ pub(crate) struct RunArgs {
     /// Write to this folder. [default: runs/STUDY]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Call two recipes equivalent when their test accuracies differ by less than this, in percentage points.
+    #[arg(long, value_name = "POINTS", default_value_t = 100.0 * MARGIN, value_parser = points)]
+    pub(crate) margin: f64,
+    /// What the pick is chosen by. Choosing by test flatters the choice: it is counted, and said on every output.
+    #[arg(long, value_enum, default_value_t = ChooseBy::Validation)]
+    pub(crate) choose_by: ChooseBy,
     /// What to print on standard output: tables, or results.json at the end.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -77,7 +84,9 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   tenfold run                              the study digits, into runs/digits
   tenfold run --only cnn2 --epochs 2 --out runs/quick   one network, quickly
-  tenfold run --seeds 5 --out runs/five    five seeds of each, into another folder
+  tenfold run --seeds 10                   ten seeds of each: seed 1 of all, seed 2 of all, and so on; stop it at any
+                                           time, the same command goes on; after --seeds 3 it adds seven
+  tenfold run --seeds 10 --margin 0.2      differences below 0.2 points count as none
   tenfold run --precision bf16             large products of bf16, into runs/digits-bf16
   tenfold run --format json | jq .comparison
 
@@ -151,6 +160,14 @@ fn precision(text: &str) -> Result<Precision, String> {
     }
 }
 
+/// Percentage points.
+fn points(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(points) if points > 0.0 && points <= 100.0 => Ok(points),
+        _ => Err("expected percentage points as a number, more than 0 and at most 100".to_owned()),
+    }
+}
+
 /// Seconds, more than none and at most an hour.
 fn duration(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -168,6 +185,24 @@ pub(crate) struct DataArgs {
     /// How many classes its labels tell apart.
     #[arg(long, value_name = "N", default_value_t = 10, requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=256))]
     pub(crate) classes: usize,
+}
+
+/// The images that the pick is chosen by.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ChooseBy {
+    /// The validation images, which are there for that.
+    Validation,
+    /// The test images.
+    Test,
+}
+
+impl From<ChooseBy> for ChosenBy {
+    fn from(by: ChooseBy) -> ChosenBy {
+        match by {
+            ChooseBy::Validation => ChosenBy::Validation,
+            ChooseBy::Test => ChosenBy::Test,
+        }
+    }
 }
 
 /// What to print on standard output.

@@ -14,6 +14,7 @@ mod show;
 mod environment;
 mod failure;
 mod output;
+mod probe;
 mod progress;
 mod remaining;
 mod signals;

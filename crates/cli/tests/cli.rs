@@ -601,7 +601,7 @@ fn take_looks(record: &mut serde_json::Value) -> Vec<(String, u64)> {
 fn a_study_that_is_killed_again_and_again_ends_with_the_same_record() {
     let study = "name = \"mine\"\n[[recipe]]\nname = \"a\"\nlayers = [\"linear 10\"]\nepochs = 12\n\
                  [[recipe]]\nname = \"b\"\nlayers = [\"conv 4 5x5 same\", \"relu\", \"maxpool 2\", \"linear 10\"]\n\
-                 epochs = 6\ntarget = 0.8\n";
+                 epochs = 6\nstop = \"valid_accuracy >= 0.8\"\n";
     let (straight, broken) = (with_data("cli-straight", |_, _| {}), with_data("cli-broken", |_, _| {}));
     let (file, same) = (study_file(&straight, study), study_file(&broken, study));
     let started = Instant::now();

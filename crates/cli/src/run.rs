@@ -6,13 +6,13 @@ use tenfold_nn::data::{Source, Splits};
 use tenfold_nn::train::{Event, Flow};
 use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::count;
-use tenfold_study::comparison::ChosenBy;
+use tenfold_study::comparison::{ChosenBy, Comparison};
 use tenfold_study::record::{EpochRecord, Status, StudyRecord};
-use tenfold_study::{Plan, RunFolder, Settings, StudyEvent, TrialState};
+use tenfold_study::{FinishedStudy, Plan, RunFolder, Settings, StudyEvent, TrialState};
 
 use crate::args::{Format, RunArgs};
 use crate::environment::{environment, free_memory_bytes, processor_time};
-use crate::failure::{DIVERGED, DONE, Failure};
+use crate::failure::{DIVERGED, DONE, Failure, IO};
 use crate::output::plain;
 use crate::probe::{self, Epochs, Pace, Work};
 use crate::progress::Progress;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     view.header(&path);
     let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| view.show(event));
     view.progress.finish();
-    let record = record?;
+    let mut record = record?;
     if let Some(failure) = view.failure {
         return Err(failure);
     }
@@ -67,6 +67,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         ));
         return Ok(code);
     }
+    // What the trials say together takes a while, so it is computed once, when all are there.
+    let finished = FinishedStudy::read(&path).map_err(|error| Failure::new(IO, error.to_string(), None))?;
+    let Comparison { chosen_by, picked, .. } = record.comparison;
+    record.comparison = Comparison { chosen_by, picked, ..finished.comparison(args.margin / 100.0) };
+    folder.write("results.json", record.to_json().as_bytes())?;
     let drawn = pictures::draw(&plan, &folder, &record, &splits.test)?;
     match args.format {
         Format::Text => view.progress.out(&format!(

@@ -17,6 +17,8 @@ pub enum Stream {
     Order = 3,
     /// Which activations a dropout layer keeps.
     Dropout = 4,
+    /// Which test images a resample of a bootstrap draws.
+    Bootstrap = 5,
 }
 
 /// A counter-based random number generator: 2^64 numbers, each computed from its index alone.
@@ -309,7 +311,7 @@ mod tests {
 
     #[test]
     fn every_byte_of_every_stream_is_uniform() {
-        for stream in [Stream::Split, Stream::Init, Stream::Order, Stream::Dropout] {
+        for stream in [Stream::Split, Stream::Init, Stream::Order, Stream::Dropout, Stream::Bootstrap] {
             for sub in [0, 1, 1 << 40] {
                 let rng = Rng::new(5, stream, sub);
                 for byte in 0..8 {

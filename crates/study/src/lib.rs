@@ -22,10 +22,13 @@ pub mod metrics;
 pub mod published;
 pub mod record;
 
+mod finished;
 mod folder;
+mod stats;
 #[cfg(test)]
 mod testing;
 
+pub use finished::{FinishedStudy, FinishedStudyError};
 pub use folder::{FolderError, RunFolder};
 pub use plan::{Plan, PlanError, Settings, TrialState};
 pub use run::{ProcessorTime, StudyEvent, run};

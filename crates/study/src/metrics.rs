@@ -35,7 +35,12 @@ pub struct ClassMetrics {
 impl Metrics {
     /// Measures predictions against labels, both `[N]` with values below `classes`; `loss` is their mean cross-entropy.
     pub fn new(labels: &[u8], predictions: &[u8], classes: usize, loss: f64) -> Metrics {
-        let confusion = confusion(labels, predictions, classes);
+        Metrics::of(confusion(labels, predictions, classes), loss)
+    }
+
+    /// What follows from a confusion matrix, `[classes][classes]`, and the mean cross-entropy.
+    pub(crate) fn of(confusion: Vec<Vec<u64>>, loss: f64) -> Metrics {
+        let classes = confusion.len();
         let of_class = |class: usize| {
             let right = confusion[class][class];
             let support = confusion[class].iter().sum();
@@ -52,9 +57,10 @@ impl Metrics {
         let recalls = per_class.iter().filter(|class| class.support > 0).map(|class| class.recall);
         let occurring = recalls.clone().count();
         let right = (0..classes).map(|class| confusion[class][class]).sum();
+        let examples = per_class.iter().map(|class| class.support).sum();
         Metrics {
             loss: loss.is_finite().then_some(loss),
-            accuracy: quotient(right, labels.len() as u64),
+            accuracy: quotient(right, examples),
             balanced_accuracy: if occurring == 0 { 0.0 } else { recalls.sum::<f64>() / occurring as f64 },
             per_class,
             confusion,

@@ -440,7 +440,7 @@ impl StudyRecord {
     }
 
     fn best_on_test(&self, eligible: impl Fn(&RecipeRecord) -> bool) -> Option<Pick> {
-        best(&self.recipes, eligible, |s| &s.test_balanced_accuracy, |t| &t.test)
+        best(self.by_name(eligible), |s| &s.test_balanced_accuracy, |t| &t.test)
     }
 
     /// How often the labels of the test images were looked at.
@@ -460,7 +460,11 @@ impl StudyRecord {
 
     /// The best on validation, among the recipes that `eligible` says.
     pub fn best_on_validation(&self, eligible: impl Fn(&RecipeRecord) -> bool) -> Option<Pick> {
-        best(&self.recipes, eligible, |s| &s.valid_balanced_accuracy, |t| &t.valid)
+        best(self.by_name(eligible), |s| &s.valid_balanced_accuracy, |t| &t.valid)
+    }
+
+    fn by_name(&self, eligible: impl Fn(&RecipeRecord) -> bool) -> impl Iterator<Item = (&str, &RecipeRecord)> {
+        self.recipes.iter().filter(move |recipe| eligible(recipe)).map(|recipe| (recipe.name.as_str(), recipe))
     }
 }
 
@@ -486,20 +490,20 @@ fn summary(trials: &[TrialRecord]) -> Option<Summary> {
     })
 }
 
-fn best(
-    recipes: &[RecipeRecord],
-    eligible: impl Fn(&RecipeRecord) -> bool,
+/// The recipe whose mean of the figure is highest, and its seed with the highest. Of equals, the first.
+pub(crate) fn best<'a>(
+    recipes: impl Iterator<Item = (&'a str, &'a RecipeRecord)>,
     figure: impl Fn(&Summary) -> &Spread,
     metrics: impl Fn(&TrialRecord) -> &Option<Metrics>,
 ) -> Option<Pick> {
-    let mut best: Option<(&RecipeRecord, &Summary)> = None;
-    for recipe in recipes.iter().filter(|recipe| eligible(recipe)) {
-        let Some(summary) = &recipe.summary else { continue };
-        if best.is_none_or(|(_, other)| figure(summary).mean > figure(other).mean) {
-            best = Some((recipe, summary));
+    let mut best: Option<(&str, &RecipeRecord, Summary)> = None;
+    for (name, recipe) in recipes {
+        let Some(summary) = summary(&recipe.trials) else { continue };
+        if best.as_ref().is_none_or(|(_, _, other)| figure(&summary).mean > figure(other).mean) {
+            best = Some((name, recipe, summary));
         }
     }
-    let (recipe, summary) = best?;
+    let (name, recipe, summary) = best?;
     let mut seed: Option<(u64, f64)> = None;
     for trial in &recipe.trials {
         let Some(metrics) = metrics(trial) else { continue };
@@ -508,7 +512,7 @@ fn best(
         }
     }
     Some(Pick {
-        recipe: recipe.name.clone(),
+        recipe: name.to_owned(),
         seed: seed?.0,
         valid_balanced_accuracy: summary.valid_balanced_accuracy.mean,
         test_balanced_accuracy: summary.test_balanced_accuracy.mean,

@@ -446,13 +446,17 @@ impl RecipeToml {
     }
 }
 
+/// Whether a study or a recipe can be called so.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+}
+
 /// Names become folders and are typed after `--only`.
 fn check_name(what: &str, name: &Spanned<String>) -> Result<(), Fault> {
     let text = name.get_ref();
-    let fine = (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-');
-    if fine {
+    if is_name(text) {
         return Ok(());
     }
     let message =

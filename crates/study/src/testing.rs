@@ -2,6 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use tenfold_nn::Precision;
+use tenfold_nn::model::Init;
+use tenfold_nn::optim::{Optimizer, Schedule};
+use tenfold_nn::train::Pixels;
+
+use crate::metrics::Metrics;
+use crate::record::{Environment, Reason, RecipeRecord, Status, Stopped, Timing, TrialRecord};
+
 /// A new folder that is removed at the end of the test.
 pub(crate) struct Scratch(PathBuf);
 
@@ -23,4 +31,52 @@ pub(crate) fn scratch(name: &str) -> Scratch {
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).expect("the temporary folder can be written");
     Scratch(path)
+}
+
+/// Some machine.
+pub(crate) fn environment() -> Environment {
+    let text = || "test".to_owned();
+    Environment { cpu: text(), isa: text(), threads: 1, version: text(), commit: text() }
+}
+
+/// A finished trial that reached these metrics on validation and test.
+pub(crate) fn trial_record(recipe: &str, seed: u64, metrics: Metrics) -> TrialRecord {
+    TrialRecord {
+        recipe: recipe.to_owned(),
+        seed,
+        identity: "test".to_owned(),
+        precision: Precision::F32,
+        status: Status::Finished,
+        stopped: Stopped { reason: Reason::Epochs, epoch: 10 },
+        epochs: Vec::new(),
+        train_time_s: 1.5,
+        valid: Some(metrics.clone()),
+        test: Some(metrics),
+        weights_sha256: Some("test".to_owned()),
+        environment: environment(),
+        timing: Timing::default(),
+    }
+}
+
+/// A recipe with these trials.
+pub(crate) fn recipe_record(name: &str, trials: Vec<TrialRecord>) -> RecipeRecord {
+    RecipeRecord {
+        name: name.to_owned(),
+        title: name.to_owned(),
+        layers: Vec::new(),
+        batch_size: 1,
+        epochs: 1,
+        target: None,
+        patience: None,
+        optimizer: Optimizer::adam(1e-3),
+        schedule: Schedule::Constant,
+        init: Init::Pytorch,
+        pixels: Pixels::default(),
+        precision: Precision::F32,
+        parameters: 1,
+        macs_forward: 1,
+        summary: None,
+        published: None,
+        trials,
+    }
 }

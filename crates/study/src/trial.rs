@@ -22,9 +22,9 @@ use crate::record::{DatasetRecord, EpochRecord, Status, TrialRecord};
 /// The version of what training computes: raised whenever the same settings and seed give other bits.
 pub const TRAINING_VERSION: u32 = 2;
 
-const RESULT: &str = "result.json";
+pub(crate) const RESULT: &str = "result.json";
 const EPOCHS: &str = "epochs.csv";
-const PREDICTIONS: &str = "predictions.csv";
+pub(crate) const PREDICTIONS: &str = "predictions.csv";
 const PREDICTIONS_HEADER: &str = "image,label,prediction,probability\n";
 const WEIGHTS: &str = "model.safetensors";
 
@@ -245,16 +245,7 @@ pub fn predictions(
 ) -> Result<Vec<Prediction>, TrialFileError> {
     let at = seed_folder(recipe, seed);
     let bytes = folder.read(format!("{at}/{PREDICTIONS}"))?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let line = |(n, line): (usize, &str)| {
-        let mut fields = line.split(',');
-        let image: usize = fields.next()?.parse().ok()?;
-        let (label, prediction) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let probability = fields.next()?.parse().ok()?;
-        (image == n && fields.next().is_none()).then_some(Prediction { label, prediction, probability })
-    };
-    let lines = text.strip_prefix(PREDICTIONS_HEADER).unwrap_or_default().lines();
-    let read: Option<Vec<Prediction>> = lines.enumerate().map(line).collect();
+    let read = parse_predictions(&bytes);
     // One for each test image, with its class: a file that somebody has cut or edited is not this trial's.
     let whole = |all: &Vec<Prediction>| {
         all.iter().map(|p| p.label).eq(test.labels_for_report().iter().copied())
@@ -264,6 +255,19 @@ pub fn predictions(
         let path = |name: &str| folder.path().join(&at).join(name);
         TrialFileError::Changed { path: path(PREDICTIONS), record: path(RESULT) }
     })
+}
+
+/// What `predictions.csv` says; none if it is not of the form that a trial writes.
+pub(crate) fn parse_predictions(bytes: &[u8]) -> Option<Vec<Prediction>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let line = |(n, line): (usize, &str)| {
+        let mut fields = line.split(',');
+        let image: usize = fields.next()?.parse().ok()?;
+        let (label, prediction) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let probability = fields.next()?.parse().ok()?;
+        (image == n && fields.next().is_none()).then_some(Prediction { label, prediction, probability })
+    };
+    text.strip_prefix(PREDICTIONS_HEADER)?.lines().enumerate().map(line).collect()
 }
 
 fn epochs_csv(epochs: &[EpochRecord]) -> String {

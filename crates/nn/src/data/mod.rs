@@ -9,6 +9,7 @@ pub mod idx;
 mod mnist;
 mod source;
 mod split;
+mod writers;
 
 use std::io;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use thiserror::Error;
 pub use dataset::{Dataset, ImageShape};
 pub use source::{FileCheck, Source};
 pub use split::{HeldOut, Splits};
+pub use writers::test_writers;
 
 use idx::{IdxError, times};
 

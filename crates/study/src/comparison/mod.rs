@@ -5,6 +5,20 @@
 
 use serde::{Deserialize, Serialize};
 
+mod choice;
+mod compare;
+mod estimates;
+mod mistakes;
+mod pairs;
+mod resample;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use compare::{RecipeTrials, TestImages, compare};
+
 /// The share of intervals that are to contain what they are about.
 pub const LEVEL: f64 = 0.95;
 
@@ -107,8 +121,9 @@ pub struct Estimate {
     pub sd: Option<f64>,
     /// Where the mean of many seeds lies, on the same images: Student's t; null with one seed.
     pub seeds: Option<Interval>,
-    /// Where it lies for new seeds and new images: a bootstrap over both; with one seed Wilson's interval, or for what is
-    /// no share, a bootstrap over images. Null where there are no predictions to resample.
+    /// Where it lies for new seeds and new images: the spread over seeds together with a bootstrap over images (or
+    /// writers); with one seed, for that network and new images. Without predictions to resample, Wilson's interval of
+    /// one seed's share; otherwise null.
     pub new: Option<Interval>,
 }
 
@@ -202,7 +217,8 @@ pub struct PairStatistics {
     /// On these test images, for many seeds: Welch's t-test. Null with fewer than 5 seeds of either: a p-value would be
     /// show.
     pub these_images: Option<Test>,
-    /// For new images and many seeds: a bootstrap over seeds and images (or writers). Null without predictions of both.
+    /// For new images and many seeds: the spread over seeds together with a bootstrap over images (or writers). Null
+    /// without predictions of both, or with one seed of either.
     pub new_images: Option<Test>,
     /// For one seed each: whether the two networks, not their recipes, differ for new images.
     pub one_seed: Option<McNemar>,
@@ -218,7 +234,8 @@ pub struct PairStatistics {
     /// About how many more seeds of each would resolve a difference as large as this one or the margin, whichever is
     /// larger, on these images; null where more seeds would not help or the spread is not known.
     pub more_seeds: Option<u64>,
-    /// About how many more test images would, for new images; null where it is not known.
+    /// About how many more test images would, for new images and the seeds there are; null where it is not known, or where
+    /// these seeds differ too much for any number of images.
     pub more_images: Option<u64>,
 }
 
@@ -244,6 +261,9 @@ pub struct McNemar {
     pub p: f64,
     /// The same, adjusted for all pairs after Holm.
     pub p_holm: f64,
+    /// Where the difference of the two networks lies for new images (or writers).
+    #[serde(default)]
+    pub interval: Option<Interval>,
 }
 
 /// The fixed words of a verdict.
@@ -252,7 +272,8 @@ pub struct McNemar {
 pub enum Verdict {
     /// One is better, for new images too.
     Better,
-    /// One is better on these test images; for new ones it is not resolved.
+    /// One is better on these test images; for new ones it is not resolved. With one seed each, said of the two networks,
+    /// not of their recipes.
     BetterOnTheseImagesOnly,
     /// The difference lies within the margin.
     EquivalentWithinTheMargin,

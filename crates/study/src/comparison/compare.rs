@@ -1,0 +1,189 @@
+//! Puts the comparison together.
+
+use std::collections::BTreeMap;
+
+use tenfold_nn::data::test_writers;
+
+use super::choice::{Candidate, choice, groups};
+use super::estimates::{Estimates, examples, validation};
+use super::mistakes::{Said, shared_mistakes};
+use super::pairs::{ImagePart, Side, pairs};
+use super::resample::{ACCURACY, Variances, resample, writers};
+use super::time::{target, time};
+use super::{ChosenBy, Comparison, LEVEL, RecipeStatistics};
+use crate::metrics::Metrics;
+use crate::record::{Environment, RecipeRecord, Status, TrialRecord, best};
+use crate::trial::Prediction;
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 5_000;
+
+/// A recipe with all that its trials say.
+#[derive(Clone, Debug)]
+pub struct RecipeTrials<'a> {
+    /// What the comparison calls it: the recipe's name, or one that tells it from those of other studies.
+    pub name: String,
+    /// Its record.
+    pub record: &'a RecipeRecord,
+    /// Where its study was last added to: only times from there, or from a machine like it, can be compared.
+    pub environment: &'a Environment,
+    /// By seed, what each finished trial said of each test image. Trials may be missing.
+    pub predictions: BTreeMap<u64, Vec<Prediction>>,
+}
+
+/// The test images of all trials of a comparison.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TestImages {
+    /// The class of each; empty where no trial has predictions.
+    pub labels: Vec<u8>,
+    /// The number of classes; every label is less.
+    pub classes: usize,
+    /// Who wrote each, where that is known.
+    pub writers: Option<Vec<u16>>,
+}
+
+impl TestImages {
+    /// The images with these labels, of a data set with this SHA-256.
+    pub fn new(labels: &[u8], classes: usize, source_sha256: &str) -> TestImages {
+        let writers = test_writers(source_sha256).filter(|writers| writers.len() == labels.len());
+        TestImages { labels: labels.to_vec(), classes, writers }
+    }
+}
+
+/// What the trials of these recipes say together; a difference in test accuracy of up to `margin` is called none.
+///
+/// `margin` is finite and not negative. The recipes may come from several studies, if all have the same test images and
+/// each a name of its own. What needs predictions that are
+/// missing is left out.
+pub fn compare(recipes: &[RecipeTrials], images: &TestImages, margin: f64) -> Comparison {
+    compare_with(recipes, images, margin, RESAMPLES)
+}
+
+/// A recipe's finished trials.
+struct Finished<'a> {
+    of: &'a RecipeTrials<'a>,
+    trials: Vec<&'a TrialRecord>,
+    /// By trial; none unless all have them.
+    said: Option<Vec<&'a [Prediction]>>,
+}
+
+impl<'a> Finished<'a> {
+    /// None without a finished trial.
+    fn new(of: &'a RecipeTrials<'a>, images: &TestImages) -> Option<Finished<'a>> {
+        let whole =
+            |trial: &&TrialRecord| trial.status == Status::Finished && trial.valid.is_some() && trial.test.is_some();
+        let trials: Vec<&TrialRecord> = of.record.trials.iter().filter(whole).collect();
+        if trials.is_empty() {
+            return None;
+        }
+        let said = trials.iter().map(|trial| {
+            let said = of.predictions.get(&trial.seed)?;
+            let fits = said.iter().map(|p| p.label).eq(images.labels.iter().copied())
+                && said.iter().all(|p| usize::from(p.label.max(p.prediction)) < images.classes);
+            fits.then_some(said.as_slice())
+        });
+        // Of one image, nothing can be said of others.
+        let said = said.collect::<Option<Vec<_>>>().filter(|_| images.labels.len() > 1);
+        Some(Finished { of, said, trials })
+    }
+
+    fn metrics(&self, of: fn(&TrialRecord) -> &Option<Metrics>) -> Vec<&'a Metrics> {
+        self.trials.iter().filter_map(|trial| of(trial).as_ref()).collect()
+    }
+}
+
+/// As [`compare`], with another number of resamples.
+pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin: f64, resamples: usize) -> Comparison {
+    let by_name = || recipes.iter().map(|recipe| (recipe.name.as_str(), recipe.record));
+    let finished: Vec<Finished> = recipes.iter().filter_map(|recipe| Finished::new(recipe, images)).collect();
+
+    // Only recipes with predictions are resampled; `place` is where a recipe stands among them.
+    let said: Vec<Vec<&[Prediction]>> = finished.iter().filter_map(|recipe| recipe.said.clone()).collect();
+    let place = |n: usize| {
+        finished[n].said.as_ref()?;
+        Some(finished[..n].iter().filter(|recipe| recipe.said.is_some()).count())
+    };
+    // One writer says as little of others as one image does.
+    let several = writers(images).unwrap_or(images.labels.len()) > 1;
+    let resampled = (!said.is_empty() && several).then(|| resample(&said, images, resamples));
+    let variances = |n: usize| resampled.as_ref().zip(place(n)).map(|(r, at)| (&r.recipes[at], r.units));
+
+    let statistics: Vec<RecipeStatistics> =
+        finished.iter().enumerate().map(|(n, recipe)| recipe_statistics(recipe, variances(n))).collect();
+    let sides: Vec<Side> = finished
+        .iter()
+        .zip(&statistics)
+        .enumerate()
+        .map(|(n, (recipe, statistics))| Side {
+            name: &recipe.of.name,
+            accuracies: &statistics.accuracy_by_seed,
+            only_seed: match recipe.said.as_deref() {
+                Some([one]) => Some(*one),
+                _ => None,
+            },
+            seeds: variances(n).map(|(variances, _)| variances.seeds(ACCURACY, &statistics.accuracy_by_seed)),
+        })
+        .collect();
+    let image_part = |a: usize, b: usize| {
+        let resampled = resampled.as_ref()?;
+        let (a, b) = (place(a)?, place(b)?);
+        let n = images.labels.len();
+        // Two networks that answer alike on n images may still differ on one of many others: the variance is at least
+        // that of one image on which they differ, as Agresti and Min add one to the counts of both (Statistics in
+        // Medicine 24, 2005).
+        let least = 1.0 / (n as f64 * n as f64);
+        let variance = resampled.differences[a.min(b)][a.max(b)].max(least);
+        Some(ImagePart { variance, units: resampled.units, images: n })
+    };
+    let pairs = pairs(&sides, image_part, margin);
+    let candidates: Vec<Candidate> = finished
+        .iter()
+        .zip(&statistics)
+        .map(|(recipe, statistics)| Candidate {
+            name: &recipe.of.name,
+            parameters: recipe.of.record.parameters,
+            mean: statistics.valid_accuracy.mean,
+            accuracies: recipe.metrics(|trial| &trial.valid).iter().map(|m| m.accuracy).collect(),
+            images: recipe.metrics(|trial| &trial.valid).first().map_or(0.0, |m| examples(m)),
+            median_s: statistics.time.as_ref().map(|time| time.median_s),
+        })
+        .collect();
+    let by_recipe: Vec<Said> =
+        finished.iter().filter_map(|recipe| Some((recipe.of.name.as_str(), recipe.said.clone()?))).collect();
+    let test_images =
+        finished.first().and_then(|recipe| recipe.metrics(|trial| &trial.test).first().map(|m| examples(m)));
+    Comparison {
+        chosen_by: ChosenBy::Validation,
+        picked: best(by_name(), |s| &s.valid_balanced_accuracy, |t| &t.valid),
+        best_on_test: best(by_name(), |s| &s.test_balanced_accuracy, |t| &t.test),
+        level: LEVEL,
+        margin,
+        resamples: if resampled.is_some() { resamples } else { 0 },
+        images: test_images.map_or(images.labels.len(), |n| n as usize),
+        writers: writers(images).filter(|_| resampled.is_some()),
+        groups: groups(&statistics, &pairs),
+        choice: choice(&candidates, margin),
+        shared_mistakes: shared_mistakes(&by_recipe, images.labels.len()),
+        recipes: statistics,
+        pairs,
+    }
+}
+
+fn recipe_statistics(recipe: &Finished, resampled: Option<(&Variances, usize)>) -> RecipeStatistics {
+    let RecipeTrials { name, record, environment, .. } = recipe.of;
+    let diverged = record.trials.iter().filter(|trial| trial.status == Status::Diverged);
+    let estimates = Estimates { by_seed: recipe.metrics(|trial| &trial.test), resampled };
+    let classes = estimates.by_seed.iter().map(|m| m.per_class.len()).min().unwrap_or(0);
+    RecipeStatistics {
+        recipe: name.clone(),
+        seeds: recipe.trials.iter().map(|trial| trial.seed).collect(),
+        diverged: diverged.map(|trial| trial.seed).collect(),
+        accuracy: estimates.accuracy(),
+        accuracy_by_seed: estimates.by_seed.iter().map(|m| m.accuracy).collect(),
+        balanced_accuracy: estimates.balanced_accuracy(),
+        valid_accuracy: validation(&recipe.metrics(|trial| &trial.valid)),
+        per_class: (0..classes).map(|class| estimates.class(class)).collect(),
+        time: time(&recipe.trials, environment),
+        target: record.target.and_then(|at| target(at, &record.trials, environment)),
+    }
+}

@@ -1,0 +1,99 @@
+//! What the trials of one recipe say.
+
+use super::resample::{ACCURACY, BALANCED_ACCURACY, Variances, of_class};
+use super::{ClassStatistics, Estimate, Interval, LEVEL};
+use crate::metrics::{ClassMetrics, Metrics};
+use crate::stats::moments::{mean, variance};
+use crate::stats::student::{mean_interval, normal_quantile, t_quantile};
+use crate::stats::welch::Difference;
+use crate::stats::wilson::wilson;
+
+/// The figures of one recipe on the test images.
+pub(super) struct Estimates<'a> {
+    /// The metrics of each finished seed.
+    pub(super) by_seed: Vec<&'a Metrics>,
+    /// What the bootstrap says, and how many units it drew from; none where there are no predictions.
+    pub(super) resampled: Option<(&'a Variances, usize)>,
+}
+
+impl Estimates<'_> {
+    pub(super) fn accuracy(&self) -> Estimate {
+        let images = self.by_seed.first().map_or(0.0, |m| examples(m));
+        self.estimate(ACCURACY, |m| m.accuracy, |_| images, true)
+    }
+
+    pub(super) fn balanced_accuracy(&self) -> Estimate {
+        self.estimate(BALANCED_ACCURACY, |m| m.balanced_accuracy, examples, false)
+    }
+
+    pub(super) fn class(&self, class: usize) -> ClassStatistics {
+        let predicted = |m: &Metrics| m.confusion.iter().map(|row| row[class]).sum::<u64>() as f64;
+        let support = |m: &Metrics| m.per_class[class].support as f64;
+        let figure = |of: fn(&ClassMetrics) -> f64| move |m: &Metrics| of(&m.per_class[class]);
+        let at = of_class(class);
+        ClassStatistics {
+            precision: self.estimate(at, figure(|c| c.precision), predicted, true),
+            recall: self.estimate(at + 1, figure(|c| c.recall), support, true),
+            f1: self.estimate(at + 2, figure(|c| c.f1), |m| (support(m) + predicted(m)) / 2.0, false),
+        }
+    }
+
+    /// `of` is how many images the figure is a share of; unless it `is_share`, about how many it rests on.
+    fn estimate(
+        &self,
+        figure: usize,
+        value: impl Fn(&Metrics) -> f64,
+        of: impl Fn(&Metrics) -> f64,
+        is_share: bool,
+    ) -> Estimate {
+        let values: Vec<f64> = self.by_seed.iter().map(|m| value(m)).collect();
+        let n = mean(&self.by_seed.iter().map(|m| of(m)).collect::<Vec<_>>()).unwrap_or(0.0);
+        let estimate = over_seeds(&values);
+        let new = match self.resampled {
+            _ if n <= 0.0 => None,
+            Some((variances, units)) => Some(share_interval(estimate.mean, n, variances, units, figure, &values)),
+            None if is_share && values.len() == 1 => Some(wilson(estimate.mean, n, normal_quantile(LEVEL))),
+            None => None,
+        };
+        Estimate { new, ..estimate }
+    }
+}
+
+/// Validation accuracy, of which only the figures are known: with one seed, Wilson's interval over the images.
+pub(super) fn validation(by_seed: &[&Metrics]) -> Estimate {
+    let values: Vec<f64> = by_seed.iter().map(|m| m.accuracy).collect();
+    let new = match by_seed {
+        [one] => Some(wilson(one.accuracy, examples(one), normal_quantile(LEVEL))),
+        _ => None,
+    };
+    Estimate { new, ..over_seeds(&values) }
+}
+
+fn over_seeds(values: &[f64]) -> Estimate {
+    Estimate {
+        mean: mean(values).unwrap_or(0.0),
+        sd: variance(values).map(f64::sqrt),
+        seeds: mean_interval(values, LEVEL),
+        new: None,
+    }
+}
+
+/// Examples that a trial was measured on.
+pub(super) fn examples(metrics: &Metrics) -> f64 {
+    metrics.per_class.iter().map(|class| class.support).sum::<u64>() as f64
+}
+
+/// Where a figure between 0 and 1 lies for new seeds and new images: Wilson's interval of as many images as would give
+/// its variance, with Student's quantile, as is done for shares in surveys (Korn and Graubard, Survey Methodology 24,
+/// 1998; Dean and Pagano, Journal of Survey Statistics and Methodology 3, 2015). Never narrower than if each of the
+/// `n` images counted for itself: where all are right, the bootstrap sees no variance.
+fn share_interval(share: f64, n: f64, variances: &Variances, units: usize, figure: usize, values: &[f64]) -> Interval {
+    let seeds = (values.len().max(2) - 1) as f64;
+    let parts = [(variances.images[figure], units as f64 - 1.0), (variances.seeds(figure, values), seeds)];
+    // With one seed there is no part of the seeds, and it has no say in the degrees of freedom.
+    let total = Difference::new(share, if values.len() > 1 { &parts } else { &parts[..1] });
+    let effective = if total.variance > 0.0 { share * (1.0 - share) / total.variance } else { n };
+    let df = if total.variance > 0.0 { total.df } else { units as f64 - 1.0 };
+    let effective = if effective > 0.0 { effective.min(n) } else { n };
+    wilson(share, effective, t_quantile(LEVEL, df))
+}

@@ -1,0 +1,172 @@
+//! Two recipes against each other, and the verdict.
+//!
+//! With one seed of either recipe nothing is known of its other seeds, and no verdict is given on the recipes. With one
+//! seed each, the two *networks* can be compared. If McNemar's test tells them apart, and so does the bootstrap over
+//! writers, which McNemar knows nothing of, the verdict is "better on these images only" and is about them: it never
+//! says that the recipe is better, because another seed could turn it round.
+
+use super::{Interval, LEVEL, McNemar, PairStatistics, Test, Verdict};
+use crate::stats::beats::beats;
+use crate::stats::holm::holm;
+use crate::stats::mcnemar::mcnemar;
+use crate::stats::moments::{mean, variance};
+use crate::stats::power::{seeds_needed, variance_allowed};
+use crate::stats::welch::{Difference, welch};
+use crate::trial::Prediction;
+
+/// The fewest seeds of each recipe that are tested on these images: of fewer, a p-value would be show.
+const FEWEST_SEEDS: usize = 5;
+
+/// What is compared of a recipe.
+pub(super) struct Side<'a> {
+    pub(super) name: &'a str,
+    /// Test accuracy of each seed.
+    pub(super) accuracies: &'a [f64],
+    /// What its only seed said, if it has only one.
+    pub(super) only_seed: Option<&'a [Prediction]>,
+    /// The part of the variance of its mean accuracy that is the seeds' own; none without predictions.
+    pub(super) seeds: Option<f64>,
+}
+
+/// The images' part in a difference.
+pub(super) struct ImagePart {
+    /// The variance that other images would give it.
+    pub(super) variance: f64,
+    /// What was drawn from: writers or images.
+    pub(super) units: usize,
+    pub(super) images: usize,
+}
+
+/// All that is known of a pair before the tests are adjusted for one another.
+struct Pair<'a> {
+    first: &'a Side<'a>,
+    second: &'a Side<'a>,
+    difference: f64,
+    images: Option<ImagePart>,
+    these: Option<Difference>,
+    new: Option<Difference>,
+    /// Images that only the first and only the second network gets right, and their difference for new images.
+    networks: Option<(u64, u64, Difference)>,
+}
+
+/// Every pair: first with second, first with third, and so on. `images` gives the images' part in the difference of the
+/// means of two recipes, where both have predictions.
+pub(super) fn pairs(
+    sides: &[Side],
+    images: impl Fn(usize, usize) -> Option<ImagePart>,
+    margin: f64,
+) -> Vec<PairStatistics> {
+    let mut all: Vec<Pair> = Vec::new();
+    for (a, first) in sides.iter().enumerate() {
+        for (b, second) in sides.iter().enumerate().skip(a + 1) {
+            all.push(pair(first, second, images(a, b)));
+        }
+    }
+    let level = 1.0 - (1.0 - LEVEL) / all.len().max(1) as f64;
+    let these = adjusted(&all, |pair| pair.these.map(|test| test.p()));
+    let new = adjusted(&all, |pair| pair.new.map(|test| test.p()));
+    let mcnemars = adjusted(&all, |pair| pair.networks.map(|(first, second, _)| mcnemar(first, second)));
+    let clustered = adjusted(&all, |pair| pair.networks.map(|(_, _, difference)| difference.p()));
+    let statistics = all.iter().enumerate().map(|(n, pair)| {
+        let test = |of: Option<Difference>, p_holm: Option<f64>| {
+            of.zip(p_holm).map(|(of, p_holm)| Test { interval: of.interval(LEVEL), p: of.p(), p_holm })
+        };
+        let equivalence = pair.new.map(|new| new.interval(1.0 - 2.0 * (1.0 - LEVEL)));
+        let shown = |p: Option<f64>| p.is_some_and(|p| p < 1.0 - LEVEL);
+        let verdict = if shown(new[n]) && (these[n].is_none() || shown(these[n])) {
+            Verdict::Better
+        } else if shown(these[n]) || shown(mcnemars[n]) && shown(clustered[n]) {
+            Verdict::BetterOnTheseImagesOnly
+        } else if equivalence.is_some_and(|Interval { low, high }| -margin <= low && high <= margin) {
+            Verdict::EquivalentWithinTheMargin
+        } else {
+            Verdict::NotResolved
+        };
+        let favours = matches!(verdict, Verdict::Better | Verdict::BetterOnTheseImagesOnly);
+        let better = if pair.difference > 0.0 { pair.first.name } else { pair.second.name };
+        let sought = pair.difference.abs().max(margin);
+        let open = verdict == Verdict::NotResolved;
+        PairStatistics {
+            first: pair.first.name.to_owned(),
+            second: pair.second.name.to_owned(),
+            difference: pair.difference,
+            these_images: test(pair.these, these[n]),
+            new_images: test(pair.new, new[n]),
+            one_seed: pair.networks.zip(mcnemars[n]).map(|((only_first, only_second, difference), p_holm)| McNemar {
+                only_first,
+                only_second,
+                p: mcnemar(only_first, only_second),
+                p_holm,
+                interval: Some(difference.interval(LEVEL)),
+            }),
+            first_beats_second: beats(pair.first.accuracies, pair.second.accuracies),
+            equivalence,
+            verdict,
+            better: favours.then(|| better.to_owned()),
+            more_seeds: if open { more_seeds(pair, sought, level) } else { None },
+            more_images: match verdict {
+                Verdict::NotResolved | Verdict::BetterOnTheseImagesOnly => more_images(pair, sought, level),
+                Verdict::Better | Verdict::EquivalentWithinTheMargin => None,
+            },
+        }
+    });
+    statistics.collect()
+}
+
+fn pair<'a>(first: &'a Side, second: &'a Side, images: Option<ImagePart>) -> Pair<'a> {
+    let sides = [first, second];
+    let of = |side: &Side| mean(side.accuracies).unwrap_or(0.0);
+    let difference = of(first) - of(second);
+    let several = sides.iter().all(|side| side.accuracies.len() >= 2);
+    let enough = sides.iter().all(|side| side.accuracies.len() >= FEWEST_SEEDS);
+    let image_part = images.as_ref().map(|part| (part.variance, part.units as f64 - 1.0));
+    let seeds_part = |side: &Side| Some((side.seeds?, (side.accuracies.len() - 1) as f64));
+    let new = || Some(Difference::new(difference, &[image_part?, seeds_part(first)?, seeds_part(second)?]));
+    let networks = || {
+        let (a, b) = (first.only_seed?, second.only_seed?);
+        let right = |p: &Prediction| p.prediction == p.label;
+        let only =
+            |x: &[Prediction], y: &[Prediction]| x.iter().zip(y).filter(|(x, y)| right(x) && !right(y)).count() as u64;
+        Some((only(a, b), only(b, a), Difference::new(difference, &[image_part?])))
+    };
+    Pair {
+        first,
+        second,
+        difference,
+        these: if enough { welch(first.accuracies, second.accuracies) } else { None },
+        new: if several { new() } else { None },
+        networks: networks(),
+        images,
+    }
+}
+
+/// After Holm, over the pairs that have the test.
+fn adjusted(all: &[Pair], p: impl Fn(&Pair) -> Option<f64>) -> Vec<Option<f64>> {
+    let p_values: Vec<Option<f64>> = all.iter().map(p).collect();
+    let mut adjusted = holm(&p_values.iter().copied().flatten().collect::<Vec<_>>()).into_iter();
+    p_values.into_iter().map(|p| p.and_then(|_| adjusted.next())).collect()
+}
+
+fn more_seeds(pair: &Pair, sought: f64, level: f64) -> Option<u64> {
+    let (a, b) = (pair.first.accuracies, pair.second.accuracies);
+    let needed = seeds_needed(sought, variance(a)?, variance(b)?, level)?;
+    // As many as a test on these images takes at all.
+    let more = needed.max(FEWEST_SEEDS as u64).saturating_sub(a.len().min(b.len()) as u64);
+    (more > 0).then_some(more)
+}
+
+/// With the seeds as they are: none if even all images that there could be would not do.
+fn more_images(pair: &Pair, sought: f64, level: f64) -> Option<u64> {
+    let part = pair.images.as_ref()?;
+    let seeds = if pair.networks.is_some() {
+        0.0
+    } else {
+        pair.new?;
+        pair.first.seeds? + pair.second.seeds?
+    };
+    let left = variance_allowed(sought, level) - seeds;
+    // Twice as many images, by twice as many writers, halve the variance.
+    let needed = part.images as f64 * part.variance / left;
+    let more = (needed - part.images as f64).ceil();
+    (left > 0.0 && (1.0..1e12).contains(&more)).then_some(more as u64)
+}

@@ -1,0 +1,254 @@
+//! The bootstrap over test images: how figures would differ on other images of the same kind.
+//!
+//! Images of one writer are alike, so where writers are known, they are drawn instead, each with all of their images.
+//! Every draw is the same for all trials of all recipes, which is what pairs them.
+//!
+//! Seeds are not drawn. A draw of both crosses images with seeds and counts three times what belongs to neither alone
+//! (one network's luck with one image; Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007), and so
+//! few seeds cannot be drawn from without losing (n - 1)/n of their variance. Instead the variance is put together of
+//! its parts, as in an analysis of variance with two random factors:
+//!
+//! ```text
+//! images    variance over draws of the mean over seeds; it holds the luck once
+//! seeds     s^2 / n over seeds on these images, which holds the luck once more, less the luck, but not below 0
+//! luck      variance over draws of each seed's deviation from the mean, summed over seeds, / (n (n - 1))
+//! ```
+//! The tests in `simulation.rs` show that intervals made of it cover as they say.
+
+use tenfold_nn::rng::{Rng, Stream};
+
+use super::TestImages;
+use crate::stats::moments::variance;
+use crate::trial::Prediction;
+
+/// Accuracy, balanced accuracy, and for each class precision, recall and F1: the figures of a trial, in this order.
+pub(super) fn figures(classes: usize) -> usize {
+    2 + 3 * classes
+}
+
+pub(super) const ACCURACY: usize = 0;
+pub(super) const BALANCED_ACCURACY: usize = 1;
+
+/// Where the figures of a class begin.
+pub(super) fn of_class(class: usize) -> usize {
+    2 + 3 * class
+}
+
+/// What the draws say of one recipe.
+#[derive(Clone, Default)]
+pub(super) struct Variances {
+    /// By figure: the variance over images of the mean over seeds.
+    pub(super) images: Vec<f64>,
+    /// By figure: the part of it, and of the variance of that mean over seeds, that is luck.
+    luck: Vec<f64>,
+}
+
+impl Variances {
+    /// The part of the variance of the mean of a figure that is the seeds' own; `values` are the figure's by seed.
+    pub(super) fn seeds(&self, figure: usize, values: &[f64]) -> f64 {
+        // Two seeds are often so close by chance that nothing would remain; then the luck stays in, counted twice.
+        let luck = if values.len() > 2 { self.luck[figure] } else { 0.0 };
+        variance(values).map_or(0.0, |variance| (variance / values.len() as f64 - luck).max(0.0))
+    }
+}
+
+/// What the draws say of all recipes.
+pub(super) struct Resampled {
+    /// By recipe.
+    pub(super) recipes: Vec<Variances>,
+    /// By first and second recipe, the first before the second: the variance over images of the difference of their mean accuracies.
+    pub(super) differences: Vec<Vec<f64>>,
+    /// What was drawn from: writers or images.
+    pub(super) units: usize,
+}
+
+/// Draws images (or writers) with replacement, `draws` times; `recipes` holds for each recipe what each of its seeds
+/// said of each image. All have at least one seed, and there are at least two images.
+pub(super) fn resample(recipes: &[Vec<&[Prediction]>], images: &TestImages, draws: usize) -> Resampled {
+    let (classes, figures) = (images.classes, figures(images.classes));
+    let (unit_of, units) = units(images);
+    let mistakes = mistakes(recipes, &unit_of, classes);
+    let trials = recipes.iter().map(Vec::len).sum::<usize>();
+
+    let mut values = vec![0.0; trials * figures];
+    let mut counts = Counts::new(trials, classes);
+    let mut evaluate = |drawn: &[u32], values: &mut [f64]| {
+        counts.count(drawn, &unit_of, &images.labels, &mistakes);
+        counts.figures(values);
+    };
+    evaluate(&vec![1; units], &mut values);
+    let observed = values.clone();
+
+    let mut of_recipe: Vec<_> =
+        recipes.iter().map(|_| (vec![Moments::default(); figures], vec![0.0; figures])).collect();
+    let mut of_pair = vec![vec![Moments::default(); recipes.len()]; recipes.len()];
+    let mut drawn = vec![0u32; units];
+    let mut deviation = vec![0.0; recipes.len()];
+    for draw in 0..draws {
+        let rng = Rng::new(0, Stream::Bootstrap, draw as u64);
+        drawn.fill(0);
+        (0..units as u64).for_each(|n| drawn[rng.below_at(n, units as u32) as usize] += 1);
+        evaluate(&drawn, &mut values);
+        let mut first = 0;
+        for (recipe, trials) in recipes.iter().enumerate() {
+            let (moments, luck) = &mut of_recipe[recipe];
+            for figure in 0..figures {
+                let change = |seed: usize| {
+                    let at = (first + seed) * figures + figure;
+                    values[at] - observed[at]
+                };
+                let mean = (0..trials.len()).map(change).sum::<f64>() / trials.len() as f64;
+                moments[figure].add(mean);
+                let square = |seed: usize| (change(seed) - mean) * (change(seed) - mean);
+                luck[figure] += (0..trials.len()).map(square).sum::<f64>();
+                if figure == ACCURACY {
+                    deviation[recipe] = mean;
+                }
+            }
+            first += trials.len();
+        }
+        for a in 0..recipes.len() {
+            for b in 0..a {
+                of_pair[b][a].add(deviation[b] - deviation[a]);
+            }
+        }
+    }
+
+    // A draw of n of n units has (n - 1)/n of the variance, and what is drawn from was itself drawn.
+    let correction = units as f64 / (units as f64 - 1.0);
+    let recipe = |n: usize| {
+        let (moments, luck) = &of_recipe[n];
+        let seeds = recipes[n].len() as f64;
+        let divisor = draws as f64 * seeds * (seeds - 1.0).max(1.0);
+        Variances {
+            images: moments.iter().map(|moments| moments.variance() * correction).collect(),
+            luck: luck.iter().map(|sum| sum * correction / divisor).collect(),
+        }
+    };
+    Resampled {
+        recipes: (0..recipes.len()).map(recipe).collect(),
+        differences: of_pair.iter().map(|row| row.iter().map(|m| m.variance() * correction).collect()).collect(),
+        units,
+    }
+}
+
+/// The unit of each image, and how many units there are.
+fn units(images: &TestImages) -> (Vec<u32>, usize) {
+    let Some(writers) = &images.writers else {
+        return ((0..images.labels.len() as u32).collect(), images.labels.len());
+    };
+    let mut names = writers.clone();
+    names.sort_unstable();
+    names.dedup();
+    let unit = |writer: &u16| names.binary_search(writer).expect("every writer is among them") as u32;
+    (writers.iter().map(unit).collect(), names.len())
+}
+
+/// How many writers there are.
+pub(super) fn writers(images: &TestImages) -> Option<usize> {
+    images.writers.as_ref().map(|_| units(images).1)
+}
+
+/// Wrong answers of one trial to images of one unit and class, with the same wrong class. Right ones follow from the
+/// number of images, and most answers are right.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Mistakes {
+    unit: u32,
+    /// Trial times classes plus the true class.
+    of: u32,
+    /// Trial times classes plus the predicted class.
+    as_: u32,
+    count: u32,
+}
+
+fn mistakes(recipes: &[Vec<&[Prediction]>], unit_of: &[u32], classes: usize) -> Vec<Mistakes> {
+    let mut all = Vec::new();
+    for (trial, said) in recipes.iter().flatten().enumerate() {
+        for (p, &unit) in said.iter().zip(unit_of).filter(|(p, _)| p.prediction != p.label) {
+            let slot = |class: u8| (trial * classes + usize::from(class)) as u32;
+            all.push(Mistakes { unit, of: slot(p.label), as_: slot(p.prediction), count: 1 });
+        }
+    }
+    all.sort_unstable();
+    all.dedup_by(|next, kept| {
+        let same = (next.unit, next.of, next.as_) == (kept.unit, kept.of, kept.as_);
+        kept.count += if same { next.count } else { 0 };
+        same
+    });
+    all
+}
+
+/// The confusion of each trial on a draw, as far as the figures need it.
+struct Counts {
+    classes: usize,
+    /// Images drawn, by class.
+    support: Vec<u32>,
+    /// Wrong answers by trial and true class.
+    wrong: Vec<u32>,
+    /// Wrong answers by trial and predicted class.
+    wrongly_as: Vec<u32>,
+}
+
+impl Counts {
+    fn new(trials: usize, classes: usize) -> Counts {
+        let (wrong, wrongly_as) = (vec![0; trials * classes], vec![0; trials * classes]);
+        Counts { classes, support: vec![0; classes], wrong, wrongly_as }
+    }
+
+    fn count(&mut self, drawn: &[u32], unit_of: &[u32], labels: &[u8], mistakes: &[Mistakes]) {
+        self.support.fill(0);
+        self.wrong.fill(0);
+        self.wrongly_as.fill(0);
+        for (&unit, &label) in unit_of.iter().zip(labels) {
+            self.support[usize::from(label)] += drawn[unit as usize];
+        }
+        for m in mistakes {
+            let times = drawn[m.unit as usize] * m.count;
+            self.wrong[m.of as usize] += times;
+            self.wrongly_as[m.as_ as usize] += times;
+        }
+    }
+
+    /// `values` is `[trials][figures]`. A quotient 0/0 counts as 0, as everywhere.
+    fn figures(&self, values: &mut [f64]) {
+        let quotient = |part: u32, whole: u32| if whole == 0 { 0.0 } else { f64::from(part) / f64::from(whole) };
+        let images: u32 = self.support.iter().sum();
+        let occurring = self.support.iter().filter(|&&support| support > 0).count().max(1) as f64;
+        for (trial, values) in values.chunks_exact_mut(figures(self.classes)).enumerate() {
+            let (mut all_right, mut recalls) = (0, 0.0);
+            for class in 0..self.classes {
+                let support = self.support[class];
+                let right = support - self.wrong[trial * self.classes + class];
+                let predicted = right + self.wrongly_as[trial * self.classes + class];
+                let at = of_class(class);
+                values[at] = quotient(right, predicted);
+                values[at + 1] = quotient(right, support);
+                values[at + 2] = quotient(2 * right, support + predicted);
+                all_right += right;
+                recalls += values[at + 1];
+            }
+            values[ACCURACY] = quotient(all_right, images);
+            values[BALANCED_ACCURACY] = recalls / occurring;
+        }
+    }
+}
+
+/// Sums of numbers around 0 and of their squares.
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    n: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, number: f64) {
+        self.n += 1.0;
+        self.sum += number;
+        self.squares += number * number;
+    }
+
+    fn variance(&self) -> f64 {
+        ((self.squares - self.sum * self.sum / self.n) / (self.n - 1.0).max(1.0)).max(0.0)
+    }
+}

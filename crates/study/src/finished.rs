@@ -1,0 +1,350 @@
+//! A run folder that is only read: its record and predictions, without training and without its lock.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tenfold_nn::data::test_writers;
+use thiserror::Error;
+
+use crate::comparison::{self, Comparison, RecipeTrials, TestImages};
+use crate::folder::regular;
+use crate::metrics::Metrics;
+use crate::record::{RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
+use crate::spec::is_name;
+use crate::trial::{PREDICTIONS, Prediction, RESULT, parse_predictions, seed_folder};
+
+const RESULTS: &str = "results.json";
+
+/// The most bytes of `results.json`: a trial takes some 30 KiB.
+const MAX_RESULTS_BYTES: u64 = 256 << 20;
+/// The most bytes of a `predictions.csv`: an image takes some 20.
+const MAX_PREDICTIONS_BYTES: u64 = 256 << 20;
+
+/// What a run folder says of the trials that were run. Some may be missing, interrupted or still to come.
+#[derive(Clone, Debug)]
+pub struct FinishedStudy {
+    /// The folder.
+    pub path: PathBuf,
+    /// Its `results.json`.
+    pub record: StudyRecord,
+    /// For each recipe of the record, by seed, what each finished trial said of each test image. A trial whose
+    /// `predictions.csv` is not there is missing here too.
+    pub predictions: Vec<BTreeMap<u64, Vec<Prediction>>>,
+    /// The test images, as far as they are needed to compare. Without labels where there are no predictions.
+    pub images: TestImages,
+}
+
+/// Why a run folder cannot be read.
+#[derive(Debug, Error)]
+pub enum FinishedStudyError {
+    /// There is no record.
+    #[error("{}: is not a run folder, it holds no {RESULTS}", .path.display())]
+    NotARunFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The system refuses to read a file.
+    #[error("{}: cannot read the file: {reason}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// A file is larger than any that a run writes.
+    #[error("{}: is larger than {limit} bytes, which no run writes", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes that are read.
+        limit: u64,
+    },
+    /// The record has another form.
+    #[error("{}: has the form {found}, this program reads form {SCHEMA}; it was written by another version", .path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// The form that it says it has.
+        found: u64,
+    },
+    /// The record is cut short or was edited.
+    #[error("{}: is not as a run writes it: {fault}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// A trial's predictions are not those that its record was made from.
+    #[error("{}: {fault}; remove {} to run the trial again", .path.display(), .record.display())]
+    Predictions {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+        /// The record of the trial.
+        record: PathBuf,
+    },
+}
+
+impl FinishedStudy {
+    /// Reads the run folder `path`. It may be in use: whatever a run is writing meanwhile, its files are whole.
+    pub fn read(path: &Path) -> Result<FinishedStudy, FinishedStudyError> {
+        let file = path.join(RESULTS);
+        let Some(bytes) = read(&file, MAX_RESULTS_BYTES)? else {
+            return Err(FinishedStudyError::NotARunFolder { path: path.to_owned() });
+        };
+        let damaged = |fault: String| FinishedStudyError::Damaged { path: file.clone(), fault };
+        // The form first: a record of another form may lack what this one has.
+        #[derive(Deserialize)]
+        struct Form {
+            schema: u64,
+        }
+        let Form { schema } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if schema != u64::from(SCHEMA) {
+            return Err(FinishedStudyError::Schema { path: file, found: schema });
+        }
+        let record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        check(&record).map_err(damaged)?;
+
+        let mut labels: Option<Vec<u8>> = None;
+        let mut predictions = Vec::new();
+        for recipe in &record.recipes {
+            let mut by_seed = BTreeMap::new();
+            for trial in recipe.trials.iter().filter(|trial| trial.status == Status::Finished) {
+                let folder = path.join(seed_folder(&recipe.name, trial.seed));
+                let file = folder.join(PREDICTIONS);
+                let Some(bytes) = read(&file, MAX_PREDICTIONS_BYTES)? else { continue };
+                let said = matching(&bytes, trial, &mut labels).map_err(|fault| FinishedStudyError::Predictions {
+                    path: file,
+                    fault,
+                    record: folder.join(RESULT),
+                })?;
+                by_seed.insert(trial.seed, said);
+            }
+            predictions.push(by_seed);
+        }
+        let images = TestImages {
+            writers: test_writers(&record.dataset.sha256).filter(|writers| writers.len() == record.dataset.test),
+            labels: labels.unwrap_or_default(),
+            classes: record.dataset.classes,
+        };
+        Ok(FinishedStudy { path: path.to_owned(), record, predictions, images })
+    }
+
+    /// The recipes with what their trials say, each under the name that `name` gives it.
+    pub fn recipes(&self, name: impl Fn(&RecipeRecord) -> String) -> Vec<RecipeTrials<'_>> {
+        let recipes = self.record.recipes.iter().zip(&self.predictions);
+        let trials = recipes.map(|(record, predictions)| RecipeTrials {
+            name: name(record),
+            record,
+            environment: &self.record.environment,
+            predictions: predictions.clone(),
+        });
+        trials.collect()
+    }
+
+    /// What the trials say together; a difference in accuracy of up to `margin` is called none.
+    pub fn comparison(&self, margin: f64) -> Comparison {
+        comparison::compare(&self.recipes(|recipe| recipe.name.clone()), &self.images, margin)
+    }
+}
+
+/// The contents of a file; none if it is not there.
+fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FinishedStudyError> {
+    let mut bytes = Vec::new();
+    let result = regular(path).and_then(|()| File::open(path)?.take(limit + 1).read_to_end(&mut bytes));
+    match result {
+        Ok(_) if bytes.len() as u64 > limit => Err(FinishedStudyError::TooLarge { path: path.to_owned(), limit }),
+        Ok(_) => Ok(Some(bytes)),
+        Err(reason) if matches!(reason.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(reason) => Err(FinishedStudyError::Io { path: path.to_owned(), reason }),
+    }
+}
+
+/// That the parts of a record agree, so that whoever computes with it can rely on its shapes.
+fn check(record: &StudyRecord) -> Result<(), String> {
+    let dataset = &record.dataset;
+    if !(2..=256).contains(&dataset.classes) {
+        return Err(format!("it has {} classes, expected 2 to 256", dataset.classes));
+    }
+    for (n, recipe) in record.recipes.iter().enumerate() {
+        let name = &recipe.name;
+        if !is_name(name) {
+            return Err(format!("no recipe can be called {name:?}"));
+        }
+        if record.recipes[..n].iter().any(|other| other.name == *name) {
+            return Err(format!("it has two recipes {name:?}"));
+        }
+        for (n, trial) in recipe.trials.iter().enumerate() {
+            let at = |fault: &str| format!("recipe {name:?}, seed {}: {fault}", trial.seed);
+            if recipe.trials[..n].iter().any(|other| other.seed == trial.seed) {
+                return Err(at("is there twice"));
+            }
+            if trial.recipe != *name {
+                return Err(at("belongs to another recipe"));
+            }
+            if !trial.train_time_s.is_finite() {
+                return Err(at("the training time is not a number"));
+            }
+            if trial.status != Status::Finished {
+                continue;
+            }
+            let (Some(valid), Some(test)) = (&trial.valid, &trial.test) else { return Err(at("has no metrics")) };
+            for (metrics, examples) in [(valid, dataset.valid), (test, dataset.test)] {
+                if !follows(metrics, dataset.classes, examples as u64) {
+                    return Err(at("its metrics do not follow from its confusion matrix"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether these are the metrics of some predictions of so many classes for so many examples.
+fn follows(metrics: &Metrics, classes: usize, examples: u64) -> bool {
+    let confusion = &metrics.confusion;
+    let square = confusion.len() == classes && confusion.iter().all(|row| row.len() == classes);
+    // An edited count may be as large as it likes.
+    let total = confusion.iter().flatten().try_fold(0u64, |sum, &count| sum.checked_add(count));
+    square
+        && total == Some(examples)
+        && *metrics == Metrics::of(confusion.clone(), metrics.loss.unwrap_or(f64::INFINITY))
+}
+
+/// The predictions in `bytes`, if they are those that the trial's record was made from. All trials have the same
+/// `labels`.
+fn matching(bytes: &[u8], trial: &TrialRecord, labels: &mut Option<Vec<u8>>) -> Result<Vec<Prediction>, String> {
+    let said = parse_predictions(bytes).ok_or("is cut short or was edited")?;
+    let test = trial.test.as_ref().ok_or("belongs to a trial without metrics")?;
+    let classes = test.confusion.len();
+    if said.iter().any(|p| usize::from(p.label.max(p.prediction)) >= classes || !(0.0..=1.0).contains(&p.probability)) {
+        return Err("has a class or a probability out of range".to_owned());
+    }
+    let mut confusion = vec![vec![0; classes]; classes];
+    for p in &said {
+        confusion[usize::from(p.label)][usize::from(p.prediction)] += 1;
+    }
+    if confusion != test.confusion {
+        return Err("does not give the confusion matrix of the trial's record".to_owned());
+    }
+    let found: Vec<u8> = said.iter().map(|p| p.label).collect();
+    if *labels.get_or_insert_with(|| found.clone()) != found {
+        return Err("has other labels than those of the other trials".to_owned());
+    }
+    Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::comparison::MARGIN;
+    use crate::record::DatasetRecord;
+    use crate::testing::{Scratch, environment, recipe_record, scratch, trial_record};
+
+    const CSV: &str = "image,label,prediction,probability\n0,0,0,0.9\n1,1,0,0.6\n2,1,1,1\n";
+
+    /// A folder with one trial of three test images.
+    fn folder(test: &str) -> (Scratch, StudyRecord) {
+        let scratch = scratch(test);
+        let dataset = DatasetRecord {
+            name: "any".to_owned(),
+            train: 1,
+            valid: 3,
+            test: 3,
+            shape: [1, 1, 1],
+            classes: 2,
+            sha256: "data".to_owned(),
+            split_seed: 0,
+            split_sha256: "split".to_owned(),
+        };
+        let metrics = Metrics::new(&[0, 1, 1], &[0, 0, 1], 2, 0.5);
+        let record = StudyRecord {
+            schema: SCHEMA,
+            study: "study".to_owned(),
+            title: "study".to_owned(),
+            dataset,
+            environment: environment(),
+            recipes: vec![recipe_record("mlp", vec![trial_record("mlp", 1, metrics)])],
+            test_readings: Vec::new(),
+            comparison: Comparison::default(),
+        };
+        fs::write(scratch.path().join(RESULTS), record.to_json()).unwrap();
+        let trial = scratch.path().join("trials/mlp/seed-1");
+        fs::create_dir_all(&trial).unwrap();
+        fs::write(trial.join(PREDICTIONS), CSV).unwrap();
+        (scratch, record)
+    }
+
+    #[track_caller]
+    fn refusal(folder: &Scratch) -> String {
+        FinishedStudy::read(folder.path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_run_folder_is_read_without_its_lock() {
+        let (folder, record) = folder("finished-read");
+        let read = FinishedStudy::read(folder.path()).unwrap();
+        assert_eq!(read.record, record);
+        assert_eq!((&read.images.labels[..], read.images.classes), (&[0, 1, 1][..], 2));
+        assert_eq!(read.predictions[0][&1][1], Prediction { label: 1, prediction: 0, probability: 0.6 });
+        assert_eq!(read.comparison(MARGIN).recipes[0].accuracy_by_seed, [2.0 / 3.0]);
+        // A folder of the record alone still compares.
+        fs::remove_dir_all(folder.path().join("trials")).unwrap();
+        let read = FinishedStudy::read(folder.path()).unwrap();
+        assert!(read.predictions[0].is_empty() && read.images.labels.is_empty());
+        assert_eq!(read.comparison(MARGIN).recipes.len(), 1);
+    }
+
+    #[test]
+    fn other_folders_and_damaged_records_are_refused() {
+        let (folder, record) = folder("finished-damaged");
+        let results = folder.path().join(RESULTS);
+        let write = |text: &str| fs::write(&results, text).unwrap();
+        let edited = |edit: &dyn Fn(&mut StudyRecord)| {
+            let mut record = record.clone();
+            edit(&mut record);
+            write(&record.to_json());
+            refusal(&folder)
+        };
+        assert!(edited(&|r| r.schema = 99).contains("has the form 99, this program reads form 1"));
+        assert!(edited(&|r| r.dataset.classes = 1).contains("it has 1 classes"));
+        assert!(edited(&|r| r.recipes[0].name = "../up".to_owned()).contains("no recipe can be called"));
+        assert!(edited(&|r| r.recipes.push(r.recipes[0].clone())).contains("two recipes \"mlp\""));
+        assert!(edited(&|r| r.recipes[0].trials.extend_from_within(..)).contains("is there twice"));
+        assert!(edited(&|r| r.recipes[0].trials[0].test = None).contains("has no metrics"));
+        let metrics = |edit: &dyn Fn(&mut Metrics)| edited(&|r| edit(r.recipes[0].trials[0].test.as_mut().unwrap()));
+        assert!(metrics(&|m| m.accuracy = 0.9).contains("do not follow from its confusion matrix"));
+        assert!(metrics(&|m| m.confusion[0][0] = u64::MAX).contains("do not follow"));
+        assert!(metrics(&|m| m.confusion.clear()).contains("do not follow"));
+        for text in ["", "{", "[]", "{\"schema\": 1}", "{\"schema\": \"one\"}"] {
+            write(text);
+            assert!(refusal(&folder).contains("is not as a run writes it: "), "{text}");
+        }
+        fs::remove_file(&results).unwrap();
+        assert!(refusal(&folder).ends_with("is not a run folder, it holds no results.json"));
+        fs::create_dir(&results).unwrap();
+        assert!(refusal(&folder).contains("cannot read the file: it is not a regular file"));
+    }
+
+    #[test]
+    fn edited_predictions_are_refused() {
+        let (folder, _) = folder("finished-edited");
+        let file = folder.path().join("trials/mlp/seed-1").join(PREDICTIONS);
+        let message = |text: &str| {
+            fs::write(&file, text).unwrap();
+            refusal(&folder)
+        };
+        assert!(message(&CSV.replace("1,1,0", "1,1,1")).contains("does not give the confusion matrix"));
+        assert!(message(&CSV.replace("0.6", "NaN")).contains("out of range"));
+        assert!(message(&CSV.replace("1,1,0", "1,1,200")).contains("out of range"));
+        assert!(message(&CSV[..CSV.len() - 8]).contains("does not give the confusion matrix"));
+        assert!(message(&CSV[..CSV.len() - 2]).contains("is cut short or was edited; remove "));
+        assert!(message("").contains("seed-1/result.json to run the trial again"));
+    }
+}

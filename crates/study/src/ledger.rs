@@ -94,9 +94,8 @@ mod tests {
     use super::*;
     use crate::testing::scratch;
 
-    fn read(folder: &RunFolder) -> Result<Vec<(ReadingReason, Option<String>, Option<u64>, u64)>, FolderError> {
-        let ledger = Ledger::read(folder, "results.json", std::iter::empty())?;
-        Ok(ledger.0.into_iter().map(|r| (r.reason, r.recipe, r.seed, r.count)).collect())
+    fn read(folder: &RunFolder) -> Result<Vec<TestReading>, FolderError> {
+        Ok(Ledger::read(folder, "results.json", std::iter::empty())?.0)
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use tenfold_nn::Precision;
+use tenfold_study::comparison::{ChosenBy, MARGIN};
 
 /// Trains several small neural networks on images of digits, compares them, and shows what they learned.
 ///
@@ -34,6 +35,7 @@ Exit codes: 0 done, 2 usage, 3 data, 4 input or output, 5 a training diverged,
 pub(crate) enum Command {
     Run(RunArgs),
     Compare(CompareArgs),
+    Report(ReportArgs),
     Models(ModelsArgs),
     Bench(BenchArgs),
     Data(DataArgs),
@@ -70,6 +72,12 @@ pub(crate) struct RunArgs {
     /// Write to this folder. [default: runs/STUDY]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Call two recipes equivalent when their test accuracies differ by less than this, in percentage points.
+    #[arg(long, value_name = "POINTS", default_value_t = 100.0 * MARGIN, value_parser = points)]
+    pub(crate) margin: f64,
+    /// What the pick is chosen by. Choosing by test flatters the choice: it is counted, and said on every output.
+    #[arg(long, value_enum, default_value_t = ChooseBy::Validation)]
+    pub(crate) choose_by: ChooseBy,
     /// What to print on standard output: tables, or results.json at the end.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -79,7 +87,9 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   tenfold run                              the study digits, into runs/digits
   tenfold run --only cnn2 --epochs 2 --out runs/quick   one network, quickly
-  tenfold run --seeds 5 --out runs/five    five seeds of each, into another folder
+  tenfold run --seeds 10                   ten seeds of each: seed 1 of all, seed 2 of all, and so on; stop it at any
+                                           time, the same command goes on; after --seeds 3 it adds seven
+  tenfold run --seeds 10 --margin 0.2      differences below 0.2 points count as none
   tenfold run --precision bf16             large products of bf16, into runs/digits-bf16
   tenfold run --format json | jq .comparison
 
@@ -114,6 +124,26 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     pub(crate) format: CompareFormat,
 }
+
+/// Writes report.html again from the record of a run.
+///
+/// The page is one file that opens anywhere: verdicts, curves, mistakes, filters. `tenfold run` writes it at its end; this
+/// writes the same bytes again, or those of a run that was stopped, from what is finished.
+#[derive(clap::Args, Debug)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub(crate) struct ReportArgs {
+    /// A folder that `tenfold run` has written.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// The folder with the images of the run, unless they are the built-in ones.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  tenfold report runs/digits                  writes runs/digits/report.html
+  tenfold report runs/mine --data my/images   of a run with --data my/images";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
@@ -230,6 +260,24 @@ pub(crate) struct DataArgs {
     /// How many classes its labels tell apart.
     #[arg(long, value_name = "N", default_value_t = 10, requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=256))]
     pub(crate) classes: usize,
+}
+
+/// The images that the pick is chosen by.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ChooseBy {
+    /// The validation images, which are there for that.
+    Validation,
+    /// The test images.
+    Test,
+}
+
+impl From<ChooseBy> for ChosenBy {
+    fn from(by: ChooseBy) -> ChosenBy {
+        match by {
+            ChooseBy::Validation => ChosenBy::Validation,
+            ChooseBy::Test => ChosenBy::Test,
+        }
+    }
 }
 
 /// What to print on standard output.

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use tenfold_nn::Precision;
-use tenfold_nn::bench::{BlockTime, Speed, dense_flop, measure, peak_flops};
+use tenfold_nn::bench::{BlockTime, Effort, Speed, dense_flop, measure, peak_flops};
 use tenfold_nn::data::Source;
 use tenfold_report::text::{BenchRow, BlockRow, bench_table, blocks_table};
+use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::Environment;
 use tenfold_study::{Plan, Settings};
 
@@ -68,6 +69,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         environment: environment(args.threads),
         free_memory_bytes: free_memory_bytes(),
         published: false,
+        chosen_by: ChosenBy::Validation,
+        margin: MARGIN,
     };
     let plan = Plan::new(study, &splits, settings)?;
     let threads = plan.environment().threads;
@@ -77,8 +80,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         let (recipe, architecture) = plan.recipe(index);
         output::note(&format!("{}: training for about {} s", recipe.name, args.seconds));
         let config = recipe.config(1);
-        let seconds = args.seconds;
-        let speed = measure(architecture, &config, &splits.train, &splits.valid, threads, seconds, args.layers);
+        let effort = Effort { seconds: args.seconds, steps: Effort::STEPS, blocks: args.layers, stop: &|| false };
+        let speed = measure(architecture, &config, &splits.train, &splits.valid, threads, &effort);
         let Some(speed) = speed else {
             let message = format!("{}: its training diverges at once, so there is nothing to measure", recipe.name);
             return Err(Failure::new(DIVERGED, message, Some("a smaller learning rate may help".to_owned())));

@@ -1,6 +1,7 @@
 //! Where the program runs.
 
 use tenfold_nn::Isa;
+use tenfold_study::ProcessorTime;
 use tenfold_study::record::Environment;
 
 /// The machine, the program, and how many threads will compute.
@@ -29,4 +30,55 @@ pub(crate) fn free_memory_bytes() -> Option<u64> {
     let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
+}
+
+/// Ticks a second in which Linux tells programs processor time, on every machine.
+const TICKS: f64 = 100.0;
+
+/// Processor time until now, where the system tells.
+pub(crate) fn processor_time() -> Option<ProcessorTime> {
+    let own = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let all = std::fs::read_to_string("/proc/stat").ok()?;
+    Some(ProcessorTime { own_s: own_ticks(&own)? as f64 / TICKS, all_s: all_ticks(&all)? as f64 / TICKS })
+}
+
+/// User and system time, of the text of `/proc/self/stat`.
+fn own_ticks(stat: &str) -> Option<u64> {
+    // The second field is the program's name in parentheses, which may contain anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    ticks()?.checked_add(ticks()?)
+}
+
+/// The time that all processors were not idle, of the text of `/proc/stat`.
+fn all_ticks(stat: &str) -> Option<u64> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let fields: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).take(8).collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal] = fields[..] else { return None };
+    let sum = [user, nice, system, irq, softirq, steal].into_iter().try_fold(0_u64, u64::checked_add)?;
+    // Some sandboxes show zeros and mean that they do not tell.
+    (sum > 0).then_some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_as_linux_writes_it() {
+        let own = "4242 (a (b) c) R 1 4242 4242 0 -1 4194304 100 0 0 0 250 13 7 9 20 0 1 0 1827882 3133440 416\n";
+        assert_eq!(own_ticks(own), Some(263));
+        let all = "cpu  1000 200 30 99999 77 4 5 6 500 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(all_ticks(all), Some(1245), "guests are in user time already");
+        for nonsense in ["", "cpu", "cpu  1 2 3\n", "cpu  0 0 0 0 0 0 0 0 0 0\n", "cpu  1 2 x 4 5 6 7 8\n"] {
+            assert_eq!((own_ticks(nonsense), all_ticks(nonsense)), (None, None), "{nonsense:?}");
+        }
+        let largest = u64::MAX;
+        assert_eq!(all_ticks(&format!("cpu  {largest} {largest} 0 0 0 0 0 0\n")), None);
+        if cfg!(target_os = "linux")
+            && let Some(time) = processor_time()
+        {
+            assert!(time.own_s <= time.all_s && processor_time().is_some_and(|later| later.own_s >= time.own_s));
+        }
+    }
 }

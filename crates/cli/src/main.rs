@@ -7,6 +7,7 @@ mod bench;
 mod compare;
 mod data;
 mod models;
+mod report;
 mod run;
 
 mod pictures;
@@ -15,6 +16,7 @@ mod show;
 mod environment;
 mod failure;
 mod output;
+mod probe;
 mod progress;
 mod remaining;
 mod signals;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Run(args) => run::run(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Report(args) => report::report(&args),
         Command::Models(args) => models::models(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Data(args) => data::data(&args),

@@ -6,14 +6,15 @@ use tenfold_nn::model::{Architecture, Layer, Model};
 use tenfold_report::curves::{learning_curves_svg, series};
 use tenfold_report::feature_maps::{FeatureMap, Image, MapRow};
 use tenfold_report::filters::Filter;
+use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{RecipeRecord, StudyRecord};
 use tenfold_study::{Plan, Prediction, RunFolder, predictions, trained};
 
 use crate::failure::Failure;
 
 const CURVES: &str = "pictures/curves.svg";
-const FILTERS: &str = "pictures/filters.png";
-const FEATURE_MAPS: &str = "pictures/feature-maps.png";
+pub(crate) const FILTERS: &str = "pictures/filters.png";
+pub(crate) const FEATURE_MAPS: &str = "pictures/feature-maps.png";
 
 /// How many filters and images are shown.
 const FILTERS_SHOWN: usize = 5;
@@ -30,7 +31,7 @@ pub(crate) fn draw(plan: &Plan, folder: &RunFolder, record: &StudyRecord, test: 
         let index = plan.study().recipes.iter().position(|other| other.name == recipe.name)?;
         first_convolution(plan.recipe(index).1)
     };
-    let found = record.best_on_validation(|recipe| convolution(recipe).is_some());
+    let found = record.pick(|recipe| convolution(recipe).is_some());
     let drawn = found.as_ref().and_then(|pick| {
         let recipe = record.recipes.iter().find(|recipe| recipe.name == pick.recipe)?;
         let trial = recipe.trials.iter().find(|trial| trial.seed == pick.seed)?;
@@ -45,7 +46,9 @@ pub(crate) fn draw(plan: &Plan, folder: &RunFolder, record: &StudyRecord, test: 
     };
     let model = trained(plan, folder, pick, trial)?;
     let shown = strongest_filters(&model, &layer);
-    let of = format!("{layer} of {} seed {}", pick.recipe, pick.seed);
+    let by_test = record.comparison.chosen_by == ChosenBy::Test;
+    let stamp = if by_test { ", chosen by test" } else { "" };
+    let of = format!("{layer} of {} seed {}{stamp}", pick.recipe, pick.seed);
     folder.write(FILTERS, &filters(&model, &layer, &shown, &of))?;
     let shape = test.shape();
     let fits = shape.height.max(shape.width) <= LARGEST_SIDE;
@@ -56,7 +59,8 @@ pub(crate) fn draw(plan: &Plan, folder: &RunFolder, record: &StudyRecord, test: 
         folder.remove(FEATURE_MAPS)?;
     }
     if record.comparison.picked.as_ref().is_some_and(|picked| picked.recipe != pick.recipe) {
-        text.push_str(&format!("{} is the best on validation of the networks with a convolution:\n", pick.recipe));
+        let on = if by_test { "test" } else { "validation" };
+        text.push_str(&format!("{} is the best on {on} of the networks with a convolution:\n", pick.recipe));
     }
     let (filters, all) = (shown.len(), model.tensor(&format!("{layer}.bias")).map_or(0, |bias| bias.len()));
     text.push_str(&format!("{FILTERS}: {filters} of the {all} filters of {of}, those with the largest weights\n"));

@@ -9,11 +9,12 @@ struct Pending {
 
 /// Estimates the remaining time from the epochs that were seen.
 ///
-/// A recipe whose epochs were timed takes its own mean; for the others the time grows with their arithmetic.
+/// A recipe whose epochs were timed takes its own mean; for the others the time is that of the probe, corrected by how far
+/// the probe was off for those that were timed.
 #[derive(Debug)]
 pub(crate) struct Remaining {
-    /// Arithmetic of one epoch of each recipe, in any one unit.
-    work: Vec<f64>,
+    /// Seconds of one epoch of each recipe as the probe saw it, where it did.
+    probed: Vec<Option<f64>>,
     /// Seconds and number of the epochs seen of each recipe.
     seen: Vec<(f64, f64)>,
     pending: Vec<Pending>,
@@ -25,11 +26,11 @@ pub(crate) struct Remaining {
 }
 
 impl Remaining {
-    /// `work` by recipe; `trials` are the recipe and number of epochs of each trial to come, in order.
-    pub(crate) fn new(work: Vec<f64>, trials: impl IntoIterator<Item = (usize, usize)>) -> Remaining {
+    /// `probed` by recipe; `trials` are the recipe and number of epochs of each trial to come, in order.
+    pub(crate) fn new(probed: Vec<Option<f64>>, trials: impl IntoIterator<Item = (usize, usize)>) -> Remaining {
         let pending: Vec<Pending> = trials.into_iter().map(|(recipe, epochs)| Pending { recipe, epochs }).collect();
         let total = pending.iter().map(|trial| trial.epochs).sum();
-        Remaining { seen: vec![(0.0, 0.0); work.len()], work, pending, done: 0, total, part: 0.0 }
+        Remaining { seen: vec![(0.0, 0.0); probed.len()], probed, pending, done: 0, total, part: 0.0 }
     }
 
     /// Epochs that are done, and all that there may be.
@@ -60,19 +61,19 @@ impl Remaining {
         }
     }
 
-    /// Seconds still to come, once an epoch was seen.
+    /// Seconds still to come; none while a recipe to come was neither probed nor seen.
     pub(crate) fn seconds(&self) -> Option<f64> {
-        let work: f64 = self.seen.iter().zip(&self.work).map(|(seen, work)| seen.1 * work).sum();
-        let time: f64 = self.seen.iter().map(|seen| seen.0).sum();
-        if work <= 0.0 {
-            return None;
-        }
+        let both = || self.seen.iter().zip(&self.probed).filter_map(|(seen, probed)| Some((seen, (*probed)?)));
+        let probed: f64 = both().map(|(seen, probed)| seen.1 * probed).sum();
+        let time: f64 = both().map(|(seen, _)| seen.0).sum();
+        let off = if probed > 0.0 { time / probed } else { 1.0 };
         let epoch = |recipe: usize| match self.seen[recipe] {
-            (_, 0.0) => self.work[recipe] * time / work,
-            (seconds, epochs) => seconds / epochs,
+            (_, 0.0) => Some(self.probed[recipe]? * off),
+            (seconds, epochs) => Some(seconds / epochs),
         };
-        let whole: f64 = self.pending.iter().map(|trial| trial.epochs as f64 * epoch(trial.recipe)).sum();
-        let running = self.pending.first().map_or(0.0, |trial| self.part * epoch(trial.recipe));
+        let trials = self.pending.iter().map(|trial| Some(trial.epochs as f64 * epoch(trial.recipe)?));
+        let whole: f64 = trials.sum::<Option<f64>>()?;
+        let running = self.pending.first().and_then(|trial| epoch(trial.recipe)).map_or(0.0, |epoch| self.part * epoch);
         Some((whole - running).max(0.0))
     }
 }
@@ -82,9 +83,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_follows_what_was_seen_and_else_the_arithmetic() {
-        let mut remaining = Remaining::new(vec![1.0, 10.0], [(0, 2), (1, 3)]);
-        assert_eq!((remaining.epochs(), remaining.seconds()), ((0, 5), None));
+    fn time_follows_what_was_seen_and_else_the_probe() {
+        let mut remaining = Remaining::new(vec![Some(1.0), Some(10.0)], [(0, 2), (1, 3)]);
+        assert_eq!((remaining.epochs(), remaining.seconds()), ((0, 5), Some(2.0 + 3.0 * 10.0)));
         remaining.epoch_done(2.0);
         assert_eq!(remaining.seconds(), Some(2.0 + 3.0 * 20.0));
         remaining.within_epoch(0.5);
@@ -99,5 +100,10 @@ mod tests {
         remaining.trial_done();
         remaining.epoch_done(1.0);
         assert_eq!(remaining.epochs(), (3, 3));
+        // What diverged in the probe is not known until it is seen.
+        let mut remaining = Remaining::new(vec![Some(1.0), None], [(1, 2), (0, 3)]);
+        assert_eq!(remaining.seconds(), None);
+        remaining.epoch_done(5.0);
+        assert_eq!(remaining.seconds(), Some(5.0 + 3.0));
     }
 }

@@ -6,17 +6,19 @@ use tenfold_nn::data::{Source, Splits};
 use tenfold_nn::train::{Event, Flow};
 use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::count;
+use tenfold_study::comparison::{ChosenBy, Comparison};
 use tenfold_study::record::{EpochRecord, Status, StudyRecord};
-use tenfold_study::{Plan, RunFolder, Settings, StudyEvent, TrialState};
+use tenfold_study::{FinishedStudy, Plan, RunFolder, Settings, StudyEvent, TrialState};
 
 use crate::args::{Format, RunArgs};
-use crate::environment::{environment, free_memory_bytes};
+use crate::environment::{environment, free_memory_bytes, processor_time};
 use crate::failure::{DIVERGED, DONE, Failure};
 use crate::output::plain;
+use crate::probe::{self, Epochs, Pace, Work};
 use crate::progress::Progress;
 use crate::remaining::Remaining;
 use crate::signals::Signals;
-use crate::{pictures, show, study_file};
+use crate::{pictures, report, show, study_file};
 
 /// Runs a study and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
@@ -37,6 +39,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         environment: environment(args.threads),
         free_memory_bytes: free_memory_bytes(),
         published: built_in,
+        chosen_by: args.choose_by.into(),
+        margin: args.margin / 100.0,
     };
     let plan = Plan::new(study, &splits, settings)?;
     let path = args.out.clone().unwrap_or_else(|| {
@@ -50,9 +54,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
 
     let mut view = View::new(&plan, &splits, &signals, args.format);
     view.header(&path);
-    let record = tenfold_study::run(&plan, &splits, &folder, &mut |event| view.show(event));
+    let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| view.show(event));
     view.progress.finish();
-    let record = record?;
+    let mut record = record?;
     if let Some(failure) = view.failure {
         return Err(failure);
     }
@@ -63,10 +67,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         ));
         return Ok(code);
     }
+    // What the trials say together takes a while, so it is computed once, when all are there.
+    let mut finished = FinishedStudy::read(&path)?;
+    let Comparison { chosen_by, picked, .. } = record.comparison;
+    record.comparison = Comparison { chosen_by, picked, ..finished.comparison(args.margin / 100.0) };
+    folder.write("results.json", record.to_json().as_bytes())?;
     let drawn = pictures::draw(&plan, &folder, &record, &splits.test)?;
+    finished.record = record.clone();
+    report::write(&folder, &finished, &splits.test)?;
     match args.format {
         Format::Text => view.progress.out(&format!(
-            "{}{drawn}\nIn {}: results.json, study.toml, pictures, and each training under trials\n",
+            "{}{drawn}\nIn {}: report.html, results.json, study.toml, pictures, and each training under trials\n",
             show::summary(&record),
             plain(&path.display().to_string())
         ))?,
@@ -138,6 +149,9 @@ impl<'a> View<'a> {
         ));
         let recipes = self.plan.selected().iter().map(|&recipe| self.plan.recipe(recipe).0);
         let bf16: Vec<&str> = recipes.filter(|r| !r.precision.is_f32()).map(|r| r.name.as_str()).collect();
+        if self.plan.chosen_by() == ChosenBy::Test {
+            self.progress.note("choosing by test: what the test images then say of the choice flatters it");
+        }
         if !bf16.is_empty() {
             let slow = if Isa::detect().has_bf16() {
                 ""
@@ -198,18 +212,57 @@ impl<'a> View<'a> {
             let are = if left_out == 1 { "1 training" } else { &format!("{left_out} trainings") };
             self.progress.note(&format!("{are} in the folder with other settings or data: left out of results.json"));
         }
-        let images = self.splits.train.len();
-        let work = (0..self.plan.study().recipes.len()).map(|recipe| {
-            let (settings, architecture) = self.plan.recipe(recipe);
-            // Forward and backward, what every image costs besides, and the optimizer's passes over the parameters.
-            let image = 3.0 * architecture.macs_forward() as f64 + 20_000.0;
-            let steps = images.div_ceil(settings.batch_size) as f64;
-            images as f64 * image + steps * 10.0 * architecture.parameters() as f64
-        });
         let to_run = || trials.iter().filter(|trial| !matches!(trial.2, TrialState::Kept(_)));
+        let Some(paces) = self.probe(trials) else { return };
         let epochs = to_run().map(|&(recipe, ..)| (recipe, self.plan.recipe(recipe).0.epochs));
         let at_most = to_run().any(|&(recipe, ..)| !self.plan.recipe(recipe).0.runs_all_epochs());
-        self.progress.start(Remaining::new(work.collect(), epochs), at_most);
+        let epoch_s = paces.iter().map(|pace| pace.map(|pace| pace.epoch_s)).collect();
+        self.progress.start(Remaining::new(epoch_s, epochs), at_most);
+    }
+
+    /// Looks at each recipe that has something to run and says how long that will take. By recipe, how fast it is where
+    /// that is known; `None` if a signal came.
+    fn probe(&self, trials: &[(usize, u64, TrialState)]) -> Option<Vec<Option<Pace>>> {
+        let mut paces = vec![None; self.plan.study().recipes.len()];
+        let few = probe::few(&self.splits.valid);
+        let mut works = Vec::new();
+        for &index in self.plan.selected() {
+            let of_recipe = || trials.iter().filter(|trial| trial.0 == index).map(|trial| &trial.2);
+            let trainings = of_recipe().filter(|state| !matches!(state, TrialState::Kept(_))).count();
+            if trainings == 0 {
+                continue;
+            }
+            let (recipe, architecture) = self.plan.recipe(index);
+            let stop = || self.signals.exit_code().is_some();
+            let pace = probe::pace(recipe, architecture, self.splits, &few, self.plan.environment().threads, &stop);
+            if stop() {
+                return None;
+            }
+            paces[index] = pace;
+            let earlier: Vec<usize> = of_recipe()
+                .filter_map(|state| match state {
+                    TrialState::Kept(trial) if trial.status == Status::Finished => Some(trial.stopped.epoch),
+                    _ => None,
+                })
+                .collect();
+            let epochs = match recipe.epochs {
+                all if recipe.runs_all_epochs() => Epochs::Exactly(all),
+                most if earlier.is_empty() => Epochs::UpTo(most),
+                _ => Epochs::Like(earlier),
+            };
+            works.push(Work { recipe: recipe.name.clone(), trainings, epochs, pace });
+        }
+        if !works.is_empty() {
+            let many = |n: u64, what: &str| format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" });
+            let (recipes, seeds) = (many(self.plan.selected().len() as u64, "recipe"), many(self.plan.seeds(), "seed"));
+            let to_go: usize = works.iter().map(|work| work.trainings).sum();
+            let to_go = match trials.len() {
+                all if all == to_go => String::new(),
+                all => format!(", {} of {} trainings to go", count(to_go as u64), count(all as u64)),
+            };
+            self.progress.note(&format!("{recipes} x {seeds}{to_go}: {}", probe::words(&works)));
+        }
+        Some(paces)
     }
 
     fn training(&mut self, recipe: usize, seed: u64, event: &Event) {

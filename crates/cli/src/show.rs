@@ -4,7 +4,7 @@ use tenfold_report::format::{count, percent, seconds};
 use tenfold_report::text::{
     self, ClassMetrics, SummaryRow, TestMetrics, confusion_table, per_class_table, summary_table,
 };
-use tenfold_study::comparison::Pick;
+use tenfold_study::comparison::{ChosenBy, Pick};
 use tenfold_study::metrics::Metrics;
 use tenfold_study::record::{EpochRecord, Reason, Spread, Status, StudyRecord, TrialRecord};
 
@@ -25,11 +25,12 @@ pub(crate) fn epoch_line(name: &str, width: usize, seed: u64, epoch: &EpochRecor
 /// Everything about one trial that has ended.
 pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> String {
     let mut text = format!(
-        "\n{} seed {}: {title}\n{}; training time {}; {} parameters\n",
+        "\n{} seed {}: {title}\n{}; training time {}{}; {} parameters\n",
         record.recipe,
         record.seed,
         how_it_ended(record),
         seconds(record.train_time_s),
+        if record.timing.busy { " (machine busy: time not compared)" } else { "" },
         count(parameters)
     );
     if let Some(test) = &record.test {
@@ -82,7 +83,7 @@ pub(crate) fn summary(record: &StudyRecord) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("\n{}\n\n{}{}", record.title, summary_table(&rows), picks(record))
+    format!("\n{}\n\n{}{}\n{}", record.title, summary_table(&rows), record.openings(), picks(record))
 }
 
 fn picks(record: &StudyRecord) -> String {
@@ -93,16 +94,21 @@ fn picks(record: &StudyRecord) -> String {
         let (valid, test) = (percent(pick.valid_balanced_accuracy), percent(pick.test_balanced_accuracy));
         format!("balanced accuracy {valid} on validation, {test} on test")
     };
-    let published = record.recipes.iter().any(|recipe| recipe.published.is_some());
-    let manner = if published { ", the way the published study chose" } else { "" };
-    format!(
-        "\nPick, best on validation: {} ({})\nBest on test{manner}: {} ({}); chosen by what it is then measured with, so \
-         flattered\n",
-        picked.recipe,
-        figures(picked),
-        on_test.recipe,
-        figures(on_test),
-    )
+    let pick = format!("{} ({})", picked.recipe, figures(picked));
+    if record.comparison.chosen_by == ChosenBy::Test {
+        return format!("\nPick, best on test: {pick}; chosen by what it is then measured with, so flattered\n");
+    }
+    let mut text = format!("\nPick, best on validation: {pick}\n");
+    // Nobody's choice here: it stands beside the published one, which was made so.
+    if record.recipes.iter().any(|recipe| recipe.published.is_some()) {
+        text.push_str(&format!(
+            "Best on test, the way the published study chose: {} ({}); chosen by what it is then measured with, so \
+             flattered\n",
+            on_test.recipe,
+            figures(on_test)
+        ));
+    }
+    text
 }
 
 fn test_metrics(metrics: &Metrics) -> TestMetrics {

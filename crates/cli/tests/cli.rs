@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::Instant;
 
 use tenfold_nn::data::Source;
 use tenfold_study::RunFolder;
@@ -120,7 +122,7 @@ fn a_run_prints_results_and_writes_the_folder() {
         "balanced accuracy ",
         "rows: the true class; columns: the predicted class",
         "Pick, best on validation: softmax (",
-        "Best on test: ",
+        "\ntest opened once per trial, after all choices were fixed\n",
         "cnn2-dropout-b50 is the best on validation of the networks with a convolution",
         "pictures/filters.png: 5 of the 32 filters of conv1 of cnn2-dropout-b50 seed 1",
     ] {
@@ -134,6 +136,12 @@ fn a_run_prints_results_and_writes_the_folder() {
         lines[0]
     );
     assert!(lines[1].starts_with("2 threads, "), "{}", lines[1]);
+    assert!(lines[2].starts_with("2 recipes x 1 seed: "), "{}", lines[2]);
+    assert!(
+        lines[2].ends_with(" here; how many epochs cnn2-dropout-b50 needs is not known yet"),
+        "the plan stands before the first epoch: {}",
+        lines[2]
+    );
     let epochs: Vec<&&str> = lines.iter().filter(|line| line.contains(" epoch ")).collect();
     assert_eq!(epochs.len(), 4, "one line for each epoch\n{}", ended.err);
     assert!(epochs[2].starts_with("cnn2-dropout-b50  seed 1  epoch 1/2  train loss "), "{}", epochs[2]);
@@ -162,6 +170,8 @@ fn a_run_prints_results_and_writes_the_folder() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert!(ended.err.contains("softmax seed 1 was finished before and is kept"), "{}", ended.err);
     assert_eq!(ended.err.lines().filter(|line| line.contains(" epoch ")).count(), 2, "{}", ended.err);
+    let plan = ended.err.lines().find(|line| line.starts_with("1 recipe x 2 seeds, 1 of 2 trainings to go: "));
+    assert!(plan.is_some_and(|plan| plan.contains(" +- ") && plan.ends_with(" here")), "{}", ended.err);
     assert_eq!(ended.out, fs::read_to_string(out.join("results.json")).unwrap());
     assert_eq!(fs::read(out.join("trials/softmax/seed-1/model.safetensors")).unwrap(), weights);
 
@@ -186,11 +196,47 @@ fn a_study_of_ones_own_without_convolutions_says_so() {
     assert!(fs::read_to_string(&resolved).unwrap().contains("batch_size = 50\n"));
     // The study as it was run is a study file for the same trials.
     let ended = run_in(&path, &[text(&resolved)]);
+    assert!(!ended.err.contains(" here"), "nothing is to be run, so nothing is probed\n{}", ended.err);
     assert!(ended.code == Some(0) && ended.err.contains("a seed 1 was finished before and is kept"), "{}", ended.err);
     // Other settings, another trial.
     let file = study_file(&path, &STUDY.replace("epochs = 2", "epochs = 1"));
     let ended = run_in(&path, &[&file]);
     assert!(ended.err.contains("a seed 1 was run with other settings, data or code; it is run again"), "{}", ended.err);
+}
+
+#[test]
+fn a_choice_by_test_is_stamped_and_counted() {
+    let path = with_data("cli-choice", |_, _| {});
+    let conv = STUDY.replace("\"linear 10\"", "\"conv 2 5x5 same\", \"relu\", \"linear 10\"");
+    let file = study_file(&path, &conv);
+    let ended = run_in(&path, &[&file, "--choose-by", "test", "--margin", "0.25"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("choosing by test: "), "{}", ended.err);
+    for part in [
+        "Pick, best on test: a (",
+        "so flattered",
+        "\ntest opened once per trial, and once to choose by it\n",
+        "filters of conv1 of a seed 1, chosen by test",
+    ] {
+        assert!(ended.out.contains(part), "{part}\n{}", ended.out);
+    }
+    let record = results(&path);
+    assert_eq!(record["comparison"]["chosen_by"], "test");
+    assert_eq!(record["comparison"]["margin"], 0.0025);
+    let reading = |reason: &str, recipe: serde_json::Value, seed: serde_json::Value, count: u64| serde_json::json!({ "reason": reason, "recipe": recipe, "seed": seed, "count": count });
+    let trial = reading("trial", "a".into(), 1.into(), 1);
+    let null = serde_json::Value::Null;
+    assert_eq!(record["test_readings"], serde_json::json!([trial, reading("choice", null.clone(), null.clone(), 1)]));
+    // Choosing properly afterwards takes nothing back.
+    let ended = run_in(&path, &[&file]);
+    assert!(ended.out.contains("Pick, best on validation: a ("), "{}", ended.out);
+    assert!(ended.out.contains("\ntest opened once per trial, and once to choose by it\n"), "{}", ended.out);
+    assert!(!ended.out.contains("chosen by test"), "{}", ended.out);
+    assert_eq!(results(&path)["comparison"]["chosen_by"], "validation");
+    // Nor does it help to train anew with other settings.
+    let file = study_file(&path, &conv.replace("epochs = 2", "epochs = 1"));
+    let ended = run_in(&path, &[&file]);
+    assert!(ended.out.contains("\ntest opened 2 times for 1 trial, and once to choose by it\n"), "{}", ended.out);
 }
 
 #[test]
@@ -394,6 +440,10 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
         (&["--epochs", "10001"], &["--epochs <N>"]),
         (&["--format", "xml"], &["--format <FORMAT>", "text, json"]),
         (&["--precision", "f16"], &["--precision <f32|bf16>", "expected f32 or bf16"]),
+        (&["--margin", "0"], &["--margin <POINTS>", "expected percentage points as a number, more than 0"]),
+        (&["--margin", "100.1"], &["--margin <POINTS>", "at most 100"]),
+        (&["--margin", "nan"], &["--margin <POINTS>"]),
+        (&["--choose-by", "luck"], &["--choose-by <CHOOSE_BY>", "validation, test"]),
         (&["--sedes", "3"], &["--sedes", "--seeds"]),
         (
             &[&key],
@@ -646,6 +696,117 @@ fn a_signal_stops_the_run_and_keeps_what_is_done() {
     }
 }
 
+/// Without what a clock or another process has a part in.
+fn without_times(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Array(values) => values.iter_mut().for_each(without_times),
+        serde_json::Value::Object(fields) => {
+            for time in ["train_time_s", "evaluation_time_s", "timing", "time", "median_s", "fastest"] {
+                fields.remove(time);
+            }
+            fields.values_mut().for_each(without_times);
+        }
+        _ => {}
+    }
+}
+
+/// Takes the counts of looks at the test images out, as reason, recipe and seed with the count.
+fn take_looks(record: &mut serde_json::Value) -> Vec<(String, u64)> {
+    let readings = record["test_readings"].take();
+    let readings = readings.as_array().expect("there is a list").iter();
+    readings
+        .map(|r| (format!("{} {} {}", r["reason"], r["recipe"], r["seed"]), r["count"].as_u64().expect("a number")))
+        .collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_study_that_is_killed_again_and_again_ends_with_the_same_record() {
+    let study = "name = \"mine\"\n[[recipe]]\nname = \"a\"\nlayers = [\"linear 10\"]\nepochs = 12\n\
+                 [[recipe]]\nname = \"b\"\nlayers = [\"conv 4 5x5 same\", \"relu\", \"maxpool 2\", \"linear 10\"]\n\
+                 epochs = 6\nstop = \"valid_accuracy >= 0.8\"\n";
+    let (straight, broken) = (with_data("cli-straight", |_, _| {}), with_data("cli-broken", |_, _| {}));
+    let (file, same) = (study_file(&straight, study), study_file(&broken, study));
+    let started = Instant::now();
+    assert_eq!(run_in(&straight, &[&file, "--seeds", "4"]).code, Some(0));
+    let whole = started.elapsed();
+
+    let (data, out) = (broken.join("data"), broken.join("out"));
+    let mut before: Vec<(String, u64)> = Vec::new();
+    // Moments spread over a run, in no order; what each finds done makes the next one meet other work.
+    for (n, moment) in [0.12, 0.9, 0.33, 0.6, 0.21, 0.75, 0.45, 0.05, 0.54, 0.27].into_iter().enumerate() {
+        let arguments = ["run", &same, "--data", text(&data), "--out", text(&out), "--threads", "2", "--seeds", "3"];
+        let mut child = tenfold(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        sleep(whole.mul_f64(moment));
+        if n % 3 == 2 {
+            let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+            assert!(sent.is_ok(), "there is a kill command");
+        } else {
+            child.kill().expect("it is ours");
+        }
+        let code = child.wait().expect("it ends").code();
+        assert!(matches!(code, None | Some(0 | 130)), "{code:?}");
+        if out.join("results.json").exists() {
+            let looks = take_looks(&mut results(&broken));
+            let counted = |key: &str| looks.iter().find(|look| look.0 == *key).map_or(0, |look| look.1);
+            assert!(before.iter().all(|look| counted(&look.0) >= look.1), "{before:?} {looks:?}");
+            before = looks;
+        }
+    }
+    let ended = run_in(&broken, &[&same, "--seeds", "4"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let [mut expected, mut found] = [&straight, &broken].map(|path| results(path));
+    let (once, looks) = (take_looks(&mut expected), take_looks(&mut found));
+    assert_eq!(once.len(), 8);
+    assert!(once.iter().all(|look| look.1 == 1), "{once:?}");
+    // A run that dies between a look and its record looks again, and says so.
+    assert!(once.iter().map(|look| &look.0).eq(looks.iter().map(|look| &look.0)), "{looks:?}");
+    assert!(looks.iter().all(|look| look.1 >= 1), "{looks:?}");
+    without_times(&mut expected);
+    without_times(&mut found);
+    assert_eq!(found, expected);
+    for seed in 1..=4 {
+        for trial in [format!("a/seed-{seed}"), format!("b/seed-{seed}")] {
+            for file in ["model.safetensors", "predictions.csv"] {
+                let [one, other] =
+                    [&straight, &broken].map(|path| fs::read(path.join("out/trials").join(&trial).join(file)));
+                assert!(one.unwrap() == other.unwrap(), "{trial}/{file}");
+            }
+        }
+    }
+    // Interrupted or not, fewer seeds compare what is there.
+    let ended = run_in(&broken, &[&same, "--seeds", "2"]);
+    assert!(ended.code == Some(0) && ended.out.contains("4 seeds each"), "{}\n{}", ended.err, ended.out);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_in_the_probe_ends_the_run() {
+    let path = with_data("cli-probe", |_, _| {});
+    let slow = "name = \"mine\"\n[[recipe]]\nname = \"slow\"\nepochs = 1\nbatch_size = 100\nlayers = [\
+                \"conv 64 5x5 same\", \"relu\", \"conv 64 5x5 same\", \"relu\", \"linear 10\"]\n";
+    let file = study_file(&path, slow);
+    let (data, out) = (path.join("data"), path.join("out"));
+    let mut child = tenfold(&["run", &file, "--data", text(&data), "--out", text(&out), "--threads", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.starts_with("1 thread, ") {
+        line.clear();
+        assert!(lines.read_line(&mut line).expect("the program prints text") > 0, "it ended before its time");
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("there is a kill command").success());
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert_eq!(rest, "interrupted: 0 of 1 trainings are done; the same command goes on from there\n");
+    assert!(!out.join("trials").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn the_holder_of_a_folder_is_named() {
@@ -685,5 +846,10 @@ fn help_teaches_by_example() {
     assert_eq!(ended.code, Some(0));
     assert!(ended.out.contains("tenfold run --seeds 10") && ended.out.contains("Exit codes:"), "{}", ended.out);
     let ended = run(&["run", "--help"]);
+    assert!(
+        ended.out.contains("tenfold run --seeds 10 --margin 0.2") && ended.out.contains("--choose-by"),
+        "{}",
+        ended.out
+    );
     assert!(ended.out.contains("[[recipe]]") && ended.out.contains("[default: runs/STUDY]"), "{}", ended.out);
 }

@@ -46,8 +46,25 @@ const AT_LEAST: usize = 5;
 /// Passes over the images that are evaluated.
 const PASSES: usize = 5;
 
-/// Trains on `train` for about `seconds`, then evaluates `valid`; with `blocks`, the steps' parts are timed too.
-/// `None` if the training diverges before enough steps are done.
+/// How much [`measure`] measures. It ends with what is reached first, but not before a few steps are done.
+pub struct Effort<'a> {
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Training steps.
+    pub steps: usize,
+    /// Whether the parts of a step are timed too.
+    pub blocks: bool,
+    /// Says between steps whether nobody wants the answer any more.
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+impl Effort<'_> {
+    /// The most [`Effort::steps`] that there may be: their times take a few megabytes.
+    pub const STEPS: usize = 1 << 20;
+}
+
+/// Trains a network of its own on `train`, then evaluates `valid`.
+/// `None` if the training diverges, or is stopped, before enough steps are done.
 ///
 /// # Panics
 /// Like [`crate::train::train`].
@@ -57,14 +74,15 @@ pub fn measure(
     train: &Dataset,
     valid: &Dataset,
     threads: usize,
-    seconds: f64,
-    blocks: bool,
+    effort: &Effort,
 ) -> Option<Speed> {
     let isa = Isa::detect();
     let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads);
-    trainer.laps = blocks.then(|| Laps::new(trainer.model.network.ops.len()));
+    trainer.laps = effort.blocks.then(|| Laps::new(trainer.model.network.ops.len()));
     let started = Instant::now();
-    let mut times = Vec::with_capacity(1 << 20);
+    let most = effort.steps.min(Effort::STEPS);
+    let mut times = Vec::with_capacity(most);
+    let mut stopped = false;
     let mut epoch = 0;
     let mut enough = false;
     let mut warm_up = WARM_UP;
@@ -80,11 +98,12 @@ pub fn measure(
                 Event::Evaluating { .. } | Event::Epoch(_) => {}
             }
             last = Instant::now();
-            enough = times.len() == times.capacity()
-                || (times.len() >= AT_LEAST && started.elapsed() > Duration::from_secs_f64(seconds));
-            if enough { Flow::Stop } else { Flow::Continue }
+            let over = times.len() >= most || started.elapsed() > Duration::from_secs_f64(effort.seconds);
+            enough = times.len() >= AT_LEAST && over;
+            stopped = (effort.stop)();
+            if enough || stopped { Flow::Stop } else { Flow::Continue }
         });
-        if run.stopped == Some(StopReason::Diverged) && times.len() < AT_LEAST {
+        if stopped || (run.stopped == Some(StopReason::Diverged) && times.len() < AT_LEAST) {
             return None;
         }
         // A training set of one or two steps never leaves the first ones behind.
@@ -203,8 +222,7 @@ mod tests {
             &splits.train,
             &splits.valid.select(&(0..64).collect::<Vec<u32>>()),
             1,
-            0.0,
-            true,
+            &Effort { seconds: 0.0, steps: Effort::STEPS, blocks: true, stop: &|| false },
         )
         .expect("it does not diverge");
         let names: Vec<&str> = speed.blocks.iter().map(|b| b.name.as_str()).collect();
@@ -223,7 +241,20 @@ mod tests {
         let net = architecture(&["linear 20", "linear 10"], splits.train.shape());
         let optimizer = Optimizer::Sgd { lr: 1e3, momentum: 0.0, nesterov: false, weight_decay: 1e3 };
         let config = TrainConfig { optimizer, ..TrainConfig::default() };
-        let speed = measure(&net, &config, &splits.train, &splits.valid, 1, 3600.0, false);
-        assert_eq!(speed, None);
+        let effort = Effort { seconds: 3600.0, steps: Effort::STEPS, blocks: false, stop: &|| false };
+        assert_eq!(measure(&net, &config, &splits.train, &splits.valid, 1, &effort), None);
+    }
+
+    #[test]
+    fn a_measurement_ends_with_its_steps_or_when_it_is_stopped() {
+        let splits = Source::mnist().split(59_000, 0).expect("splits");
+        let net = architecture(&["linear 10"], splits.train.shape());
+        let few = splits.valid.select(&(0..64).collect::<Vec<u32>>());
+        let run = |stop: &dyn Fn() -> bool| {
+            let effort = Effort { seconds: 3600.0, steps: 7, blocks: false, stop };
+            measure(&net, &TrainConfig::default(), &splits.train, &few, 1, &effort)
+        };
+        assert_eq!(run(&|| false).expect("it does not diverge").steps, 7);
+        assert_eq!(run(&|| true), None);
     }
 }

@@ -55,6 +55,15 @@ pub fn significant(number: f32) -> String {
     }
 }
 
+/// Names in a sentence: `a`, `a and b`, `a, b and c`.
+pub fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [name] => (*name).to_owned(),
+        [names @ .., last] => format!("{} and {last}", names.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +96,11 @@ mod tests {
         for (duration_s, expected) in cases {
             assert_eq!(seconds(duration_s), expected, "{duration_s}");
         }
+    }
+
+    #[test]
+    fn names_are_listed_as_one_says_them() {
+        assert_eq!([&[][..], &["a"], &["a", "b"], &["a", "b", "c"]].map(listed), ["", "a", "a and b", "a, b and c"]);
     }
 
     #[test]

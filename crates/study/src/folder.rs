@@ -38,6 +38,15 @@ pub enum FolderError {
         /// What would be overwritten.
         file: &'static str,
     },
+    /// The record of an earlier run cannot be read.
+    #[error(
+        "{}: cannot be read as a record, so that its count of looks at the test images would be lost; put the file back, \
+         or remove it to count from the trainings that are there", .path.display()
+    )]
+    Count {
+        /// The record.
+        path: PathBuf,
+    },
 }
 
 /// The folder of a run, held by this process until it is dropped.

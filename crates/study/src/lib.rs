@@ -12,6 +12,7 @@ mod spec;
 mod stop;
 mod suggest;
 
+mod ledger;
 mod plan;
 mod run;
 mod trial;
@@ -30,7 +31,7 @@ mod testing;
 pub use finished::{FinishedStudy, FinishedStudyError};
 pub use folder::{FolderError, RunFolder};
 pub use plan::{Plan, PlanError, Settings, TrialState};
-pub use run::{StudyEvent, run};
+pub use run::{ProcessorTime, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError, ValidPart};
 pub use suggest::nearest;
 pub use trial::{Prediction, TRAINING_VERSION, TrialFileError, identity, predictions, seed_folder, trained};

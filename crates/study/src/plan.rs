@@ -8,10 +8,10 @@ use tenfold_nn::model::{Architecture, ArchitectureError};
 use tenfold_nn::train::memory_bytes;
 use thiserror::Error;
 
-use crate::comparison::Comparison;
+use crate::comparison::{ChosenBy, Comparison};
 use crate::folder::{FolderError, RunFolder};
 use crate::published::{self, PublishedRun};
-use crate::record::{DatasetRecord, Environment, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
+use crate::record::{DatasetRecord, Environment, RecipeRecord, SCHEMA, Status, StudyRecord, TestReading, TrialRecord};
 use crate::spec::{Recipe, Study, ValidPart};
 use crate::suggest::nearest;
 use crate::trial;
@@ -33,6 +33,10 @@ pub struct Settings {
     pub free_memory_bytes: Option<u64>,
     /// Whether the study is the built-in `digits`, so that on MNIST published figures stand beside ours.
     pub published: bool,
+    /// What the pick is chosen by.
+    pub chosen_by: ChosenBy,
+    /// The difference in test accuracy, from 0 to 1, that is called none.
+    pub margin: f64,
 }
 
 /// A study on certain data, checked.
@@ -47,6 +51,8 @@ pub struct Plan {
     pub(crate) seeds: u64,
     pub(crate) environment: Environment,
     pub(crate) dataset: DatasetRecord,
+    pub(crate) chosen_by: ChosenBy,
+    pub(crate) margin: f64,
     published: Vec<PublishedRun>,
 }
 
@@ -186,8 +192,8 @@ impl Plan {
         // A folder may be called mnist; only its contents make it MNIST.
         let mnist = splits.files.iter().all(|file| file.known);
         let published = if settings.published && mnist { published::digits() } else { Vec::new() };
-        let Settings { seeds, environment, .. } = settings;
-        Ok(Plan { study, architectures, selected, seeds, environment, dataset, published })
+        let Settings { seeds, environment, chosen_by, margin, .. } = settings;
+        Ok(Plan { study, architectures, selected, seeds, environment, dataset, chosen_by, margin, published })
     }
 
     /// The study, as it is run.
@@ -213,6 +219,16 @@ impl Plan {
     /// What computes.
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// From how many seeds each of them is trained.
+    pub fn seeds(&self) -> u64 {
+        self.seeds
+    }
+
+    /// What the pick is chosen by.
+    pub fn chosen_by(&self) -> ChosenBy {
+        self.chosen_by
     }
 
     /// Whether the trial of this recipe and seed was asked for.
@@ -248,8 +264,12 @@ impl Plan {
         Ok(found)
     }
 
-    /// The record of these trials.
-    pub(crate) fn record(&self, trials: &BTreeMap<(usize, u64), TrialRecord>) -> StudyRecord {
+    /// The record of these trials, without what takes long to compute.
+    pub(crate) fn record(
+        &self,
+        trials: &BTreeMap<(usize, u64), TrialRecord>,
+        test_readings: &[TestReading],
+    ) -> StudyRecord {
         let recipes = self.study.recipes.iter().enumerate().map(|(index, recipe)| {
             let architecture = &self.architectures[index];
             let trials = trials.range((index, 0)..=(index, u64::MAX)).map(|(_, trial)| trial.clone());
@@ -280,8 +300,8 @@ impl Plan {
             dataset: self.dataset.clone(),
             environment: self.environment.clone(),
             recipes: recipes.filter(|recipe| !recipe.trials.is_empty()).collect(),
-            test_readings: Vec::new(),
-            comparison: Comparison::default(),
+            test_readings: test_readings.to_vec(),
+            comparison: Comparison { chosen_by: self.chosen_by, margin: self.margin, ..Comparison::default() },
         };
         record.summarize();
         record

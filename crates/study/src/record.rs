@@ -2,15 +2,19 @@
 //!
 //! Every number is finite or null. Times are in seconds, losses in nats, accuracies from 0 to 1.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use tenfold_nn::Precision;
 use tenfold_nn::model::Init;
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{EpochResult, Pixels, StopReason};
 
-use crate::comparison::{Comparison, Pick};
+use crate::comparison::{ChosenBy, Comparison, Pick};
 use crate::metrics::Metrics;
 use crate::published::PublishedRun;
+use crate::run::ProcessorTime;
 
 /// The version of the record's form.
 pub const SCHEMA: u32 = 1;
@@ -38,6 +42,10 @@ pub struct StudyRecord {
 }
 
 /// The times that the labels of the test images were looked at for one reason.
+///
+/// A look is what measures a network on them, or what decides by them. It is counted before it is taken, and running
+/// again, with whatever settings, counts on. Tables and pictures that show a measurement again decide nothing and count
+/// nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TestReading {
     /// Why.
@@ -58,6 +66,43 @@ pub enum ReadingReason {
     Trial,
     /// Somebody asked for a choice by test accuracy.
     Choice,
+}
+
+/// How often the labels of the test images were looked at, for all reasons together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Openings {
+    /// Trials that were measured on them, those that were replaced since included once.
+    pub trials: u64,
+    /// Measurements of those trials, as far as they were counted.
+    pub measurements: u64,
+    /// Times that a choice was made by them.
+    pub choices: u64,
+}
+
+impl Openings {
+    /// Whether every trial was measured once, and nothing was decided by it.
+    pub fn sealed(&self) -> bool {
+        self.measurements == self.trials && self.choices == 0
+    }
+}
+
+impl fmt::Display for Openings {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Openings { trials, measurements, choices } = *self;
+        let times = |n: u64| if n == 1 { "once".to_owned() } else { format!("{n} times") };
+        match measurements {
+            _ if trials == 0 => f.write_str("test was not opened")?,
+            _ if self.sealed() => f.write_str("test opened once per trial, after all choices were fixed")?,
+            // Records of versions that kept no count.
+            _ if measurements < trials => f.write_str("how often test was opened was not counted")?,
+            _ if measurements == trials => f.write_str("test opened once per trial")?,
+            _ => {
+                let all = if trials == 1 { "1 trial".to_owned() } else { format!("{trials} trials") };
+                write!(f, "test opened {} for {all}", times(measurements))?;
+            }
+        }
+        if choices > 0 { write!(f, ", and {} to choose by it", times(choices)) } else { Ok(()) }
+    }
 }
 
 /// A data set and how it was divided.
@@ -182,6 +227,36 @@ pub struct Timing {
     pub other_load: Option<f64>,
     /// Whether other work ran beside it, so that its time says little.
     pub busy: bool,
+}
+
+impl Timing {
+    /// The most processors that other work may take for each thread of ours.
+    pub const QUIET: f64 = 0.1;
+
+    /// Seconds of other work that may be nothing but the coarse ticks in which systems count it.
+    const COARSE_S: f64 = 0.05;
+
+    /// Of a training on `threads` threads that took `wall_s`, from the processor time that had been spent before and
+    /// after it.
+    pub(crate) fn between(
+        before: Option<ProcessorTime>,
+        after: Option<ProcessorTime>,
+        wall_s: f64,
+        threads: usize,
+    ) -> Timing {
+        let (Some(before), Some(after)) = (before, after) else { return Timing::default() };
+        let (own_s, all_s) = (after.own_s - before.own_s, after.all_s - before.all_s);
+        // A clock that runs backwards tells nothing.
+        if !(wall_s > 0.0 && own_s >= 0.0 && all_s >= 0.0) {
+            return Timing::default();
+        }
+        let other_s = (all_s - own_s).max(0.0);
+        Timing {
+            cpu_share: Some(own_s / wall_s),
+            other_load: Some(other_s / wall_s),
+            busy: other_s > Timing::COARSE_S && other_s > Timing::QUIET * threads as f64 * wall_s,
+        }
+    }
 }
 
 /// How a trial ended.
@@ -352,14 +427,38 @@ impl StudyRecord {
         for recipe in &mut self.recipes {
             recipe.summary = summary(&recipe.trials);
         }
-        self.comparison = Comparison {
-            picked: self.best_on_validation(|_| true),
-            best_on_test: best(self.by_name(|_| true), |s| &s.test_balanced_accuracy, |t| &t.test),
-            ..Comparison::default()
-        };
+        self.comparison.picked = self.pick(|_| true);
+        self.comparison.best_on_test = self.best_on_test(|_| true);
     }
 
-    /// The pick among the recipes that `eligible` says.
+    /// The best by what choices of this record are made by, among the recipes that `eligible` says.
+    pub fn pick(&self, eligible: impl Fn(&RecipeRecord) -> bool) -> Option<Pick> {
+        match self.comparison.chosen_by {
+            ChosenBy::Validation => self.best_on_validation(eligible),
+            ChosenBy::Test => self.best_on_test(eligible),
+        }
+    }
+
+    fn best_on_test(&self, eligible: impl Fn(&RecipeRecord) -> bool) -> Option<Pick> {
+        best(self.by_name(eligible), |s| &s.test_balanced_accuracy, |t| &t.test)
+    }
+
+    /// How often the labels of the test images were looked at.
+    pub fn openings(&self) -> Openings {
+        let of = |reason| self.test_readings.iter().filter(move |reading| reading.reason == reason);
+        let sum = |reason| of(reason).fold(0_u64, |sum, reading| sum.saturating_add(reading.count));
+        let counted = of(ReadingReason::Trial).filter_map(|r| Some((r.recipe.as_deref()?, r.seed?)));
+        let measured = self.recipes.iter().flat_map(|recipe| &recipe.trials).filter(|trial| trial.test.is_some());
+        let trials: BTreeSet<(&str, u64)> =
+            counted.chain(measured.map(|trial| (trial.recipe.as_str(), trial.seed))).collect();
+        Openings {
+            trials: trials.len() as u64,
+            measurements: sum(ReadingReason::Trial),
+            choices: sum(ReadingReason::Choice),
+        }
+    }
+
+    /// The best on validation, among the recipes that `eligible` says.
     pub fn best_on_validation(&self, eligible: impl Fn(&RecipeRecord) -> bool) -> Option<Pick> {
         best(self.by_name(eligible), |s| &s.valid_balanced_accuracy, |t| &t.valid)
     }
@@ -534,6 +633,74 @@ mod tests {
         let on_test = study.comparison.best_on_test.as_ref().expect("there is a best");
         assert_eq!((on_test.recipe.as_str(), on_test.seed), ("lucky", 1));
         assert_eq!(study.best_on_validation(|recipe| recipe.name == "none"), None);
+    }
+
+    #[test]
+    fn a_choice_by_test_follows_test() {
+        let mut study = study(vec![recipe("sound", &[(0.9, 0.8)]), recipe("lucky", &[(0.8, 0.85), (0.8, 0.9)])]);
+        assert_eq!(study.comparison.picked.as_ref().map(|pick| pick.recipe.as_str()), Some("sound"));
+        study.comparison.chosen_by = ChosenBy::Test;
+        study.summarize();
+        assert_eq!(study.comparison.picked, study.comparison.best_on_test);
+        assert_eq!(study.pick(|_| true).map(|pick| (pick.recipe, pick.seed)), Some(("lucky".to_owned(), 2)));
+        assert!(study.to_json().contains("\"chosen_by\": \"test\""));
+    }
+
+    #[test]
+    fn openings_are_told_as_they_were() {
+        let mut study = study(vec![recipe("one", &[(0.9, 0.8), (0.9, 0.8)])]);
+        assert_eq!(study.openings().to_string(), "how often test was opened was not counted");
+        let reading = |reason, trial: Option<u64>, count| TestReading {
+            reason,
+            recipe: trial.map(|_| "one".to_owned()),
+            seed: trial,
+            count,
+        };
+        use ReadingReason::{Choice, Trial};
+        let cases: [(&[TestReading], &str); 5] = [
+            (
+                &[reading(Trial, Some(1), 1), reading(Trial, Some(2), 1)],
+                "test opened once per trial, after all choices were fixed",
+            ),
+            (&[reading(Trial, Some(1), 1), reading(Trial, Some(2), 2)], "test opened 3 times for 2 trials"),
+            (
+                // A trial that is no longer in the record was looked at all the same.
+                &[reading(Trial, Some(1), 1), reading(Trial, Some(2), 1), reading(Trial, Some(3), 1)],
+                "test opened once per trial, after all choices were fixed",
+            ),
+            (
+                &[reading(Trial, Some(1), 1), reading(Trial, Some(2), 1), reading(Choice, None, 1)],
+                "test opened once per trial, and once to choose by it",
+            ),
+            (
+                &[reading(Trial, Some(1), u64::MAX), reading(Trial, Some(2), 2), reading(Choice, None, 2)],
+                "test opened 18446744073709551615 times for 2 trials, and 2 times to choose by it",
+            ),
+        ];
+        for (readings, words) in cases {
+            study.test_readings = readings.to_vec();
+            assert_eq!(study.openings().to_string(), words);
+            assert_eq!(study.openings().sealed(), words.ends_with("fixed"), "{words}");
+        }
+        study.recipes.clear();
+        study.test_readings.clear();
+        assert_eq!(study.openings().to_string(), "test was not opened");
+    }
+
+    #[test]
+    fn time_beside_other_work_is_marked() {
+        let at = |own_s, all_s| Some(ProcessorTime { own_s, all_s });
+        let timing = |other_s, threads| Timing::between(at(5.0, 100.0), at(25.0, 120.0 + other_s), 10.0, threads);
+        assert_eq!(timing(1.0, 2), Timing { cpu_share: Some(2.0), other_load: Some(0.1), busy: false });
+        assert_eq!(timing(2.5, 2), Timing { cpu_share: Some(2.0), other_load: Some(0.25), busy: true });
+        assert_eq!(timing(-1.0, 2).other_load, Some(0.0), "two clocks that are read one after the other");
+        // A few ticks of a hundredth of a second are no load.
+        let short = Timing::between(at(0.0, 0.0), at(0.1, 0.14), 0.1, 1);
+        assert!(!short.busy && short.other_load.is_some_and(|load| load > 0.3), "{short:?}");
+        for (before, after) in [(None, at(1.0, 1.0)), (at(1.0, 1.0), None), (at(2.0, 2.0), at(1.0, 1.0))] {
+            assert_eq!(Timing::between(before, after, 10.0, 1), Timing::default());
+        }
+        assert_eq!(Timing::between(at(0.0, 0.0), at(0.0, 0.0), 0.0, 1), Timing::default());
     }
 
     #[test]

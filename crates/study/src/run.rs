@@ -1,14 +1,30 @@
 //! Works through the trials of a study, and keeps the record on disk up to date.
 
+use std::time::Instant;
+
 use tenfold_nn::data::Splits;
 use tenfold_nn::evaluate;
-use tenfold_nn::train::{self, Event, Flow};
+use tenfold_nn::model::Model;
+use tenfold_nn::train::{self, Event, Flow, Outcome};
 
+use crate::comparison::ChosenBy;
 use crate::folder::{FolderError, RunFolder};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, TrialState};
-use crate::record::{Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
+use crate::record::{ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
 use crate::trial::{self, Product};
+
+const RESULTS: &str = "results.json";
+
+/// Processor time that was spent until now, in seconds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ProcessorTime {
+    /// By this process, on all its threads.
+    pub own_s: f64,
+    /// By all of the machine, this process included.
+    pub all_s: f64,
+}
 
 /// What happens during a run. Recipes are given by their index in the study.
 #[derive(Debug)]
@@ -48,19 +64,25 @@ pub enum StudyEvent<'a> {
 /// Runs all trials of `plan` that are not finished yet, and writes `study.toml` and `results.json`.
 ///
 /// When `on_event` asks to stop, the trial that is running is recorded as interrupted and no other is begun.
+/// `processor_time` tells what other work the machine does meanwhile, where that is known.
 pub fn run(
     plan: &Plan,
     splits: &Splits,
     folder: &RunFolder,
+    processor_time: &dyn Fn() -> Option<ProcessorTime>,
     on_event: &mut dyn FnMut(&StudyEvent) -> Flow,
 ) -> Result<StudyRecord, FolderError> {
-    folder.write("study.toml", plan.study.to_toml().as_bytes())?;
     let found = plan.on_disk(folder)?;
+    let mut ledger = Ledger::read(folder, RESULTS, found.records.values())?;
+    folder.write("study.toml", plan.study.to_toml().as_bytes())?;
     let trials: Vec<_> = plan.trials().map(|(recipe, seed)| (recipe, seed, found.state((recipe, seed)))).collect();
     let to_run = |trial| trials.iter().any(|&(recipe, seed, _)| (recipe, seed) == trial);
     let left_out = found.others.keys().filter(|&&trial| !to_run(trial)).count();
     let mut records = found.records;
-    let mut record = plan.record(&records);
+    if plan.chosen_by == ChosenBy::Test {
+        ledger.count(ReadingReason::Choice, None);
+    }
+    let mut record = plan.record(&records, ledger.readings());
     write_results(folder, &record)?;
 
     let mut flow = on_event(&StudyEvent::Planned { trials: &trials, left_out });
@@ -74,11 +96,26 @@ pub fn run(
         if matches!(flow, Flow::Stop) {
             break;
         }
-        let trial = run_trial(plan, splits, folder, recipe, seed, &mut |event| {
+        let (before, started) = (processor_time(), Instant::now());
+        let config = plan.recipe(recipe).0.config(seed);
+        let (architecture, threads) = (&plan.architectures[recipe], plan.environment.threads);
+        let outcome = train::train(architecture, &config, &splits.train, &splits.valid, threads, &mut |event| {
             on_event(&StudyEvent::Training { recipe, seed, event })
-        })?;
+        });
+        let wall_s = started.elapsed().as_secs_f64();
+        let timing = Timing::between(before, processor_time(), wall_s, threads);
+        let mut trial = trained(plan, recipe, seed, &outcome, timing);
+        if trial.status == Status::Finished {
+            // On disk before the look is taken, so that no way to die loses it.
+            ledger.count(ReadingReason::Trial, Some((&trial.recipe, seed)));
+            record = plan.record(&records, ledger.readings());
+            write_results(folder, &record)?;
+            measure(splits, folder, &outcome.model, threads, &mut trial)?;
+        } else {
+            trial::write(folder, &mut trial, None)?;
+        }
         records.insert((recipe, seed), trial);
-        record = plan.record(&records);
+        record = plan.record(&records, ledger.readings());
         write_results(folder, &record)?;
         let trial = &records[&(recipe, seed)];
         flow = on_event(&StudyEvent::TrialEnded { recipe, record: trial });
@@ -89,26 +126,16 @@ pub fn run(
     Ok(record)
 }
 
-/// Trains one network, measures it on validation and once on test, and writes its folder.
-fn run_trial(
-    plan: &Plan,
-    splits: &Splits,
-    folder: &RunFolder,
-    recipe: usize,
-    seed: u64,
-    on_event: &mut dyn FnMut(&Event) -> Flow,
-) -> Result<TrialRecord, FolderError> {
-    let (settings, architecture) = plan.recipe(recipe);
-    let threads = plan.environment.threads;
-    let config = settings.config(seed);
-    let outcome = train::train(architecture, &config, &splits.train, &splits.valid, threads, on_event);
+/// The record of a training that has ended, before it is measured.
+fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Timing) -> TrialRecord {
+    let settings = plan.recipe(recipe).0;
     let reason = Reason::from(outcome.stopped);
     let status = match reason {
         Reason::Diverged => Status::Diverged,
         Reason::Interrupted => Status::Interrupted,
         Reason::Epochs | Reason::Target | Reason::Limit | Reason::Patience => Status::Finished,
     };
-    let mut record = TrialRecord {
+    TrialRecord {
         recipe: settings.name.clone(),
         seed,
         identity: plan.identity(recipe, seed),
@@ -121,22 +148,26 @@ fn run_trial(
         test: None,
         weights_sha256: None,
         environment: plan.environment.clone(),
-        timing: Timing::default(),
-    };
-    if status != Status::Finished {
-        trial::write(folder, &mut record, None)?;
-        return Ok(record);
+        timing,
     }
-    let classes = architecture.classes();
-    let valid = evaluate::evaluate(&outcome.model, &splits.valid, threads);
-    let test = splits.test.evaluate(&outcome.model, threads);
+}
+
+/// Measures a finished network on validation and once on test, and writes the folder of its trial.
+fn measure(
+    splits: &Splits,
+    folder: &RunFolder,
+    model: &Model,
+    threads: usize,
+    record: &mut TrialRecord,
+) -> Result<(), FolderError> {
+    let classes = model.architecture().classes();
+    let valid = evaluate::evaluate(model, &splits.valid, threads);
+    let test = splits.test.evaluate(model, threads);
     record.valid = Some(Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss));
     record.test = Some(Metrics::new(splits.test.labels_for_report(), &test.predictions, classes, test.loss));
-    let product = Product { model: &outcome.model, evaluation: &test, test: &splits.test };
-    trial::write(folder, &mut record, Some(product))?;
-    Ok(record)
+    trial::write(folder, record, Some(Product { model, evaluation: &test, test: &splits.test }))
 }
 
 fn write_results(folder: &RunFolder, record: &StudyRecord) -> Result<(), FolderError> {
-    folder.write("results.json", record.to_json().as_bytes())
+    folder.write(RESULTS, record.to_json().as_bytes())
 }

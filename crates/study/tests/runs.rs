@@ -1,12 +1,16 @@
 //! Whole runs of small studies on made-up images: what is trained, what is kept, what lands on disk.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source, Splits};
 use tenfold_nn::train::{Event, Flow};
-use tenfold_study::record::{Environment, Reason, Status, StudyRecord};
-use tenfold_study::{Plan, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run, trained};
+use tenfold_study::comparison::{ChosenBy, MARGIN};
+use tenfold_study::record::{Environment, Reason, Status, StudyRecord, Timing};
+use tenfold_study::{
+    Plan, ProcessorTime, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run, trained,
+};
 
 const STUDY: &str = "
 name = \"small\"
@@ -79,6 +83,8 @@ fn settings(seeds: u64) -> Settings {
         environment: environment(1),
         free_memory_bytes: None,
         published: false,
+        chosen_by: ChosenBy::Validation,
+        margin: MARGIN,
     }
 }
 
@@ -103,7 +109,7 @@ fn run_until(plan: &Plan, splits: &Splits, folder: &Path, stop: impl Fn(&Event) 
     let folder = RunFolder::open(folder).expect("the folder is free");
     let (mut states, mut started, mut left) = (Vec::new(), Vec::new(), 0);
     let name = |recipe: usize, seed: u64| format!("{} {seed}", plan.recipe(recipe).0.name);
-    let record = run(plan, splits, &folder, &mut |event| {
+    let record = run(plan, splits, &folder, &|| None, &mut |event| {
         match event {
             StudyEvent::Planned { trials, left_out } => {
                 left = *left_out;
@@ -244,6 +250,95 @@ fn an_interrupted_trial_is_recorded_and_run_again_to_the_same_bits() {
         let file = format!("trials/{name}/seed-1/predictions.csv");
         assert_eq!(fs::read(broken.0.join(&file)).unwrap(), fs::read(straight.0.join(&file)).unwrap());
     }
+}
+
+/// The trials that were looked at, with how often; a choice has no name.
+fn looks(record: &StudyRecord) -> Vec<(String, u64)> {
+    let name = |recipe: &Option<String>, seed: Option<u64>| match (recipe, seed) {
+        (Some(recipe), Some(seed)) => format!("{recipe} {seed}"),
+        _ => String::new(),
+    };
+    record.test_readings.iter().map(|r| (name(&r.recipe, r.seed), r.count)).collect()
+}
+
+#[test]
+fn every_look_at_the_test_images_is_counted_and_none_forgotten() {
+    let (scratch, splits) = (scratch("looks"), splits(0));
+    let counts = |counts: &[(&str, u64)]| counts.iter().map(|&(name, n)| (name.to_owned(), n)).collect::<Vec<_>>();
+    let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
+    assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("flat 1", 1)]));
+    let log = run_all(&plan(STUDY, &splits, settings(2)), &splits, &scratch.0);
+    assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 1), ("flat 2", 1)]));
+    assert!(log.record.openings().sealed());
+
+    // Other settings, after these results were seen: the same images again.
+    let changed = STUDY.replacen("lr = 1e-2", "lr = 2e-2", 1);
+    let log = run_all(&plan(&changed, &splits, settings(1)), &splits, &scratch.0);
+    assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 2), ("flat 2", 1)]));
+    assert_eq!(log.record.openings().to_string(), "test opened 5 times for 4 trials");
+    let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
+    assert_eq!(looks(&log.record)[2], ("flat 1".to_owned(), 3));
+
+    let by_test = Settings { chosen_by: ChosenBy::Test, ..settings(1) };
+    let log = run_all(&plan(STUDY, &splits, by_test), &splits, &scratch.0);
+    assert_eq!((log.record.comparison.chosen_by, log.record.openings().choices), (ChosenBy::Test, 1));
+    let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
+    assert_eq!((log.record.comparison.chosen_by, log.record.openings().choices), (ChosenBy::Validation, 1));
+    let before = looks(&log.record);
+
+    // A record that cannot be read is left alone; without one, what is there was looked at once.
+    let results = scratch.0.join("results.json");
+    fs::write(&results, "{\"schema\": 1, \"test_rea").unwrap();
+    let folder = RunFolder::open(&scratch.0).unwrap();
+    let error = run(&plan(STUDY, &splits, settings(3)), &splits, &folder, &|| None, &mut |_| Flow::Continue);
+    let error = error.expect_err("the count would be lost").to_string();
+    assert!(error.contains("results.json: cannot be read as a record"), "{error}");
+    assert_eq!(fs::read_to_string(&results).unwrap(), "{\"schema\": 1, \"test_rea");
+    drop(folder);
+    fs::remove_file(&results).unwrap();
+    let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
+    assert_eq!(before[2], ("flat 1".to_owned(), 3));
+    assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 1), ("flat 2", 1)]));
+}
+
+#[test]
+fn a_look_is_on_disk_before_it_is_taken() {
+    let (scratch, splits) = (scratch("look-first"), splits(0));
+    let plan = plan(STUDY, &splits, settings(1));
+    // Something in the way ends the run after the network was measured and before that is on disk.
+    let in_the_way = scratch.0.join("trials/flat/seed-1/predictions.csv");
+    fs::create_dir_all(&in_the_way).unwrap();
+    fs::write(scratch.0.join(".tenfold.lock"), "").unwrap();
+    let folder = RunFolder::open(&scratch.0).unwrap();
+    run(&plan, &splits, &folder, &|| None, &mut |_| Flow::Continue).expect_err("it cannot be written");
+    drop(folder);
+    let record: StudyRecord = serde_json::from_slice(&fs::read(scratch.0.join("results.json")).unwrap()).unwrap();
+    assert!(record.recipes.is_empty());
+    assert_eq!(looks(&record), [("flat 1".to_owned(), 1)]);
+    fs::remove_dir(&in_the_way).unwrap();
+    let log = run_all(&plan, &splits, &scratch.0);
+    assert_eq!(log.record.openings().to_string(), "test opened 3 times for 2 trials");
+}
+
+#[test]
+fn a_training_beside_other_work_is_marked() {
+    let (scratch, splits) = (scratch("busy"), splits(0));
+    let plan = plan(STUDY, &splits, settings(1));
+    let folder = RunFolder::open(&scratch.0).unwrap();
+    let asked = Cell::new(0.0);
+    // Before and after the first training, then before and after the second: beside that somebody else works.
+    let clock = || {
+        asked.set(asked.get() + 1.0);
+        let others_s = if asked.get() > 3.0 { 1000.0 } else { 0.0 };
+        Some(ProcessorTime { own_s: asked.get(), all_s: asked.get() + others_s })
+    };
+    let record = run(&plan, &splits, &folder, &clock, &mut |_| Flow::Continue).expect("the folder can be written");
+    let (quiet, busy) = (trial(&record, "flat", 1).timing, trial(&record, "conv", 1).timing);
+    assert!(!quiet.busy && quiet.other_load == Some(0.0) && quiet.cpu_share.is_some_and(|share| share > 0.0));
+    assert!(busy.busy && busy.other_load.is_some_and(|load| load > 0.1), "{busy:?}");
+    // Where nobody tells, nothing is claimed.
+    let unknown = run(&self::plan(STUDY, &splits, settings(2)), &splits, &folder, &|| None, &mut |_| Flow::Continue);
+    assert_eq!(trial(&unknown.unwrap(), "conv", 2).timing, Timing::default());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! [`Compared`] goes in, with every statistic finished. The words and tables are put together once, in `words`; text,
 //! Markdown and LaTeX write the same [`document::Document`]. CSV and JSON have every seed's figures.
 
-use tenfold_study::comparison::{Comparison, PairStatistics, Verdict};
-use tenfold_study::record::{Environment, ReadingReason, RecipeRecord, StudyRecord};
+use tenfold_study::comparison::{ChosenBy, Comparison, PairStatistics, Verdict};
+use tenfold_study::record::{Environment, RecipeRecord, StudyRecord};
 
 use crate::format::count;
 
@@ -105,29 +105,15 @@ pub struct TestUse {
 impl TestUse {
     /// Of one study.
     pub fn of(record: &StudyRecord) -> TestUse {
-        let sum = |reason| {
-            let readings = record.test_readings.iter().filter(|reading| reading.reason == reason);
-            readings.fold(0u64, |sum, reading| sum.saturating_add(reading.count))
-        };
-        let (trials, choices) = (sum(ReadingReason::Trial), sum(ReadingReason::Choice));
-        let again = record.test_readings.iter().any(|r| r.reason == ReadingReason::Trial && r.count > 1);
-        let times = |n: u64| if n == 1 { "once".to_owned() } else { format!("{} times", count(n)) };
-        let mut sentence = if record.test_readings.is_empty() {
-            "The study does not record how often its test labels were read; a run reads them once per trial, at its end."
-                .to_owned()
-        } else if again {
-            format!("The test was opened {} for trials, for some of them more than once.", times(trials))
-        } else {
-            format!("The test was opened once per trial, after all choices were fixed ({}).", times(trials))
-        };
-        if choices > 0 {
-            sentence.push_str(&format!(
-                " CHOSEN BY TEST: the test labels were also read {} to choose a recipe; its test accuracy is too high \
-                 to be expected again.",
-                times(choices)
-            ));
+        let openings = record.openings();
+        let words = openings.to_string();
+        let chosen_by_test = openings.choices > 0 || record.comparison.chosen_by == ChosenBy::Test;
+        let mut sentence = format!("{}{}.", words[..1].to_uppercase(), &words[1..]);
+        if chosen_by_test {
+            sentence
+                .push_str(" CHOSEN BY TEST: the test accuracy of what was chosen is too high to be expected again.");
         }
-        TestUse { sentence, chosen_by_test: choices > 0 }
+        TestUse { sentence, chosen_by_test }
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn blocks(blocks: &[Block], level: usize) -> Markup {
 
 /// A table in a box that scrolls by itself where the window is too narrow.
 pub(super) fn scrolling(label: &str, content: Markup) -> Markup {
-    html! { div.scroll tabindex="0" role="region" aria-label=(label) { (content) } }
+    html! { div.scroll tabindex="0" role="group" aria-label=(label) { (content) } }
 }
 
 fn of_table(table: &Table) -> Markup {

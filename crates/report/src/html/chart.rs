@@ -61,7 +61,9 @@ impl Axis {
         ticks: impl IntoIterator<Item = (f64, String)>,
         name: &'static str,
     ) -> Axis {
-        let (low, high) = positions.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+        let (low, high) = positions
+            .filter(|x| x.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
         let room = 0.06 * (high - low).max(0.1);
         let range = low - room..high + room;
@@ -74,9 +76,7 @@ pub(super) fn axes<'a, 'b>(
     area: &'b Area<'a>,
     (x, y): (&Axis, &Axis),
     y_labels: u32,
-    draw: impl FnOnce(
-        &mut ChartContext<'b, SVGBackend<'a>, Cartesian2d<Ticked, Ticked>>,
-    ) -> Drawn<'a>,
+    draw: impl FnOnce(&mut ChartContext<'b, SVGBackend<'a>, Cartesian2d<Ticked, Ticked>>) -> Drawn<'a>,
 ) -> Drawn<'a> {
     let ticked = |axis: &Axis| Ticked::new(axis.range.clone(), axis.ticks.iter().map(|tick| tick.0).collect());
     let mut chart = ChartBuilder::on(area)

@@ -57,7 +57,8 @@ impl Page<'_> {
     /// What each finished trial of a recipe said, by seed.
     fn said(&self, recipe: &str) -> Vec<&[Prediction]> {
         let at = self.record().recipes.iter().position(|r| r.name == recipe);
-        at.map_or(Vec::new(), |at| self.study.predictions[at].values().map(Vec::as_slice).collect())
+        let by_seed = at.and_then(|at| self.study.predictions.get(at));
+        by_seed.map_or(Vec::new(), |by_seed| by_seed.values().map(Vec::as_slice).collect())
     }
 }
 

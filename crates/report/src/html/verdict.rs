@@ -102,7 +102,10 @@ fn draw(recipes: &[(usize, &RecipeStatistics)], out: &mut String) {
                 line(r.accuracy.new, 2)?;
                 line(r.accuracy.seeds, 6)?;
                 // Above the lines, so that none is hidden.
-                let dots = r.accuracy_by_seed.iter().map(|a| Circle::new((position(*a), row(n) + 0.28), 3, INK.stroke_width(1)));
+                let dots = r
+                    .accuracy_by_seed
+                    .iter()
+                    .map(|a| Circle::new((position(*a), row(n) + 0.28), 3, INK.stroke_width(1)));
                 chart.draw_series(dots)?;
                 chart.draw_series([Marker { series: *recipe, at: (position(r.accuracy.mean), row(n)) }])?;
             }

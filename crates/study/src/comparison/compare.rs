@@ -10,7 +10,7 @@ use super::mistakes::{Said, shared_mistakes};
 use super::pairs::{ImagePart, Side, pairs};
 use super::resample::{ACCURACY, Variances, resample, writers};
 use super::time::{target, time};
-use super::{Comparison, LEVEL, RecipeStatistics};
+use super::{ChosenBy, Comparison, LEVEL, RecipeStatistics};
 use crate::metrics::Metrics;
 use crate::record::{Environment, RecipeRecord, Status, TrialRecord, best};
 use crate::trial::Prediction;
@@ -153,6 +153,7 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
     let test_images =
         finished.first().and_then(|recipe| recipe.metrics(|trial| &trial.test).first().map(|m| examples(m)));
     Comparison {
+        chosen_by: ChosenBy::Validation,
         picked: best(by_name(), |s| &s.valid_balanced_accuracy, |t| &t.valid),
         best_on_test: best(by_name(), |s| &s.test_balanced_accuracy, |t| &t.test),
         level: LEVEL,

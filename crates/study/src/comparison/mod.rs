@@ -29,7 +29,10 @@ pub const MARGIN: f64 = 0.001;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Comparison {
-    /// The recipe with the best mean balanced accuracy on validation: our pick. Of equals, the first.
+    /// What [`Comparison::picked`] was chosen by.
+    pub chosen_by: ChosenBy,
+    /// The recipe with the best mean balanced accuracy on validation, or where it was asked for, on test: our pick. Of
+    /// equals, the first.
     pub picked: Option<Pick>,
     /// The recipe with the best mean balanced accuracy on test, as the published study chose. Of equals, the first.
     pub best_on_test: Option<Pick>,
@@ -59,6 +62,7 @@ pub struct Comparison {
 impl Default for Comparison {
     fn default() -> Comparison {
         Comparison {
+            chosen_by: ChosenBy::Validation,
             picked: None,
             best_on_test: None,
             level: LEVEL,
@@ -73,6 +77,17 @@ impl Default for Comparison {
             shared_mistakes: Vec::new(),
         }
     }
+}
+
+/// The images that a choice was made by.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChosenBy {
+    /// Validation images, as it should be.
+    #[default]
+    Validation,
+    /// Test images, so that what is said of the choice on these images flatters it.
+    Test,
 }
 
 /// A recipe that was chosen.

@@ -16,7 +16,7 @@ mod json;
 mod words;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use csv::csv;
 pub use json::json;
@@ -297,14 +297,11 @@ mod tests {
             TestUse::of(&record(study)).sentence
         };
         let trial = |count: u64| json!({ "reason": "trial", "recipe": "a", "seed": 1, "count": count });
-        assert!(sentence(json!([])).starts_with("The study does not record"));
-        assert_eq!(
-            sentence(json!([trial(1), trial(1)])),
-            "The test was opened once per trial, after all choices were fixed (2 times)."
-        );
-        assert_eq!(
-            sentence(json!([trial(3)])),
-            "The test was opened 3 times for trials, for some of them more than once."
-        );
+        assert_eq!(sentence(json!([])), "How often test was opened was not counted.");
+        let all = study("mine")["test_readings"].clone();
+        assert_eq!(sentence(all.clone()), "Test opened once per trial, after all choices were fixed.");
+        let mut again = all;
+        again[0] = trial(3);
+        assert_eq!(sentence(again), "Test opened 6 times for 4 trials.");
     }
 }

@@ -41,7 +41,7 @@ fn recipe(name: &str, accuracies: &[Option<f64>]) -> Value {
 }
 
 /// A study of the recipes `a`, `b` and `wild`, which diverged, as JSON to be changed.
-pub(super) fn study(name: &str) -> Value {
+pub(crate) fn study(name: &str) -> Value {
     json!({
         "schema": 1, "study": name, "title": name,
         "dataset": { "name": "mnist", "train": 540, "valid": 60, "test": 10000, "shape": [1, 28, 28], "classes": 10,
@@ -52,13 +52,15 @@ pub(super) fn study(name: &str) -> Value {
         ],
         "test_readings": [
             { "reason": "trial", "recipe": "a", "seed": 1, "count": 1 },
+            { "reason": "trial", "recipe": "a", "seed": 2, "count": 1 },
             { "reason": "trial", "recipe": "b", "seed": 1, "count": 1 },
+            { "reason": "trial", "recipe": "b", "seed": 2, "count": 1 },
         ],
         "comparison": {},
     })
 }
 
-pub(super) fn record(study: Value) -> StudyRecord {
+pub(crate) fn record(study: Value) -> StudyRecord {
     serde_json::from_value(study).expect("a study of the tests is a record")
 }
 
@@ -68,7 +70,7 @@ fn estimate(mean: f64, several: bool) -> Value {
 }
 
 /// What was found of a recipe with so many seeds.
-pub(super) fn statistics(name: &str, mean: f64, seeds: u64) -> Value {
+pub(crate) fn statistics(name: &str, mean: f64, seeds: u64) -> Value {
     let several = seeds > 1;
     json!({
         "recipe": name, "seeds": (1..=seeds).collect::<Vec<_>>(), "diverged": [],
@@ -83,7 +85,7 @@ pub(super) fn statistics(name: &str, mean: f64, seeds: u64) -> Value {
 }
 
 /// A pair with this difference, verdict and number of seeds.
-pub(super) fn pair(first: &str, second: &str, difference: f64, verdict: &str, seeds: u64) -> Value {
+pub(crate) fn pair(first: &str, second: &str, difference: f64, verdict: &str, seeds: u64) -> Value {
     let test = |half: f64, p: f64| {
         let interval = json!({ "low": difference - half, "high": difference + half });
         json!({ "interval": interval, "p": p / 2.0, "p_holm": p })
@@ -102,7 +104,7 @@ pub(super) fn pair(first: &str, second: &str, difference: f64, verdict: &str, se
     })
 }
 
-pub(super) fn comparison(recipes: Vec<Value>, pairs: Vec<Value>, groups: &[&[&str]]) -> Comparison {
+pub(crate) fn comparison(recipes: Vec<Value>, pairs: Vec<Value>, groups: &[&[&str]]) -> Comparison {
     let leading = groups.first().copied().unwrap_or_default();
     let choice = leading.first().map(
         |first| json!({ "highest": first, "leading": leading, "smallest": leading.last(), "fastest": leading.last() }),
@@ -115,7 +117,7 @@ pub(super) fn comparison(recipes: Vec<Value>, pairs: Vec<Value>, groups: &[&[&st
 }
 
 /// The studies, each with all of its recipes, in the given sets.
-pub(super) fn compared<'a>(records: &'a [StudyRecord], sets: Vec<(Vec<usize>, Comparison)>) -> Compared<'a> {
+pub(crate) fn compared<'a>(records: &'a [StudyRecord], sets: Vec<(Vec<usize>, Comparison)>) -> Compared<'a> {
     let several = records.len() > 1;
     let called = |study: &StudyRecord, name: &str| {
         if several { format!("{}:{name}", study.study) } else { name.to_owned() }

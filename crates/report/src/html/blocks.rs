@@ -33,7 +33,8 @@ pub(super) fn scrolling(label: &str, content: Markup) -> Markup {
 }
 
 fn of_table(table: &Table) -> Markup {
-    let spaced = |text: &str| text.replace('\n', " ");
+    // A word that plain text breaks is whole here.
+    let spaced = |text: &str| text.replace("-\n", "-").replace('\n', " ");
     let label = table.columns.iter().map(|column| spaced(column.heading)).collect::<Vec<_>>().join(", ");
     let class = |align| if align == Align::Right { "number" } else { "" };
     scrolling(

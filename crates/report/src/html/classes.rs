@@ -32,8 +32,8 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
                        seeds and new images, on a scale of the error.";
     Some(html! {
         p { "Recall is the share of a class's images that was recognised; precision the share of answers with this class that \
-             was right; F1 their harmonic mean. Where a marker stands on the scale of the error, twice as far from 100 % is \
-             twice as many mistakes." }
+             was right; F1 their harmonic mean. The chart is on a scale of the error: from 98 to \
+             99 % is as far as from 80 to 90 %, half as many mistakes." }
         @if classes <= CLASSES_SHOWN {
             (legend(recipes.iter().enumerate().map(|(n, r)| (n, r.recipe.as_str()))))
             (figure("Recall of each class", description, &chart(page, classes), table))

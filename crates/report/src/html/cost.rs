@@ -109,19 +109,20 @@ fn draw(axis: &'static str, points: &[Point], front: &[&Point], unit: &dyn Fn(f6
             for point in points {
                 let at = place(point);
                 chart.draw_series([Marker { series: point.recipe, at }])?;
-                // Names of markers that nearly touch stand one above the other.
+                // Names of markers that nearly touch would lie on each other.
                 let near = |other: &&(f64, f64)| {
                     (other.0 - at.0).abs() < 0.2 * (x.range.end - x.range.start)
                         && (other.1 - at.1).abs() < 0.06 * (y.range.end - y.range.start)
                 };
-                let (dy, v) = match taken.iter().filter(near).count() {
-                    0 => (0, VPos::Center),
-                    1 => (-8, VPos::Bottom),
-                    n => (8 + 16 * (n as i32 - 2), VPos::Top),
+                // The first name to the right, the second to the left, others below.
+                let (dx, dy, h) = match taken.iter().filter(near).count() {
+                    0 => (11, 0, HPos::Left),
+                    1 => (-11, 0, HPos::Right),
+                    n => (11, 16 * (n as i32 - 1), HPos::Left),
                 };
                 taken.push(at);
-                let style = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Left, v));
-                let name = EmptyElement::at(at) + Text::new(point.name.to_owned(), (11, dy), style);
+                let style = (FONT, 14).into_font().color(&INK).pos(Pos::new(h, VPos::Center));
+                let name = EmptyElement::at(at) + Text::new(point.name.to_owned(), (dx, dy), style);
                 chart.draw_series([name])?;
             }
             Ok(())

@@ -232,7 +232,7 @@ async function checkPrint(run) {
     // Browsers shrink a page that is too wide for the paper, or cut it.
     await checkWidth(page, fail);
     const cut = await page.evaluate(inPage.cutOffBoxes);
-    if (cut > 0) run.notes.add("print", `${cut} boxes show only part of their width on paper`);
+    if (cut.length > 0) run.notes.add("print", "shows only part of its width on paper", cut);
     await takeShots(run, page, "print");
     if (!run.shots) return;
     const margin = { top: "1cm", right: "1cm", bottom: "1cm", left: "1cm" };

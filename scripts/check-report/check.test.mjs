@@ -103,6 +103,7 @@ const bad = {
     changed("<script>", `<script>document.querySelector("summary").onfocus = (event) => event.target.blur();`),
     /Tab does not reach.* summary "Numbers"/s,
   ],
+  "a box that scrolls without tabindex": [changed(` tabindex="0" role="region"`, ` role="region"`), /Tab does not reach.* div "recipe/s],
   "no dark": [changed(":root { color-scheme: light dark;", ":root {").replace("(prefers-color-scheme: dark)", "(width < 0)"), /light and dark look the same/],
   "no meta viewport": [changed(`<meta name="viewport" content="width=device-width">`, ""), /no meta viewport/],
   "too many bytes": [appended(`<!--${"x".repeat(2_000_000)}-->`), /bytes, the limit is 2000000/],

@@ -77,14 +77,15 @@ export async function check(path, shots) {
 
 /** Opens the report with the network blocked, hands the page to `use`, and closes it. */
 async function withPage(run, view, settings, use) {
-  const context = await run.browser.newContext({ viewport: { width: 1400, height: HEIGHT }, ...settings });
   const fail = (text, places) => run.failures.add(view, text, places);
   let timer;
   const limit = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no end after ${VIEW_LIMIT_MS / 1000} s`)), VIEW_LIMIT_MS);
   });
   const isInside = (url) => url.startsWith("data:") || url.split("#")[0] === run.url;
+  let context;
   try {
+    context = await run.browser.newContext({ viewport: { width: 1400, height: HEIGHT }, ...settings });
     // Offline stops what cannot be intercepted, such as sockets.
     await context.setOffline(true);
     await context.route("**/*", (route) => (isInside(route.request().url()) ? route.continue() : route.abort()));
@@ -112,7 +113,7 @@ async function withPage(run, view, settings, use) {
     fail(`not checked to the end: ${error.message.split("\n")[0]}`);
   } finally {
     clearTimeout(timer);
-    await context.close();
+    await context?.close();
   }
 }
 

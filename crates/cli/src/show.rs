@@ -1,5 +1,6 @@
 //! Records in words and tables.
 
+use tenfold_report::comparison::{Compared, document};
 use tenfold_report::format::{count, percent, seconds};
 use tenfold_report::text::{
     self, ClassMetrics, SummaryRow, TestMetrics, confusion_table, per_class_table, summary_table,
@@ -83,7 +84,17 @@ pub(crate) fn summary(record: &StudyRecord) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("\n{}\n\n{}{}\n{}", record.title, summary_table(&rows), record.openings(), picks(record))
+    let (table, openings) = (summary_table(&rows), record.openings());
+    format!("\n{}\n\n{table}{openings}\n{}{}", record.title, picks(record), verdict(record))
+}
+
+/// Which differences are real, in sentences; nothing where there is nothing to compare.
+fn verdict(record: &StudyRecord) -> String {
+    if record.comparison.recipes.len() < 2 {
+        return String::new();
+    }
+    let words = document(&Compared::one(record, record.comparison.clone())).lead().text();
+    format!("\n{words}Intervals and tests of every pair: tenfold compare, and report.html\n")
 }
 
 fn picks(record: &StudyRecord) -> String {

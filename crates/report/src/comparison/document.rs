@@ -55,6 +55,13 @@ pub enum Align {
 }
 
 impl Document {
+    /// The sentences before the first table, without the title.
+    pub fn lead(&self) -> Document {
+        let blocks =
+            self.blocks.iter().skip(1).take_while(|block| matches!(block, Block::Paragraph(_) | Block::List(_)));
+        Document { blocks: blocks.cloned().collect() }
+    }
+
     /// Plain text, wrapped; ASCII, except where names are not.
     pub fn text(&self) -> String {
         let mut blocks = Vec::new();

@@ -64,6 +64,19 @@ pub struct ComparedRecipe<'a> {
     pub record: &'a RecipeRecord,
 }
 
+impl<'a> Compared<'a> {
+    /// One study, with all its recipes.
+    pub fn one(record: &'a StudyRecord, comparison: Comparison) -> Compared<'a> {
+        let recipe = |recipe: &'a RecipeRecord| ComparedRecipe { name: recipe.name.clone(), study: 0, record: recipe };
+        let recipes = record.recipes.iter().map(recipe).collect();
+        Compared {
+            studies: vec![ComparedStudy { name: record.study.clone(), record }],
+            sets: vec![SameImages { studies: vec![0], recipes, comparison }],
+            some_only: false,
+        }
+    }
+}
+
 impl<'a> SameImages<'a> {
     fn recipe(&self, name: &str) -> Option<&ComparedRecipe<'a>> {
         self.recipes.iter().find(|recipe| recipe.name == name)

@@ -15,6 +15,7 @@ pub(super) fn figure(title: &str, description: &str, svg: &str, table: Markup) -
     html! {
         figure {
             figcaption { (title) }
+            p.note { (description) }
             (scrolling(title, html! { div.chart { (PreEscaped(themed(svg, title, description))) } }))
             details { summary { "The numbers of this chart" } (table) }
         }

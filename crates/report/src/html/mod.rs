@@ -8,7 +8,7 @@ use tenfold_study::comparison::Comparison;
 use tenfold_study::record::StudyRecord;
 use tenfold_study::{FinishedStudy, Prediction};
 
-use crate::comparison::{Compared, ComparedRecipe, ComparedStudy, SameImages, document};
+use crate::comparison::{Compared, document};
 
 mod blocks;
 mod chart;
@@ -67,19 +67,7 @@ const STYLE: &str = include_str!("style.css");
 /// The page. The same input gives the same bytes.
 pub fn page(page: &Page) -> String {
     let record = page.record();
-    let compared = Compared {
-        studies: vec![ComparedStudy { name: record.study.clone(), record }],
-        sets: vec![SameImages {
-            studies: vec![0],
-            recipes: record
-                .recipes
-                .iter()
-                .map(|recipe| ComparedRecipe { name: recipe.name.clone(), study: 0, record: recipe })
-                .collect(),
-            comparison: page.comparison.clone(),
-        }],
-        some_only: false,
-    };
+    let compared = Compared::one(record, page.comparison.clone());
     let words = document(&compared);
     let sections: Vec<(&str, &str, Option<Markup>)> = vec![
         ("verdict", "Which is better", Some(verdict::section(page, &words))),

@@ -25,6 +25,8 @@ Examples:
   tenfold run --seeds 10             each from ten seeds; what is finished is not run again
   tenfold run mine.toml --data DIR   networks of your own on images of your own
   tenfold compare runs/digits        which differences between them are real
+  tenfold compare runs/digits        which differences are real
+  tenfold report runs/digits         one page with everything, to look at and to mail
   tenfold models                     their layers, shapes, parameters and multiply-adds
   tenfold bench                      how fast they train on this machine
 
@@ -52,7 +54,7 @@ pub(crate) struct RunArgs {
     #[arg(default_value = "digits")]
     pub(crate) study: OsString,
     /// Train each recipe from the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
     pub(crate) seeds: u64,
     /// Only these recipes.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
@@ -117,9 +119,10 @@ pub(crate) struct CompareArgs {
     /// Only these recipes; p-values are adjusted for the pairs of these alone.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// The difference in test accuracy that counts as none, in points (0.1 points are 10 of 10,000 images).
-    #[arg(long, value_name = "POINTS", default_value_t = 0.1, value_parser = points)]
-    pub(crate) margin: f64,
+    /// The difference in test accuracy that counts as none, in points (0.1 points are 10 of 10,000 images). [default: as
+    /// the run had it]
+    #[arg(long, value_name = "POINTS", value_parser = points)]
+    pub(crate) margin: Option<f64>,
     /// Tables and sentences, or figures for other programs.
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     pub(crate) format: CompareFormat,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tenfold_report::comparison::{
     Compared, ComparedRecipe, ComparedStudy, SameImages, csv, document, json, same_machine,
 };
-use tenfold_study::comparison::{RecipeTrials, compare as compare_trials};
+use tenfold_study::comparison::{Comparison, MARGIN, RecipeTrials, compare as compare_trials};
 use tenfold_study::record::{RecipeRecord, Status};
 use tenfold_study::{FinishedStudy, FinishedStudyError, nearest};
 
@@ -37,6 +37,10 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
         return Err(Failure::new(USAGE, message, Some(hint.to_owned())));
     }
 
+    // That of the runs, if they agree.
+    let of_runs = studies[0].record.comparison.margin;
+    let agreed = studies.iter().all(|study| study.record.comparison.margin == of_runs);
+    let margin = args.margin.map_or(if agreed { of_runs } else { MARGIN }, |points| points / 100.0);
     let mut sets = Vec::new();
     for of_set in by_images(&studies) {
         let (mut trials, mut recipes): (Vec<RecipeTrials>, Vec<ComparedRecipe>) = (Vec::new(), Vec::new());
@@ -57,7 +61,11 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
         let Some(images) = images.clone().find(|images| !images.labels.is_empty()).or(images.clone().next()) else {
             continue;
         };
-        let mut comparison = compare_trials(&trials, images, args.margin / 100.0);
+        let mut comparison = compare_trials(&trials, images, margin);
+        if let ([of], true) = (&of_set[..], args.only.is_empty()) {
+            let Comparison { chosen_by, picked, .. } = &studies[*of].record.comparison;
+            (comparison.chosen_by, comparison.picked) = (*chosen_by, picked.clone());
+        }
         let first = &studies[of_set[0]].record.environment;
         if !of_set.iter().all(|&n| same_machine(first, &studies[n].record.environment))
             && let Some(choice) = &mut comparison.choice

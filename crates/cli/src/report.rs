@@ -18,9 +18,9 @@ use crate::pictures::{FEATURE_MAPS, FILTERS};
 pub(crate) const REPORT: &str = "report.html";
 
 /// Pictures beyond this many bytes together stay out of the page, which is to be mailed.
-const MAX_PICTURES_BYTES: usize = 1 << 20;
-/// The most bytes of `study.toml`, as of any study file.
-const MAX_STUDY_BYTES: u64 = 1 << 20;
+const MAX_PICTURES_BYTES: usize = 512 << 10;
+/// The most bytes of `study.toml` that the page shows.
+const MAX_STUDY_BYTES: u64 = 128 << 10;
 
 /// Writes the page of a run folder.
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
@@ -28,9 +28,11 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
         let message = format!("{}: there is no such folder", args.folder.display());
         return Err(Failure::new(USAGE, message, Some("`tenfold run` writes to runs/STUDY".to_owned())));
     }
-    let mut study = FinishedStudy::read(&args.folder)?;
+    let study = FinishedStudy::read(&args.folder)?;
     let splits = splits(&study.record, args.data.as_deref())?;
     let folder = RunFolder::open(&args.folder)?;
+    // Once more: a run may have ended meanwhile.
+    let mut study = FinishedStudy::read(&args.folder)?;
     complete(&mut study);
     write(&folder, &study, &splits.test)?;
     output::out(&format!("{}\n", plain(&args.folder.join(REPORT).display().to_string())))?;

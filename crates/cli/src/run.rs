@@ -50,6 +50,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         PathBuf::from("runs").join(if bf16 { format!("{name}-bf16") } else { name.clone() })
     });
     let folder = RunFolder::open(&path)?;
+    // Until the new one is written, none is better than an old one beside a newer record.
+    folder.remove(report::REPORT)?;
     let signals = Signals::watch()?;
 
     let mut view = View::new(&plan, &splits, &signals, args.format);

@@ -93,6 +93,11 @@ fn run_in(path: &Path, arguments: &[&str]) -> Ended {
     run(&[&["run", "--data", text(&data), "--out", text(&out), "--threads", "2"], arguments].concat())
 }
 
+/// What a run says of its threads when it may use two: fewer where there are fewer processors.
+fn threads() -> &'static str {
+    if std::thread::available_parallelism().is_ok_and(|n| n.get() > 1) { "2 threads" } else { "1 thread" }
+}
+
 fn results(path: &Path) -> serde_json::Value {
     let bytes = fs::read(path.join("out/results.json")).expect("there are results");
     serde_json::from_slice(&bytes).expect("they are JSON")
@@ -104,6 +109,32 @@ fn study_file(path: &Path, study: &str) -> String {
     let file = path.join("mine.toml");
     fs::write(&file, study).expect("the folder can be written");
     text(&file).to_owned()
+}
+
+#[test]
+fn a_report_is_the_one_that_the_run_wrote() {
+    let path = with_data("cli-report", |_, _| {});
+    let (data, out) = (path.join("data"), path.join("out"));
+    let ended = run_in(&path, &["--only", "softmax,mlp", "--epochs", "2", "--seeds", "2", "--margin", "0.2"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("A\ndifference of up to 0.2 points counts as none"), "{}", ended.out);
+    let written = fs::read(out.join("report.html")).expect("the run has written it");
+    let ended = run(&["report", text(&out), "--data", text(&data)]);
+    assert_eq!((ended.code, &*ended.out), (Some(0), &*format!("{}/report.html\n", text(&out))), "{}", ended.err);
+    assert!(fs::read(out.join("report.html")).expect("is there") == written, "the same bytes");
+    let page = String::from_utf8(written).expect("is text");
+    for part in ["Picked: softmax", "tenfold run study.toml --seeds 2 --only softmax,mlp --margin 0.2 --data DIR"] {
+        assert!(page.contains(part), "{part}");
+    }
+    for (arguments, code, part) in [
+        (vec!["report", text(&out)], 3, "--data DIR"),
+        (vec!["report", text(&data)], 2, "not a run folder"),
+        (vec!["report", "no/such/folder"], 2, "there is no such folder"),
+    ] {
+        let ended = run(&arguments);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(part), "{arguments:?}: {}", ended.err);
+    }
 }
 
 #[test]
@@ -135,7 +166,7 @@ fn a_run_prints_results_and_writes_the_folder() {
         "{}",
         lines[0]
     );
-    assert!(lines[1].starts_with("2 threads, "), "{}", lines[1]);
+    assert!(lines[1].starts_with(&format!("{}, ", threads())), "{}", lines[1]);
     assert!(lines[2].starts_with("2 recipes x 1 seed: "), "{}", lines[2]);
     assert!(
         lines[2].ends_with(" here; how many epochs cnn2-dropout-b50 needs is not known yet"),
@@ -496,7 +527,8 @@ fn bench_measures_each_recipe() {
     let short = ["bench", "--only", "softmax,mlp", "--seconds", "0.05", "--threads", "2", "--layers"];
     let ended = run(&short);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    for part in ["2 threads; measured peak ", "ms/step", "\nsoftmax  ", "\nmlp  ", "linear 200, relu", "total  "] {
+    let peak = format!("{}; measured peak ", threads());
+    for part in [&*peak, "ms/step", "\nsoftmax  ", "\nmlp  ", "linear 200, relu", "total  "] {
         assert!(ended.out.contains(part), "{part}\n{}", ended.out);
     }
     let ended = run(&[&short[..], &["--precision", "bf16", "--format", "json"]].concat());

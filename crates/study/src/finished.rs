@@ -1,6 +1,6 @@
 //! A run folder that is only read: its record and predictions, without training and without its lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -171,17 +171,26 @@ fn check(record: &StudyRecord) -> Result<(), String> {
     if !(2..=256).contains(&dataset.classes) {
         return Err(format!("it has {} classes, expected 2 to 256", dataset.classes));
     }
-    for (n, recipe) in record.recipes.iter().enumerate() {
+    let examples = [dataset.train, dataset.valid, dataset.test];
+    if examples.iter().any(|&n| u32::try_from(n).is_err()) {
+        return Err(format!("it has {examples:?} images, more than there can be"));
+    }
+    if !(0.0..=1.0).contains(&record.comparison.margin) {
+        return Err(format!("its margin is {}, expected 0 to 1", record.comparison.margin));
+    }
+    let mut names = BTreeSet::new();
+    for recipe in &record.recipes {
         let name = &recipe.name;
         if !is_name(name) {
             return Err(format!("no recipe can be called {name:?}"));
         }
-        if record.recipes[..n].iter().any(|other| other.name == *name) {
+        if !names.insert(name) {
             return Err(format!("it has two recipes {name:?}"));
         }
-        for (n, trial) in recipe.trials.iter().enumerate() {
+        let mut seeds = BTreeSet::new();
+        for trial in &recipe.trials {
             let at = |fault: &str| format!("recipe {name:?}, seed {}: {fault}", trial.seed);
-            if recipe.trials[..n].iter().any(|other| other.seed == trial.seed) {
+            if !seeds.insert(trial.seed) {
                 return Err(at("is there twice"));
             }
             if trial.recipe != *name {

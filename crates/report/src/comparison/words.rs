@@ -201,7 +201,7 @@ fn choice(set: &SameImages, differences: &[Difference]) -> Vec<Block> {
     let unlike =
         if apart(Kind::Split) { " The studies have other validation images: take this with care." } else { "" };
     let text = match leading.as_slice() {
-        [one] => format!("Chosen on validation: {one}; validation tells it from all others.{unlike}"),
+        [one] => format!("Chosen on validation: {one}; on these validation images no other comes up to it.{unlike}"),
         _ => format!(
             "Chosen on validation: highest: {}; smallest in the leading group: {}; fastest: {fastest}. The leading group, \
              which validation does not tell apart: {}.{unlike}",
@@ -346,12 +346,12 @@ fn verdict_notes(comparison: &Comparison) -> Vec<String> {
         ),
         (
             Verdict::EquivalentWithinTheMargin,
-            format!("equivalent within the margin: the difference for new images is shown to be at most {margin}"),
+            format!("equivalent within the margin: the difference for new images is shown to be at most {margin}, each pair by itself"),
         ),
         (
             Verdict::NotResolved,
-            "not resolved: a difference is neither shown nor ruled out; about so many more seeds of each would settle it on \
-             these images, so many more test images for new ones"
+            "not resolved: a difference is neither shown nor ruled out; about so many more seeds of each would show a difference \
+             of this size, or of the margin if that is larger, on these images, so many more test images for new ones"
                 .to_owned(),
         ),
     ];
@@ -481,8 +481,8 @@ fn times(recipes: &[&RecipeStatistics]) -> Vec<Block> {
     let mut blocks = vec![Block::Table(Table { columns, rows: recipes.iter().map(row).collect() })];
     if recipes.iter().any(|recipe| recipe.time.as_ref().is_none_or(|time| !time.left_out.is_empty())) {
         blocks.push(Block::List(vec![
-            "left out: trials whose time says little: other work ran beside them, they were resumed, or they ran on another \
-             machine or number of threads"
+            "left out: trials whose time says little: other work ran beside them, or they ran on another machine, number \
+             of threads or version"
                 .to_owned(),
         ]));
     }

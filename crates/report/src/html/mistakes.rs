@@ -12,6 +12,9 @@ use crate::format::count;
 const SETS_SHOWN: usize = 12;
 const IMAGES_SHOWN: usize = 12;
 
+/// Pixels of all images that are shown.
+const PIXELS_SHOWN: usize = 400_000;
+
 /// What the seeds of one recipe say of one image, together.
 struct Guess {
     class: u8,
@@ -26,12 +29,16 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
     if sets.is_empty() {
         return None;
     }
+    let all = page.comparison.recipes.iter().filter(|r| !page.said(&r.recipe).is_empty()).count();
     let mut by_count: Vec<&SharedMistakes> = sets.iter().collect();
-    by_count.sort_by_key(|set| (set.recipes.len() != page.comparison.recipes.len(), std::cmp::Reverse(set.count)));
+    by_count.sort_by_key(|set| (set.recipes.len() != all, std::cmp::Reverse(set.count)));
     let shown = &by_count[..by_count.len().min(SETS_SHOWN)];
     let images: Vec<usize> = shown.iter().flat_map(|set| set.hardest.iter().take(IMAGES_SHOWN).copied()).collect();
+    // Large images would make the page too large to mail.
+    let [_, height, width] = page.shape;
+    let room = PIXELS_SHOWN / (height * width).max(1);
+    let images: Vec<usize> = images.into_iter().take(room).collect();
     let sprite = Sprite::new(&images, page.shape, page.image);
-    let all = page.comparison.recipes.len();
     let rows: Vec<Vec<String>> =
         by_count.iter().map(|set| vec![missed_by(set, all), count(set.count as u64)]).collect();
     Some(html! {
@@ -43,7 +50,7 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
             @let images = &set.hardest[..set.hardest.len().min(IMAGES_SHOWN)];
             @if set.count > images.len() { p.note { (images.len()) " of " (count(set.count as u64)) " shown" } }
             div.tiles {
-                @for &image in images {
+                @for &image in images.iter().filter(|image| sprite.has(**image)) {
                     @let truth = truth(page, image);
                     @let wrong = commonest_mistake(page, image);
                     div.shown {

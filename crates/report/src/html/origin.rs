@@ -1,6 +1,7 @@
 //! Where the numbers come from, and what they do not say.
 
 use maud::{Markup, html};
+use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::Status;
 
 use super::Page;
@@ -22,7 +23,7 @@ pub(super) fn section(page: &Page) -> Markup {
         ("machine", format!("{}, {}, {threads}", machine.cpu, machine.isa)),
         ("program", format!("tenfold {} ({})", machine.version, machine.commit)),
         ("bootstrap", format!("{} resamples, always the same ones", count(page.comparison.resamples as u64))),
-        ("to repeat it", format!("tenfold run study.toml --seeds {most}")),
+        ("to repeat it", again(page, most)),
     ];
     let rows: Vec<Vec<String>> = record
         .recipes
@@ -49,7 +50,7 @@ pub(super) fn section(page: &Page) -> Markup {
     let head = ["trial", "status", "epochs", "test accuracy", "training time", "SHA-256 of the weights"];
     html! {
         dl { @for (name, value) in &facts { dt { (name) } dd { (value) } } }
-        p { "The same study, data and seeds give the same weights, bit for bit, on any machine and any number of threads; \
+        p { "The same study, data and seeds give the same weights, bit for bit, with this version of the program on any machine and any number of threads; \
              times are this machine's." }
         details { summary { "Every trial" } (numbers("Trials", &head, &rows)) }
         details {
@@ -57,6 +58,28 @@ pub(super) fn section(page: &Page) -> Markup {
             (scrolling("study.toml", html! { pre { (page.study_toml) } }))
         }
     }
+}
+
+/// The command that gives these numbers again, in the folder of the run.
+fn again(page: &Page, seeds: u64) -> String {
+    let record = page.record();
+    let mut command = format!("tenfold run study.toml --seeds {seeds}");
+    let written = page.study_toml.lines().filter(|line| line.trim() == "[[recipe]]").count();
+    if written != record.recipes.len() {
+        let names: Vec<&str> = record.recipes.iter().map(|recipe| recipe.name.as_str()).collect();
+        command.push_str(&format!(" --only {}", names.join(",")));
+    }
+    if page.comparison.margin != MARGIN {
+        command.push_str(&format!(" --margin {}", (page.comparison.margin * 1e8).round() / 1e6));
+    }
+    if page.comparison.chosen_by == ChosenBy::Test {
+        command.push_str(" --choose-by test");
+    }
+    // Known writers are those of the built-in images.
+    if page.study.images.writers.is_none() {
+        command.push_str(" --data DIR");
+    }
+    command
 }
 
 pub(super) fn limits(page: &Page) -> Markup {
@@ -67,9 +90,11 @@ pub(super) fn limits(page: &Page) -> Markup {
                   difference round, and nothing here says that the recipes were tuned with equal care." }
             li { "All seeds share one division into training and validation images; what another division would change is not in \
                   any interval." }
-            li { "\u{201c}New images\u{201d} are images like these: of other writers where writers are known, but written, scanned and \
-                  cut out in the same way. " (data.name) " is clean; photographs are not." }
-            li { "Some labels of the test images are wrong themselves; a network that is right about such an image is counted as wrong." }
+            li { "\u{201c}New images\u{201d} are images like these, of other writers where writers are known, but made in the same way as " (data.name) "." }
+            @if page.study.images.writers.is_some() {
+                li { "Digits of MNIST are written, scanned and cut out alike; photographs are not. Some of its test labels are wrong \
+                      themselves, and a network that is right about such an image is counted as wrong." }
+            }
             li { "Times are those of one machine and of this program." }
         }
     }

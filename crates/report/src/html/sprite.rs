@@ -55,6 +55,10 @@ impl Sprite {
         )
     }
 
+    pub(super) fn has(&self, number: usize) -> bool {
+        self.numbers.binary_search(&number).is_ok()
+    }
+
     /// One image.
     pub(super) fn tile(&self, class: &str, number: usize, alternative: &str) -> Markup {
         let place = self.numbers.binary_search(&number).unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use plotters::prelude::*;
-use tenfold_study::comparison::{Estimate, Interval, RecipeStatistics};
+use tenfold_study::comparison::{ChosenBy, Estimate, Interval, RecipeStatistics};
 
 use super::Page;
 use super::blocks::{blocks, numbers};
@@ -23,6 +23,12 @@ pub(super) fn section(page: &Page, words: &Document) -> Markup {
     let test = TestUse::of(page.record());
     html! {
         div.lead { (blocks(&words[..first_table], 3)) }
+        @if let Some(picked) = &page.comparison.picked {
+            p {
+                "Picked: " (picked.recipe) ", and of its seeds " (picked.seed) ": the best mean balanced accuracy on "
+                @if page.comparison.chosen_by == ChosenBy::Test { "test" } @else { "validation" } "."
+            }
+        }
         p class=(if test.chosen_by_test { "stamp" } else { "sealed" }) { (test.sentence) }
         @if !page.comparison.recipes.is_empty() { (intervals(page)) }
         (blocks(&words[first_table..], 3))

@@ -26,9 +26,9 @@ pub(super) fn groups(recipes: &[RecipeStatistics], pairs: &[PairStatistics]) -> 
 pub(super) struct Candidate<'a> {
     pub(super) name: &'a str,
     pub(super) parameters: u64,
-    /// The mean validation accuracy.
+    /// The mean balanced accuracy on validation.
     pub(super) mean: f64,
-    /// Validation accuracy of each seed.
+    /// That of each seed.
     pub(super) accuracies: Vec<f64>,
     /// Validation images.
     pub(super) images: f64,

@@ -12,7 +12,7 @@ use super::resample::{ACCURACY, Variances, resample, writers};
 use super::time::{target, time};
 use super::{ChosenBy, Comparison, LEVEL, RecipeStatistics};
 use crate::metrics::Metrics;
-use crate::record::{Environment, RecipeRecord, Status, TrialRecord, best};
+use crate::record::{Environment, RecipeRecord, Spread, Status, TrialRecord, best};
 use crate::trial::Prediction;
 
 /// Resamples of the bootstrap.
@@ -136,14 +136,18 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
         Some(ImagePart { variance, units: resampled.units, images: n })
     };
     let pairs = pairs(&sides, image_part, margin);
+    let balanced = |recipe: &Finished| {
+        recipe.metrics(|trial| &trial.valid).iter().map(|m| m.balanced_accuracy).collect::<Vec<f64>>()
+    };
     let candidates: Vec<Candidate> = finished
         .iter()
         .zip(&statistics)
         .map(|(recipe, statistics)| Candidate {
             name: &recipe.of.name,
             parameters: recipe.of.record.parameters,
-            mean: statistics.valid_accuracy.mean,
-            accuracies: recipe.metrics(|trial| &trial.valid).iter().map(|m| m.accuracy).collect(),
+            // The figure that the pick is made with, and summed like it.
+            mean: Spread::of(&balanced(recipe)).mean,
+            accuracies: balanced(recipe),
             images: recipe.metrics(|trial| &trial.valid).first().map_or(0.0, |m| examples(m)),
             median_s: statistics.time.as_ref().map(|time| time.median_s),
         })

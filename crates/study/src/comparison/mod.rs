@@ -168,8 +168,8 @@ pub struct ClassStatistics {
 pub struct TimeStatistics {
     /// The seeds whose time counts.
     pub seeds: Vec<u64>,
-    /// The seeds whose time does not: other work ran beside them, they were resumed, or they ran on another machine or
-    /// number of threads than the latest.
+    /// The seeds whose time does not: other work ran beside them, or they ran on another machine, number of
+    /// threads or version of the program than the latest.
     pub left_out: Vec<u64>,
     /// The median of a training's time in training steps.
     pub median_s: f64,
@@ -284,7 +284,7 @@ pub enum Verdict {
 /// Which recipe to take. All of it follows from validation alone.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Choice {
-    /// The recipe with the highest mean validation accuracy.
+    /// The recipe with the highest mean balanced accuracy on validation.
     pub highest: String,
     /// All recipes that validation does not tell from it, itself included: whose interval of the difference over seeds
     /// reaches 0, or with one seed, whose difference is below the margin or two standard errors of the images.

@@ -140,11 +140,12 @@ fn pair<'a>(first: &'a Side, second: &'a Side, images: Option<ImagePart>) -> Pai
     }
 }
 
-/// After Holm, over the pairs that have the test.
+/// After Holm, over all pairs; none for a pair that has no such test.
 fn adjusted(all: &[Pair], p: impl Fn(&Pair) -> Option<f64>) -> Vec<Option<f64>> {
     let p_values: Vec<Option<f64>> = all.iter().map(p).collect();
-    let mut adjusted = holm(&p_values.iter().copied().flatten().collect::<Vec<_>>()).into_iter();
-    p_values.into_iter().map(|p| p.and_then(|_| adjusted.next())).collect()
+    // A pair that is not tested is a hypothesis too: it counts as one that nothing speaks against.
+    let adjusted = holm(&p_values.iter().map(|p| p.unwrap_or(1.0)).collect::<Vec<_>>());
+    p_values.into_iter().zip(adjusted).map(|(p, adjusted)| p.map(|_| adjusted)).collect()
 }
 
 fn more_seeds(pair: &Pair, sought: f64, level: f64) -> Option<u64> {

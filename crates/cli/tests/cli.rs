@@ -117,7 +117,8 @@ fn a_report_is_the_one_that_the_run_wrote() {
     let (data, out) = (path.join("data"), path.join("out"));
     let ended = run_in(&path, &["--only", "softmax,mlp", "--epochs", "2", "--seeds", "2", "--margin", "0.2"]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert!(ended.out.contains("A\ndifference of up to 0.2 points counts as none"), "{}", ended.out);
+    let words = ended.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("A difference of up to 0.2 points counts as none"), "{}", ended.out);
     let written = fs::read(out.join("report.html")).expect("the run has written it");
     let ended = run(&["report", text(&out), "--data", text(&data)]);
     assert_eq!((ended.code, &*ended.out), (Some(0), &*format!("{}/report.html\n", text(&out))), "{}", ended.err);
@@ -462,7 +463,7 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
         (&["nowhere.toml"], &["error: nowhere.toml: there is no such file"]),
         (&["--only", "cnn3"], &["the study \"digits\" has no recipe \"cnn3\"", "hint: did you mean \"cnn"]),
         (&["--only", "softmax,"], &["has no recipe \"\"", "its recipes are softmax, mlp"]),
-        (&["--seeds", "0"], &["--seeds <N>", "1..=10000"]),
+        (&["--seeds", "0"], &["--seeds <N>", "1..=1000"]),
         (&["--seeds", "1000000000000"], &["--seeds <N>"]),
         (&["--seeds", "-1"], &["-1"]),
         (&["--threads", "0"], &["--threads <N>"]),

@@ -42,7 +42,9 @@ impl Ledger {
     ) -> Result<Ledger, FolderError> {
         let mut ledger = Ledger(Vec::new());
         if let Some(bytes) = folder.read(results)? {
-            let Ok(earlier) = serde_json::from_slice::<Earlier>(&bytes) else {
+            // An array would do for a record whose fields are all missing.
+            let object = bytes.trim_ascii_start().starts_with(b"{");
+            let Some(earlier) = serde_json::from_slice::<Earlier>(&bytes).ok().filter(|_| object) else {
                 return Err(FolderError::Count { path: folder.path().join(results) });
             };
             ledger.0 = earlier.test_readings;

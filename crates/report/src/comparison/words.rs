@@ -124,6 +124,11 @@ fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) ->
     }
     if recipes.len() > 1 && !comparison.groups.is_empty() {
         blocks.push(Block::List(groups(comparison)));
+        if recipes.iter().all(|recipe| recipe.seeds.len() == 1) {
+            let words = "One seed each: this is about the trained networks, and another seed may turn it round; more seeds \
+                         (tenfold run --seeds N) tell of the recipes.";
+            blocks.push(Block::Paragraph(words.to_owned()));
+        }
     }
     blocks.extend(choice(set, differences));
     if !recipes.is_empty() {

@@ -25,7 +25,6 @@ Examples:
   tenfold run --seeds 10             each from ten seeds; what is finished is not run again
   tenfold run mine.toml --data DIR   networks of your own on images of your own
   tenfold compare runs/digits        which differences between them are real
-  tenfold compare runs/digits        which differences are real
   tenfold report runs/digits         one page with everything, to look at and to mail
   tenfold models                     their layers, shapes, parameters and multiply-adds
   tenfold bench                      how fast they train on this machine

@@ -3,13 +3,13 @@
 use serde::Serialize;
 use tenfold_nn::Precision;
 use tenfold_nn::bench::{BlockTime, Effort, Speed, dense_flop, measure, peak_flops};
-use tenfold_nn::data::Source;
 use tenfold_report::text::{BenchRow, BlockRow, bench_table, blocks_table};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::Environment;
 use tenfold_study::{Plan, Settings};
 
 use crate::args::{BenchArgs, Format};
+use crate::data::source;
 use crate::environment::{environment, free_memory_bytes};
 use crate::failure::{DIVERGED, DONE, Failure};
 use crate::{output, study_file};
@@ -55,10 +55,7 @@ struct BlockMs {
 pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let (study, _) = study_file::find(&args.study)?;
     study.select(&args.only)?;
-    let source = match &args.data {
-        Some(folder) => Source::read_dir(folder, study.data.classes)?,
-        None => Source::mnist(),
-    };
+    let source = source(args.data.as_deref(), study.data.classes)?;
     let valid = study.data.valid_count(source.train.len());
     let splits = source.split(valid, study.data.split_seed)?;
     let settings = Settings {

@@ -1,6 +1,8 @@
-//! `tenfold data`: the data sets that the program knows.
+//! `tenfold data`: the data sets that the program knows; and where the other commands take theirs from.
 
-use tenfold_nn::data::Source;
+use std::path::Path;
+
+use tenfold_nn::data::{DataError, Source};
 use tenfold_report::format::count;
 
 use crate::args::DataArgs;
@@ -15,6 +17,11 @@ pub(crate) fn data(args: &DataArgs) -> Result<u8, Failure> {
         output::out(&format!("\n{}", describe(&source, &plain(&folder.display().to_string()))))?;
     }
     Ok(DONE)
+}
+
+/// The images of `folder`, or without one those inside the program.
+pub(crate) fn source(folder: Option<&Path>, classes: usize) -> Result<Source, DataError> {
+    folder.map_or_else(|| Ok(Source::mnist()), |folder| Source::read_dir(folder, classes))
 }
 
 fn describe(source: &Source, place: &str) -> String {

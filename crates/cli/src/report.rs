@@ -3,13 +3,13 @@
 use std::io::Read;
 use std::path::Path;
 
-use tenfold_nn::data::{HeldOut, Source, Splits};
+use tenfold_nn::data::{HeldOut, Splits};
 use tenfold_report::html::{Page, Shown, page};
-use tenfold_study::comparison::Comparison;
 use tenfold_study::record::StudyRecord;
 use tenfold_study::{FinishedStudy, RunFolder};
 
 use crate::args::ReportArgs;
+use crate::data::source;
 use crate::failure::{DATA, DONE, Failure, IO, USAGE};
 use crate::output::{self, plain};
 use crate::pictures::{FEATURE_MAPS, FILTERS};
@@ -33,16 +33,10 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let folder = RunFolder::open(&args.folder)?;
     // Once more: a run may have ended meanwhile.
     let mut study = FinishedStudy::read(&args.folder)?;
-    complete(&mut study);
+    study.complete();
     write(&folder, &study, &splits.test)?;
     output::out(&format!("{}\n", plain(&args.folder.join(REPORT).display().to_string())))?;
     Ok(DONE)
-}
-
-/// Fills in what the trials say together, with the margin that the record has.
-pub(crate) fn complete(study: &mut FinishedStudy) {
-    let Comparison { chosen_by, picked, margin, .. } = study.record.comparison.clone();
-    study.record.comparison = Comparison { chosen_by, picked, ..study.comparison(margin) };
 }
 
 /// Writes the page; `study` is complete.
@@ -63,10 +57,7 @@ pub(crate) fn write(folder: &RunFolder, study: &FinishedStudy, test: &HeldOut) -
 /// The data of the record: MNIST, or a folder's, with the record's checksum.
 fn splits(record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
     let of = &record.dataset;
-    let source = match data {
-        Some(folder) => Source::read_dir(folder, of.classes)?,
-        None => Source::mnist(),
-    };
+    let source = source(data, of.classes)?;
     let splits = source.split(of.valid, of.split_seed)?;
     if splits.source_sha256 == of.sha256 {
         return Ok(splits);

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use tenfold_nn::data::{Source, Splits};
+use tenfold_nn::data::Splits;
 use tenfold_nn::train::{Event, Flow};
 use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::count;
-use tenfold_study::comparison::{ChosenBy, Comparison};
+use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{EpochRecord, Status, StudyRecord};
 use tenfold_study::{FinishedStudy, Plan, RunFolder, Settings, StudyEvent, TrialState};
 
 use crate::args::{Format, RunArgs};
+use crate::data::source;
 use crate::environment::{environment, free_memory_bytes, processor_time};
 use crate::failure::{DIVERGED, DONE, Failure};
 use crate::output::plain;
@@ -25,10 +26,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (study, built_in) = study_file::find(&args.study)?;
     // Before any data is read: what is typed wrongly is told at once.
     study.select(&args.only)?;
-    let source = match &args.data {
-        Some(folder) => Source::read_dir(folder, study.data.classes)?,
-        None => Source::mnist(),
-    };
+    let source = source(args.data.as_deref(), study.data.classes)?;
     let valid = study.data.valid_count(source.train.len());
     let splits = source.split(valid, study.data.split_seed)?;
     let settings = Settings {
@@ -58,7 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     view.header(&path);
     let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| view.show(event));
     view.progress.finish();
-    let mut record = record?;
+    record?;
     if let Some(failure) = view.failure {
         return Err(failure);
     }
@@ -71,21 +69,20 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     }
     // What the trials say together takes a while, so it is computed once, when all are there.
     let mut finished = FinishedStudy::read(&path)?;
-    let Comparison { chosen_by, picked, .. } = record.comparison;
-    record.comparison = Comparison { chosen_by, picked, ..finished.comparison(args.margin / 100.0) };
+    finished.complete();
+    let record = &finished.record;
     folder.write("results.json", record.to_json().as_bytes())?;
-    let drawn = pictures::draw(&plan, &folder, &record, &splits.test)?;
-    finished.record = record.clone();
+    let drawn = pictures::draw(&plan, &folder, record, &splits.test)?;
     report::write(&folder, &finished, &splits.test)?;
     match args.format {
         Format::Text => view.progress.out(&format!(
             "{}{drawn}\nIn {}: report.html, results.json, study.toml, pictures, and each training under trials\n",
-            show::summary(&record),
+            show::summary(record),
             plain(&path.display().to_string())
         ))?,
         Format::Json => view.progress.out(&record.to_json())?,
     }
-    Ok(if any_diverged(&plan, &record) { DIVERGED } else { DONE })
+    Ok(if any_diverged(&plan, record) { DIVERGED } else { DONE })
 }
 
 /// Whether one of the trainings that were asked for diverged, now or in an earlier run.

@@ -689,6 +689,11 @@ const ENDLESS: &str = "name = \"mine\"\n[[recipe]]\nname = \"a\"\nlayers = [\"li
 
 /// Starts a run of [`ENDLESS`] and waits until the second recipe is in training.
 fn endless(path: &Path, file: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+    started(path, file, "b seed 1  epoch ")
+}
+
+/// Starts a run and waits for a line on standard error that begins so.
+fn started(path: &Path, file: &str, beginning: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let (data, out) = (path.join("data"), path.join("out"));
     let mut child = tenfold(&["run", file, "--data", text(&data), "--out", text(&out), "--threads", "1"])
         .stdout(Stdio::piped())
@@ -697,7 +702,7 @@ fn endless(path: &Path, file: &str) -> (Child, BufReader<std::process::ChildStde
         .expect("the program starts");
     let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
     let mut line = String::new();
-    while !line.starts_with("b seed 1  epoch ") {
+    while !line.starts_with(beginning) {
         line.clear();
         assert!(lines.read_line(&mut line).expect("the program prints text") > 0, "it ended before its time");
     }
@@ -819,25 +824,14 @@ fn a_signal_in_the_probe_ends_the_run() {
     let slow = "name = \"mine\"\n[[recipe]]\nname = \"slow\"\nepochs = 1\nbatch_size = 100\nlayers = [\
                 \"conv 64 5x5 same\", \"relu\", \"conv 64 5x5 same\", \"relu\", \"linear 10\"]\n";
     let file = study_file(&path, slow);
-    let (data, out) = (path.join("data"), path.join("out"));
-    let mut child = tenfold(&["run", &file, "--data", text(&data), "--out", text(&out), "--threads", "1"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
-    let mut line = String::new();
-    while !line.starts_with("1 thread, ") {
-        line.clear();
-        assert!(lines.read_line(&mut line).expect("the program prints text") > 0, "it ended before its time");
-    }
+    let (mut child, mut lines) = started(&path, &file, "1 thread, ");
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(sent.expect("there is a kill command").success());
     let mut rest = String::new();
     lines.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
     assert_eq!(rest, "interrupted: 0 of 1 trainings are done; the same command goes on from there\n");
-    assert!(!out.join("trials").exists());
+    assert!(!path.join("out/trials").exists());
 }
 
 #[cfg(unix)]

@@ -10,29 +10,10 @@ use crate::bytes16::{nonzero, transpose};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
 use crate::linear::LinearWeight;
-use crate::pixels::{PixelTable, Values};
+use crate::pixels::{Images, Values};
 use std::ops::Range;
 
-/// Images of a data set that a batch takes.
-#[derive(Clone, Copy, Debug)]
-pub struct Images<'a> {
-    /// All images of the data set, `inputs` pixels each.
-    pub pixels: &'a [u8],
-    /// Pixels of an image.
-    pub inputs: usize,
-    /// Which images.
-    pub indices: &'a [u32],
-    /// What a pixel is worth; a zero nothing.
-    pub table: &'a PixelTable,
-}
-
 impl Images<'_> {
-    fn check(&self) {
-        let images = self.pixels.len() / self.inputs;
-        assert!(self.indices.iter().all(|&n| (n as usize) < images), "images of the data");
-        assert_eq!(self.table[0], 0.0, "a pixel that is zero is worth nothing");
-    }
-
     /// The pixels `16 * block..` of image `n`, as many as there are, then zeros.
     ///
     /// # Safety
@@ -86,8 +67,8 @@ pub fn linear_forward_few(
     bias: &[f32],
     y: &mut Columns<'_, f32>,
 ) {
-    assert!(has_few_outputs(layout) && layout.in_features == images.inputs, "{layout:?} over {} pixels", images.inputs);
-    images.check();
+    assert!(has_few_outputs(layout), "{layout:?} has few outputs");
+    images.check(layout.in_features);
     assert_eq!((weight.len(), bias.len()), (layout.len(), LANES), "weights of {layout:?}");
     assert!(y.columns() == LANES && y.rows() >= images.indices.len(), "y has a row of one vector for each image");
     let outputs = layout.out_features;
@@ -163,8 +144,8 @@ pub fn linear_backward_weight_few(
     grad_y_stride: usize,
     grad_weight: &mut [f32],
 ) {
-    assert!(has_few_outputs(layout) && layout.in_features == images.inputs, "{layout:?} over {} pixels", images.inputs);
-    images.check();
+    assert!(has_few_outputs(layout), "{layout:?} has few outputs");
+    images.check(layout.in_features);
     assert!(blocks.end <= self::blocks(images.inputs), "blocks {blocks:?} of {} inputs", images.inputs);
     let rows = images.indices.len();
     assert!(grad_y_stride >= LANES && grad_y.len() >= rows * grad_y_stride, "grad_y has {rows} rows");
@@ -237,6 +218,7 @@ mod tests {
     use super::*;
     use crate::ahead::Ahead;
     use crate::linear::{linear_backward_weight, linear_forward};
+    use crate::pixels::PixelTable;
     use crate::testing::{on_every_isa, values};
 
     /// Images where most pixels are blank; some wholly, one not at all.

@@ -12,7 +12,7 @@ use crate::arena::Columns;
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
 use crate::linear::{BLOCK, LinearWeight};
-use crate::pixels::PixelTable;
+use crate::pixels::Images;
 use std::ops::Range;
 
 /// Blocks of weights whose pixels are listed at a time.
@@ -24,30 +24,18 @@ const LISTED: usize = BLOCKS_AT_ONCE * BLOCK;
 /// A batch of images of a data set, and which of their pixels are not zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Lit<'a> {
-    /// All images of the data set, `inputs` pixels each.
-    pub pixels: &'a [u8],
-    /// Pixels of an image.
-    pub inputs: usize,
-    /// Which images the batch has.
-    pub indices: &'a [u32],
-    /// What a pixel is worth; a zero nothing.
-    pub table: &'a PixelTable,
+    /// The images.
+    pub images: Images<'a>,
     /// Forward: [`lit_len`] of `inputs` bytes for each image, from [`pixels_lit`]. Backward: [`lit_len`] of `indices.len()`
     /// bytes for each input, from [`images_lit`].
     pub lit: &'a [u8],
 }
 
 impl Lit<'_> {
-    fn check(&self, inputs: usize) {
-        let images = self.pixels.len() / self.inputs;
-        assert!(self.inputs == inputs && self.indices.iter().all(|&n| (n as usize) < images), "images of the data");
-        assert_eq!(self.table[0], 0.0, "a pixel that is zero is worth nothing");
-    }
-
     /// The first pixel of image `n` of the batch.
     #[inline(always)]
     fn image(&self, n: usize) -> *const u8 {
-        self.pixels.as_ptr().wrapping_add(self.indices[n] as usize * self.inputs)
+        self.images.pixels.as_ptr().wrapping_add(self.images.indices[n] as usize * self.images.inputs)
     }
 }
 
@@ -97,24 +85,24 @@ pub fn linear_forward_lit(
     isa: Isa,
     layout: LinearWeight,
     vectors: Range<usize>,
-    images: Lit,
+    batch: Lit,
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
 ) {
-    images.check(layout.in_features);
-    assert_eq!(images.lit.len(), images.indices.len() * lit_len(layout.in_features), "a bit for every pixel");
+    batch.images.check(layout.in_features);
+    assert_eq!(batch.lit.len(), batch.images.indices.len() * lit_len(layout.in_features), "a bit for every pixel");
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), layout.padded_outputs(), "bias has one element per padded output");
     assert!(vectors.end <= bias.len() / LANES, "vectors {vectors:?} of {} columns", bias.len());
     assert_eq!(y.columns(), vectors.len() * LANES, "y holds the columns of the vectors");
-    let rows = images.indices.len();
+    let rows = batch.images.indices.len();
     assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
     for n in 0..rows {
         y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
     }
     let (out, out_stride) = (y.as_mut_ptr(), y.stride());
-    dispatch!(isa, forward_body(layout: LinearWeight, vectors: Range<usize>, images: Lit, weight: &[f32], out: *mut f32, out_stride: usize))
+    dispatch!(isa, forward_body(layout: LinearWeight, vectors: Range<usize>, batch: Lit, weight: &[f32], out: *mut f32, out_stride: usize))
 }
 
 /// Calls the tile compiled for exactly this many rows and vectors.
@@ -149,7 +137,7 @@ fn tile_rows<L: Lanes>(vectors: usize) -> usize {
 fn forward_body<L: Lanes>(
     layout: LinearWeight,
     vectors: Range<usize>,
-    images: Lit,
+    batch: Lit,
     weight: &[f32],
     out: *mut f32,
     out_stride: usize,
@@ -166,12 +154,12 @@ fn forward_body<L: Lanes>(
             if first_block < last_full { last_full.min(first_block + BLOCKS_AT_ONCE) } else { first_block + 1 };
         let inputs = layout.inputs(first_block).start..layout.inputs(end_block - 1).end;
         let mut n = 0;
-        while n < images.indices.len() {
-            let left = images.indices.len() - n;
+        while n < batch.images.indices.len() {
+            let left = batch.images.indices.len() - n;
             let rows = left.div_ceil(left.div_ceil(max_rows));
             let mut count = 0;
             for w in inputs.start / 64..inputs.end.div_ceil(64) {
-                let mut bits = (n..n + rows).fold(0, |bits, n| bits | word(&images.lit[n * bytes..], w));
+                let mut bits = (n..n + rows).fold(0, |bits, n| bits | word(&batch.lit[n * bytes..], w));
                 if w * 64 < inputs.start {
                     bits &= !0 << (inputs.start - w * 64);
                 }
@@ -194,7 +182,7 @@ fn forward_body<L: Lanes>(
                     let b = weight.as_ptr().add(start);
                     let c = out.add(n * out_stride + (v - vectors.start) * LANES);
                     let operands = Operands {
-                        images,
+                        batch,
                         first: n,
                         b,
                         width: columns.len(),
@@ -214,7 +202,7 @@ fn forward_body<L: Lanes>(
 
 /// Where a tile's operands lie.
 struct Operands<'a> {
-    images: Lit<'a>,
+    batch: Lit<'a>,
     /// The first image, or the first input.
     first: usize,
     b: *const f32,
@@ -237,8 +225,8 @@ unsafe fn forward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands, 
                 acc[r][v] = L::load(at.c.add(r * at.c_stride + v * LANES));
             }
         }
-        let table = at.images.table;
-        let image: [*const u8; R] = std::array::from_fn(|r| at.images.image(at.first + r));
+        let table = at.batch.images.table;
+        let image: [*const u8; R] = std::array::from_fn(|r| at.batch.image(at.first + r));
         for &input in inputs {
             let input = input as usize;
             let b = at.b.add(input / BLOCK * at.block + input % BLOCK * at.width);
@@ -329,23 +317,23 @@ pub fn linear_backward_weight_lit(
     layout: LinearWeight,
     block: usize,
     panel: usize,
-    images: Lit,
+    batch: Lit,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
     ahead: &mut Ahead,
 ) {
-    let (panels, rows) = (layout.panels(block), images.indices.len());
-    images.check(layout.in_features);
+    let (panels, rows) = (layout.panels(block), batch.images.indices.len());
+    batch.images.check(layout.in_features);
     assert!(panel < panels.count(), "panel {panel} of {}", panels.count());
-    assert!(images.lit.len() >= layout.in_features * lit_len(rows), "a bit for every image of every input");
+    assert!(batch.lit.len() >= layout.in_features * lit_len(rows), "a bit for every image of every input");
     assert_eq!(
         grad_weight.len(),
         panels.rows(panel, 0..panels.k).len(),
         "panel {panel} of block {block} of {layout:?}"
     );
     assert!(grad_y_stride >= layout.padded_outputs() && grad_y.len() >= rows * grad_y_stride, "grad_y has {rows} rows");
-    dispatch!(isa, backward_body(layout: LinearWeight, block: usize, panel: usize, images: Lit, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], ahead: &mut Ahead))
+    dispatch!(isa, backward_body(layout: LinearWeight, block: usize, panel: usize, batch: Lit, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], ahead: &mut Ahead))
 }
 
 #[inline(always)]
@@ -354,14 +342,14 @@ fn backward_body<L: Lanes>(
     layout: LinearWeight,
     block: usize,
     panel: usize,
-    images: Lit,
+    batch: Lit,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
     ahead: &mut Ahead,
 ) {
     let (inputs, columns) = (layout.inputs(block), layout.panels(block).columns(panel));
-    let words = images.indices.len().div_ceil(64);
+    let words = batch.images.indices.len().div_ceil(64);
     let width = columns.len();
     let mut i = inputs.start;
     while i < inputs.end {
@@ -374,7 +362,7 @@ fn backward_body<L: Lanes>(
             // which grad_y has rows with the panel's columns (checked); `grad_weight` is this panel (checked).
             unsafe {
                 let operands = Operands {
-                    images,
+                    batch,
                     first: i,
                     b: grad_y.as_ptr().add(columns.start + v * LANES),
                     width: grad_y_stride,
@@ -382,7 +370,7 @@ fn backward_body<L: Lanes>(
                     c: grad_weight.as_mut_ptr().add((i - inputs.start) * width + v * LANES),
                     c_stride: width,
                 };
-                let lit = &images.lit[i * 8 * words..(i + tile) * 8 * words];
+                let lit = &batch.lit[i * 8 * words..(i + tile) * 8 * words];
                 any_tile!(tile, vectors, L, backward_tile(&operands, lit));
             }
         }
@@ -393,8 +381,8 @@ fn backward_body<L: Lanes>(
 /// Overwrites `R` rows, of as many inputs, of `V` vectors.
 #[inline(always)]
 unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands, lit: &[u8]) {
-    let rows = at.images.indices.len();
-    let table = at.images.table;
+    let rows = at.batch.images.indices.len();
+    let table = at.batch.images.table;
     let words = rows.div_ceil(64);
     // SAFETY: the caller vouches for every address of images below `rows`, and no others are left in `bits`.
     unsafe {
@@ -411,7 +399,7 @@ unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands,
                 for v in 0..V {
                     row[v] = L::load(b.add(v * LANES));
                 }
-                let pixels = at.images.image(n).add(at.first);
+                let pixels = at.batch.image(n).add(at.first);
                 for r in 0..R {
                     let x = L::splat(table[usize::from(*pixels.add(r))]);
                     for v in 0..V {
@@ -433,6 +421,7 @@ mod tests {
     use super::*;
     use crate::arena::Arena;
     use crate::linear::{linear_backward_weight, linear_forward};
+    use crate::pixels::PixelTable;
     use crate::testing::{on_every_isa, values};
 
     /// Rows, inputs, outputs: around the tiles, the words of bits, the blocks and the panels.
@@ -527,23 +516,24 @@ mod tests {
                 let all = padded / LANES;
                 let y = &mut Columns::new(&mut expected, padded, padded);
                 linear_forward(isa, layout, 0..all, &x, inputs, rows, &weight, &bias, y);
-                let images = Lit { pixels: &pixels, inputs, indices: &indices, table: &table, lit: &lit };
+                let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
+                let batch = Lit { images, lit: &lit };
                 for vectors in [0..all / 2, all / 2..all] {
                     let arena = Arena::new(&mut got);
                     let columns = vectors.start * LANES..vectors.end * LANES;
                     let mut y = arena.write_columns(0, rows, padded, columns);
-                    linear_forward_lit(isa, layout, vectors, images, &weight, &bias, &mut y.columns());
+                    linear_forward_lit(isa, layout, vectors, batch, &weight, &bias, &mut y.columns());
                 }
                 assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
                 let (mut expected, mut got) = (vec![f32::NAN; layout.len()], vec![f32::NAN; layout.len()]);
-                let images = Lit { lit: &turned, ..images };
+                let batch = Lit { images, lit: &turned };
                 for block in 0..layout.blocks() {
                     let (range, panels) = (layout.range(block), layout.panels(block));
                     let (grad, nothing) = (&mut expected[range.clone()], &mut Ahead::nothing());
                     linear_backward_weight(isa, layout, block, &x, inputs, &grad_y, padded, rows, grad, nothing);
                     for panel in 0..panels.count() {
                         let grad = &mut got[range.clone()][panels.rows(panel, 0..panels.k)];
-                        linear_backward_weight_lit(isa, layout, block, panel, images, &grad_y, padded, grad, nothing);
+                        linear_backward_weight_lit(isa, layout, block, panel, batch, &grad_y, padded, grad, nothing);
                     }
                 }
                 assert!(got == expected, "backward {rows}x{inputs}x{outputs} on {}", isa.name());

@@ -42,6 +42,28 @@ fn quotients(pixel: f32, mean: f32, std: f32, fma: impl Fn(f32, f32, f32) -> f32
     divide(divide(pixel, 255.0) - mean, std)
 }
 
+/// The images of a data set that a batch takes, as sums that leave out zeros want them.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    /// All images of the data set, `inputs` pixels each.
+    pub pixels: &'a [u8],
+    /// Pixels of an image.
+    pub inputs: usize,
+    /// Which images the batch has.
+    pub indices: &'a [u32],
+    /// What a pixel is worth; a zero nothing.
+    pub table: &'a PixelTable,
+}
+
+impl Images<'_> {
+    /// Panics unless these are images of `inputs` pixels that the data have, and a zero is worth nothing.
+    pub(crate) fn check(&self, inputs: usize) {
+        let images = self.pixels.len() / self.inputs;
+        assert!(self.inputs == inputs && self.indices.iter().all(|&n| (n as usize) < images), "images of the data");
+        assert_eq!(self.table[0], 0.0, "a pixel that is zero is worth nothing");
+    }
+}
+
 /// Overwrites `out` with the values of `pixels`.
 pub fn pixel_values(isa: Isa, table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
     assert_eq!(pixels.len(), out.len(), "one value per pixel");

@@ -9,13 +9,13 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::LANES;
 use tenfold_kernels::activation::activation_forward;
-use tenfold_kernels::linear::{LinearWeight, column_sums};
-use tenfold_kernels::linear_few::{Images, blocks, linear_backward_weight_few, linear_forward_few};
+use tenfold_kernels::linear::LinearWeight;
+use tenfold_kernels::linear_few::{blocks, linear_backward_weight_few, linear_forward_few};
 
 impl Step<'_> {
-    /// Pixels of an image, if operation `at` makes few outputs of pixels that may be zero.
-    pub(crate) fn few(&self, at: usize) -> Option<usize> {
-        self.plan.few.filter(|_| at == 0 && self.pixels[0] == 0.0)
+    /// Whether operation `at` makes few outputs of pixels that may be zero.
+    pub(crate) fn few(&self, at: usize) -> bool {
+        self.plan.few && at == 0 && self.pixels[0] == 0.0
     }
 
     /// The outputs of this thread's images.
@@ -24,7 +24,6 @@ impl Step<'_> {
         &self,
         worker: &Worker,
         data: &Dataset,
-        pixels: usize,
         at: usize,
         op: &Op,
         layout: LinearWeight,
@@ -39,8 +38,7 @@ impl Step<'_> {
         let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
         let start = Self::images(self.plan.buffers[at].output, &op.output, share.clone()).start;
         let mut y = self.floats.write_columns(start, share.len(), op.output.image_len(), 0..LANES);
-        let indices = &batch.indices[share.clone()];
-        let images = Images { pixels: data.pixels(), inputs: pixels, indices, table: self.pixels };
+        let images = self.images_of(data, &batch.indices[share.clone()]);
         let mut y = y.columns();
         linear_forward_few(self.isa, layout, images, &weight, &bias, &mut y);
         if let Some(activation) = op.activation {
@@ -57,7 +55,6 @@ impl Step<'_> {
         worker: &Worker,
         scratch: &mut Scratch,
         data: &Dataset,
-        pixels: usize,
         at: usize,
         op: &Op,
         layout: LinearWeight,
@@ -66,21 +63,17 @@ impl Step<'_> {
         batch: &Batch,
     ) {
         let rows = batch.indices.len();
-        let share = worker.share(blocks(pixels));
-        let inputs = share.start * LANES..(share.end * LANES).min(pixels);
+        let share = worker.share(blocks(layout.in_features));
+        let inputs = share.start * LANES..(share.end * LANES).min(layout.in_features);
         let grad = self.floats.read(Self::images(self.plan.buffers[at].grad, &op.grad, 0..rows));
         let stride = op.grad.image_len();
         if !inputs.is_empty() {
             let part = &mut scratch.values.as_mut_slice()[..inputs.len() * LANES];
-            let images = Images { pixels: data.pixels(), inputs: pixels, indices: batch.indices, table: self.pixels };
+            let images = self.images_of(data, batch.indices);
             linear_backward_weight_few(self.isa, layout, images, share, &grad, stride, part);
             // One vector for each input, input by input, whatever the blocks.
             self.learn(batch, weight.start + inputs.start * LANES, part);
         }
-        if worker.is_last() {
-            let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
-            column_sums(self.isa, &grad, stride, rows, sums);
-            self.learn(batch, bias.start, sums);
-        }
+        self.learn_bias(worker, &mut scratch.values, batch, &grad, stride, bias);
     }
 }

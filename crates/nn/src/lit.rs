@@ -11,10 +11,11 @@ use crate::step::{Batch, Learn, Split, Step};
 use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::arena::{Columns, WriteColumns};
-use tenfold_kernels::linear::{LinearWeight, column_sums};
+use tenfold_kernels::linear::LinearWeight;
 use tenfold_kernels::linear_lit::{
     Lit, backward_lit_calls, images_lit, linear_backward_weight_lit, linear_forward_lit, lit_len, pixels_lit,
 };
+use tenfold_kernels::pixels::Images;
 use tenfold_kernels::{Ahead, LANES};
 
 impl Step<'_> {
@@ -29,8 +30,9 @@ impl Step<'_> {
         lit.by_image + images.start * len..lit.by_image + images.end * len
     }
 
-    fn images_of<'s>(&'s self, data: &'s Dataset, indices: &'s [u32], lit: &'s [u8]) -> Lit<'s> {
-        Lit { pixels: data.pixels(), inputs: data.shape().len(), indices, table: self.pixels, lit }
+    /// Images of a batch for kernels that leave out zeros.
+    pub(crate) fn images_of<'s>(&'s self, data: &'s Dataset, indices: &'s [u32]) -> Images<'s> {
+        Images { pixels: data.pixels(), inputs: data.shape().len(), indices, table: self.pixels }
     }
 
     /// Which pixels of this thread's images are not zero.
@@ -56,8 +58,8 @@ impl Step<'_> {
         y: &mut Columns<'_, f32>,
     ) {
         let bits = self.bytes.read(Self::lit_by_image(lit, images.clone()));
-        let images = self.images_of(data, &batch.indices[images], &bits);
-        linear_forward_lit(self.isa, layout, vectors, images, weight, bias, y);
+        let of_batch = Lit { images: self.images_of(data, &batch.indices[images]), lit: &bits };
+        linear_forward_lit(self.isa, layout, vectors, of_batch, weight, bias, y);
     }
 
     /// Turns this thread's share of the bits around, for all threads to use after their next meeting.
@@ -107,7 +109,7 @@ impl Step<'_> {
         };
         let grad = self.floats.read(Self::images(self.plan.buffers[0].grad, &op.grad, 0..rows));
         let stride = op.grad.image_len();
-        let images = self.images_of(data, batch.indices, turned);
+        let of_batch = Lit { images: self.images_of(data, batch.indices), lit: turned };
         // To and fro from step to step: what was used last is still in the cache.
         let turned = batch.step.is_some_and(|step| step % 2 == 1);
         for at in 0..panels {
@@ -143,7 +145,7 @@ impl Step<'_> {
                         layout,
                         first + row,
                         panel,
-                        images,
+                        of_batch,
                         &grad,
                         stride,
                         part,
@@ -159,11 +161,7 @@ impl Step<'_> {
                 run(weight.start + layout.range(last).start, last..last + 1);
             }
         }
-        if worker.is_last() {
-            let sums = &mut values.as_mut_slice()[..bias.len()];
-            column_sums(self.isa, &grad, stride, rows, sums);
-            self.learn(batch, bias.start, sums);
-        }
+        self.learn_bias(worker, values, batch, &grad, stride, bias);
     }
 
     /// The columns `columns` of the matrix of parameters that begins at `start`, to be learned.

@@ -218,10 +218,10 @@ impl Network {
         network
     }
 
-    /// Pixels of an image, where they go into a linear layer as they are.
-    pub(crate) fn linear_pixels(&self) -> Option<(usize, LinearWeight)> {
+    /// The layer, where pixels go into a linear layer as they are.
+    pub(crate) fn linear_pixels(&self) -> Option<LinearWeight> {
         match self.ops.first()?.kind {
-            Kind::Linear { layout, .. } => Some((self.input.inputs(), layout)),
+            Kind::Linear { layout, .. } => Some(layout),
             _ => None,
         }
     }

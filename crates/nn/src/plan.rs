@@ -72,8 +72,8 @@ pub(crate) struct Plan {
     pub(crate) input: usize,
     /// Which pixels are not zero, in bytes, where the first operation wants to know.
     pub(crate) lit: Option<LitBuffers>,
-    /// Pixels of an image, where the first operation makes few outputs of them.
-    pub(crate) few: Option<usize>,
+    /// Whether the first operation makes few outputs of pixels.
+    pub(crate) few: bool,
     pub(crate) buffers: Vec<Buffers>,
     floats: usize,
     bytes: usize,
@@ -91,7 +91,7 @@ impl Plan {
             batch_size,
             input: 0,
             lit: None,
-            few: None,
+            few: false,
             buffers: Vec::new(),
             floats: 0,
             bytes: 0,
@@ -102,13 +102,14 @@ impl Plan {
             training,
         };
         plan.input = plan.room(batch_size * network.input.image_len());
-        if let Some((pixels, layout)) = network.linear_pixels() {
-            plan.few = has_few_outputs(layout).then_some(pixels);
-        }
-        if let Some((pixels, _)) = network.linear_pixels().filter(|_| plan.few.is_none()) {
-            let by_image = plan.room_for_bytes(batch_size * lit_len(pixels));
-            plan.lit_by_input = if training { 8 * lit_len(pixels) * lit_len(batch_size) } else { 0 };
-            plan.lit = Some(LitBuffers { pixels, by_image, by_input: plan.room_for_bytes(plan.lit_by_input) });
+        match network.linear_pixels() {
+            Some(layout) if has_few_outputs(layout) => plan.few = true,
+            Some(LinearWeight { in_features: pixels, .. }) => {
+                let by_image = plan.room_for_bytes(batch_size * lit_len(pixels));
+                plan.lit_by_input = if training { 8 * lit_len(pixels) * lit_len(batch_size) } else { 0 };
+                plan.lit = Some(LitBuffers { pixels, by_image, by_input: plan.room_for_bytes(plan.lit_by_input) });
+            }
+            None => {}
         }
         for op in &network.ops {
             let mut buffers = Buffers { output: plan.room(batch_size * op.output.image_len()), ..Buffers::default() };
@@ -120,7 +121,7 @@ impl Plan {
                 Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
                 Kind::Linear { layout, pairs, .. } => {
                     // A block's gradient; of a layer with few outputs over pixels, all that a thread has.
-                    let few = plan.buffers.is_empty() && plan.few.is_some();
+                    let few = plan.buffers.is_empty() && plan.few;
                     plan.scratch = plan.scratch.max(if few { layout.len() } else { layout.range(0).len() });
                     if *pairs {
                         plan.scratch = plan.scratch.max(layout.range(0).len() + scratch_len(*layout));

@@ -4,6 +4,7 @@
 //! split in the way that needs no sum over threads: by images where images are independent, by columns or weight rows
 //! where the batch is summed. So the numbers do not depend on how many threads there are.
 
+use crate::aligned::Aligned;
 use crate::convolve::{Backward, Weights};
 use crate::data::Dataset;
 use crate::laps::{Laps, Part};
@@ -180,7 +181,7 @@ impl<'a> Step<'a> {
 
     /// Pixels of this thread's images as numbers.
     fn load(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
-        if self.few(0).is_some() {
+        if self.few(0) {
             return;
         }
         if let Some(lit) = self.lit(0) {
@@ -214,7 +215,7 @@ impl<'a> Step<'a> {
 
     /// Asks for the images of `indices` that this thread will look at: they lie far apart in the data.
     pub(crate) fn fetch(&self, worker: &Worker, data: &Dataset, indices: &[u32]) {
-        let all = self.lit(0).is_some() || self.few(0).is_some();
+        let all = self.lit(0).is_some() || self.few(0);
         let share = if all { 0..indices.len() } else { worker.share(indices.len()) };
         for &index in &indices[share] {
             fetch(data.image(index as usize));
@@ -313,8 +314,8 @@ impl<'a> Step<'a> {
         data: &Dataset,
         batch: &Batch,
     ) {
-        if let Some(pixels) = self.few(at) {
-            return self.linear_forward_few(worker, data, pixels, at, op, layout, weight, bias, batch);
+        if self.few(at) {
+            return self.linear_forward_few(worker, data, at, op, layout, weight, bias, batch);
         }
         let (rows, all) = (batch.indices.len(), layout.padded_outputs() / LANES);
         let lit = self.lit(at);
@@ -452,9 +453,8 @@ impl<'a> Step<'a> {
         };
         match &op.kind {
             Kind::Linear { layout, pairs, weight, bias } => {
-                if let Some(pixels) = self.few(at) {
-                    return self
-                        .linear_backward_few(worker, scratch, data, pixels, at, op, *layout, weight, bias, batch);
+                if self.few(at) {
+                    return self.linear_backward_few(worker, scratch, data, at, op, *layout, weight, bias, batch);
                 }
                 if let Some(lit) = self.lit(at) {
                     return self.linear_backward_lit(worker, scratch, data, lit, op, *layout, weight, bias, batch);
@@ -655,9 +655,22 @@ impl<'a> Step<'a> {
             }
             self.learn(batch, in_params.start, part);
         }
+        self.learn_bias(worker, &mut scratch.values, batch, &grad, stride, bias);
+    }
+
+    /// The gradient of a linear layer's bias, which sums the rows of `grad`, and what becomes of it: the last thread's.
+    pub(crate) fn learn_bias(
+        &self,
+        worker: &Worker,
+        scratch: &mut Aligned,
+        batch: &Batch,
+        grad: &[f32],
+        stride: usize,
+        bias: &Range<usize>,
+    ) {
         if worker.is_last() {
-            let sums = &mut scratch.values.as_mut_slice()[..bias.len()];
-            column_sums(self.isa, &grad, stride, rows, sums);
+            let sums = &mut scratch.as_mut_slice()[..bias.len()];
+            column_sums(self.isa, grad, stride, batch.indices.len(), sums);
             self.learn(batch, bias.start, sums);
         }
     }

@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use tenfold_study::record::{EpochRecord, Status, StudyRecord, mean_epochs};
 
-use crate::plot::{AXIS, COLORS, FONT, GRID, INK, Marker, Ticked, accuracy_height, accuracy_ticks};
+use crate::plot::{AXIS, COLORS, FONT, GRID, INK, Marker, Ticked, accuracy_height, accuracy_ticks, label};
 
 /// The learning curves of one recipe.
 #[derive(Clone, PartialEq, Debug)]
@@ -245,10 +245,6 @@ fn panel<'a>(
             Ticked::new((1.0 - 0.02 * last_epoch)..(last_epoch * 1.02), x_ticks),
             Ticked::new(heights, y_ticks.iter().map(|tick| tick.0).collect()),
         )?;
-    let label = |height: &f64| {
-        let nearest = y_ticks.iter().min_by(|a, b| (a.0 - height).abs().total_cmp(&(b.0 - height).abs()));
-        nearest.map(|tick| tick.1.clone()).unwrap_or_default()
-    };
     chart
         .configure_mesh()
         .x_labels(64)
@@ -257,7 +253,7 @@ fn panel<'a>(
         .bold_line_style(GRID)
         .axis_style(AXIS)
         .x_label_formatter(&|epoch| format!("{epoch:.0}"))
-        .y_label_formatter(&label)
+        .y_label_formatter(&|height| label(&y_ticks, *height))
         .x_desc("epoch")
         .label_style((FONT, 16).into_font().color(&INK))
         .axis_desc_style((FONT, 16).into_font().color(&INK))

@@ -115,3 +115,9 @@ impl Ranged for Ticked {
         self.range.range()
     }
 }
+
+/// What an axis says at a position: plotters asks with the position, which may be rounded, for the text.
+pub(crate) fn label(ticks: &[(f64, String)], at: f64) -> String {
+    let nearest = ticks.iter().min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()));
+    nearest.map(|tick| tick.1.clone()).unwrap_or_default()
+}

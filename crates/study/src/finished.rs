@@ -147,9 +147,17 @@ impl FinishedStudy {
         trials.collect()
     }
 
-    /// What the trials say together; a difference in accuracy of up to `margin` is called none.
+    /// What the trials say together; a difference in accuracy of up to `margin` is called none. What was chosen, and by
+    /// what, is the record's.
     pub fn comparison(&self, margin: f64) -> Comparison {
-        comparison::compare(&self.recipes(|recipe| recipe.name.clone()), &self.images, margin)
+        let Comparison { chosen_by, picked, .. } = self.record.comparison.clone();
+        let recipes = self.recipes(|recipe| recipe.name.clone());
+        Comparison { chosen_by, picked, ..comparison::compare(&recipes, &self.images, margin) }
+    }
+
+    /// Fills in what the trials say together, with the margin that the record has.
+    pub fn complete(&mut self) {
+        self.record.comparison = self.comparison(self.record.comparison.margin);
     }
 }
 

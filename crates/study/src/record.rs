@@ -544,6 +544,7 @@ pub(crate) fn best<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{environment, recipe_record, trial_record};
 
     fn metrics(balanced_accuracy: f64) -> Metrics {
         let labels = [0, 1];
@@ -552,42 +553,12 @@ mod tests {
 
     /// A recipe whose trials have these balanced accuracies on validation and test.
     fn recipe(name: &str, figures: &[(f64, f64)]) -> RecipeRecord {
-        let text = || "test".to_owned();
-        let environment = Environment { cpu: text(), isa: text(), threads: 1, version: text(), commit: text() };
         let trial = |(index, &(valid, test)): (usize, &(f64, f64))| TrialRecord {
-            recipe: name.to_owned(),
-            seed: index as u64 + 1,
-            identity: text(),
-            precision: Precision::F32,
-            status: Status::Finished,
             stopped: Stopped { reason: Reason::Epochs, epoch: index + 10 },
-            epochs: Vec::new(),
-            train_time_s: 1.5,
-            valid: Some(metrics(valid)),
             test: Some(metrics(test)),
-            weights_sha256: Some(text()),
-            environment: environment.clone(),
-            timing: Timing::default(),
+            ..trial_record(name, index as u64 + 1, metrics(valid))
         };
-        RecipeRecord {
-            name: name.to_owned(),
-            title: name.to_owned(),
-            layers: Vec::new(),
-            batch_size: 1,
-            epochs: 1,
-            target: None,
-            patience: None,
-            optimizer: Optimizer::adam(1e-3),
-            schedule: Schedule::Constant,
-            init: Init::Pytorch,
-            pixels: Pixels::default(),
-            precision: Precision::F32,
-            parameters: 1,
-            macs_forward: 1,
-            summary: None,
-            published: None,
-            trials: figures.iter().enumerate().map(trial).collect(),
-        }
+        recipe_record(name, figures.iter().enumerate().map(trial).collect())
     }
 
     fn study(recipes: Vec<RecipeRecord>) -> StudyRecord {
@@ -603,14 +574,13 @@ mod tests {
             split_seed: 0,
             split_sha256: text(),
         };
-        let environment = Environment { cpu: text(), isa: text(), threads: 1, version: text(), commit: text() };
         let comparison = Comparison::default();
         let mut study = StudyRecord {
             schema: SCHEMA,
             study: text(),
             title: text(),
             dataset,
-            environment,
+            environment: environment(),
             recipes,
             test_readings: Vec::new(),
             comparison,

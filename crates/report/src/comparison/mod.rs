@@ -21,6 +21,7 @@ pub(crate) mod testing;
 pub use csv::csv;
 pub use json::json;
 pub use words::document;
+pub(crate) use words::{ORIGIN, SIZE};
 
 /// What is compared, and what came of it.
 #[derive(Clone, Debug)]

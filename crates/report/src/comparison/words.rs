@@ -6,8 +6,12 @@ use tenfold_study::record::Status;
 use super::differences::{Difference, Kind, differences, environment};
 use super::document::{Align, Block, Column, Document, Table};
 use super::{Compared, SameImages, TestUse, verdict};
-use crate::format::{NONE, count, percent, seconds};
+use crate::format::{NONE, count, listed, percent, seconds};
 use crate::text::{seconds_range, trim_number};
+
+/// Headings by which a part of the document is found.
+pub(crate) const SIZE: &str = "Size and training";
+pub(crate) const ORIGIN: &str = "Where this comes from";
 
 /// The comparison as sentences and tables: differing settings first, then what makes results unlike, then results.
 pub fn document(compared: &Compared) -> Document {
@@ -25,18 +29,18 @@ pub fn document(compared: &Compared) -> Document {
         }
         blocks.extend(results(compared, set, &differences));
     }
-    blocks.push(Block::Heading("Where this comes from".to_owned()));
+    blocks.push(Block::Heading(ORIGIN.to_owned()));
     blocks.push(Block::List(origins(compared)));
     Document { blocks }
 }
 
 fn title(compared: &Compared) -> String {
     let studies: Vec<&str> = compared.studies.iter().map(|study| study.name.as_str()).collect();
-    format!("Comparison of {}", and(&studies))
+    format!("Comparison of {}", listed(&studies))
 }
 
 fn names(compared: &Compared, set: &SameImages) -> String {
-    and(&set.studies.iter().map(|&n| compared.studies[n].name.as_str()).collect::<Vec<_>>())
+    listed(&set.studies.iter().map(|&n| compared.studies[n].name.as_str()).collect::<Vec<_>>())
 }
 
 /// A warning for each study in which a choice was made by test.
@@ -46,7 +50,7 @@ fn stamps(compared: &Compared) -> Vec<Block> {
     if names.is_empty() {
         return Vec::new();
     }
-    vec![Block::Paragraph(format!("CHOSEN BY TEST: a choice was made by test accuracy in {}.", and(&names)))]
+    vec![Block::Paragraph(format!("CHOSEN BY TEST: a choice was made by test accuracy in {}.", listed(&names)))]
 }
 
 fn differing(compared: &Compared, differences: &[Difference]) -> Vec<Block> {
@@ -137,7 +141,7 @@ fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) ->
     }
     blocks.extend(pairs(comparison));
     if !recipes.is_empty() {
-        blocks.push(Block::Heading("Size and training".to_owned()));
+        blocks.push(Block::Heading(SIZE.to_owned()));
         blocks.push(Block::Table(sizes(set, &recipes)));
         blocks.extend(times(&recipes));
         blocks.extend(targets(&recipes));
@@ -592,14 +596,6 @@ fn left(heading: &'static str) -> Column {
 
 fn right(heading: &'static str) -> Column {
     Column { heading, align: Align::Right }
-}
-
-fn and(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }
 
 fn plural(number: u64, what: &str) -> String {

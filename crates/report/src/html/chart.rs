@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::blocks::scrolling;
-use crate::plot::{AXIS, COLORS, FONT, GRID, INK, Marker, Ticked};
+use crate::plot::{AXIS, COLORS, FONT, GRID, INK, Marker, Ticked, label};
 
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(super) type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
@@ -85,10 +85,6 @@ pub(super) fn axes<'a, 'b>(
         .x_label_area_size(if x.name.is_empty() { 30 } else { 50 })
         .y_label_area_size(y_labels)
         .build_cartesian_2d(ticked(x), ticked(y))?;
-    let label = |axis: &Axis, at: f64| {
-        let nearest = axis.ticks.iter().min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()));
-        nearest.map(|tick| tick.1.clone()).unwrap_or_default()
-    };
     chart
         .configure_mesh()
         .x_labels(64)
@@ -96,8 +92,8 @@ pub(super) fn axes<'a, 'b>(
         .max_light_lines(0)
         .bold_line_style(GRID)
         .axis_style(AXIS)
-        .x_label_formatter(&|at| label(x, *at))
-        .y_label_formatter(&|at| label(y, *at))
+        .x_label_formatter(&|at| label(&x.ticks, *at))
+        .y_label_formatter(&|at| label(&y.ticks, *at))
         .x_desc(x.name)
         .y_desc(y.name)
         .label_style((FONT, 15).into_font().color(&INK))

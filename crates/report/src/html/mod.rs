@@ -8,7 +8,7 @@ use tenfold_study::comparison::Comparison;
 use tenfold_study::record::StudyRecord;
 use tenfold_study::{FinishedStudy, Prediction};
 
-use crate::comparison::{Compared, document};
+use crate::comparison::{Compared, SIZE, document};
 
 mod blocks;
 mod chart;
@@ -71,7 +71,7 @@ pub fn page(page: &Page) -> String {
     let words = document(&compared);
     let sections: Vec<(&str, &str, Option<Markup>)> = vec![
         ("verdict", "Which is better", Some(verdict::section(page, &words))),
-        ("size", "Size and training", Some(verdict::size(&words))),
+        ("size", SIZE, Some(verdict::size(&words))),
         ("published", "Beside the published figures", published::section(page)),
         ("curves", "Learning curves", curves::section(page)),
         ("classes", "Class by class", classes::section(page)),

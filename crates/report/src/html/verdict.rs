@@ -7,13 +7,10 @@ use tenfold_study::comparison::{ChosenBy, Estimate, Interval, RecipeStatistics};
 use super::Page;
 use super::blocks::{blocks, numbers};
 use super::chart::{Axis, Drawn, axes, color, figure, svg};
-use crate::comparison::TestUse;
 use crate::comparison::document::{Block, Document};
+use crate::comparison::{ORIGIN, SIZE, TestUse};
 use crate::format::{NONE, percent};
 use crate::plot::{INK, Marker, accuracy_height};
-
-const SIZE: &str = "Size and training";
-const ORIGIN: &str = "Where this comes from";
 
 /// The words up to "Size and training", without their title, and the chart of intervals after the first sentences.
 pub(super) fn section(page: &Page, words: &Document) -> Markup {

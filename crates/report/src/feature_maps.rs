@@ -205,21 +205,42 @@ fn headings(paper: &mut Picture, rows: &[MapRow], image_x: usize, group_x: impl 
 }
 
 /// A framed tile in the middle of a square of `side` pixels, enlarged as far as whole pixels allow.
-fn draw_tile(
+pub(crate) fn draw_tile(
     paper: &mut Picture,
     (x, y): (usize, usize),
     side: usize,
     (width, height): (usize, usize),
     color: impl Fn(usize, usize) -> [u8; 3],
-) {
-    let scale = (side / width.max(height).max(1)).max(1);
-    let (shown_width, shown_height) = (width * scale, height * scale);
+) -> [usize; 4] {
+    // What is too large is shrunk: each pixel is the mean of a square.
+    let shrink = width.max(height).div_ceil(side.max(1)).max(1);
+    let (columns, rows) = (width.div_ceil(shrink), height.div_ceil(shrink));
+    let scale = (side / columns.max(rows).max(1)).max(1);
+    let (shown_width, shown_height) = (columns * scale, rows * scale);
     let (x, y) = (x + side.saturating_sub(shown_width) / 2, y + side.saturating_sub(shown_height) / 2);
     paper.frame(x, y, shown_width, shown_height, FRAME);
-    paper.tile((x, y), (width, height), scale, color);
+    paper.tile((x, y), (columns, rows), scale, |row, column| {
+        let rows = row * shrink..((row + 1) * shrink).min(height);
+        let columns = column * shrink..((column + 1) * shrink).min(width);
+        mean(rows.flat_map(|row| columns.clone().map(move |column| (row, column))).map(|(row, column)| color(row, column)))
+    });
+    // Where it lies: left, top, width and height.
+    [x, y, shown_width, shown_height]
 }
 
-fn pixel(image: &Image, y: usize, x: usize) -> [u8; 3] {
+/// The mean of at least one colour.
+fn mean(colors: impl Iterator<Item = [u8; 3]>) -> [u8; 3] {
+    let mut sums = [0usize; 3];
+    let mut count = 0;
+    for color in colors {
+        count += 1;
+        sums.iter_mut().zip(color).for_each(|(sum, byte)| *sum += usize::from(byte));
+    }
+    sums.map(|sum| ((sum + count / 2) / count.max(1)) as u8)
+}
+
+/// The colour of a pixel, grey where there is one channel.
+pub(crate) fn pixel(image: &Image, y: usize, x: usize) -> [u8; 3] {
     let plane = image.height * image.width;
     let at = y * image.width + x;
     if image.channels == 3 {

@@ -55,10 +55,15 @@ pub fn gallery(gallery: &Gallery) -> Vec<u8> {
     draw(gallery).png()
 }
 
-/// How many images of a pair are shown so that `fits` holds; halved until it does, at least one.
+/// The most images of a pair, at least one, for which `fits` holds; more never fit where fewer do not.
 pub(crate) fn most_of_a_pair(gallery: &Gallery, fits: impl Fn(usize) -> bool) -> usize {
-    let longest = gallery.pairs.iter().map(|pair| pair.entries.len()).max().unwrap_or(1);
-    std::iter::successors(Some(longest), |most| Some(most / 2)).find(|most| *most <= 1 || fits(*most)).unwrap_or(1).max(1)
+    let longest = gallery.pairs.iter().map(|pair| pair.entries.len()).max().unwrap_or(1).max(1);
+    let (mut most, mut too_many) = (1, longest + 1);
+    while too_many - most > 1 {
+        let middle = (most + too_many) / 2;
+        if fits(middle) { most = middle } else { too_many = middle }
+    }
+    most
 }
 
 impl Pair {
@@ -86,12 +91,16 @@ pub(crate) fn guesses_words(guesses: &[(String, f64); 2]) -> String {
 pub(crate) const SUSPECTS: &str = "Networks that were trained independently agree on another class than the label: the label is \
                                    likely wrong, or the image could be either.";
 
+/// What the pairs are.
+pub(crate) const PAIRS: &str = "The worst of each pair first. Below each image, every recipe's two best guesses with their \
+                                probabilities; grey where the first of them is the label.";
+
 const WIDTH: usize = 1480;
 const MARGIN: usize = 24;
 const ROOM: usize = WIDTH - 2 * MARGIN;
 const IMAGE_PX: usize = 112;
 const IMAGE_GAP: usize = 10;
-const CELL_GAP: usize = 28;
+const CELL_GAP: usize = 24;
 const GUESS_LINE: usize = 15;
 const PAIR_HEADING: usize = 26;
 /// Pixels of a picture, about.
@@ -119,7 +128,7 @@ fn draw_within(gallery: &Gallery, area: usize) -> Picture {
         bands.extend(suspects.iter().take(lines_that_fit).map(|line| grid.line(line)));
     }
     if !pairs.is_empty() {
-        bands.push(section("What is taken for what", "The worst of each pair first."));
+        bands.push(section("What is taken for what", PAIRS));
         bands.extend(pairs.iter().map(|line| grid.line(line)));
     }
     let begun = pairs.iter().flatten().filter(|cell| cell.heading.is_some()).count();
@@ -154,6 +163,8 @@ struct Cell<'a> {
 
 /// The size of all cells.
 struct Grid {
+    /// Characters of the longest name of a recipe.
+    name_columns: usize,
     cell_width: usize,
     cell_height: usize,
     columns: usize,
@@ -162,17 +173,19 @@ struct Grid {
 impl Grid {
     fn of(gallery: &Gallery) -> Grid {
         let entries = || gallery.suspects.iter().chain(gallery.pairs.iter().flat_map(|pair| &pair.entries));
-        let words = entries().flat_map(|entry| {
-            let beside = facts(entry).into_iter().map(|(_, _, text)| IMAGE_PX + IMAGE_GAP + Face::Bold.text_width(&text));
-            beside.chain(entry.guesses.iter().map(|guess| Face::Regular.text_width(&guess_line(guess))))
-        });
+        let guesses = || entries().flat_map(|entry| &entry.guesses);
+        let name_columns = guesses().map(|(recipe, _)| recipe.chars().count()).max().unwrap_or(0).min(24);
+        let below = guesses().map(|guess| Face::Regular.text_width(&guess_line(guess, name_columns)));
+        let beside = entries().flat_map(facts).map(|(face, _, text)| IMAGE_PX + IMAGE_GAP + face.text_width(&text));
         let headings = gallery.pairs.iter().map(|pair| Face::Bold.text_width(&pair.heading(0)));
-        let cell_width = words.chain(headings).max().unwrap_or(1).min(ROOM);
-        let guesses = entries().map(|entry| entry.guesses.len()).max().unwrap_or(0);
+        let lowest = below.chain(beside).chain(headings).max().unwrap_or(1).min(ROOM);
+        let columns = ((ROOM + CELL_GAP) / (lowest + CELL_GAP)).max(1);
+        let lines = entries().map(|entry| entry.guesses.len()).max().unwrap_or(0);
         Grid {
-            cell_width,
-            cell_height: IMAGE_PX + 8 + guesses * GUESS_LINE + 20,
-            columns: ((ROOM + CELL_GAP) / (cell_width + CELL_GAP)).max(1),
+            name_columns,
+            cell_width: (ROOM + CELL_GAP) / columns - CELL_GAP,
+            cell_height: IMAGE_PX + 8 + lines * GUESS_LINE + 20,
+            columns,
         }
     }
 
@@ -227,7 +240,7 @@ impl Grid {
             let at_y = y + IMAGE_PX + 8 + n * GUESS_LINE;
             let right = guess.1[0].0 == entry.label;
             let color = if right { SOFT_INK } else { INK };
-            paper.text((x, at_y), Align::Left, Face::Regular, color, &guess_line(guess));
+            paper.text((x, at_y), Align::Left, Face::Regular, color, &guess_line(guess, self.name_columns));
         }
     }
 }
@@ -244,6 +257,7 @@ fn facts(entry: &Entry) -> Vec<Words> {
     ]
 }
 
-fn guess_line((recipe, best): &(String, [(String, f64); 2])) -> String {
-    cut(&format!("{} {}", cut(recipe, 24), guesses_words(best)), 60)
+/// `cnn2    2 0.61, 7 0.38`.
+fn guess_line((recipe, best): &(String, [(String, f64); 2]), name_columns: usize) -> String {
+    cut(&format!("{:<name_columns$}  {}", cut(recipe, name_columns), guesses_words(best)), 60)
 }

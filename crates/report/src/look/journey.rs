@@ -1,7 +1,7 @@
 //! One image's way through a network: every layer's output, what the network says, and which pixels mattered.
 
 use crate::colormap::{diverging, largest_magnitude, sequential};
-use crate::feature_maps::{Image, draw_tile, pixel};
+use crate::feature_maps::{Image, draw_tile, pixel, tile_place};
 use crate::font::Face;
 use crate::format::count;
 use crate::heading::{Heading, LINE, Words, wrap};
@@ -188,7 +188,7 @@ fn steps(steps: &[(String, Image)]) -> Picture {
     for (n, ((_, image), words)) in steps.iter().zip(&words).enumerate() {
         let x = MARGIN + n % STEPS_IN_LINE * STEP_WIDTH;
         let y = 24 + n / STEPS_IN_LINE * line_height;
-        draw_image(&mut picture, (x, y), STEP_PX, image);
+        draw_tile(&mut picture, (x, y), STEP_PX, (image.width, image.height), |y, x| pixel(image, y, x));
         lines(&mut picture, (x, y + STEP_PX + 10), words);
         if n + 1 < steps.len() {
             let arrow = (x + (STEP_PX + STEP_WIDTH) / 2, y + STEP_PX / 2 - 7);
@@ -196,10 +196,6 @@ fn steps(steps: &[(String, Image)]) -> Picture {
         }
     }
     picture
-}
-
-fn draw_image(paper: &mut Picture, at: (usize, usize), side: usize, image: &Image) -> [usize; 4] {
-    draw_tile(paper, at, side, (image.width, image.height), |y, x| pixel(image, y, x))
 }
 
 /// Amber between two dark lines: seen on black, on white and on every colour of both scales.
@@ -240,9 +236,10 @@ fn panels(panels: &[Option<Panel>; 4]) -> Picture {
     for (n, panel) in shown.into_iter().enumerate() {
         let x = MARGIN + n * PANEL_STEP;
         let (height, width) = panel.size;
-        let place = draw_tile(&mut picture, (x, 24), PANEL_PX, (width, height), &panel.color);
+        draw_tile(&mut picture, (x, 24), PANEL_PX, (width, height), &panel.color);
         picture.text((x, 0), Align::Left, Face::Bold, INK, &panel.heading);
         if let Some(part) = panel.framed {
+            let place = tile_place((x, 24), PANEL_PX, (width, height));
             mark(&mut picture, place, (width, height), part);
         }
         if let Some(limit) = panel.limit {
@@ -403,11 +400,11 @@ fn stage(journey: &Journey, index: usize) -> Picture {
         let y = STAGE_HEADING + n / MAPS_IN_LINE * MAP_HEIGHT;
         let values = &stage.values[channel * rows * columns..(channel + 1) * rows * columns];
         let value = |row: usize, column: usize| color(values[row * columns + column]);
-        let place = draw_tile(paper, (x, y), MAP_PX, (columns, rows), value);
+        draw_tile(paper, (x, y), MAP_PX, (columns, rows), value);
         let label = (x + MAP_PX / 2, y + MAP_PX + 4);
         paper.text(label, Align::Center, Face::Regular, INK, &channel.to_string());
         if let Some((_, _, row, column)) = unit.filter(|at| at.1 == channel) {
-            framed = Some((place, [row, column, 1, 1]));
+            framed = Some((tile_place((x, y), MAP_PX, (columns, rows)), [row, column, 1, 1]));
         }
     }
     // Last, so that no neighbour covers it.

@@ -43,7 +43,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The page of one network. The same input gives the same bytes.
 pub fn network_page(page: &NetworkPage) -> String {
     let sections = page.sections.iter().map(|section| (section.id.clone(), section.heading.clone(), content(section)));
-    let subtitle = html! { @for line in &page.subtitle { p { (line) } } };
+    // As wide as the widest pictures, so that they are shown as they are where the window is.
+    let subtitle = html! { style { "body{max-width:96rem}" } @for line in &page.subtitle { p { (line) } } };
     document_of(&page.title, subtitle, SKIP, VERSION, sections.collect())
 }
 
@@ -145,9 +146,16 @@ pub fn gallery_page(gallery: &Gallery) -> String {
     if !gallery.pairs.is_empty() {
         let body = html! {
             p { (PAIRS) }
-            @for pair in pairs {
+            nav aria-label="Pairs" {
+                ul {
+                    @for (n, pair) in pairs.iter().enumerate() {
+                        li { a href={ "#pair-" (n) } { (pair.label) " \u{2192} " (pair.taken_for) } " (" (count(pair.count as u64)) ")" }
+                    }
+                }
+            }
+            @for (n, pair) in pairs.iter().enumerate() {
                 @let entries = &pair.entries[..pair.entries.len().min(most)];
-                h3 { (pair.heading(entries.len())) }
+                h3 id={ "pair-" (n) } { (pair.heading(entries.len())) }
                 (list(entries))
             }
             @if !rest.is_empty() {

@@ -4,7 +4,7 @@ use crate::colormap::{diverging, largest_magnitude};
 use crate::font::Face;
 use crate::heading::{Heading, LINE, Words};
 use crate::legend;
-use crate::picture::{Align, FRAME, INK, Picture, Rgb, SOFT_INK};
+use crate::picture::{Align, FRAME, INK, Picture, SOFT_INK};
 
 /// One learned filter: the weights of one output channel.
 #[derive(Clone, PartialEq, Debug)]
@@ -98,7 +98,8 @@ impl Multiples {
         let side = (1..channels).find(|side| side * side >= channels).unwrap_or(1);
         let columns = if channels <= 4 { channels } else { side.next_power_of_two() };
         let rows = channels.div_ceil(columns.max(1));
-        let gap = if channels <= 4 { 4 } else { 2 };
+        // Many small tiles share a line; their frames apart would be more line than tile.
+        let gap = if channels <= 4 { 4 } else { 1 };
         Multiples { columns, rows, gap, scale, tile: (width, height) }
     }
 
@@ -111,9 +112,13 @@ impl Multiples {
         Multiples { scale: scale(one.columns, one.tile.0).min(scale(one.rows, one.tile.1)).max(1), ..one }
     }
 
-    /// The room that a filter is given in a grid of many: more where there are channels to tell apart.
-    pub(crate) fn room(filter: &Filter) -> usize {
-        if filter.channels == 1 { 120 } else { 220 }
+    /// The room that a filter is given in a grid of `count`: more where there are channels to tell apart, and few filters.
+    pub(crate) fn room(filter: &Filter, count: usize) -> usize {
+        match filter.channels {
+            1 => 120,
+            _ if count <= 16 => 340,
+            _ => 220,
+        }
     }
 
     /// Width and height in pixels.
@@ -131,18 +136,13 @@ impl Multiples {
         for (channel, weights) in filter.weights.chunks(width * height).enumerate() {
             let tile_x = x + channel % self.columns * (width * self.scale + self.gap);
             let tile_y = y + channel / self.columns * (height * self.scale + self.gap);
-            // A frame around each of many small tiles would be more line than tile.
-            let color = if self.gap > 2 { FRAME } else { PALE_FRAME };
-            picture.frame(tile_x, tile_y, width * self.scale, height * self.scale, color);
+            picture.frame(tile_x, tile_y, width * self.scale, height * self.scale, FRAME);
             picture.tile((tile_x, tile_y), self.tile, self.scale, |row, column| {
                 diverging(weights[row * width + column], limit)
             });
         }
     }
 }
-
-/// Between the tiles of small multiples.
-const PALE_FRAME: Rgb = [214, 214, 214];
 
 /// Filters in a grid, each with some words below it, all on one signed scale.
 pub(crate) struct Grid<'a> {
@@ -183,7 +183,7 @@ impl Grid<'_> {
         for (n, (filter, words)) in items.iter().enumerate() {
             let x = MARGIN + n % columns * (cell.width + GAP);
             let y = grid_y + n / columns * cell.height;
-            let multiples = Multiples::fit(filter, Multiples::room(filter));
+            let multiples = Multiples::fit(filter, Multiples::room(filter, self.items.len()));
             multiples.draw(&mut picture, (x + (cell.width - multiples.size().0) / 2, y), filter, self.limit);
             for (line, (face, color, text)) in words.iter().enumerate() {
                 let at = (x + cell.width / 2, y + cell.kernel_height + 8 + line * LINE);
@@ -204,7 +204,11 @@ impl Grid<'_> {
     }
 
     fn cell(&self) -> Cell {
-        let sizes = || self.items.iter().map(|(filter, _)| Multiples::fit(filter, Multiples::room(filter)).size());
+        let sizes = || {
+            self.items
+                .iter()
+                .map(|(filter, _)| Multiples::fit(filter, Multiples::room(filter, self.items.len())).size())
+        };
         let words = || self.items.iter().flat_map(|(_, words)| words);
         let words_width = words().map(|(face, _, text)| face.text_width(text)).max().unwrap_or(0);
         let lines = self.items.iter().map(|(_, words)| words.len()).max().unwrap_or(0);
@@ -249,6 +253,40 @@ mod tests {
                     let weight = filter.weights[y / 24 * 5 + x / 24];
                     assert_eq!(picture.pixel(left + x, top + y), diverging(weight, 1.0), "filter {n} at {x},{y}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_are_small_multiples_in_reading_order() {
+        let shapes = [(1, (1, 1)), (3, (3, 1)), (5, (4, 2)), (16, (4, 4)), (32, (8, 4)), (64, (8, 8)), (128, (16, 8))];
+        for (channels, expected) in shapes {
+            let multiples = Multiples::new(&filter(0, channels, 5), 1);
+            assert_eq!((multiples.columns, multiples.rows), expected, "{channels} channels");
+        }
+        let deep = filter(3, 32, 5);
+        let multiples = Multiples::fit(&deep, 340);
+        assert_eq!((multiples.scale, multiples.size()), (8, (327, 163)));
+        let mut picture = Picture::new(400, 200);
+        multiples.draw(&mut picture, (7, 9), &deep, 1.0);
+        for y in 0..163 {
+            for x in 0..327 {
+                let ((column, x_in), (row, y_in)) = ((x / 41, x % 41), (y / 41, y % 41));
+                let weight = || deep.weights[(row * 8 + column) * 25 + y_in / 8 * 5 + x_in / 8];
+                let expected = if x_in == 40 || y_in == 40 { FRAME } else { diverging(weight(), 1.0) };
+                assert_eq!(picture.pixel(7 + x, 9 + y), expected, "at {x},{y}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_keeps_to_its_room_while_a_pixel_for_a_weight_fits() {
+        for (channels, side) in [(1, 5), (1, 28), (2, 7), (3, 11), (6, 3), (32, 5), (64, 3), (100, 5), (512, 3)] {
+            for room in [120, 176, 340] {
+                let kernel = filter(0, channels, side);
+                let (width, height) = Multiples::fit(&kernel, room).size();
+                let least = Multiples::new(&kernel, 1).size();
+                assert!(width <= room.max(least.0) && height <= room.max(least.1), "{channels} of {side} in {room}");
             }
         }
     }

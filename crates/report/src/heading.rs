@@ -10,7 +10,7 @@ pub(crate) type Words = (Face, Rgb, String);
 pub(crate) const LINE: usize = 17;
 
 /// Sentences are not broken before they are this wide, however narrow the picture.
-const LOWEST_ROOM: usize = 600;
+const LOWEST_ROOM: usize = 720;
 const TITLE_LINE: usize = 19;
 
 /// Title and sentences, as they lie.

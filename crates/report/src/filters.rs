@@ -112,7 +112,8 @@ impl Multiples {
         Multiples { scale: scale(one.columns, one.tile.0).min(scale(one.rows, one.tile.1)).max(1), ..one }
     }
 
-    /// The room that a filter is given in a grid of `count`: more where there are channels to tell apart, and few filters.
+    /// The room that a filter is given in a grid of `count`: more where there are channels to tell apart, and few
+    /// filters.
     pub(crate) fn room(filter: &Filter, count: usize) -> usize {
         match filter.channels {
             1 => 120,

@@ -50,8 +50,8 @@ impl Heading {
     }
 }
 
-/// Text in lines of at most `columns` (at least one) characters, broken at spaces and after hyphens of words; a part that is
-/// longer than a line is cut where it must be. A no-break space (U+00A0) stays.
+/// Text in lines of at most `columns` (at least one) characters, broken at spaces and after hyphens of words; a part
+/// that is longer than a line is cut where it must be. A no-break space (U+00A0) stays.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(1);
     let (mut lines, mut line, mut length) = (Vec::new(), String::new(), 0);

@@ -16,7 +16,8 @@ use crate::picture::{ALARM, Align, FRAME, INK, Picture, SOFT_INK};
 pub struct Card {
     /// The kernel.
     pub filter: Filter,
-    /// Balanced accuracy lost without it (1 is all), the class that suffers most and the recall it loses; none if not measured.
+    /// Balanced accuracy lost without it (1 is all), the class that suffers most and the recall it loses; none if not
+    /// measured.
     pub matters: Option<Matters>,
     /// Its largest response before ReLU.
     pub largest: f32,
@@ -74,7 +75,8 @@ pub fn filters(sheet: &Sheet) -> Vec<u8> {
     filters_picture(sheet).png()
 }
 
-/// Like [`filters()`], as a [`Picture`]. Of more filters than a picture can hold only the first are shown, and it says so.
+/// Like [`filters()`], as a [`Picture`]. Of more filters than a picture can hold only the first are shown, and it says
+/// so.
 ///
 /// Panics where a filter's `weights` are not `channels * height * width` long.
 pub fn filters_picture(sheet: &Sheet) -> Picture {
@@ -116,8 +118,8 @@ const HEADING_HEIGHT: usize = 20;
 
 /// Like [`cards()`], as a [`Picture`]. Of more cards than a picture can hold only the first are shown, and it says so.
 ///
-/// Panics where weights, pixels or responses are not as long as their shapes say, and where an image has neither 1 nor 3
-/// channels.
+/// Panics where weights, pixels or responses are not as long as their shapes say, and where an image has neither 1 nor
+/// 3 channels.
 pub fn cards_picture(sheet: &Sheet) -> Picture {
     let layout = Layout::of(&sheet.cards);
     let columns = columns(sheet.cards.len(), layout.width, GAP);
@@ -479,7 +481,7 @@ impl Band<'_> {
 mod tests {
     use super::*;
     use crate::filters::LARGEST_WIDTH;
-    use crate::picture::fingerprint;
+    use crate::picture::{fingerprint, has_margin};
 
     fn image(side: usize, seed: usize) -> Image {
         let pixels = (0..side * side).map(|n| (n * 7 + seed * 31) as u8).collect();
@@ -594,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_sheets_do_not_panic() {
+    fn odd_sheets_are_drawn_and_nothing_is_cut_off() {
         for channels in [1, 3, 32] {
             let mut odd = sheet(6, channels, CONV1);
             odd.title = "a-very-long-recipe-name-of-many-characters ".repeat(4);
@@ -608,8 +610,9 @@ mod tests {
             odd.cards[3].matters = Some(matters);
             odd.cards[4].patches[2].image = Image { channels: 3, height: 2, width: 4, pixels: vec![9; 24] };
             odd.cards[5].filter = Filter { number: 5, channels: 0, height: 0, width: 0, weights: Vec::new() };
-            filters_picture(&odd);
-            cards_picture(&odd);
+            for picture in [filters_picture(&odd), cards_picture(&odd)] {
+                assert!(has_margin(&picture, MARGIN - 4), "{channels} channels");
+            }
         }
         let mut bare = sheet(1, 1, CONV1);
         bare.image = None;
@@ -617,8 +620,9 @@ mod tests {
         bare.cards[0].response = None;
         bare.cards[0].patches.clear();
         for sheet in [sheet(0, 1, CONV1), sheet(1, 1, CONV1), sheet(3, 1, [0, 0, 0]), bare] {
-            filters_picture(&sheet);
-            cards_picture(&sheet);
+            for picture in [filters_picture(&sheet), cards_picture(&sheet)] {
+                assert!(has_margin(&picture, MARGIN - 4), "{} cards", sheet.cards.len());
+            }
         }
     }
 }

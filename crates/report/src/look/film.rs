@@ -35,8 +35,8 @@ const MOST_COLUMNS: usize = 14;
 /// A weight has at least so many pixels, or fewer epochs are shown.
 const LOWEST_SCALE: usize = 3;
 
-/// Like [`strip()`], as a [`Picture`]. Of more epochs than have room, some are shown at equal distances, the first and the last
-/// among them; of more filters than a picture can hold, the first; and it says so.
+/// Like [`strip()`], as a [`Picture`]. Of more epochs than have room, some are shown at equal distances, the first and
+/// the last among them; of more filters than a picture can hold, the first; and it says so.
 ///
 /// Panics where a row has not one kernel for each epoch, or weights are not as long as their shape says.
 pub fn draw(strip: &Strip) -> Picture {
@@ -108,10 +108,11 @@ const LARGEST_ANIMATION: usize = 80_000_000;
 const FRAME_MS: u16 = 500;
 const LAST_FRAME_MS: u16 = 3000;
 
-/// The filters in a grid, an epoch after the other, as an animated PNG file that plays forever. Where there is nothing to show, a
-/// picture that says so.
+/// The filters in a grid, an epoch after the other, as an animated PNG file that plays forever. Where there is nothing
+/// to show, a picture that says so.
 ///
-/// Panics where a row has not one kernel for each epoch, all of one shape, or weights are not as long as their shape says.
+/// Panics where a row has not one kernel for each epoch, all of one shape, or weights are not as long as their shape
+/// says.
 pub fn animation(strip: &Strip) -> Vec<u8> {
     check(strip);
     if strip.epochs.is_empty() || strip.rows.is_empty() {
@@ -170,7 +171,8 @@ fn shown(filters: usize, of_filters: usize, epochs: usize, of_epochs: usize) -> 
     format!("{filters} of {of_filters} filters and {epochs} of {of_epochs} saved epochs shown, all on one scale.")
 }
 
-/// At most `most` (at least two) of the numbers below `count`, as evenly as possible, the first and the last among them.
+/// At most `most` (at least two) of the numbers below `count`, as evenly as possible, the first and the last among
+/// them.
 fn spread(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         return (0..count).collect();
@@ -182,7 +184,7 @@ fn spread(count: usize, most: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::fingerprint;
+    use crate::picture::{fingerprint, has_margin};
 
     fn made_up(filters: usize, epochs: usize, channels: usize, side: usize) -> Strip {
         let kernel = |number: usize, epoch: usize| {
@@ -258,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn odd_strips_do_not_panic() {
+    fn odd_strips_are_drawn_and_nothing_is_cut_off() {
         let mut nan = made_up(2, 3, 1, 5);
         nan.rows[1].iter_mut().for_each(|kernel| kernel.weights.fill(f32::NAN));
         let mut long = made_up(1, 1, 1, 5);
         long.title = "a-very-long-recipe-name-of-many-characters ".repeat(4);
         for strip in [made_up(0, 3, 1, 5), made_up(2, 0, 1, 5), made_up(0, 0, 1, 5), made_up(1, 2, 1, 0), nan, long] {
-            draw(&strip);
+            assert!(has_margin(&draw(&strip), MARGIN - 4), "{}", strip.title);
             animation(&strip);
         }
     }

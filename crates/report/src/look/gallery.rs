@@ -103,6 +103,8 @@ const IMAGE_GAP: usize = 10;
 const CELL_GAP: usize = 24;
 const GUESS_LINE: usize = 15;
 const PAIR_HEADING: usize = 26;
+/// Longer names of classes are cut, rather than that all cells become wider.
+const WIDEST_HEADING: usize = 420;
 /// Pixels of a picture, about.
 const LARGEST_AREA: usize = 20_000_000;
 
@@ -181,7 +183,9 @@ impl Grid {
         let name_columns = guesses().map(|(recipe, _)| recipe.chars().count()).max().unwrap_or(0).min(24);
         let below = guesses().map(|guess| Face::Regular.text_width(&guess_line(guess, name_columns)));
         let beside = entries().flat_map(facts).map(|(face, _, text)| IMAGE_PX + IMAGE_GAP + face.text_width(&text));
-        let headings = gallery.pairs.iter().map(|pair| Face::Bold.text_width(&pair.heading(0)));
+        // With the longest number of images that may be shown.
+        let heading = |pair: &Pair| Face::Bold.text_width(&pair.heading(pair.count.saturating_sub(1)));
+        let headings = gallery.pairs.iter().map(|pair| heading(pair).min(WIDEST_HEADING));
         let lowest = below.chain(beside).chain(headings).max().unwrap_or(1).min(ROOM);
         let columns = ((ROOM + CELL_GAP) / (lowest + CELL_GAP)).max(1);
         let lines = entries().map(|entry| entry.guesses.len()).max().unwrap_or(0);
@@ -227,7 +231,8 @@ impl Grid {
                 let together = cells[n + 1..].iter().take_while(|cell| cell.heading.is_none()).count();
                 let length = (together + 1) * (self.cell_width + CELL_GAP) - CELL_GAP;
                 picture.fill(x, 0, length, 1, FRAME);
-                picture.text((x, 6), Align::Left, Face::Bold, INK, heading);
+                let heading = cut(heading, self.cell_width / Face::Bold.width());
+                picture.text((x, 6), Align::Left, Face::Bold, INK, &heading);
             }
             self.draw_entry(&mut picture, (x, top), cell.entry);
         }
@@ -269,7 +274,7 @@ fn guess_line((recipe, best): &(String, [(String, f64); 2]), name_columns: usize
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::picture::fingerprint;
+    use crate::picture::{fingerprint, has_margin};
 
     fn entry(number: usize) -> Entry {
         let best = |n: usize| [((n % 10).to_string(), 0.61), ("7".to_owned(), 0.38)];
@@ -358,7 +363,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn odd_galleries_do_not_panic() {
+    fn odd_galleries_do_not_panic_and_nothing_is_cut_off() {
         draw(&made_up(0, &[]));
         draw(&made_up(0, &[0, 0]));
         draw_within(&made_up(200, &[3]), 0);
@@ -366,6 +371,7 @@ pub(crate) mod tests {
         odd.suspects[0].guesses = vec![("name ".repeat(50), [("class ".repeat(50), f64::NAN), (String::new(), 0.0)])];
         odd.suspects[0].image = Image { channels: 3, height: 300, width: 200, pixels: vec![77; 180_000] };
         odd.pairs[0].label = "label ".repeat(90);
-        draw(&odd);
+        odd.title = "title ".repeat(60);
+        assert!(has_margin(&draw(&odd), 12));
     }
 }

@@ -502,7 +502,7 @@ fn classes(journey: &Journey) -> Picture {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::picture::fingerprint;
+    use crate::picture::{fingerprint, has_margin};
 
     fn grey(side: usize) -> Image {
         Image {
@@ -665,15 +665,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn odd_journeys_do_not_panic() {
+    fn odd_journeys_do_not_panic_and_nothing_is_cut_off() {
         let mut bare = made_up();
         bare.steps.clear();
         bare.stages.clear();
         bare.classes.clear();
         bare.occlusion.clear();
         bare.gradient.clear();
-        draw(&bare);
+        assert!(has_margin(&draw(&bare), 20));
         let mut bad = made_up();
+        bad.title = "cnn2-dropout ".repeat(30);
+        bad.stages[0].name = "conv ".repeat(60);
+        bad.steps[0].0 = "cropped ".repeat(30);
         bad.stages[0].values.fill(f32::NAN);
         bad.stages[1].shown = vec![99, 5, 5];
         bad.stages[2].values.fill(0.0);
@@ -682,12 +685,14 @@ pub(crate) mod tests {
         bad.classes[0] = Class { name: "long ".repeat(40), logit: f32::NAN, probability: f32::NAN };
         bad.label = Some(77);
         bad.explained = 0;
-        draw(&bad);
-        bad.unit = Some(Unit { name: String::new(), at: (9, 9, 9, 9), field: [7, 7, 90, 90] });
-        draw(&bad);
+        assert!(has_margin(&draw(&bad), 20));
+        bad.classes.extend(vec![bad.classes[0].clone(); 60]);
+        bad.label = Some(9);
+        bad.unit = Some(Unit { name: "unit ".repeat(60), at: (9, 9, 9, 9), field: [7, 7, 90, 90] });
+        assert!(has_margin(&draw(&bad), 20));
         bad.unit = Some(Unit { name: String::new(), at: (2, 3, 0, 0), field: [0, 0, 8, 8] });
         bad.stages.push(made_up_stage("nothing", false, [0, 0, 0], &[0]));
-        draw(&bad);
+        assert!(has_margin(&draw(&bad), 20));
     }
 
     #[test]

@@ -45,11 +45,11 @@ const ROW_GAP: usize = 16;
 /// A scale's bar, with room for its numbers.
 const LOWEST_COLUMN: usize = 65 + 2 * legend::OVERHANG;
 
-/// Like [`recurrence()`], as a [`Picture`]. Of more rows than a picture can hold only the first are shown, and it says so. With many
-/// networks it becomes as wide as they need.
+/// Like [`recurrence()`], as a [`Picture`]. Of more rows than a picture can hold only the first are shown, and it says
+/// so. With many networks it becomes as wide as they need.
 ///
-/// Panics where there is not one limit for each network, one count and one twin for each but the first, and where weights are not
-/// as long as their shape says.
+/// Panics where there is not one limit for each network, one count and one twin for each but the first, and where
+/// weights are not as long as their shape says.
 pub fn draw(rows: &Rows) -> Picture {
     check(rows);
     let columns: Vec<Column> = (0..rows.networks.len()).map(|network| Column::of(rows, network)).collect();
@@ -65,11 +65,11 @@ pub fn draw(rows: &Rows) -> Picture {
     let head_y = MARGIN + heading.height();
     let bar_y = head_y + head_lines * LINE + 4;
     let grid_y = bar_y + legend::HEIGHT + ROW_GAP;
-    let height = grid_y + shown * row_height;
+    let bottom = grid_y + if shown == 0 { LINE } else { shown * row_height - ROW_GAP };
     let has_nan = kernels(rows).any(has_nan);
     let nan_height = if has_nan { NAN_HEIGHT } else { 0 };
     let width = grid_width.max(heading.width()) + 2 * MARGIN;
-    let mut picture = Picture::new(width, height.max(grid_y + LINE) + nan_height + MARGIN - ROW_GAP);
+    let mut picture = Picture::new(width, bottom + nan_height + MARGIN);
     heading.draw(&mut picture, (MARGIN, MARGIN));
 
     let mut x = MARGIN;
@@ -101,7 +101,7 @@ pub fn draw(rows: &Rows) -> Picture {
         picture.text((MARGIN, grid_y), Align::Left, Face::Regular, SOFT_INK, "no filters");
     }
     if has_nan {
-        legend::not_a_number(&mut picture, (MARGIN, height));
+        legend::not_a_number(&mut picture, (MARGIN, bottom + 12));
     }
     picture
 }
@@ -200,7 +200,7 @@ impl Column {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::fingerprint;
+    use crate::picture::{fingerprint, has_margin};
 
     fn filter(number: usize, channels: usize, side: usize) -> Filter {
         let weight = |n: usize| ((n * 37 + number * 11) % 41) as f32 / 20.0 - 1.0;
@@ -267,14 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn odd_rows_do_not_panic() {
+    fn odd_rows_are_drawn_and_nothing_is_cut_off() {
         let mut odd = made_up(2, 3, 1, 5);
         odd.networks[1] = "a".repeat(300);
         odd.limits[2] = f32::NAN;
         odd.rows[0].first.weights[3] = f32::NAN;
         odd.rows[1].twins[0] = Some((filter(7, 3, 28), None, f64::NAN));
         for rows in [odd, made_up(0, 3, 1, 5), made_up(2, 1, 1, 5), made_up(0, 0, 1, 5), made_up(1, 2, 1, 0)] {
-            draw(&rows);
+            assert!(has_margin(&draw(&rows), MARGIN - 4), "{:?}", rows.networks);
         }
         let many = draw(&made_up(1024, 10, 1, 5));
         assert!(many.width() * many.height() <= LARGEST_AREA, "{} {}", many.width(), many.height());

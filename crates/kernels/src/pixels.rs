@@ -42,7 +42,7 @@ fn quotients(pixel: f32, mean: f32, std: f32, fma: impl Fn(f32, f32, f32) -> f32
     divide(divide(pixel, 255.0) - mean, std)
 }
 
-/// The images of a data set that a batch takes, as sums that leave out zeros want them.
+/// The images of a data set that a batch takes, for sums that may leave out zeros.
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
     /// All images of the data set, `inputs` pixels each.
@@ -51,16 +51,20 @@ pub struct Images<'a> {
     pub inputs: usize,
     /// Which images the batch has.
     pub indices: &'a [u32],
-    /// What a pixel is worth; a zero nothing.
+    /// What a pixel is worth.
     pub table: &'a PixelTable,
 }
 
 impl Images<'_> {
-    /// Panics unless these are images of `inputs` pixels that the data have, and a zero is worth nothing.
+    /// Panics unless these are images of `inputs` pixels that the data have.
     pub(crate) fn check(&self, inputs: usize) {
         let images = self.pixels.len() / self.inputs;
         assert!(self.inputs == inputs && self.indices.iter().all(|&n| (n as usize) < images), "images of the data");
-        assert_eq!(self.table[0], 0.0, "a pixel that is zero is worth nothing");
+    }
+
+    /// Whether a pixel that is zero is worth nothing, so that it can be left out.
+    pub(crate) fn zero_is_nothing(&self) -> bool {
+        self.table[0] == 0.0
     }
 }
 

@@ -9,13 +9,19 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::LANES;
 use tenfold_kernels::activation::activation_forward;
-use tenfold_kernels::linear::LinearWeight;
-use tenfold_kernels::linear_few::{blocks, linear_backward_weight_few, linear_forward_few};
+use tenfold_kernels::linear_few::{FewOutputs, linear_backward_weight_few, linear_forward_few};
+use tenfold_kernels::memory::fetch;
 
 impl Step<'_> {
-    /// Whether operation `at` makes few outputs of pixels that may be zero.
-    pub(crate) fn few(&self, at: usize) -> bool {
-        self.plan.few && at == 0 && self.pixels[0] == 0.0
+    /// Asks for what this thread will look at: its own images forward, of all its own pixels backward.
+    pub(crate) fn fetch_few(&self, worker: &Worker, layout: FewOutputs, data: &Dataset, indices: &[u32]) {
+        let own = worker.share(indices.len());
+        let blocks = worker.share(layout.blocks());
+        let pixels = blocks.start * LANES..(blocks.end * LANES).min(layout.in_features);
+        for (n, &index) in indices.iter().enumerate() {
+            let image = data.image(index as usize);
+            fetch(if own.contains(&n) { image } else { &image[pixels.clone()] });
+        }
     }
 
     /// The outputs of this thread's images.
@@ -26,7 +32,7 @@ impl Step<'_> {
         data: &Dataset,
         at: usize,
         op: &Op,
-        layout: LinearWeight,
+        layout: FewOutputs,
         weight: &Range<usize>,
         bias: &Range<usize>,
         batch: &Batch,
@@ -57,22 +63,20 @@ impl Step<'_> {
         data: &Dataset,
         at: usize,
         op: &Op,
-        layout: LinearWeight,
+        layout: FewOutputs,
         weight: &Range<usize>,
         bias: &Range<usize>,
         batch: &Batch,
     ) {
         let rows = batch.indices.len();
-        let share = worker.share(blocks(layout.in_features));
-        let inputs = share.start * LANES..(share.end * LANES).min(layout.in_features);
+        let share = worker.share(layout.blocks());
         let grad = self.floats.read(Self::images(self.plan.buffers[at].grad, &op.grad, 0..rows));
         let stride = op.grad.image_len();
-        if !inputs.is_empty() {
-            let part = &mut scratch.values.as_mut_slice()[..inputs.len() * LANES];
+        if !share.is_empty() {
+            let part = &mut scratch.values.as_mut_slice()[..layout.start(share.len())];
             let images = self.images_of(data, batch.indices);
-            linear_backward_weight_few(self.isa, layout, images, share, &grad, stride, part);
-            // One vector for each input, input by input, whatever the blocks.
-            self.learn(batch, weight.start + inputs.start * LANES, part);
+            linear_backward_weight_few(self.isa, layout, images, share.clone(), &grad, stride, part);
+            self.learn(batch, weight.start + layout.start(share.start), part);
         }
         self.learn_bias(worker, &mut scratch.values, batch, &grad, stride, bias);
     }

@@ -10,6 +10,7 @@ use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::ConvPool;
 use tenfold_kernels::conv2d::{Conv2d, Phase};
 use tenfold_kernels::linear::LinearWeight;
+use tenfold_kernels::linear_few::FewOutputs;
 use tenfold_kernels::pool2d::Pool2d;
 use tenfold_kernels::{LANES, Planes};
 
@@ -125,6 +126,12 @@ pub(crate) enum Kind {
         weight: Range<usize>,
         bias: Range<usize>,
     },
+    /// A linear layer with few outputs over pixels, as the first operation.
+    LinearFew {
+        layout: FewOutputs,
+        weight: Range<usize>,
+        bias: Range<usize>,
+    },
     MaxPool(Pool2d),
     AvgPool(Pool2d),
     /// An activation that follows no operation it could be part of.
@@ -218,7 +225,7 @@ impl Network {
         network
     }
 
-    /// The layer, where pixels go into a linear layer as they are.
+    /// The layer, where pixels go into a linear layer of many outputs as they are.
     pub(crate) fn linear_pixels(&self) -> Option<LinearWeight> {
         match self.ops.first()?.kind {
             Kind::Linear { layout, .. } => Some(layout),
@@ -235,6 +242,10 @@ impl Network {
                 let weight = self.place(conv.direct.weight().len());
                 let bias = self.place(conv.direct.weight().padded_n());
                 Kind::Conv { conv, back, weight, bias }
+            }
+            (Layer::Linear { out_features }, _, _) if self.ops.is_empty() && FewOutputs::are_few(out_features) => {
+                let layout = FewOutputs { in_features: input.inputs(), out_features };
+                Kind::LinearFew { layout, weight: self.place(layout.len()), bias: self.place(LANES) }
             }
             (Layer::Linear { out_features }, _, _) => {
                 let layout = LinearWeight { in_features: input.inputs(), out_features };
@@ -296,7 +307,7 @@ impl Network {
 impl Op {
     /// Whether the operation has parameters.
     pub(crate) fn learns(&self) -> bool {
-        matches!(self.kind, Kind::Conv { .. } | Kind::ConvPool { .. } | Kind::Linear { .. })
+        matches!(self.kind, Kind::Conv { .. } | Kind::ConvPool { .. } | Kind::Linear { .. } | Kind::LinearFew { .. })
     }
 }
 

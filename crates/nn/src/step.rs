@@ -181,7 +181,7 @@ impl<'a> Step<'a> {
 
     /// Pixels of this thread's images as numbers.
     fn load(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
-        if self.few(0) {
+        if matches!(self.network.ops[0].kind, Kind::LinearFew { .. }) {
             return;
         }
         if let Some(lit) = self.lit(0) {
@@ -215,8 +215,10 @@ impl<'a> Step<'a> {
 
     /// Asks for the images of `indices` that this thread will look at: they lie far apart in the data.
     pub(crate) fn fetch(&self, worker: &Worker, data: &Dataset, indices: &[u32]) {
-        let all = self.lit(0).is_some() || self.few(0);
-        let share = if all { 0..indices.len() } else { worker.share(indices.len()) };
+        if let Kind::LinearFew { layout, .. } = &self.network.ops[0].kind {
+            return self.fetch_few(worker, *layout, data, indices);
+        }
+        let share = if self.lit(0).is_some() { 0..indices.len() } else { worker.share(indices.len()) };
         for &index in &indices[share] {
             fetch(data.image(index as usize));
         }
@@ -230,6 +232,10 @@ impl<'a> Step<'a> {
         match &op.kind {
             Kind::Linear { layout, pairs, weight, bias } => {
                 self.linear_forward(worker, scratch, at, op, *layout, *pairs, weight, bias, data, batch);
+                return;
+            }
+            Kind::LinearFew { layout, weight, bias } => {
+                self.linear_forward_few(worker, data, at, op, *layout, weight, bias, batch);
                 return;
             }
             Kind::Conv { conv, weight, bias, .. } => {
@@ -314,9 +320,6 @@ impl<'a> Step<'a> {
         data: &Dataset,
         batch: &Batch,
     ) {
-        if self.few(at) {
-            return self.linear_forward_few(worker, data, at, op, layout, weight, bias, batch);
-        }
         let (rows, all) = (batch.indices.len(), layout.padded_outputs() / LANES);
         let lit = self.lit(at);
         if pairs {
@@ -453,13 +456,13 @@ impl<'a> Step<'a> {
         };
         match &op.kind {
             Kind::Linear { layout, pairs, weight, bias } => {
-                if self.few(at) {
-                    return self.linear_backward_few(worker, scratch, data, at, op, *layout, weight, bias, batch);
-                }
                 if let Some(lit) = self.lit(at) {
                     return self.linear_backward_lit(worker, scratch, data, lit, op, *layout, weight, bias, batch);
                 }
                 self.linear_backward(worker, scratch, at, op, *layout, *pairs, weight, bias, batch);
+            }
+            Kind::LinearFew { layout, weight, bias } => {
+                self.linear_backward_few(worker, scratch, data, at, op, *layout, weight, bias, batch);
             }
             Kind::Conv { conv, back, weight, bias } => {
                 let spread_planes = conv.direct.grad_output();
@@ -546,7 +549,7 @@ impl<'a> Step<'a> {
                 }
             }
         }
-        if !matches!(op.kind, Kind::Linear { .. } | Kind::Conv { .. } | Kind::ConvPool { .. }) {
+        if !op.learns() {
             self.slopes_before(worker, at, op, rows);
         }
     }

@@ -168,7 +168,10 @@ impl<'a> Packing<'a> {
 
     fn index(&self, j: usize) -> usize {
         match self.kind {
-            Kind::Conv { bias, .. } | Kind::ConvPool { bias, .. } | Kind::Linear { bias, .. }
+            Kind::Conv { bias, .. }
+            | Kind::ConvPool { bias, .. }
+            | Kind::Linear { bias, .. }
+            | Kind::LinearFew { bias, .. }
                 if self.spec.is_bias() =>
             {
                 bias.start + j
@@ -178,6 +181,9 @@ impl<'a> Packing<'a> {
                 let [_, channels, kh, kw] = self.spec.shape[..] else { unreachable!("OIHW") };
                 let (kx, ky, i, o) = (j % kw, j / kw % kh, j / kw / kh % channels, j / kw / kh / channels);
                 weight.start + conv.weight().index(conv.weight_row(i, ky, kx), o)
+            }
+            Kind::LinearFew { layout, weight, .. } => {
+                weight.start + layout.index(j % self.spec.shape[1], j / self.spec.shape[1])
             }
             Kind::Linear { layout, weight, .. } => {
                 let (o, feature) = (j / self.spec.shape[1], j % self.spec.shape[1]);

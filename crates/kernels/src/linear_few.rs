@@ -9,7 +9,7 @@
 use crate::arena::Columns;
 use crate::bytes16::{nonzero, transpose};
 use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::{self, LANES, Lanes};
 use crate::pixels::{Images, Values};
 use std::ops::Range;
 
@@ -150,17 +150,11 @@ fn forward_body<L: Lanes, const O: usize>(images: Images, weight: &[f32], bias: 
                 }
             }
         }
-        let mut columns = [[0.0; LANES]; O];
-        for o in 0..O {
-            // SAFETY: an array of 16 elements.
-            unsafe { L::store(columns[o].as_mut_ptr(), acc[o]) };
-        }
-        for l in 0..rows {
-            let row = y.row_mut(first + l);
-            row.fill(0.0);
-            for o in 0..O {
-                row[o] = columns[o][l];
-            }
+        let mut square = [L::zero(); LANES];
+        square[..O].copy_from_slice(&acc);
+        for (l, row) in lanes::transpose::<L>(square)[..rows].iter().enumerate() {
+            // SAFETY: a row has 16 columns.
+            unsafe { L::store(y.row_mut(first + l).as_mut_ptr(), *row) };
         }
     }
 }

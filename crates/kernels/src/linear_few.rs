@@ -10,6 +10,7 @@ use crate::arena::Columns;
 use crate::bytes16::{nonzero, transpose};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{self, LANES, Lanes};
+use crate::memory::fetch;
 use crate::pixels::{Images, Values};
 use std::ops::Range;
 
@@ -51,6 +52,11 @@ impl FewOutputs {
         self.len() == 0
     }
 
+    /// Elements of [`Lit`] for `images` images.
+    pub fn lit_len(self, images: usize) -> usize {
+        images.div_ceil(LANES) * self.blocks()
+    }
+
     /// Where the weight from input `input` to output `output` lies.
     pub fn index(self, input: usize, output: usize) -> usize {
         self.start(input / LANES) + output * LANES + input % LANES
@@ -79,6 +85,20 @@ impl Images<'_> {
     }
 }
 
+/// For sixteen images and sixteen pixels a bit for each image, the lowest bit first, that is not zero there.
+///
+/// They lie sixteen images by sixteen images, in each block by block.
+pub type Lit = [u8; 2];
+
+/// The images of the next step: what a thread will look at of them.
+#[derive(Clone, Debug)]
+pub struct Next<'a> {
+    /// The images.
+    pub indices: &'a [u32],
+    /// Those of them of which it will look at all pixels; of the others, at the blocks that it looks at now.
+    pub whole: Range<usize>,
+}
+
 /// Calls the function compiled for exactly this many outputs.
 macro_rules! any_outputs {
     ($outputs:expr, $L:ident, $f:ident $args:tt) => {
@@ -92,7 +112,8 @@ macro_rules! any_outputs {
     };
 }
 
-/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::linear_forward`].
+/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::linear_forward`], and `lit`,
+/// of which [`linear_backward_weight_few`] knows what to leave out.
 ///
 /// `bias` has one element per output, then zeros.
 pub fn linear_forward_few(
@@ -102,31 +123,47 @@ pub fn linear_forward_few(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
+    lit: &mut [Lit],
 ) {
     images.check(layout.in_features);
     assert_eq!((weight.len(), bias.len()), (layout.len(), LANES), "weights of {layout:?}");
     assert!(y.columns() == LANES && y.rows() >= images.indices.len(), "y has a row of one vector for each image");
+    assert_eq!(lit.len(), layout.lit_len(images.indices.len()), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>))
+    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>, lit: &mut [Lit]))
 }
 
 #[inline(always)]
-fn forward_any<L: Lanes>(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>) {
-    any_outputs!(outputs, L, forward_body(images, weight, bias, y))
+fn forward_any<L: Lanes>(
+    outputs: usize,
+    images: Images,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut Columns<'_, f32>,
+    lit: &mut [Lit],
+) {
+    any_outputs!(outputs, L, forward_body(images, weight, bias, y, lit))
 }
 
 #[inline(always)]
-fn forward_body<L: Lanes, const O: usize>(images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>) {
+fn forward_body<L: Lanes, const O: usize>(
+    images: Images,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut Columns<'_, f32>,
+    lit: &mut [Lit],
+) {
     let value = Values::<L>::new(images.table);
     let skips = images.zero_is_nothing();
     let (blocks, _) = weight.as_chunks::<LANES>().0.as_chunks::<O>();
-    for first in (0..images.indices.len()).step_by(LANES) {
+    for (first, lit) in (0..images.indices.len()).step_by(LANES).zip(lit.chunks_exact_mut(blocks.len())) {
         let rows = (images.indices.len() - first).min(LANES);
+        let every = (u32::MAX >> (32 - rows)) as u16;
         let mut acc = [L::zero(); O];
         for o in 0..O {
             acc[o] = L::splat(bias[o]);
         }
-        for (block, weight) in blocks.iter().enumerate() {
+        for ((block, weight), lit_images) in blocks.iter().enumerate().zip(lit) {
             let mut square = [[0; LANES]; LANES];
             let mut any = 0;
             for (l, sixteen) in square[..rows].iter_mut().enumerate() {
@@ -137,9 +174,13 @@ fn forward_body<L: Lanes, const O: usize>(images: Images, weight: &[f32], bias: 
             let all = !(u32::MAX << (images.inputs - block * LANES).min(LANES));
             let mut lit = if skips { u32::from(nonzero(any.to_ne_bytes())) } else { all };
             if lit == 0 {
+                *lit_images = [0; 2];
                 continue;
             }
             let columns = transpose(&square);
+            let any = columns.iter().fold(0, |any, column| any | u128::from_ne_bytes(*column));
+            let some = if skips { nonzero(any.to_ne_bytes()) } else { every };
+            *lit_images = some.to_le_bytes();
             while lit != 0 {
                 let pixel = lit.trailing_zeros() as usize % LANES;
                 lit &= lit - 1;
@@ -159,68 +200,84 @@ fn forward_body<L: Lanes, const O: usize>(images: Images, weight: &[f32], bias: 
     }
 }
 
-/// Images of which those with something in a block are listed at a time: a byte tells them apart.
-const LISTED: usize = 256;
-
 /// Overwrites `grad_weight`, the blocks `blocks`, like [`crate::linear::linear_backward_weight`].
 ///
-/// `grad_y`: a row for each image, `grad_y_stride` apart.
+/// `lit` is what [`linear_forward_few`] found of all these images. `grad_y`: a row for each image, `grad_y_stride` apart.
+/// Meanwhile `next` is brought into the cache.
+#[expect(clippy::too_many_arguments, reason = "two operands with their layouts, and what comes next")]
 pub fn linear_backward_weight_few(
     isa: Isa,
     layout: FewOutputs,
     images: Images,
+    lit: &[Lit],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
+    next: Next,
 ) {
     images.check(layout.in_features);
     assert!(blocks.end <= layout.blocks(), "blocks {blocks:?} of {layout:?}");
     let rows = images.indices.len();
     assert!(grad_y_stride >= LANES && grad_y.len() >= rows * grad_y_stride, "grad_y has {rows} rows");
     assert_eq!(grad_weight.len(), layout.start(blocks.len()), "blocks {blocks:?} of {layout:?}");
+    assert_eq!(lit.len(), layout.lit_len(rows), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, backward_any(outputs: usize, images: Images, blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32]))
+    dispatch!(isa, backward_any(outputs: usize, images: Images, lit: &[Lit], blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], next: Next))
 }
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller")]
 fn backward_any<L: Lanes>(
     outputs: usize,
     images: Images,
+    lit: &[Lit],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
+    next: Next,
 ) {
-    any_outputs!(outputs, L, backward_body(images, blocks, grad_y, grad_y_stride, grad_weight))
+    any_outputs!(outputs, L, backward_body(images, lit, blocks, grad_y, grad_y_stride, grad_weight, next))
 }
+
+/// Groups of sixteen images whose bits make a word.
+const WORD: usize = 4;
 
 #[inline(always)]
 fn backward_body<L: Lanes, const O: usize>(
     images: Images,
+    lit: &[Lit],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
+    next: Next,
 ) {
     let value = Values::<L>::new(images.table);
-    let skips = images.zero_is_nothing();
+    let all = images.inputs.div_ceil(LANES);
+    let pixels = blocks.start * LANES..(blocks.end * LANES).min(images.inputs);
     let (grad_blocks, _) = grad_weight.as_chunks_mut::<LANES>().0.as_chunks_mut::<O>();
-    for (block, grad_weight) in blocks.zip(grad_blocks) {
+    let parts = grad_blocks.len();
+    for (part, (block, grad_weight)) in blocks.zip(grad_blocks).enumerate() {
+        // A few with each block: a core has a few dozen requests on the way, and more of them stop it.
+        for n in next.indices.len() * part / parts..next.indices.len() * (part + 1) / parts {
+            let image = &images.pixels[next.indices[n] as usize * images.inputs..][..images.inputs];
+            fetch(if next.whole.contains(&n) { image } else { &image[pixels.clone()] });
+        }
         let mut acc = [L::zero(); O];
-        for first in (0..images.indices.len()).step_by(LISTED) {
-            let rows = (images.indices.len() - first).min(LISTED);
-            let (mut listed, mut count) = ([0_u8; LISTED], 0);
-            for n in 0..rows {
-                // Without a branch: nothing foretells which images have something here.
-                listed[count & (LISTED - 1)] = n as u8;
-                // SAFETY: checked by the caller; one of the images.
-                let sixteen = u128::from_ne_bytes(unsafe { images.sixteen(first + n, block) });
-                count += usize::from(!skips | (sixteen != 0));
+        for (word, groups) in lit.chunks(WORD * all).enumerate() {
+            let mut bits = 0;
+            for (group, lit) in groups.chunks_exact(all).enumerate() {
+                bits |= u64::from(u16::from_le_bytes(lit[block])) << (LANES * group);
             }
-            for &n in &listed[..count] {
-                let n = first + usize::from(n);
-                // SAFETY: one of the images, which the caller has checked; as many rows of `grad_y` have a vector.
+            let first = word * WORD * LANES;
+            bits &= u64::MAX >> (64 - (images.indices.len() - first).min(64));
+            while bits != 0 {
+                let n = first + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                // SAFETY: one of the images, whatever bits came, and the caller has checked these; as many rows of
+                // `grad_y` have a vector.
                 unsafe {
                     let x = value.of(images.sixteen(n, block).as_ptr());
                     let grad = grad_y.as_ptr().add(n * grad_y_stride);
@@ -230,12 +287,12 @@ fn backward_body<L: Lanes, const O: usize>(
                 }
             }
         }
-        let beyond = (images.inputs - block * LANES).min(LANES);
+        let there = (images.inputs - block * LANES).min(LANES);
         for o in 0..O {
             // SAFETY: an array of 16 elements.
             unsafe { L::store(grad_weight[o].as_mut_ptr(), acc[o]) };
             // No input, no weight, whatever a pixel that is not there would be worth.
-            grad_weight[o][beyond..].fill(0.0);
+            grad_weight[o][there..].fill(0.0);
         }
     }
 }
@@ -303,7 +360,8 @@ mod tests {
                 linear_forward(isa, plain, 0..1, &x, inputs, rows, &weight, &bias, y);
                 let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
                 let y = &mut Columns::new(&mut got, LANES, LANES);
-                linear_forward_few(isa, layout, images, &packed(layout, &weight), &bias, y);
+                let mut lit = vec![[0xAA; 2]; layout.lit_len(rows)];
+                linear_forward_few(isa, layout, images, &packed(layout, &weight), &bias, y, &mut lit);
                 assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
 
                 let (mut expected, mut got) = (vec![f32::NAN; plain.len()], vec![f32::NAN; layout.len()]);
@@ -315,7 +373,8 @@ mod tests {
                 let middle = layout.blocks() / 2;
                 let (upper, lower) = got.split_at_mut(layout.start(middle));
                 for (blocks, grad) in [(0..middle, upper), (middle..layout.blocks(), lower)] {
-                    linear_backward_weight_few(isa, layout, images, blocks, &grad_y, LANES, grad);
+                    let next = Next { indices: &indices, whole: 0..rows / 2 };
+                    linear_backward_weight_few(isa, layout, images, &lit, blocks, &grad_y, LANES, grad, next);
                 }
                 assert!(got == packed(layout, &expected), "backward {rows}x{inputs}x{outputs} on {}", isa.name());
                 got.iter().map(|v| v.to_bits()).collect()

@@ -77,7 +77,7 @@ pub(crate) fn evaluate_on(
     let indices: Vec<u32> = (0..data.len() as u32).collect();
     let ops = model.network.ops.len();
     let run = |worker: &Worker, scratch: &mut Scratch, indices: &[u32]| {
-        let batch = Batch { indices, step: None, update: None };
+        let batch = Batch { indices, next: &[], step: None, update: None };
         step.forward(worker, scratch, data, &batch, ops);
         step.loss(worker, scratch, data, &batch);
     };
@@ -160,7 +160,7 @@ pub fn feature_maps(model: &Model, image: &[u8], layer: &str) -> Option<FeatureM
         &mut scratch,
         |_, _| {},
         |worker, scratch| {
-            step.forward(worker, scratch, &data, &Batch { indices: &[0], step: None, update: None }, at + 1);
+            step.forward(worker, scratch, &data, &Batch { indices: &[0], next: &[], step: None, update: None }, at + 1);
         },
     );
     debug_assert!(matches!(network.ops[at].kind, Kind::Conv { .. }));

@@ -9,21 +9,9 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::LANES;
 use tenfold_kernels::activation::activation_forward;
-use tenfold_kernels::linear_few::{FewOutputs, linear_backward_weight_few, linear_forward_few};
-use tenfold_kernels::memory::fetch;
+use tenfold_kernels::linear_few::{FewOutputs, Lit, Next, linear_backward_weight_few, linear_forward_few};
 
 impl Step<'_> {
-    /// Asks for what this thread will look at: its own images forward, of all its own pixels backward.
-    pub(crate) fn fetch_few(&self, worker: &Worker, layout: FewOutputs, data: &Dataset, indices: &[u32]) {
-        let own = worker.share(indices.len());
-        let blocks = worker.share(layout.blocks());
-        let pixels = blocks.start * LANES..(blocks.end * LANES).min(layout.in_features);
-        for (n, &index) in indices.iter().enumerate() {
-            let image = data.image(index as usize);
-            fetch(if own.contains(&n) { image } else { &image[pixels.clone()] });
-        }
-    }
-
     /// The outputs of this thread's images.
     #[expect(clippy::too_many_arguments, reason = "one arm of forward_op")]
     pub(crate) fn linear_forward_few(
@@ -37,7 +25,7 @@ impl Step<'_> {
         bias: &Range<usize>,
         batch: &Batch,
     ) {
-        let share = worker.share(batch.indices.len());
+        let share = self.share(worker, batch.indices.len());
         if share.is_empty() {
             return;
         }
@@ -46,7 +34,8 @@ impl Step<'_> {
         let mut y = self.floats.write_columns(start, share.len(), op.output.image_len(), 0..LANES);
         let images = self.images_of(data, &batch.indices[share.clone()]);
         let mut y = y.columns();
-        linear_forward_few(self.isa, layout, images, &weight, &bias, &mut y);
+        let mut lit = self.bytes.write(lit_of(layout, self.plan.buffers[at].lit, share.clone()));
+        linear_forward_few(self.isa, layout, images, &weight, &bias, &mut y, lit.as_chunks_mut().0);
         if let Some(activation) = op.activation {
             for n in 0..share.len() {
                 activation_forward(self.isa, activation, &mut y.row_mut(n)[..layout.out_features]);
@@ -75,9 +64,18 @@ impl Step<'_> {
         if !share.is_empty() {
             let part = &mut scratch.values.as_mut_slice()[..layout.start(share.len())];
             let images = self.images_of(data, batch.indices);
-            linear_backward_weight_few(self.isa, layout, images, share.clone(), &grad, stride, part);
+            let lit = self.bytes.read(lit_of(layout, self.plan.buffers[at].lit, 0..rows));
+            let lit = lit.as_chunks().0;
+            let next = Next { indices: batch.next, whole: self.share(worker, batch.next.len()) };
+            linear_backward_weight_few(self.isa, layout, images, lit, share.clone(), &grad, stride, part, next);
             self.learn(batch, weight.start + layout.start(share.start), part);
         }
         self.learn_bias(worker, &mut scratch.values, batch, &grad, stride, bias);
     }
+}
+
+/// The bytes from `start` on that tell of images `images`, whole groups of sixteen or the last ones.
+fn lit_of(layout: FewOutputs, start: usize, images: Range<usize>) -> Range<usize> {
+    let bytes = |images: usize| start + size_of::<Lit>() * layout.lit_len(images);
+    bytes(images.start)..bytes(images.end)
 }

@@ -6,6 +6,7 @@ use tenfold_kernels::LANES;
 use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::Entry;
 use tenfold_kernels::linear::LinearWeight;
+use tenfold_kernels::linear_few::Lit;
 use tenfold_kernels::linear_lit::lit_len;
 use tenfold_kernels::linear_pairs::scratch_len;
 use tenfold_kernels::pairs::neighbours;
@@ -39,6 +40,8 @@ pub(crate) struct Buffers {
     pub(crate) pairs: Pairs,
     /// A max-pooling's winners, in bytes.
     pub(crate) winners: usize,
+    /// Which pixels of a linear layer with few outputs are not zero, in bytes.
+    pub(crate) lit: usize,
 }
 
 /// Where the rounded operands of a linear layer start, and the strides of their rows.
@@ -120,7 +123,10 @@ impl Plan {
                     }
                 }
                 // The gradient of all that a thread has.
-                Kind::LinearFew { layout, .. } => plan.scratch = plan.scratch.max(layout.len()),
+                Kind::LinearFew { layout, .. } => {
+                    plan.scratch = plan.scratch.max(layout.len());
+                    buffers.lit = plan.room_for_bytes(size_of::<Lit>() * layout.lit_len(batch_size));
+                }
                 Kind::Conv { conv, back, .. } => {
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
                 }

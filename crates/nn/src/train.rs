@@ -387,7 +387,8 @@ impl<'a> Trainer<'a> {
         let batch = |index: usize| {
             let number = first_step + index as u64;
             let lr = config.schedule.lr(config.optimizer.lr(), number, steps as u64, config.epochs as u64);
-            Batch { indices: indices(index), step: Some(number), update: Some(config.optimizer.update(number, lr)) }
+            let update = Some(config.optimizer.update(number, lr));
+            Batch { indices: indices(index), next: indices(index + 1), step: Some(number), update }
         };
         let ops = self.model.network.ops.len();
         // Written by the first thread after a step, read by all after the next meeting.
@@ -396,7 +397,7 @@ impl<'a> Trainer<'a> {
             let batch = batch(index);
             step.forward(worker, scratch, data, &batch, ops);
             step.loss(worker, scratch, data, &batch);
-            step.fetch(worker, data, indices(index + 1));
+            step.fetch(worker, data, &batch);
             step.backward(worker, scratch, data, &batch);
             batch.indices.len()
         };

@@ -155,7 +155,7 @@ pub(super) fn gradients(
         let step = Step::new(&network, &plan, isa, 1, net.classes(), &pixels, &mut memory, params, learn);
         let program = |worker: &Worker, scratch: &mut Scratch| {
             for indices in batches {
-                let batch = Batch { indices, step: Some(0), update: None };
+                let batch = Batch { indices, next: &[], step: Some(0), update: None };
                 step.forward(worker, scratch, data, &batch, network.ops.len());
                 step.loss(worker, scratch, data, &batch);
                 step.backward(worker, scratch, data, &batch);
@@ -240,7 +240,7 @@ fn loss_while_training(net: &Architecture, params: &mut [f32], grads: Option<&mu
     let plan = Plan::new(&network, rows + 2, true);
     let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let indices: Vec<u32> = (0..rows as u32).collect();
-    let batch = Batch { indices: &indices, step: Some(7), update: None };
+    let batch = Batch { indices: &indices, next: &[], step: Some(7), update: None };
     let backward = grads.is_some();
     let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
     let table = Pixels::default().table();
@@ -371,7 +371,7 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
                     assert!((lr - expected).abs() <= 1e-14, "{name} {key}: rate {lr}, expected {expected}");
                     let indices: Vec<u32> = (index as u32 * rows as u32..(index as u32 + 1) * rows as u32).collect();
                     let update = Some(optimizer.update(index, lr));
-                    let batch = Batch { indices: &indices, step: Some(index), update };
+                    let batch = Batch { indices: &indices, next: &[], step: Some(index), update };
                     let program = |worker: &Worker, scratch: &mut Scratch| {
                         step.forward(worker, scratch, &data, &batch, network.ops.len());
                         step.loss(worker, scratch, &data, &batch);

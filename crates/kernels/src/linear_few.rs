@@ -7,7 +7,7 @@
 //! the sign of a zero.
 
 use crate::arena::Columns;
-use crate::bytes16::{nonzero, transpose};
+use crate::bytes16::{nonzero, transpose, union};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{self, LANES, Lanes};
 use crate::memory::fetch;
@@ -63,25 +63,33 @@ impl FewOutputs {
     }
 }
 
+/// The pixels `16 * block..` of the image at `image`, as many as `inputs` are, then zeros.
+///
+/// # Safety
+/// There are `inputs` pixels, and of them some of this block.
+#[inline(always)]
+unsafe fn sixteen(image: *const u8, inputs: usize, block: usize) -> [u8; LANES] {
+    // SAFETY: no byte beyond the image's pixels is read.
+    unsafe {
+        let (from, left) = (image.add(block * LANES), inputs - block * LANES);
+        if left >= LANES {
+            return from.cast::<[u8; LANES]>().read();
+        }
+        let mut sixteen = [0; LANES];
+        from.copy_to_nonoverlapping(sixteen.as_mut_ptr(), left);
+        sixteen
+    }
+}
+
 impl Images<'_> {
-    /// The pixels `16 * block..` of image `n`, as many as there are, then zeros.
+    /// Where image `n` of the batch lies.
     ///
     /// # Safety
-    /// The images have been checked; there are this image and this block.
+    /// The images have been checked; there is this image.
     #[inline(always)]
-    unsafe fn sixteen(&self, n: usize, block: usize) -> [u8; LANES] {
-        // SAFETY: image `n` is one of the data's, with pixels up to `inputs`.
-        unsafe {
-            let index = *self.indices.get_unchecked(n) as usize;
-            let from = self.pixels.as_ptr().add(index * self.inputs + block * LANES);
-            let left = self.inputs - block * LANES;
-            if left >= LANES {
-                return from.cast::<[u8; LANES]>().read();
-            }
-            let mut sixteen = [0; LANES];
-            from.copy_to_nonoverlapping(sixteen.as_mut_ptr(), left);
-            sixteen
-        }
+    unsafe fn image(&self, n: usize) -> *const u8 {
+        // SAFETY: its index is one of the data's images.
+        unsafe { self.pixels.as_ptr().add(*self.indices.get_unchecked(n) as usize * self.inputs) }
     }
 }
 
@@ -159,27 +167,29 @@ fn forward_body<L: Lanes, const O: usize>(
     for (first, lit) in (0..images.indices.len()).step_by(LANES).zip(lit.chunks_exact_mut(blocks.len())) {
         let rows = (images.indices.len() - first).min(LANES);
         let every = (u32::MAX >> (32 - rows)) as u16;
+        let mut starts = [std::ptr::null(); LANES];
+        for (n, start) in starts[..rows].iter_mut().enumerate() {
+            // SAFETY: checked by the caller; one of `rows` images.
+            *start = unsafe { images.image(first + n) };
+        }
         let mut acc = [L::zero(); O];
         for o in 0..O {
             acc[o] = L::splat(bias[o]);
         }
         for ((block, weight), lit_images) in blocks.iter().enumerate().zip(lit) {
             let mut square = [[0; LANES]; LANES];
-            let mut any = 0;
-            for (l, sixteen) in square[..rows].iter_mut().enumerate() {
-                // SAFETY: checked by the caller; one of `rows` images.
-                *sixteen = unsafe { images.sixteen(first + l, block) };
-                any |= u128::from_ne_bytes(*sixteen);
+            for (image, sixteen) in starts[..rows].iter().zip(&mut square) {
+                // SAFETY: each is where an image starts.
+                *sixteen = unsafe { self::sixteen(*image, images.inputs, block) };
             }
             let all = !(u32::MAX << (images.inputs - block * LANES).min(LANES));
-            let mut lit = if skips { u32::from(nonzero(any.to_ne_bytes())) } else { all };
+            let mut lit = if skips { u32::from(nonzero(union(&square))) } else { all };
             if lit == 0 {
                 *lit_images = [0; 2];
                 continue;
             }
             let columns = transpose(&square);
-            let any = columns.iter().fold(0, |any, column| any | u128::from_ne_bytes(*column));
-            let some = if skips { nonzero(any.to_ne_bytes()) } else { every };
+            let some = if skips { nonzero(union(&columns)) } else { every };
             *lit_images = some.to_le_bytes();
             while lit != 0 {
                 let pixel = lit.trailing_zeros() as usize % LANES;
@@ -279,7 +289,7 @@ fn backward_body<L: Lanes, const O: usize>(
                 // SAFETY: one of the images, whatever bits came, and the caller has checked these; as many rows of
                 // `grad_y` have a vector.
                 unsafe {
-                    let x = value.of(images.sixteen(n, block).as_ptr());
+                    let x = value.of(sixteen(images.image(n), images.inputs, block).as_ptr());
                     let grad = grad_y.as_ptr().add(n * grad_y_stride);
                     for o in 0..O {
                         acc[o] = L::fma(x, L::splat(*grad.add(o)), acc[o]);

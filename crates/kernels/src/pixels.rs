@@ -96,14 +96,14 @@ pub(crate) struct Values<'a, L: Lanes> {
     high: L::V,
     low: L::V,
     by_std: (L::V, L::V),
-    /// The mean is 0 and the deviation 1.
+    /// The mean is 0 and the deviation 1, as most data sets have it.
     plain: bool,
 }
 
 impl<'a, L: Lanes> Values<'a, L> {
     #[inline(always)]
     pub(crate) fn new(table: &'a PixelTable) -> Self {
-        let plain = table.mean == 0.0 && table.std == 1.0;
+        let plain = table.exact && table.mean == 0.0 && table.std == 1.0;
         let by_std = (L::splat(table.std), L::splat(1.0 / table.std));
         Values { table, plain, mean: L::splat(table.mean), high: L::splat(HIGH), low: L::splat(LOW), by_std }
     }
@@ -116,13 +116,14 @@ impl<'a, L: Lanes> Values<'a, L> {
     pub(crate) unsafe fn of(&self, pixels: *const u8) -> L::V {
         // SAFETY: the caller promises 16 bytes; the array has 16 elements.
         unsafe {
-            if self.table.exact {
+            let by_products = || {
                 let pixels = L::load_bytes(pixels);
-                let x = L::fma(pixels, self.high, L::mul(pixels, self.low));
-                // As most data sets have it: then the rest changes nothing.
-                if self.plain {
-                    return x;
-                }
+                L::fma(pixels, self.high, L::mul(pixels, self.low))
+            };
+            if self.plain {
+                by_products()
+            } else if self.table.exact {
+                let x = by_products();
                 let (x, (std, reciprocal)) = (L::sub(x, self.mean), self.by_std);
                 let q = L::mul(x, reciprocal);
                 L::fma(L::fnma(q, std, x), reciprocal, q)

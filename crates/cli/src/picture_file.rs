@@ -41,12 +41,14 @@ pub(crate) struct Colour {
     pub(crate) rgb: Vec<u8>,
 }
 
-/// The picture in the file as the input of a network for images of `shape`: what was done, in words, with the picture after
-/// it (made smaller where it is large), the last one being the input; and the input's pixels, `[C, H, W]`.
+/// What was done, in words, each with the picture after it, made smaller where it is large. The last one is the input.
+pub(crate) type Steps = Vec<(String, Image)>;
+
+/// The picture in the file as the input of a network for images of `shape`: what was done, and the input's pixels, `[C, H, W]`.
 ///
 /// For networks over 1x28x28 it is centred as MNIST's digits were. For others it is taken as it is and has to have their
 /// size; their channels are grey, or red, green and blue.
-pub(crate) fn input_for(shape: ImageShape, path: &Path) -> Result<(Vec<(String, Image)>, Vec<u8>), Failure> {
+pub(crate) fn input_for(shape: ImageShape, path: &Path) -> Result<(Steps, Vec<u8>), Failure> {
     let name = path.display();
     if shape.channels != 1 && shape.channels != 3 {
         let message =

@@ -27,10 +27,8 @@ pub(crate) fn detect() -> Show {
     if !stdout().is_terminal() || !wanted(variable("NO_COLOR").as_deref(), variable("TERM").as_deref()) {
         return Show::Nothing;
     }
-    // tmux and screen answer for themselves and show no pictures of others.
-    let multiplexed =
-        variable("TMUX").is_some() || variable("STY").is_some() || is_multiplexer(variable("TERM").as_deref());
-    if multiplexed { Show::HalfBlocks } else { asked() }
+    let (multiplexer, term) = (variable("TMUX").or(variable("STY")), variable("TERM"));
+    if multiplexer.is_some() || !can_be_asked(term.as_deref()) { Show::HalfBlocks } else { asked() }
 }
 
 /// Whether colours are wanted, going by the variables `NO_COLOR` (which counts unless empty) and `TERM`.
@@ -38,9 +36,11 @@ fn wanted(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
     no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb")
 }
 
-fn is_multiplexer(term: Option<&OsStr>) -> bool {
-    let term = term.map(|term| term.to_string_lossy()).unwrap_or_default();
-    term.starts_with("tmux") || term.starts_with("screen")
+/// Not tmux and screen, which answer for themselves and show no pictures of others; nor the console of Linux, which prints
+/// the question.
+fn can_be_asked(term: Option<&OsStr>) -> bool {
+    let term = term.map(OsStr::to_string_lossy).unwrap_or_default();
+    !["tmux", "screen", "linux"].iter().any(|name| term.starts_with(name))
 }
 
 /// Columns of the terminal on standard output.
@@ -311,7 +311,12 @@ mod tests {
         let os = |text: &'static str| Some(OsStr::new(text));
         assert!(wanted(None, os("xterm-256color")) && wanted(None, None) && wanted(os(""), os("xterm")));
         assert!(!wanted(os("1"), os("xterm")) && !wanted(None, os("dumb")));
-        assert!(is_multiplexer(os("screen-256color")) && is_multiplexer(os("tmux")));
-        assert!(!is_multiplexer(os("xterm-kitty")) && !is_multiplexer(None));
+    }
+
+    #[test]
+    fn some_terminals_are_not_asked() {
+        let asked = |term: &'static str| can_be_asked(Some(OsStr::new(term)));
+        assert!(asked("xterm-kitty") && asked("foot") && can_be_asked(None));
+        assert!(!asked("screen-256color") && !asked("tmux") && !asked("linux"));
     }
 }

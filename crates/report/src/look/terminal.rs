@@ -107,7 +107,9 @@ pub fn sixel(picture: &Picture) -> String {
     }
     // For each colour of a band, which of the six rows have it, column by column.
     let mut masks = vec![0_u8; palette.len() * width];
-    for band in indices.chunks(6 * width) {
+    for (number, band) in indices.chunks(6 * width).enumerate() {
+        // Not after the last one: that could scroll by one more line.
+        text.push_str(if number > 0 { "-" } else { "" });
         masks.fill(0);
         for (at, index) in band.iter().enumerate() {
             masks[index * width + at % width] |= 1 << (at / width);
@@ -119,9 +121,8 @@ pub fn sixel(picture: &Picture) -> String {
                 text.push('$');
             }
         }
-        text.push('-');
     }
-    text.push_str("\x1b\\");
+    text.push_str("\x1b\\\n");
     text
 }
 
@@ -181,7 +182,7 @@ mod tests {
 
     /// What a terminal would show of sixel text: size and pixels in percent, none where nothing was drawn.
     fn decoded(text: &str) -> (usize, usize, Vec<Option<Rgb>>) {
-        let body = text.strip_prefix("\x1bP0;1;0q\"1;1;").unwrap().strip_suffix("\x1b\\").unwrap();
+        let body = text.strip_prefix("\x1bP0;1;0q\"1;1;").unwrap().strip_suffix("\x1b\\\n").unwrap();
         let mut bytes = body.bytes().peekable();
         let numbers = |bytes: &mut std::iter::Peekable<std::str::Bytes>| {
             let mut numbers = vec![0_usize];
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn sixel_of_one_colour_is_short() {
-        assert_eq!(sixel(&Picture::new(1000, 6)), "\x1bP0;1;0q\"1;1;1000;6#0;2;100;100;100#0!1000~$-\x1b\\");
+        assert_eq!(sixel(&Picture::new(1000, 6)), "\x1bP0;1;0q\"1;1;1000;6#0;2;100;100;100#0!1000~$\x1b\\\n");
     }
 
     #[test]

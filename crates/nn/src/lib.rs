@@ -26,6 +26,7 @@ mod few;
 pub mod interop;
 mod laps;
 mod lit;
+pub mod look;
 pub mod model;
 mod network;
 pub mod optim;

@@ -13,6 +13,7 @@ pub mod curves;
 pub mod feature_maps;
 pub mod filters;
 pub mod html;
+pub mod look;
 
 pub mod colormap;
 pub mod font;

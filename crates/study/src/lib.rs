@@ -18,6 +18,7 @@ mod run;
 mod trial;
 
 pub mod comparison;
+pub mod look;
 pub mod metrics;
 pub mod published;
 pub mod record;

@@ -1,0 +1,9 @@
+//! Pictures of what a trained network has inside.
+
+pub mod cards;
+pub mod film;
+pub mod gallery;
+pub mod journey;
+pub mod page;
+pub mod recurrence;
+pub mod terminal;

@@ -1,0 +1,12 @@
+//! What trained networks have inside: which filters matter, which recur, how they came to be, and what the networks
+//! together say of an image.
+
+mod film;
+mod gallery;
+mod importance;
+mod recurrence;
+
+pub use film::{Film, film};
+pub use gallery::{Gallery, Guesses, Mistaken, Said, Suspect, gallery};
+pub use importance::{Importance, duplicates, importance};
+pub use recurrence::{Recurrence, Row, Twin, recurrence};

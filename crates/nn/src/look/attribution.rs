@@ -113,10 +113,12 @@ fn cross_entropy(logits: &[f32], class: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::evaluate::evaluate;
-    use crate::look::testing::{build, fixture, noise};
-    use crate::model::{Architecture, Init};
+    use crate::look::testing::{build, fitting, fixture, noise, windows};
+    use crate::model::{Architecture, Init, Layer};
     use crate::train::Pixels;
     use crate::train::tests::assert_near;
+    use proptest::prelude::{Just, Strategy, prop};
+    use proptest::{prop_oneof, proptest};
 
     /// PyTorch's in f64. Ours rounds to f32 between layers, which is 6e-8 of each value.
     #[test]
@@ -150,35 +152,59 @@ mod tests {
         model.architecture().layers().iter().fold(image, through)[class]
     }
 
-    /// Chains without a kink nearby: smooth ones, and one whose ReLUs and maxima stay as they are.
+    /// Asserts that the gradient of each class is what difference quotients say.
+    fn assert_slopes(model: &Model, seed: u64) {
+        let image = noise(model.architecture().input(), seed);
+        let pixels: Vec<f64> = image.iter().map(|&p| f64::from(p) / 255.0).collect();
+        for class in [1, 4] {
+            let gradient = input_gradient(model, &image, class);
+            let largest = gradient.iter().fold(0.0_f64, |m, g| m.max(g.abs()));
+            assert_eq!(gradient.len(), pixels.len());
+            for (at, gradient) in gradient.iter().enumerate() {
+                let moved = |by: f64| {
+                    let mut pixels = pixels.clone();
+                    pixels[at] += by;
+                    logit(model, &pixels, class)
+                };
+                let h = 1.0 / 256.0;
+                let slope = (moved(h) - moved(-h)) / (2.0 * h);
+                // Values rounded to f32 move the logit by up to some 1e-7, and so a slope by some 1e-5.
+                let within = 2e-3 * largest + 3e-5;
+                assert!((gradient - slope).abs() < within, "class {class}, pixel {at}: {gradient:e}, slope {slope:e}");
+            }
+        }
+    }
+
+    /// For these weights and images, no ReLU and no maximum changes within the difference.
     #[test]
     fn the_input_gradient_is_the_slope_of_the_logit() {
         for layers in [
             &["linear 5"][..],
-            &["conv 3 3x2 stride 2x1 padding 1", "tanh", "avgpool 2 stride 1", "dropout 0.5", "linear 6", "sigmoid", "linear 5"],
-            &["sigmoid", "avgpool 2x3", "conv 17 2x2", "sigmoid", "flatten", "tanh", "linear 5"],
             &["tanh", "conv 4 3x3 same", "relu", "maxpool 2", "conv 3 2x2", "relu", "linear 5"],
+            &["conv 2 3x3", "maxpool 3 stride 2", "dropout 0.5", "flatten", "linear 6", "sigmoid", "linear 5"],
         ] {
-            let model = xavier(build((2, 7, 9), layers), Pixels { mean: 0.2, std: 0.25 });
-            let image = noise(model.architecture().input(), 4);
-            let pixels: Vec<f64> = image.iter().map(|&p| f64::from(p) / 255.0).collect();
-            for class in [1, 4] {
-                let gradient = input_gradient(&model, &image, class);
-                let slopes: Vec<f64> = (0..pixels.len())
-                    .map(|at| {
-                        let moved = |by: f64| {
-                            let mut pixels = pixels.clone();
-                            pixels[at] += by;
-                            logit(&model, &pixels, class)
-                        };
-                        let h = 1.0 / 256.0;
-                        (moved(h) - moved(-h)) / (2.0 * h)
-                    })
-                    .collect();
-                // Values rounded to f32 move the logit by a few 1e-8, and so a slope by a few 1e-6; the largest slopes are
-                // 0.01 to 1.
-                assert_near(&gradient, &slopes, 2e-3, &format!("{layers:?}, class {class}"));
-            }
+            assert_slopes(&xavier(build((2, 7, 9), layers), Pixels { mean: 0.2, std: 0.25 }), 4);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(proptest::test_runner::Config { cases: 60, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn so_it_is_for_any_chain_of_smooth_layers(
+            (channels, height, width) in (1..=2_usize, 3..=7_usize, 3..=7_usize),
+            drawn in prop::collection::vec(prop_oneof![
+                4 => windows().prop_filter("a maximum has kinks", |layer| !matches!(layer, Layer::MaxPool { .. })),
+                2 => Just(Layer::Tanh),
+                2 => Just(Layer::Sigmoid),
+                1 => Just(Layer::Dropout { probability: 0.5 }),
+                1 => Just(Layer::Flatten),
+                1 => (1..=7_usize).prop_map(|out_features| Layer::Linear { out_features }),
+            ], 0..=6),
+            seed in 0..1_u64 << 32,
+        ) {
+            let net = fitting((channels, height, width), &drawn);
+            assert_slopes(&Model::new(net, Init::Xavier, seed, Pixels { mean: 0.2, std: 0.5 }), seed);
         }
     }
 
@@ -204,7 +230,10 @@ mod tests {
             }
             // Losses of about one, with a softmax in f32.
             assert_near(&occlusion(&model, &image, class.into(), side, 2), &expected, 1e-5, &format!("side {side}"));
-            assert_eq!(occlusion(&model, &image, class.into(), side, 1), occlusion(&model, &image, class.into(), side, 3));
+            assert_eq!(
+                occlusion(&model, &image, class.into(), side, 1),
+                occlusion(&model, &image, class.into(), side, 3)
+            );
         }
         let black = vec![0; net.input().len()];
         assert!(occlusion(&model, &black, 1, 3, 1).iter().all(|rise| *rise == 0.0), "black on black changes nothing");
@@ -224,7 +253,8 @@ mod tests {
         }
         let mut painted = image.clone();
         paint(&mut painted, net.input(), (31, 33), 3);
-        let loss = |pixels: Vec<u8>| evaluate(&model, &Dataset::new(pixels, vec![3], net.input(), 5).expect("whole"), 1).loss;
+        let loss =
+            |pixels: Vec<u8>| evaluate(&model, &Dataset::new(pixels, vec![3], net.input(), 5).expect("whole"), 1).loss;
         assert_near(&[map[30 * 66 + 32]], &[loss(painted) - loss(image)], 1e-4, "the square in the middle");
     }
 

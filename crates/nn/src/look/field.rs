@@ -50,11 +50,11 @@ fn seen(out: Range<usize>, kernel: usize, stride: usize, padding: usize, size: u
 mod tests {
     use super::*;
     use crate::data::ImageShape;
-    use crate::look::testing::build;
+    use crate::look::testing::{build, fitting, windows};
     use crate::look::trace;
-    use crate::model::{Model, Padding};
+    use crate::model::Model;
     use crate::train::Pixels;
-    use proptest::prelude::{Just, Strategy, prop};
+    use proptest::prelude::{Just, prop};
     use proptest::{prop_oneof, proptest};
 
     #[test]
@@ -68,19 +68,6 @@ mod tests {
         assert_eq!(of(5, (0, 4)), Field { rows: 0..28, columns: 0..28 });
     }
 
-    /// A convolution, pooling, or ReLU, as it is drawn: kernel, stride, padding.
-    fn layer() -> impl Strategy<Value = Layer> {
-        let sides = || (1..=3_usize, 1..=3_usize);
-        let conv = (1..=2_usize, sides(), sides(), 0..=2_usize).prop_map(|(out_channels, kernel, stride, padding)| {
-            let padding = Padding::Number(padding.min(kernel.0 - 1).min(kernel.1 - 1));
-            Layer::Conv { out_channels, kernel_size: kernel, stride, padding }
-        });
-        let pool = (prop::bool::ANY, sides(), sides()).prop_map(|(max, kernel_size, stride)| {
-            if max { Layer::MaxPool { kernel_size, stride } } else { Layer::AvgPool { kernel_size, stride } }
-        });
-        prop_oneof![3 => conv, 2 => pool, 1 => Just(Layer::Relu)]
-    }
-
     proptest! {
         #![proptest_config(proptest::test_runner::Config { cases: 60, failure_persistence: None, ..Default::default() })]
 
@@ -88,22 +75,9 @@ mod tests {
         #[test]
         fn a_field_is_the_rectangle_around_the_pixels_that_a_unit_answers_to(
             (height, width) in (5..=11_usize, 5..=11_usize),
-            drawn in prop::collection::vec(layer(), 1..=4),
+            drawn in prop::collection::vec(prop_oneof![5 => windows(), 1 => Just(Layer::Relu)], 1..=4),
         ) {
-            let image = ImageShape { channels: 1, height, width };
-            let with = |layers: &[Layer]| {
-                let layers = layers.iter().copied().chain([Layer::Linear { out_features: 5 }]).collect();
-                Architecture::new(image, layers, 5)
-            };
-            // Layers that do not fit any more are left out.
-            let mut layers = Vec::new();
-            for layer in drawn {
-                layers.push(layer);
-                if with(&layers).is_err() {
-                    layers.pop();
-                }
-            }
-            let net = with(&layers).expect("fits");
+            let net = fitting((1, height, width), &drawn);
             let ones = |spec: &crate::model::ParamSpec| vec![if spec.is_bias() { 0.0 } else { 1.0 }; spec.len()];
             let tensors: Vec<_> = net.params().iter().map(|s| (s.name.clone(), s.shape.clone(), ones(s))).collect();
             let model = Model::from_tensors(net.clone(), &tensors, Pixels::default()).expect("the arrays fit");
@@ -133,7 +107,7 @@ mod tests {
                     if matches!(info.output, Shape::Flat(_)) {
                         assert_eq!(got, Field { rows: 0..height, columns: 0..width });
                     } else {
-                        assert_eq!(got, expected, "({row}, {column}) of {}, {layers:?}", info.name);
+                        assert_eq!(got, expected, "({row}, {column}) of {}, {drawn:?}", info.name);
                     }
                 }
             }

@@ -138,7 +138,10 @@ mod tests {
     }
 
     /// Biases are zero at first, and one that is would not be missed.
-    fn with_bias((name, shape, mut values): (String, Vec<usize>, Vec<f32>), salt: u64) -> (String, Vec<usize>, Vec<f32>) {
+    fn with_bias(
+        (name, shape, mut values): (String, Vec<usize>, Vec<f32>),
+        salt: u64,
+    ) -> (String, Vec<usize>, Vec<f32>) {
         if shape.len() == 1 {
             values.iter_mut().enumerate().for_each(|(j, v)| *v = 0.1 + (j as u64 + salt) as f32 / 64.0);
         }

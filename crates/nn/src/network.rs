@@ -38,6 +38,19 @@ impl Layout {
         }
     }
 
+    /// One image's activations without padding: `[C, H, W]`, or a row.
+    pub(crate) fn unpacked(&self, packed: &[f32]) -> Vec<f32> {
+        let planes = match self {
+            Layout::Planes(planes) => planes,
+            Layout::Row { features, .. } => return packed[..*features].to_vec(),
+        };
+        let mut values = Vec::with_capacity(planes.channels * planes.height * planes.width);
+        for (c, y) in (0..planes.channels).flat_map(|c| (0..planes.height).map(move |y| (c, y))) {
+            values.extend((0..planes.width).map(|x| packed[planes.index(c, y, x)]));
+        }
+        values
+    }
+
     /// The same without border: how gradients lie.
     fn plain(&self) -> Layout {
         match self {
@@ -184,8 +197,8 @@ impl Network {
         Network::build(architecture, true, precision)
     }
 
-    /// Every convolution and pooling by itself, so that what lies between them can be looked at. The layout of the
-    /// parameters is the same.
+    /// Every layer by itself, activations too, so that what lies between them can be looked at; only flatten is none, as it
+    /// moves nothing. The layout of the parameters is the same.
     pub(crate) fn unfused(architecture: &Architecture) -> Network {
         Network::build(architecture, false, Precision::F32)
     }
@@ -206,7 +219,8 @@ impl Network {
             }
             let mut next = at + 1;
             let mut activation = activation_of(info.layer);
-            if activation.is_none() && !matches!(info.layer, Layer::Dropout { .. }) && next < layers.len() {
+            let alone = !fuse || activation.is_some() || matches!(info.layer, Layer::Dropout { .. });
+            if !alone && next < layers.len() {
                 activation = activation_of(layers[next].1.layer);
                 next += usize::from(activation.is_some());
             }

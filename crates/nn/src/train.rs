@@ -456,4 +456,4 @@ mod bits;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

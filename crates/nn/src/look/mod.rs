@@ -6,6 +6,8 @@ mod attribution;
 mod field;
 mod filters;
 mod responses;
+#[cfg(test)]
+mod testing;
 mod trace;
 
 pub use attribution::{input_gradient, occlusion};

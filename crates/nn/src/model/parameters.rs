@@ -113,6 +113,27 @@ impl Model {
         self
     }
 
+    /// The same network with the weights and the bias of one output (a filter, or a feature of a linear layer) of the layer
+    /// called `layer` set to zero.
+    ///
+    /// # Panics
+    /// If there is no such layer, or it does not learn, or has no such output.
+    pub(crate) fn without(&self, layer: &str, output: usize) -> Model {
+        let mut model = self.clone();
+        for kind in ["weight", "bias"] {
+            let name = format!("{layer}.{kind}");
+            let array = self.architecture.params().iter().position(|p| p.name == name);
+            let array = array.unwrap_or_else(|| panic!("the network has no array {name}"));
+            let spec = &self.architecture.params()[array];
+            assert!(output < spec.shape[0], "{layer} has {} outputs, and this is number {output}", spec.shape[0]);
+            let (place, len) = (Packing::of(&self.architecture, &self.network, array), spec.len() / spec.shape[0]);
+            for j in output * len..(output + 1) * len {
+                model.values.as_mut_slice()[place.index(j)] = 0.0;
+            }
+        }
+        model
+    }
+
     /// What the network looks like.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture

@@ -4,7 +4,10 @@
 mod film;
 mod gallery;
 mod importance;
+mod likeness;
 mod recurrence;
+#[cfg(test)]
+mod testing;
 
 pub use film::{Film, film};
 pub use gallery::{Gallery, Guesses, Mistaken, Said, Suspect, gallery};

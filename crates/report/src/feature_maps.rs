@@ -205,7 +205,7 @@ fn headings(paper: &mut Picture, rows: &[MapRow], image_x: usize, group_x: impl 
 }
 
 /// A framed tile in the middle of a square of `side` pixels, enlarged as far as whole pixels allow.
-fn draw_tile(
+pub(crate) fn draw_tile(
     paper: &mut Picture,
     (x, y): (usize, usize),
     side: usize,
@@ -219,7 +219,8 @@ fn draw_tile(
     paper.tile((x, y), (width, height), scale, color);
 }
 
-fn pixel(image: &Image, y: usize, x: usize) -> [u8; 3] {
+/// The colour of a pixel, grey where there is one channel.
+pub(crate) fn pixel(image: &Image, y: usize, x: usize) -> [u8; 3] {
     let plane = image.height * image.width;
     let at = y * image.width + x;
     if image.channels == 3 {

@@ -1,7 +1,8 @@
-//! The learned filters of one convolution, side by side on one signed colour scale.
+//! The learned filters of one layer, side by side on one signed colour scale.
 
 use crate::colormap::{diverging, largest_magnitude};
 use crate::font::Face;
+use crate::heading::{Heading, LINE, Words};
 use crate::legend;
 use crate::picture::{Align, FRAME, INK, Picture, SOFT_INK};
 
@@ -10,7 +11,7 @@ use crate::picture::{Align, FRAME, INK, Picture, SOFT_INK};
 pub struct Filter {
     /// Its output channel, as it is to be printed.
     pub number: usize,
-    /// Input channels; each is drawn below the one before.
+    /// Input channels, drawn as small multiples.
     pub channels: usize,
     /// Rows of the kernel.
     pub height: usize,
@@ -28,90 +29,213 @@ pub fn filters(filters: &[Filter], limit: Option<f32>, title: &str) -> Vec<u8> {
     draw(filters, limit, title).png()
 }
 
-/// Filters in one line of the picture.
-const COLUMNS: usize = 8;
-const MARGIN: usize = 24;
-const GAP: usize = 20;
-const CHANNEL_GAP: usize = 4;
-const TILE_PX: usize = 120;
-const TITLE_HEIGHT: usize = 34;
-const LABEL_HEIGHT: usize = 22;
-
 /// Like [`filters()`], as a [`Picture`].
 ///
 /// Panics where `weights` is not `channels * height * width` long.
 pub fn draw(filters: &[Filter], limit: Option<f32>, title: &str) -> Picture {
-    for filter in filters {
+    let limit = limit.unwrap_or_else(|| largest_magnitude(filters.iter().flat_map(|filter| &filter.weights)));
+    let label = |filter| vec![(Face::Regular, INK, name(filter))];
+    let items = filters.iter().map(|filter| (filter, label(filter))).collect();
+    Grid { title, items, limit, has_nan: filters.iter().any(has_nan), largest_area: LARGEST_AREA }.draw(&[])
+}
+
+/// How wide a picture may become before filters go into the next line.
+pub(crate) const LARGEST_WIDTH: usize = 1480;
+/// How many pixels a picture may have before filters are left out.
+pub(crate) const LARGEST_AREA: usize = 20_000_000;
+/// Space around a picture.
+pub(crate) const MARGIN: usize = 24;
+/// Height of the line that explains [`crate::colormap::NOT_A_NUMBER`], where it is needed.
+pub(crate) const NAN_HEIGHT: usize = 26;
+
+const GAP: usize = 20;
+/// What a heading and a legend take at most, roughly; it only decides how many filters are left out.
+const AROUND: usize = 300;
+
+/// `filter 12`.
+pub(crate) fn name(filter: &Filter) -> String {
+    format!("filter {}", filter.number)
+}
+
+pub(crate) fn has_nan(filter: &Filter) -> bool {
+    filter.weights.iter().any(|weight| weight.is_nan())
+}
+
+/// How many columns of a width fit side by side, and how many of `count` things then go into a line: as even as
+/// possible, so that 10 are two lines of 5 and not 8 and 2.
+pub(crate) fn columns(count: usize, width: usize, gap: usize) -> usize {
+    let fit = ((LARGEST_WIDTH - 2 * MARGIN + gap) / (width + gap)).max(1);
+    count.div_ceil(count.div_ceil(fit).max(1)).max(1)
+}
+
+/// How many lines of a height fit into a picture of a width and area; at least one.
+pub(crate) fn lines_that_fit(area: usize, width: usize, line_height: usize) -> usize {
+    ((area / (width + 2 * MARGIN)).saturating_sub(AROUND) / line_height.max(1)).max(1)
+}
+
+/// A kernel's channels as small multiples: tiles in a grid, in reading order, each enlarged by whole pixels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Multiples {
+    columns: usize,
+    rows: usize,
+    gap: usize,
+    scale: usize,
+    tile: (usize, usize),
+}
+
+impl Multiples {
+    /// A filter's channels with squares of `scale` pixels.
+    ///
+    /// Panics where `weights` is not `channels * height * width` long.
+    pub(crate) fn new(filter: &Filter, scale: usize) -> Multiples {
+        let &Filter { number, channels, height, width, .. } = filter;
         assert_eq!(
             filter.weights.len(),
-            filter.channels * filter.height * filter.width,
-            "the weights of filter {} are [channels, height, width]",
-            filter.number
+            channels * height * width,
+            "the weights of filter {number} are [channels, height, width]"
         );
+        // Up to four side by side, more in a grid that is as wide as high or twice as wide: 32 are 8 x 4.
+        let side = (1..channels).find(|side| side * side >= channels).unwrap_or(1);
+        let columns = if channels <= 4 { channels } else { side.next_power_of_two() };
+        let rows = channels.div_ceil(columns.max(1));
+        // Many small tiles share a line; their frames apart would be more line than tile.
+        let gap = if channels <= 4 { 4 } else { 1 };
+        Multiples { columns, rows, gap, scale, tile: (width, height) }
     }
-    let limit = limit.unwrap_or_else(|| largest_magnitude(filters.iter().flat_map(|filter| &filter.weights)));
-    let side = filters.iter().map(|filter| filter.height.max(filter.width)).max().unwrap_or(1).max(1);
-    let scale = (TILE_PX / side).max(1);
-    let tile_width = filters.iter().map(|filter| filter.width * scale).max().unwrap_or(0);
-    let cell_width = tile_width.max(Face::Regular.text_width("filter 000"));
-    let cell_height = filters.iter().map(|filter| stack_height(filter, scale)).max().unwrap_or(0);
-    // As even as possible: 10 filters are two lines of 5, not 8 and 2.
-    let lines = filters.len().div_ceil(COLUMNS);
-    let columns = filters.len().div_ceil(lines.max(1));
 
-    let grid_width = (columns * (cell_width + GAP)).saturating_sub(GAP);
-    let lowest_width = legend::SIGNED_WIDTH + 2 * legend::OVERHANG;
-    let content_width = grid_width.max(Face::Title.text_width(title)).max(lowest_width);
-    let has_nan = filters.iter().any(|filter| filter.weights.iter().any(|weight| weight.is_nan()));
-    let nan_height = if has_nan { 26 } else { 0 };
-    let grid_height = lines * (cell_height + LABEL_HEIGHT + GAP);
-    let mut picture = Picture::new(
-        content_width + 2 * MARGIN,
-        MARGIN + TITLE_HEIGHT + grid_height + 4 + legend::HEIGHT + nan_height + MARGIN,
-    );
+    /// A filter's channels as large as fits into a square of `room` pixels, with at least one pixel for a weight.
+    pub(crate) fn fit(filter: &Filter, room: usize) -> Multiples {
+        let one = Multiples::new(filter, 1);
+        let scale = |count: usize, side: usize| {
+            room.saturating_sub((count * one.gap).saturating_sub(one.gap)) / (count * side).max(1)
+        };
+        Multiples { scale: scale(one.columns, one.tile.0).min(scale(one.rows, one.tile.1)).max(1), ..one }
+    }
 
-    picture.text((MARGIN, MARGIN), Align::Left, Face::Title, INK, title);
-    for (n, filter) in filters.iter().enumerate() {
-        let x = MARGIN + n % columns * (cell_width + GAP);
-        let y = MARGIN + TITLE_HEIGHT + n / columns * (cell_height + LABEL_HEIGHT + GAP);
-        let tile_x = x + (cell_width - filter.width * scale) / 2;
-        for (channel, weights) in planes(&filter.weights, filter.height * filter.width).enumerate() {
-            let tile_y = y + channel * (filter.height * scale + CHANNEL_GAP);
-            picture.tile((tile_x, tile_y), (filter.width, filter.height), scale, |row, column| {
-                diverging(weights[row * filter.width + column], limit)
-            });
-            picture.frame(tile_x, tile_y, filter.width * scale, filter.height * scale, FRAME);
+    /// The room that a filter is given in a grid of `count`: more where there are channels to tell apart, and few
+    /// filters.
+    pub(crate) fn room(filter: &Filter, count: usize) -> usize {
+        match filter.channels {
+            1 => 120,
+            _ if count <= 16 => 340,
+            _ => 220,
         }
-        let label = format!("filter {}", filter.number);
-        picture.text((x + cell_width / 2, y + cell_height + 8), Align::Center, Face::Regular, INK, &label);
     }
 
-    let legend_x = MARGIN + legend::OVERHANG;
-    let legend_y = MARGIN + TITLE_HEIGHT + grid_height + 4;
-    if filters.is_empty() {
-        picture.text((MARGIN, legend_y), Align::Left, Face::Regular, SOFT_INK, "no filters");
-        return picture;
+    /// Width and height in pixels.
+    pub(crate) fn size(self) -> (usize, usize) {
+        let length = |count: usize, side: usize| (count * (side * self.scale + self.gap)).saturating_sub(self.gap);
+        (length(self.columns, self.tile.0), length(self.rows, self.tile.1))
     }
-    legend::signed_bar(&mut picture, (legend_x, legend_y), limit);
-    if has_nan {
-        legend::not_a_number(&mut picture, (legend_x, legend_y + legend::HEIGHT + 12));
+
+    /// Draws the filter with its top left corner at (`x`, `y`).
+    pub(crate) fn draw(self, picture: &mut Picture, (x, y): (usize, usize), filter: &Filter, limit: f32) {
+        let (width, height) = self.tile;
+        if width * height == 0 {
+            return;
+        }
+        for (channel, weights) in filter.weights.chunks(width * height).enumerate() {
+            let tile_x = x + channel % self.columns * (width * self.scale + self.gap);
+            let tile_y = y + channel / self.columns * (height * self.scale + self.gap);
+            picture.frame(tile_x, tile_y, width * self.scale, height * self.scale, FRAME);
+            picture.tile((tile_x, tile_y), self.tile, self.scale, |row, column| {
+                diverging(weights[row * width + column], limit)
+            });
+        }
     }
-    picture
 }
 
-fn stack_height(filter: &Filter, scale: usize) -> usize {
-    (filter.channels * (filter.height * scale + CHANNEL_GAP)).saturating_sub(CHANNEL_GAP)
+/// Filters in a grid, each with some words below it, all on one signed scale.
+pub(crate) struct Grid<'a> {
+    pub(crate) title: &'a str,
+    /// The filters and the words below each.
+    pub(crate) items: Vec<(&'a Filter, Vec<Words>)>,
+    pub(crate) limit: f32,
+    /// Whether to explain the colour of what is not a number.
+    pub(crate) has_nan: bool,
+    /// Filters that would make the picture have more pixels are left out.
+    pub(crate) largest_area: usize,
 }
 
-/// The planes of `[channels, height, width]`; none where a plane is empty.
-fn planes(values: &[f32], plane: usize) -> std::slice::Chunks<'_, f32> {
-    values.chunks(plane.max(1))
+impl Grid<'_> {
+    /// How many filters have room.
+    pub(crate) fn shown(&self) -> usize {
+        let cell = self.cell();
+        let columns = columns(self.items.len(), cell.width, GAP);
+        let lines = lines_that_fit(self.largest_area, columns * (cell.width + GAP), cell.height);
+        self.items.len().min(lines * columns)
+    }
+
+    /// The picture, with sentences below its title.
+    pub(crate) fn draw(&self, notes: &[String]) -> Picture {
+        let cell = self.cell();
+        let columns = columns(self.items.len(), cell.width, GAP);
+        let items = &self.items[..self.shown()];
+        let grid_width = (columns * (cell.width + GAP)).saturating_sub(GAP);
+        let heading = Heading::new(self.title, notes, grid_width);
+        let lowest_width = legend::SIGNED_WIDTH + 2 * legend::OVERHANG;
+        let width = grid_width.max(heading.width()).max(lowest_width) + 2 * MARGIN;
+        let grid_y = MARGIN + heading.height();
+        let legend_y = grid_y + items.len().div_ceil(columns) * cell.height + 4;
+        let nan_height = if self.has_nan { NAN_HEIGHT } else { 0 };
+        let mut picture = Picture::new(width, legend_y + legend::HEIGHT + nan_height + MARGIN);
+
+        heading.draw(&mut picture, (MARGIN, MARGIN));
+        for (n, (filter, words)) in items.iter().enumerate() {
+            let x = MARGIN + n % columns * (cell.width + GAP);
+            let y = grid_y + n / columns * cell.height;
+            let multiples = Multiples::fit(filter, Multiples::room(filter, self.items.len()));
+            multiples.draw(&mut picture, (x + (cell.width - multiples.size().0) / 2, y), filter, self.limit);
+            for (line, (face, color, text)) in words.iter().enumerate() {
+                let at = (x + cell.width / 2, y + cell.kernel_height + 8 + line * LINE);
+                picture.text(at, Align::Center, *face, *color, text);
+            }
+        }
+
+        let legend_x = MARGIN + legend::OVERHANG;
+        if items.is_empty() {
+            picture.text((MARGIN, legend_y), Align::Left, Face::Regular, SOFT_INK, "no filters");
+            return picture;
+        }
+        legend::signed_bar(&mut picture, (legend_x, legend_y), self.limit);
+        if self.has_nan {
+            legend::not_a_number(&mut picture, (legend_x, legend_y + legend::HEIGHT + 12));
+        }
+        picture
+    }
+
+    fn cell(&self) -> Cell {
+        let sizes = || {
+            self.items
+                .iter()
+                .map(|(filter, _)| Multiples::fit(filter, Multiples::room(filter, self.items.len())).size())
+        };
+        let words = || self.items.iter().flat_map(|(_, words)| words);
+        let words_width = words().map(|(face, _, text)| face.text_width(text)).max().unwrap_or(0);
+        let lines = self.items.iter().map(|(_, words)| words.len()).max().unwrap_or(0);
+        let kernel_height = sizes().map(|(_, height)| height).max().unwrap_or(0);
+        Cell {
+            width: sizes().map(|(width, _)| width).max().unwrap_or(0).max(words_width),
+            kernel_height,
+            height: kernel_height + 5 + lines * LINE + GAP,
+        }
+    }
+}
+
+/// The room of one filter in a grid.
+struct Cell {
+    width: usize,
+    kernel_height: usize,
+    /// With the words and the space below.
+    height: usize,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::picture::fingerprint;
+
+    const TITLE_HEIGHT: usize = 34;
 
     fn filter(number: usize, channels: usize, side: usize) -> Filter {
         let weight = |n: usize| ((n * 37 + number * 11) % 41) as f32 / 20.0 - 1.0;
@@ -130,6 +254,40 @@ mod tests {
                     let weight = filter.weights[y / 24 * 5 + x / 24];
                     assert_eq!(picture.pixel(left + x, top + y), diverging(weight, 1.0), "filter {n} at {x},{y}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_are_small_multiples_in_reading_order() {
+        let shapes = [(1, (1, 1)), (3, (3, 1)), (5, (4, 2)), (16, (4, 4)), (32, (8, 4)), (64, (8, 8)), (128, (16, 8))];
+        for (channels, expected) in shapes {
+            let multiples = Multiples::new(&filter(0, channels, 5), 1);
+            assert_eq!((multiples.columns, multiples.rows), expected, "{channels} channels");
+        }
+        let deep = filter(3, 32, 5);
+        let multiples = Multiples::fit(&deep, 340);
+        assert_eq!((multiples.scale, multiples.size()), (8, (327, 163)));
+        let mut picture = Picture::new(400, 200);
+        multiples.draw(&mut picture, (7, 9), &deep, 1.0);
+        for y in 0..163 {
+            for x in 0..327 {
+                let ((column, x_in), (row, y_in)) = ((x / 41, x % 41), (y / 41, y % 41));
+                let weight = || deep.weights[(row * 8 + column) * 25 + y_in / 8 * 5 + x_in / 8];
+                let expected = if x_in == 40 || y_in == 40 { FRAME } else { diverging(weight(), 1.0) };
+                assert_eq!(picture.pixel(7 + x, 9 + y), expected, "at {x},{y}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_keeps_to_its_room_while_a_pixel_for_a_weight_fits() {
+        for (channels, side) in [(1, 5), (1, 28), (2, 7), (3, 11), (6, 3), (32, 5), (64, 3), (100, 5), (512, 3)] {
+            for room in [120, 176, 340] {
+                let kernel = filter(0, channels, side);
+                let (width, height) = Multiples::fit(&kernel, room).size();
+                let least = Multiples::new(&kernel, 1).size();
+                assert!(width <= room.max(least.0) && height <= room.max(least.1), "{channels} of {side} in {room}");
             }
         }
     }

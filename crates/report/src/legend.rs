@@ -17,15 +17,20 @@ pub(crate) const OVERHANG: usize = 28;
 const BAR_HEIGHT: usize = 12;
 
 /// A bar from `-limit` to `limit`.
-pub(crate) fn signed_bar(picture: &mut Picture, (x, y): (usize, usize), limit: f32) {
-    let half = (SIGNED_WIDTH / 2) as f32;
-    for column in 0..SIGNED_WIDTH {
+pub(crate) fn signed_bar(picture: &mut Picture, at: (usize, usize), limit: f32) {
+    signed_bar_of(picture, at, SIGNED_WIDTH, limit);
+}
+
+/// A bar from `-limit` to `limit` of an odd width of at least 65 pixels, so that its numbers do not meet.
+pub(crate) fn signed_bar_of(picture: &mut Picture, (x, y): (usize, usize), width: usize, limit: f32) {
+    let half = (width / 2) as f32;
+    for column in 0..width {
         picture.fill(x + column, y, 1, BAR_HEIGHT, diverging(column as f32 - half, half));
     }
     let number = significant(limit);
     let ends: &[(usize, String)] =
-        if limit > 0.0 { &[(0, format!("-{number}")), (SIGNED_WIDTH - 1, format!("+{number}"))] } else { &[] };
-    finish(picture, (x, y), SIGNED_WIDTH, ends.iter().cloned().chain([(SIGNED_WIDTH / 2, "0".to_owned())]));
+        if limit > 0.0 { &[(0, format!("-{number}")), (width - 1, format!("+{number}"))] } else { &[] };
+    finish(picture, (x, y), width, ends.iter().cloned().chain([(width / 2, "0".to_owned())]));
 }
 
 /// A bar from 0 to `limit`.

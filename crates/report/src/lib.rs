@@ -20,5 +20,6 @@ pub mod font;
 pub mod format;
 pub mod picture;
 
+mod heading;
 mod legend;
 mod plot;

@@ -157,6 +157,14 @@ pub(crate) fn fingerprint(picture: &Picture) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
+/// Whether the outermost `width` pixels are white on all sides: nothing is cut off.
+#[cfg(test)]
+pub(crate) fn has_margin(picture: &Picture, width: usize) -> bool {
+    let is_white = |x, y| picture.pixel(x, y) == WHITE;
+    let columns = (0..picture.width).all(|x| (0..width).all(|y| is_white(x, y) && is_white(x, picture.height - 1 - y)));
+    columns && (0..picture.height).all(|y| (0..width).all(|x| is_white(x, y) && is_white(picture.width - 1 - x, y)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +195,16 @@ mod tests {
                 let inner = (3..7).contains(&x) && (3..7).contains(&y);
                 assert_eq!(picture.pixel(x, y) == RED, outer && !inner, "at {x},{y}");
             }
+        }
+    }
+
+    #[test]
+    fn a_margin_is_white_on_all_sides() {
+        for (x, y) in [(3, 12), (16, 12), (12, 3), (12, 16)] {
+            let mut picture = Picture::new(20, 20);
+            assert!(has_margin(&picture, 4));
+            picture.fill(x, y, 1, 1, RED);
+            assert!(!has_margin(&picture, 4) && has_margin(&picture, 3), "at {x},{y}");
         }
     }
 

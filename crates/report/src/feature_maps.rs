@@ -212,11 +212,40 @@ pub(crate) fn draw_tile(
     (width, height): (usize, usize),
     color: impl Fn(usize, usize) -> [u8; 3],
 ) {
-    let scale = (side / width.max(height).max(1)).max(1);
-    let (shown_width, shown_height) = (width * scale, height * scale);
-    let (x, y) = (x + side.saturating_sub(shown_width) / 2, y + side.saturating_sub(shown_height) / 2);
+    let shrink = shrink(side, (width, height));
+    let [x, y, shown_width, shown_height] = tile_place((x, y), side, (width, height));
     paper.frame(x, y, shown_width, shown_height, FRAME);
-    paper.tile((x, y), (width, height), scale, color);
+    let (columns, rows) = (width.div_ceil(shrink), height.div_ceil(shrink));
+    paper.tile((x, y), (columns, rows), shown_width / columns.max(1), |row, column| {
+        let rows = row * shrink..((row + 1) * shrink).min(height);
+        let columns = column * shrink..((column + 1) * shrink).min(width);
+        mean(rows.flat_map(|row| columns.clone().map(move |column| (row, column))).map(|(row, column)| color(row, column)))
+    });
+}
+
+/// Where [`draw_tile`] draws: left, top, width and height.
+pub(crate) fn tile_place((x, y): (usize, usize), side: usize, (width, height): (usize, usize)) -> [usize; 4] {
+    let shrink = shrink(side, (width, height));
+    let (columns, rows) = (width.div_ceil(shrink), height.div_ceil(shrink));
+    let scale = (side / columns.max(rows).max(1)).max(1);
+    let (width, height) = (columns * scale, rows * scale);
+    [x + side.saturating_sub(width) / 2, y + side.saturating_sub(height) / 2, width, height]
+}
+
+/// What is too large is shrunk: each pixel is the mean of a square of so many.
+fn shrink(side: usize, (width, height): (usize, usize)) -> usize {
+    width.max(height).div_ceil(side.max(1)).max(1)
+}
+
+/// The mean of at least one colour.
+fn mean(colors: impl Iterator<Item = [u8; 3]>) -> [u8; 3] {
+    let mut sums = [0usize; 3];
+    let mut count = 0;
+    for color in colors {
+        count += 1;
+        sums.iter_mut().zip(color).for_each(|(sum, byte)| *sum += usize::from(byte));
+    }
+    sums.map(|sum| ((sum + count / 2) / count.max(1)) as u8)
 }
 
 /// The colour of a pixel, grey where there is one channel.

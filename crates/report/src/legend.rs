@@ -16,6 +16,11 @@ pub(crate) const OVERHANG: usize = 28;
 
 const BAR_HEIGHT: usize = 12;
 
+/// A bar from `-limit` to `limit` where values are signed, else from 0.
+pub(crate) fn bar(picture: &mut Picture, at: (usize, usize), signed: bool, limit: f32) {
+    if signed { signed_bar(picture, at, limit) } else { positive_bar(picture, at, limit) }
+}
+
 /// A bar from `-limit` to `limit`.
 pub(crate) fn signed_bar(picture: &mut Picture, at: (usize, usize), limit: f32) {
     signed_bar_of(picture, at, SIGNED_WIDTH, limit);

@@ -133,6 +133,15 @@ impl Picture {
         self.text_scaled(at, align, face, 1, color, text);
     }
 
+    /// Pictures of one width, each below the one before; the first decides the width.
+    pub(crate) fn stacked(pictures: &[Picture]) -> Picture {
+        let width = pictures.first().map_or(1, Picture::width);
+        assert!(pictures.iter().all(|picture| picture.width == width), "stacked pictures are equally wide");
+        let height = pictures.iter().map(Picture::height).sum();
+        let pixels = pictures.iter().flat_map(|picture| &picture.pixels).copied().collect();
+        if pictures.is_empty() { Picture::new(1, 1) } else { Picture { width, height, pixels } }
+    }
+
     /// The picture as a PNG file; the same picture gives the same bytes.
     pub fn png(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

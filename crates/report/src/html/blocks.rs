@@ -3,8 +3,10 @@
 use maud::{Markup, html};
 use tenfold_study::record::StudyRecord;
 
+use super::Shown;
+use super::sprite::url;
 use crate::comparison::document::{Align, Block, Table};
-use crate::format::count;
+use crate::format::{NONE, count};
 
 /// What was learned from, in a line.
 pub(super) fn subtitle(record: &StudyRecord) -> String {
@@ -28,8 +30,26 @@ pub(super) fn blocks(blocks: &[Block], level: usize) -> Markup {
 }
 
 /// A table in a box that scrolls by itself where the window is too narrow.
-pub(super) fn scrolling(label: &str, content: Markup) -> Markup {
+pub(crate) fn scrolling(label: &str, content: Markup) -> Markup {
     html! { div.scroll tabindex="0" role="group" aria-label=(label) { (content) } }
+}
+
+/// A picture under its title. What moves is shown only to those who ask for it.
+pub(crate) fn figure(shown: &Shown) -> Markup {
+    let picture = || scrolling(&shown.title, html! { img.picture src=(url(&shown.png)) alt=(shown.alternative); });
+    html! {
+        figure {
+            figcaption { (shown.title) }
+            @if is_animated(&shown.png) { details { summary { "Play the animation" } (picture()) } } @else { (picture()) }
+        }
+    }
+}
+
+/// Whether a PNG has the chunk of animations, which is before its pixels.
+fn is_animated(png: &[u8]) -> bool {
+    let kinds = || png.windows(4);
+    let pixels = kinds().position(|kind| kind == b"IDAT").unwrap_or(png.len());
+    kinds().take(pixels).any(|kind| kind == b"acTL")
 }
 
 fn of_table(table: &Table) -> Markup {
@@ -57,19 +77,21 @@ fn of_table(table: &Table) -> Markup {
     )
 }
 
-/// A table of numbers with names on the left.
-pub(super) fn numbers(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Markup {
+/// A table with names on the left. Columns of numbers stand right, others left.
+pub(crate) fn numbers(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Markup {
+    let of_numbers = |n: usize| n > 0 && rows.iter().filter_map(|row| row.get(n)).all(|cell| is_number(cell));
+    let classes: Vec<&str> = (0..head.len()).map(|n| if of_numbers(n) { "number" } else { "" }).collect();
     scrolling(
         caption,
         html! {
             table {
                 caption { (caption) }
-                thead { tr { @for (n, name) in head.iter().enumerate() { th scope="col" class=(if n > 0 { "number" } else { "" }) { (name) } } } }
+                thead { tr { @for (name, class) in head.iter().zip(&classes) { th scope="col" class=(class) { (name) } } } }
                 tbody {
                     @for row in rows {
                         tr {
-                            @for (n, cell) in row.iter().enumerate() {
-                                @if n == 0 { th scope="row" { (cell) } } @else { td.number { (cell) } }
+                            @for (n, (cell, class)) in row.iter().zip(&classes).enumerate() {
+                                @if n == 0 { th scope="row" { (cell) } } @else { td class=(class) { (cell) } }
                             }
                         }
                     }
@@ -77,4 +99,10 @@ pub(super) fn numbers(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Mar
             }
         },
     )
+}
+
+/// Whether a cell is a number with or without a sign and a unit, or stands for one that there is not.
+fn is_number(cell: &str) -> bool {
+    let digits = cell.trim_start_matches(['+', '-', '<', '\u{2212}']);
+    cell.is_empty() || cell == NONE || digits.starts_with(|first: char| first.is_ascii_digit())
 }

@@ -3,18 +3,8 @@
 use maud::{Markup, html};
 
 use super::Page;
-use super::blocks::scrolling;
-use super::sprite::url;
+use super::blocks::figure;
 
 pub(super) fn section(page: &Page) -> Option<Markup> {
-    (!page.pictures.is_empty()).then(|| {
-        html! {
-            @for shown in &page.pictures {
-                figure {
-                    figcaption { (shown.title) }
-                    (scrolling(&shown.title, html! { img.picture src=(url(&shown.png)) alt=(shown.alternative); }))
-                }
-            }
-        }
-    })
+    (!page.pictures.is_empty()).then(|| html! { @for shown in &page.pictures { (figure(shown)) } })
 }

@@ -38,7 +38,7 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
     let [_, height, width] = page.shape;
     let room = PIXELS_SHOWN / (height * width).max(1);
     let images: Vec<usize> = images.into_iter().take(room).collect();
-    let sprite = Sprite::new(&images, page.shape, page.image);
+    let sprite = Sprite::new(&images, page.shape, 64, page.image);
     let rows: Vec<Vec<String>> =
         by_count.iter().map(|set| vec![missed_by(set, all), count(set.count as u64)]).collect();
     Some(html! {

@@ -10,7 +10,7 @@ use tenfold_study::{FinishedStudy, Prediction};
 
 use crate::comparison::{Compared, SIZE, document};
 
-mod blocks;
+pub(crate) mod blocks;
 mod chart;
 mod classes;
 mod confusion;
@@ -20,7 +20,7 @@ mod inside;
 mod mistakes;
 mod origin;
 mod published;
-mod sprite;
+pub(crate) mod sprite;
 mod verdict;
 
 /// Everything that the page shows.
@@ -83,6 +83,19 @@ pub fn page(page: &Page) -> String {
         ("limits", "What this does not show", Some(origin::limits(page))),
     ];
     let shown: Vec<_> = sections.into_iter().filter_map(|(id, title, body)| Some((id, title, body?))).collect();
+    let sections = shown.into_iter().map(|(id, title, body)| (id.to_owned(), title.to_owned(), body)).collect();
+    let skip = ("verdict", "Skip to the verdict");
+    document_of(&record.title, html! { p { (blocks::subtitle(record)) } }, skip, &record.environment.version, sections)
+}
+
+/// A page of sections (id, heading, content) with a list of them on top, and a link that skips it.
+pub(crate) fn document_of(
+    title: &str,
+    subtitle: Markup,
+    skip: (&str, &str),
+    version: &str,
+    sections: Vec<(String, String, Markup)>,
+) -> String {
     let csp = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
     let markup = html! {
         (DOCTYPE)
@@ -92,28 +105,28 @@ pub fn page(page: &Page) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta http-equiv="Content-Security-Policy" content=(csp);
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "tenfold " (record.environment.version) };
-                title { (record.title) " - tenfold" }
+                meta name="generator" content={ "tenfold " (version) };
+                title { (title) " - tenfold" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                a.skip href="#verdict" { "Skip to the verdict" }
+                a.skip href={ "#" (skip.0) } { (skip.1) }
                 header {
-                    h1 { (record.title) }
-                    p { (blocks::subtitle(record)) }
+                    h1 { (title) }
+                    (subtitle)
                 }
                 nav aria-label="Sections" {
-                    ul { @for (id, title, _) in &shown { li { a href={ "#" (id) } { (title) } } } }
+                    ul { @for (id, title, _) in &sections { li { a href={ "#" (id) } { (title) } } } }
                 }
-                main {
-                    @for (id, title, body) in &shown {
+                main id="main" {
+                    @for (id, title, body) in &sections {
                         section id=(id) aria-labelledby={ (id) "-title" } {
                             h2 id={ (id) "-title" } { (title) }
                             (body)
                         }
                     }
                 }
-                footer { p { "Written by tenfold " (record.environment.version) ". Everything is in this file: it loads nothing and runs nothing." } }
+                footer { p { "Written by tenfold " (version) ". Everything is in this file: it loads nothing and runs nothing." } }
             }
         }
     };

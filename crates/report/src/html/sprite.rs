@@ -10,7 +10,7 @@ use crate::picture::Picture;
 const COLUMNS: usize = 24;
 
 /// The images of a section.
-pub(super) struct Sprite {
+pub(crate) struct Sprite {
     /// Which images, in ascending order.
     numbers: Vec<usize>,
     height: usize,
@@ -22,8 +22,8 @@ pub(super) struct Sprite {
 
 impl Sprite {
     /// `image` gives `[channels, height, width]` of an image: three channels are red, green and blue, of others the
-    /// first is grey.
-    pub(super) fn new(numbers: &[usize], shape: [usize; 3], image: &dyn Fn(usize) -> Vec<u8>) -> Sprite {
+    /// first is grey. An image is enlarged by whole pixels up to `side`, three times at most.
+    pub(crate) fn new(numbers: &[usize], shape: [usize; 3], side: usize, image: &dyn Fn(usize) -> Vec<u8>) -> Sprite {
         let mut numbers = numbers.to_vec();
         numbers.sort_unstable();
         numbers.dedup();
@@ -39,12 +39,12 @@ impl Sprite {
                 picture.fill(left + x, top + y, 1, 1, color);
             }
         }
-        let scale = (64 / height.max(width).max(1)).clamp(1, 3);
+        let scale = (side / height.max(width).max(1)).clamp(1, 3);
         Sprite { numbers, height, width, scale, url: url(&picture.png()) }
     }
 
     /// The rule that every part shares: the picture is in the page once.
-    pub(super) fn style(&self, class: &str) -> String {
+    pub(crate) fn style(&self, class: &str) -> String {
         let columns = COLUMNS.min(self.numbers.len()).max(1);
         let Sprite { height, width, scale, url, .. } = self;
         format!(
@@ -55,12 +55,12 @@ impl Sprite {
         )
     }
 
-    pub(super) fn has(&self, number: usize) -> bool {
+    pub(crate) fn has(&self, number: usize) -> bool {
         self.numbers.binary_search(&number).is_ok()
     }
 
     /// One image.
-    pub(super) fn tile(&self, class: &str, number: usize, alternative: &str) -> Markup {
+    pub(crate) fn tile(&self, class: &str, number: usize, alternative: &str) -> Markup {
         let place = self.numbers.binary_search(&number).unwrap_or(0);
         let (x, y) = (place % COLUMNS * self.width * self.scale, place / COLUMNS * self.height * self.scale);
         html! {
@@ -71,6 +71,6 @@ impl Sprite {
 }
 
 /// A PNG as an address.
-pub(super) fn url(png: &[u8]) -> String {
+pub(crate) fn url(png: &[u8]) -> String {
     format!("data:image/png;base64,{}", STANDARD.encode(png))
 }

@@ -1,6 +1,11 @@
 //! The test images that networks get wrong, by pair of label and what it is taken for; and labels that are likely wrong.
 
-use crate::feature_maps::Image;
+use super::journey::cut;
+use crate::feature_maps::{Image, draw_tile, pixel};
+use crate::font::Face;
+use crate::format::count;
+use crate::heading::{Heading, LINE, Words};
+use crate::picture::{Align, FRAME, INK, Picture, SOFT_INK};
 
 /// The gallery.
 #[derive(Clone, PartialEq, Debug)]
@@ -43,4 +48,216 @@ pub struct Entry {
     pub wrong: (usize, usize),
     /// For each recipe, its name and its two best guesses with their probabilities.
     pub guesses: Vec<(String, [(String, f64); 2])>,
+}
+
+/// The gallery, as a PNG file.
+pub fn gallery(gallery: &Gallery) -> Vec<u8> {
+    draw(gallery).png()
+}
+
+/// The most images of a pair, at least one, for which `fits` holds; more never fit where fewer do not.
+pub(crate) fn most_of_a_pair(gallery: &Gallery, fits: impl Fn(usize) -> bool) -> usize {
+    let longest = gallery.pairs.iter().map(|pair| pair.entries.len()).max().unwrap_or(1).max(1);
+    let (mut most, mut too_many) = (1, longest + 1);
+    while too_many - most > 1 {
+        let middle = (most + too_many) / 2;
+        if fits(middle) { most = middle } else { too_many = middle }
+    }
+    most
+}
+
+impl Pair {
+    /// `7 taken for 2: 9 images`, with how many of them are shown if not all are.
+    pub(crate) fn heading(&self, shown: usize) -> String {
+        let images = if self.count == 1 { "image" } else { "images" };
+        let of = if shown < self.count { format!(", {} shown", count(shown as u64)) } else { String::new() };
+        format!("{} taken for {}: {} {images}{of}", self.label, self.taken_for, count(self.count as u64))
+    }
+}
+
+impl Entry {
+    /// `5 of 30 trainings wrong`.
+    pub(crate) fn wrong_words(&self) -> String {
+        format!("{} of {} trainings wrong", self.wrong.0, self.wrong.1)
+    }
+}
+
+/// `2 0.61, 7 0.38`.
+pub(crate) fn guesses_words(guesses: &[(String, f64); 2]) -> String {
+    guesses.each_ref().map(|(class, probability)| format!("{class} {probability:.2}")).join(", ")
+}
+
+/// What the suspects are.
+pub(crate) const SUSPECTS: &str = "Networks that were trained independently agree on another class than the label: the label is \
+                                   likely wrong, or the image could be either.";
+
+/// What the pairs are.
+pub(crate) const PAIRS: &str = "The worst of each pair first. Below each image, every recipe's two best guesses with their \
+                                probabilities; grey where the first of them is the label.";
+
+const WIDTH: usize = 1480;
+const MARGIN: usize = 24;
+const ROOM: usize = WIDTH - 2 * MARGIN;
+const IMAGE_PX: usize = 112;
+const IMAGE_GAP: usize = 10;
+const CELL_GAP: usize = 24;
+const GUESS_LINE: usize = 15;
+const PAIR_HEADING: usize = 26;
+/// Pixels of a picture, about.
+const LARGEST_AREA: usize = 20_000_000;
+
+/// The gallery: likely wrong labels first, then the pairs, each image with what each recipe says of it. Beyond about 20 million pixels
+/// fewer images of each pair are shown, then fewer pairs; it says so.
+pub fn draw(gallery: &Gallery) -> Picture {
+    draw_within(gallery, LARGEST_AREA)
+}
+
+fn draw_within(gallery: &Gallery, area: usize) -> Picture {
+    let grid = Grid::of(gallery);
+    let lines_that_fit = (area / WIDTH / (grid.cell_height + PAIR_HEADING)).max(1);
+    let suspects = grid.suspects(gallery);
+    let room = lines_that_fit.saturating_sub(suspects.len()).max(1);
+    let most = most_of_a_pair(gallery, |most| grid.pairs(gallery, most).len() <= room);
+    let mut pairs = grid.pairs(gallery, most);
+    pairs.truncate(room);
+
+    let mut bands = vec![title(gallery)];
+    if !suspects.is_empty() {
+        let heading = format!("Likely wrong labels: {}", count(gallery.suspects.len() as u64));
+        bands.push(section(&heading, SUSPECTS));
+        bands.extend(suspects.iter().take(lines_that_fit).map(|line| grid.line(line)));
+    }
+    if !pairs.is_empty() {
+        bands.push(section("What is taken for what", PAIRS));
+        bands.extend(pairs.iter().map(|line| grid.line(line)));
+    }
+    let begun = pairs.iter().flatten().filter(|cell| cell.heading.is_some()).count();
+    let rest = &gallery.pairs[begun..];
+    if !rest.is_empty() {
+        let images = rest.iter().map(|pair| pair.count as u64).sum();
+        let text = format!("Not shown: {} more pairs with {} images.", count(rest.len() as u64), count(images));
+        bands.push(section(&text, ""));
+    }
+    Picture::stacked(&bands)
+}
+
+fn title(gallery: &Gallery) -> Picture {
+    let heading = Heading::new(&format!("{}: the images they get wrong", gallery.title), &[gallery.subtitle.clone()], ROOM);
+    let mut picture = Picture::new(WIDTH, MARGIN + heading.height());
+    heading.draw(&mut picture, (MARGIN, MARGIN));
+    picture
+}
+
+fn section(heading: &str, note: &str) -> Picture {
+    let mut picture = Picture::new(WIDTH, if note.is_empty() { 40 } else { 52 });
+    picture.text((MARGIN, 6), Align::Left, Face::Title, INK, heading);
+    picture.text((MARGIN, 25), Align::Left, Face::Regular, SOFT_INK, note);
+    picture
+}
+
+/// An image's place, with the heading of its pair if it is the first of it.
+struct Cell<'a> {
+    heading: Option<String>,
+    entry: &'a Entry,
+}
+
+/// The size of all cells.
+struct Grid {
+    /// Characters of the longest name of a recipe.
+    name_columns: usize,
+    cell_width: usize,
+    cell_height: usize,
+    columns: usize,
+}
+
+impl Grid {
+    fn of(gallery: &Gallery) -> Grid {
+        let entries = || gallery.suspects.iter().chain(gallery.pairs.iter().flat_map(|pair| &pair.entries));
+        let guesses = || entries().flat_map(|entry| &entry.guesses);
+        let name_columns = guesses().map(|(recipe, _)| recipe.chars().count()).max().unwrap_or(0).min(24);
+        let below = guesses().map(|guess| Face::Regular.text_width(&guess_line(guess, name_columns)));
+        let beside = entries().flat_map(facts).map(|(face, _, text)| IMAGE_PX + IMAGE_GAP + face.text_width(&text));
+        let headings = gallery.pairs.iter().map(|pair| Face::Bold.text_width(&pair.heading(0)));
+        let lowest = below.chain(beside).chain(headings).max().unwrap_or(1).min(ROOM);
+        let columns = ((ROOM + CELL_GAP) / (lowest + CELL_GAP)).max(1);
+        let lines = entries().map(|entry| entry.guesses.len()).max().unwrap_or(0);
+        Grid {
+            name_columns,
+            cell_width: (ROOM + CELL_GAP) / columns - CELL_GAP,
+            cell_height: IMAGE_PX + 8 + lines * GUESS_LINE + 20,
+            columns,
+        }
+    }
+
+    fn suspects<'a>(&self, gallery: &'a Gallery) -> Vec<Vec<Cell<'a>>> {
+        let cells = |entries: &'a [Entry]| entries.iter().map(|entry| Cell { heading: None, entry }).collect();
+        gallery.suspects.chunks(self.columns).map(cells).collect()
+    }
+
+    /// The pairs in lines, at most `most` images of each; small pairs share a line.
+    fn pairs<'a>(&self, gallery: &'a Gallery, most: usize) -> Vec<Vec<Cell<'a>>> {
+        let mut lines: Vec<Vec<Cell>> = Vec::new();
+        for pair in &gallery.pairs {
+            let entries = &pair.entries[..pair.entries.len().min(most)];
+            // A pair that does not fit into what is left of a line begins one.
+            let mut is_new = lines.last().is_none_or(|line| line.len() + entries.len() > self.columns);
+            for (n, entry) in entries.iter().enumerate() {
+                let heading = (n == 0).then(|| pair.heading(entries.len()));
+                match lines.last_mut() {
+                    Some(line) if !is_new && line.len() < self.columns => line.push(Cell { heading, entry }),
+                    _ => lines.push(vec![Cell { heading, entry }]),
+                }
+                is_new = false;
+            }
+        }
+        lines
+    }
+
+    fn line(&self, cells: &[Cell]) -> Picture {
+        let top = if cells.iter().any(|cell| cell.heading.is_some()) { PAIR_HEADING } else { 0 };
+        let mut picture = Picture::new(WIDTH, top + self.cell_height);
+        for (n, cell) in cells.iter().enumerate() {
+            let x = MARGIN + n * (self.cell_width + CELL_GAP);
+            if let Some(heading) = &cell.heading {
+                // A line above what belongs together.
+                let together = cells[n + 1..].iter().take_while(|cell| cell.heading.is_none()).count();
+                let length = (together + 1) * (self.cell_width + CELL_GAP) - CELL_GAP;
+                picture.fill(x, 0, length, 1, FRAME);
+                picture.text((x, 6), Align::Left, Face::Bold, INK, heading);
+            }
+            self.draw_entry(&mut picture, (x, top), cell.entry);
+        }
+        picture
+    }
+
+    fn draw_entry(&self, paper: &mut Picture, (x, y): (usize, usize), entry: &Entry) {
+        let image = &entry.image;
+        draw_tile(paper, (x, y + 1), IMAGE_PX, (image.width, image.height), |row, column| pixel(image, row, column));
+        for (n, (face, color, text)) in facts(entry).iter().enumerate() {
+            paper.text((x + IMAGE_PX + IMAGE_GAP, y + 2 + n * LINE), Align::Left, *face, *color, text);
+        }
+        for (n, guess) in entry.guesses.iter().enumerate() {
+            let at_y = y + IMAGE_PX + 8 + n * GUESS_LINE;
+            let right = guess.1[0].0 == entry.label;
+            let color = if right { SOFT_INK } else { INK };
+            paper.text((x, at_y), Align::Left, Face::Regular, color, &guess_line(guess, self.name_columns));
+        }
+    }
+}
+
+/// What stands beside an image.
+fn facts(entry: &Entry) -> Vec<Words> {
+    vec![
+        (Face::Regular, SOFT_INK, "test image".to_owned()),
+        (Face::Regular, INK, entry.number.to_string()),
+        (Face::Bold, INK, format!("{} -> {}", cut(&entry.label, 16), cut(&entry.taken_for, 16))),
+        (Face::Regular, INK, format!("{} of {}", entry.wrong.0, entry.wrong.1)),
+        (Face::Regular, INK, "trainings".to_owned()),
+        (Face::Regular, INK, "wrong".to_owned()),
+    ]
+}
+
+/// `cnn2    2 0.61, 7 0.38`.
+fn guess_line((recipe, best): &(String, [(String, f64); 2]), name_columns: usize) -> String {
+    cut(&format!("{:<name_columns$}  {}", cut(recipe, name_columns), guesses_words(best)), 60)
 }

@@ -1,6 +1,12 @@
 //! One image's way through a network: every layer's output, what the network says, and which pixels mattered.
 
-use crate::feature_maps::Image;
+use crate::colormap::{diverging, largest_magnitude, sequential};
+use crate::feature_maps::{Image, draw_tile, pixel, tile_place};
+use crate::font::Face;
+use crate::format::count;
+use crate::heading::{Heading, LINE, Words, wrap};
+use crate::legend;
+use crate::picture::{ALARM, Align, FRAME, INK, Picture, Rgb, SOFT_INK};
 
 /// One image's way through a network.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,11 +29,11 @@ pub struct Journey {
     pub unit: Option<Unit>,
     /// The class that the two maps speak of.
     pub explained: usize,
-    /// Rise in cross-entropy of that class where the image is painted black, in nats, `[height, width]`.
+    /// Rise in cross-entropy of that class where the image is painted black, in nats, `[height, width]`; empty if not shown.
     pub occlusion: Vec<f64>,
     /// Pixels of a side of the painted square.
     pub occlusion_side: usize,
-    /// Gradient of the logit of that class, `[channels, height, width]`.
+    /// Gradient of the logit of that class, `[channels, height, width]`; empty if not shown.
     pub gradient: Vec<f64>,
 }
 
@@ -66,4 +72,428 @@ pub struct Unit {
     pub at: (usize, usize, usize, usize),
     /// Top, left, height and width of what it sees.
     pub field: [usize; 4],
+}
+
+/// The picture, as a PNG file.
+pub fn journey(journey: &Journey) -> Vec<u8> {
+    draw(journey).png()
+}
+
+const WIDTH: usize = 1480;
+const MARGIN: usize = 24;
+const ROOM: usize = WIDTH - 2 * MARGIN;
+/// Space below a band.
+const BAND_GAP: usize = 22;
+
+/// The picture: the image and which of its pixels mattered, what each layer makes of it, and what the network says.
+///
+/// # Panics
+/// If pixels or values are not as many as their shape says, or an image has neither 1 nor 3 channels.
+pub fn draw(journey: &Journey) -> Picture {
+    check(journey);
+    let mut bands = vec![title(journey)];
+    if !journey.steps.is_empty() {
+        bands.push(steps(&journey.steps));
+    }
+    bands.push(panels(&[input(journey), field(journey), occlusion(journey), gradient(journey)]));
+    bands.extend((0..journey.stages.len()).map(|index| stage(journey, index)));
+    bands.push(classes(journey));
+    if has_nan(journey) {
+        let mut note = Picture::new(WIDTH, 34);
+        legend::not_a_number(&mut note, (MARGIN, 0));
+        bands.push(note);
+    }
+    Picture::stacked(&bands)
+}
+
+/// The class that the network names: the first of those with the largest logit.
+pub fn predicted(classes: &[Class]) -> Option<&Class> {
+    classes.iter().rev().max_by(|a, b| a.logit.total_cmp(&b.logit))
+}
+
+/// A probability in four decimals; one that they would hide is `<0.0001`.
+pub fn probability(probability: f32) -> String {
+    if probability > 0.0 && probability < 0.00005 { "<0.0001".to_owned() } else { format!("{probability:.4}") }
+}
+
+fn check(journey: &Journey) {
+    let images = journey.steps.iter().map(|(_, image)| image).chain([&journey.image]);
+    for Image { channels, height, width, pixels } in images {
+        assert!(matches!(channels, 1 | 3), "an image has 1 or 3 channels, not {channels}");
+        assert_eq!(pixels.len(), channels * height * width, "pixels are [channels, height, width]");
+    }
+    for Stage { name, shape, values, .. } in &journey.stages {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "the values of {name} are [channels, rows, columns]");
+    }
+    let Image { channels, height, width, .. } = journey.image;
+    let (occlusion, gradient) = (journey.occlusion.len(), journey.gradient.len());
+    assert!([0, height * width].contains(&occlusion), "the occlusion map is [height, width]");
+    assert!([0, channels * height * width].contains(&gradient), "the gradient is [channels, height, width]");
+}
+
+fn has_nan(journey: &Journey) -> bool {
+    let values = journey.stages.iter().flat_map(|stage| &stage.values);
+    values.into_iter().any(|value| value.is_nan())
+        || journey.occlusion.iter().chain(&journey.gradient).any(|value| value.is_nan())
+}
+
+fn title(journey: &Journey) -> Picture {
+    let note = "The image, which of its pixels mattered, what each layer makes of it, and what the network says. Each layer has \
+                a scale of its own, printed beside its name: signed values are blue below zero and red above it, others go \
+                from dark (zero) to yellow.";
+    let heading = Heading::new(&format!("{}: {}", journey.title, journey.heading), &[note.to_owned()], ROOM);
+    let mut picture = Picture::new(WIDTH, MARGIN + heading.height());
+    heading.draw(&mut picture, (MARGIN, MARGIN));
+    picture
+}
+
+/// Lines of text, the first with its top at `y`.
+fn lines(paper: &mut Picture, (x, y): (usize, usize), lines: &[Words]) {
+    for (n, (face, color, text)) in lines.iter().enumerate() {
+        paper.text((x, y + n * LINE), Align::Left, *face, *color, text);
+    }
+}
+
+/// A text in as many lines as it needs at a width in pixels.
+fn wrapped(text: &str, width: usize, color: Rgb) -> Vec<Words> {
+    let lines = wrap(text, width / Face::Regular.width());
+    lines.into_iter().map(|line| (Face::Regular, color, line)).collect()
+}
+
+/// The beginning of a text that has room for so many characters.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns.saturating_sub(3)).chain("...".chars()).collect()
+}
+
+const STEP_PX: usize = 196;
+const STEP_WIDTH: usize = 270;
+const STEPS_IN_LINE: usize = ROOM / STEP_WIDTH;
+
+/// How a picture became the network's input.
+fn steps(steps: &[(String, Image)]) -> Picture {
+    let words: Vec<Vec<Words>> = steps
+        .iter()
+        .map(|(text, image)| {
+            let mut words = wrapped(text, STEP_WIDTH - 20, INK);
+            words.push((Face::Regular, SOFT_INK, format!("{} x {} pixels", image.width, image.height)));
+            words
+        })
+        .collect();
+    let line_height = STEP_PX + 10 + LINE * words.iter().map(Vec::len).max().unwrap_or(0) + 10;
+    let mut picture = Picture::new(WIDTH, 24 + steps.len().div_ceil(STEPS_IN_LINE) * line_height + BAND_GAP);
+    picture.text((MARGIN, 0), Align::Left, Face::Bold, INK, "How the picture became the network's input");
+    for (n, ((_, image), words)) in steps.iter().zip(&words).enumerate() {
+        let x = MARGIN + n % STEPS_IN_LINE * STEP_WIDTH;
+        let y = 24 + n / STEPS_IN_LINE * line_height;
+        draw_tile(&mut picture, (x, y), STEP_PX, (image.width, image.height), |y, x| pixel(image, y, x));
+        lines(&mut picture, (x, y + STEP_PX + 10), words);
+        if n + 1 < steps.len() {
+            let arrow = (x + (STEP_PX + STEP_WIDTH) / 2, y + STEP_PX / 2 - 7);
+            picture.text(arrow, Align::Center, Face::Title, SOFT_INK, "->");
+        }
+    }
+    picture
+}
+
+/// Amber between two dark lines: seen on black, on white and on every colour of both scales.
+const MARK: Rgb = [255, 176, 0];
+
+/// A frame around a part of what lies at `place` and has `size` (width, height) cells; the part is top, left, height and width.
+fn mark(paper: &mut Picture, place: [usize; 4], (width, height): (usize, usize), part: [usize; 4]) {
+    let [left, top, shown_width, shown_height] = place;
+    let column = |x: usize| x.min(width) * shown_width / width.max(1);
+    let row = |y: usize| y.min(height) * shown_height / height.max(1);
+    let (y, x) = (row(part[0]), column(part[1]));
+    let (tall, wide) = (row(part[0] + part[2]) - y, column(part[1] + part[3]) - x);
+    for (around, color) in [INK, MARK, MARK, INK].into_iter().enumerate() {
+        paper.frame(left + x - around, top + y - around, wide + 2 * around, tall + 2 * around, color);
+    }
+}
+
+/// A picture of the image's size, with a heading above, a scale and words below.
+struct Panel<'a> {
+    heading: String,
+    color: Box<dyn Fn(usize, usize) -> Rgb + 'a>,
+    /// Height and width.
+    size: (usize, usize),
+    framed: Option<[usize; 4]>,
+    limit: Option<f32>,
+    words: Vec<Words>,
+}
+
+const PANEL_PX: usize = 308;
+/// Four fill the width.
+const PANEL_STEP: usize = (ROOM - PANEL_PX) / 3;
+
+fn panels(panels: &[Option<Panel>; 4]) -> Picture {
+    let shown: Vec<&Panel> = panels.iter().flatten().collect();
+    let words_y = |panel: &Panel| 24 + PANEL_PX + 10 + if panel.limit.is_some() { legend::HEIGHT + 8 } else { 0 };
+    let height = shown.iter().map(|panel| words_y(panel) + panel.words.len() * LINE).max().unwrap_or(0);
+    let mut picture = Picture::new(WIDTH, height + BAND_GAP);
+    for (n, panel) in shown.into_iter().enumerate() {
+        let x = MARGIN + n * PANEL_STEP;
+        let (height, width) = panel.size;
+        draw_tile(&mut picture, (x, 24), PANEL_PX, (width, height), &panel.color);
+        picture.text((x, 0), Align::Left, Face::Bold, INK, &panel.heading);
+        if let Some(part) = panel.framed {
+            let place = tile_place((x, 24), PANEL_PX, (width, height));
+            mark(&mut picture, place, (width, height), part);
+        }
+        if let Some(limit) = panel.limit {
+            let bar_x = x + (PANEL_PX - legend::SIGNED_WIDTH) / 2;
+            legend::signed_bar(&mut picture, (bar_x, 24 + PANEL_PX + 10), limit);
+        }
+        lines(&mut picture, (x, words_y(panel)), &panel.words);
+    }
+    picture
+}
+
+fn input(journey: &Journey) -> Option<Panel<'_>> {
+    let image = &journey.image;
+    let label = journey.label.and_then(|label| journey.classes.get(label));
+    let mut words = Vec::new();
+    if let Some(label) = label {
+        words.push((Face::Regular, INK, format!("labelled  {}", cut(&label.name, 30))));
+    }
+    if let Some(class) = predicted(&journey.classes) {
+        let wrong = label.is_some_and(|label| label.name != class.name);
+        let (face, color) = if wrong { (Face::Bold, ALARM) } else { (Face::Regular, INK) };
+        words.push((face, color, format!("predicted {}", cut(&class.name, 30))));
+        words.push((Face::Regular, INK, format!("with probability {}", probability(class.probability))));
+    }
+    let kind = if image.channels == 3 { "in colour" } else { "grey" };
+    words.push((Face::Regular, SOFT_INK, format!("{} x {} pixels, {kind}", image.width, image.height)));
+    Some(Panel {
+        heading: "The input".to_owned(),
+        color: Box::new(|y, x| pixel(image, y, x)),
+        size: (image.height, image.width),
+        framed: None,
+        limit: None,
+        words,
+    })
+}
+
+fn field(journey: &Journey) -> Option<Panel<'_>> {
+    let (image, unit) = (&journey.image, journey.unit.as_ref()?);
+    let [top, left, height, width] = unit.field;
+    let (last_row, last_column) = ((top + height).saturating_sub(1), (left + width).saturating_sub(1));
+    let (stage, channel, ..) = unit.at;
+    let is_shown = journey.stages.get(stage).is_some_and(|_| shown(journey, stage).contains(&channel));
+    let below = if is_shown { " The unit is framed likewise below." } else { "" };
+    let text = format!(
+        "{} sees the framed {width} x {height} pixels: rows {top} to {last_row}, columns {left} to {last_column}.{below}",
+        unit.name
+    );
+    Some(Panel {
+        heading: "What one unit sees".to_owned(),
+        color: Box::new(|y, x| pixel(image, y, x)),
+        size: (image.height, image.width),
+        framed: Some(unit.field),
+        limit: None,
+        words: wrapped(&text, PANEL_PX, INK),
+    })
+}
+
+fn occlusion(journey: &Journey) -> Option<Panel<'_>> {
+    let class = explained(journey)?;
+    let values: Vec<f32> = journey.occlusion.iter().map(|value| *value as f32).collect();
+    let side = journey.occlusion_side;
+    let text = format!(
+        "By how much the cross-entropy of {class} rises, in nats, when the {side} x {side} square around a pixel is black. Red: \
+         what is there speaks for {class}; blue: against it."
+    );
+    signed_panel(journey, values, format!("Hiding pixels: {class}"), &text)
+}
+
+fn gradient(journey: &Journey) -> Option<Panel<'_>> {
+    let class = explained(journey)?;
+    let plane = journey.image.height * journey.image.width;
+    // Of several channels the one of largest magnitude.
+    let strongest = |at: usize| {
+        let channels = journey.gradient.chunks(plane.max(1)).filter_map(|channel| channel.get(at));
+        channels.copied().reduce(|a, b| if b.abs() > a.abs() || b.is_nan() { b } else { a })
+    };
+    let values: Vec<f32> = (0..plane).filter_map(strongest).map(|value| value as f32).collect();
+    let of = if journey.image.channels == 3 { " Of red, green and blue the slope of largest magnitude." } else { "" };
+    let text = format!(
+        "The slope of the logit of {class} by a pixel from black (0) to white (1). Red: brighter is more like {class}; blue: \
+         less.{of}"
+    );
+    signed_panel(journey, values, format!("Input gradient: {class}"), &text)
+}
+
+/// The class that the maps speak of.
+fn explained(journey: &Journey) -> Option<String> {
+    journey.classes.get(journey.explained).map(|class| format!("class {}", cut(&class.name, 20)))
+}
+
+/// A map of signed values over the image; none without values.
+fn signed_panel<'a>(journey: &Journey, values: Vec<f32>, heading: String, text: &str) -> Option<Panel<'a>> {
+    let (height, width) = (journey.image.height, journey.image.width);
+    if values.is_empty() {
+        return None;
+    }
+    let limit = largest_magnitude(&values);
+    Some(Panel {
+        heading,
+        color: Box::new(move |y, x| diverging(values[y * width + x], limit)),
+        size: (height, width),
+        framed: None,
+        limit: Some(limit),
+        words: wrapped(text, PANEL_PX, SOFT_INK),
+    })
+}
+
+const STAGE_HEADING: usize = 42;
+const MAP_PX: usize = 84;
+const MAP_GAP: usize = 5;
+const MAPS_IN_LINE: usize = (ROOM + MAP_GAP) / (MAP_PX + MAP_GAP);
+const MAP_HEIGHT: usize = MAP_PX + 4 + 13 + 6;
+/// Pixels that all maps may take below each other, so that a deep and wide network is no picture of gigabytes.
+const MAPS_HEIGHT: usize = 11_000;
+
+/// The channels of a stage that are drawn.
+fn shown(journey: &Journey, index: usize) -> Vec<usize> {
+    let stage = &journey.stages[index];
+    let [channels, rows, columns] = stage.shape;
+    let lines = (MAPS_HEIGHT / journey.stages.len()).saturating_sub(STAGE_HEADING + BAND_GAP) / MAP_HEIGHT;
+    let most = if rows * columns == 1 { ROOM * STRIP_HEIGHT } else { lines.max(1) * MAPS_IN_LINE };
+    stage.shown.iter().copied().filter(|channel| *channel < channels).take(most).collect()
+}
+
+/// What one layer makes of the image: its maps as tiles, or its values as a strip.
+fn stage(journey: &Journey, index: usize) -> Picture {
+    let stage = &journey.stages[index];
+    let [channels, rows, columns] = stage.shape;
+    let limit = largest_magnitude(&stage.values);
+    let color = |value: f32| if stage.signed { diverging(value, limit) } else { sequential(value, limit) };
+    let shown = shown(journey, index);
+    let unit = journey.unit.as_ref().map(|unit| unit.at).filter(|at| at.0 == index);
+    let is_strip = rows * columns == 1;
+    let strip = Strip::new(shown.len());
+    let height = if is_strip { strip.rows * strip.cell } else { shown.len().div_ceil(MAPS_IN_LINE) * MAP_HEIGHT };
+    let mut picture = Picture::new(WIDTH, STAGE_HEADING + height + BAND_GAP);
+    let paper = &mut picture;
+    let things = if is_strip { "values".to_owned() } else { format!("maps of {columns} x {rows}") };
+    let (some, all) = (count(shown.len() as u64), count(channels as u64));
+    let of = if some == all { format!("{all} {things}, all shown") } else { format!("{some} of {all} {things} shown") };
+    let by_line = if is_strip && strip.rows > 1 { format!(", {} a line", strip.columns) } else { String::new() };
+    paper.text((MARGIN, 2), Align::Left, Face::Bold, INK, &cut(&stage.name, 140));
+    paper.text((MARGIN, 2 + LINE), Align::Left, Face::Regular, SOFT_INK, &(of + &by_line));
+    let bar_x = WIDTH - MARGIN - legend::OVERHANG - legend::SIGNED_WIDTH;
+    legend::bar(paper, (bar_x, 2), stage.signed, limit);
+
+    if is_strip {
+        strip.draw(paper, (MARGIN, STAGE_HEADING), shown.len(), |n| color(stage.values[shown[n]]));
+        if let Some(n) = unit.and_then(|(_, channel, ..)| shown.iter().position(|c| *c == channel)) {
+            let (x, y) = strip.at(n);
+            mark(paper, [MARGIN + x, STAGE_HEADING + y, strip.cell, strip.cell], (1, 1), [0, 0, 1, 1]);
+        }
+        return picture;
+    }
+    let mut framed = None;
+    for (n, &channel) in shown.iter().enumerate() {
+        let x = MARGIN + n % MAPS_IN_LINE * (MAP_PX + MAP_GAP);
+        let y = STAGE_HEADING + n / MAPS_IN_LINE * MAP_HEIGHT;
+        let values = &stage.values[channel * rows * columns..(channel + 1) * rows * columns];
+        let value = |row: usize, column: usize| color(values[row * columns + column]);
+        draw_tile(paper, (x, y), MAP_PX, (columns, rows), value);
+        let label = (x + MAP_PX / 2, y + MAP_PX + 4);
+        paper.text(label, Align::Center, Face::Regular, INK, &channel.to_string());
+        if let Some((_, _, row, column)) = unit.filter(|at| at.1 == channel) {
+            framed = Some((tile_place((x, y), MAP_PX, (columns, rows)), [row, column, 1, 1]));
+        }
+    }
+    // Last, so that no neighbour covers it.
+    if let Some((place, part)) = framed {
+        mark(paper, place, (columns, rows), part);
+    }
+    picture
+}
+
+const LARGEST_CELL: usize = 20;
+const STRIP_HEIGHT: usize = 100;
+
+/// Many values as small squares in reading order.
+struct Strip {
+    cell: usize,
+    columns: usize,
+    rows: usize,
+}
+
+impl Strip {
+    /// Cells as large as `count` of them allow, in lines as even as can be.
+    fn new(count: usize) -> Strip {
+        let rows = |cell: usize| count.div_ceil(ROOM / cell).max(1);
+        let cell = (1..=LARGEST_CELL).rev().find(|cell| rows(*cell) * cell <= STRIP_HEIGHT).unwrap_or(1);
+        let rows = rows(cell).min(STRIP_HEIGHT);
+        Strip { cell, columns: count.div_ceil(rows).min(ROOM / cell), rows }
+    }
+
+    fn at(&self, n: usize) -> (usize, usize) {
+        let columns = self.columns.max(1);
+        (n % columns * self.cell, n / columns * self.cell)
+    }
+
+    fn draw(&self, paper: &mut Picture, (x, y): (usize, usize), count: usize, color: impl Fn(usize) -> Rgb) {
+        let lines = (0..count).step_by(self.columns.max(1));
+        for first in lines {
+            let cells = self.columns.min(count - first);
+            paper.frame(x, y + self.at(first).1, cells * self.cell, self.cell, FRAME);
+        }
+        for n in 0..count {
+            let (dx, dy) = self.at(n);
+            paper.fill(x + dx, y + dy, self.cell, self.cell, color(n));
+        }
+    }
+}
+
+const BAR_COLOR: Rgb = [0, 114, 178];
+const BAR_GROUND: Rgb = [228, 228, 228];
+const CLASS_HEIGHT: usize = 18;
+/// Classes up to which one column of wide bars is enough.
+const ONE_COLUMN: usize = 12;
+
+/// What the network says of each class.
+fn classes(journey: &Journey) -> Picture {
+    let classes = &journey.classes;
+    let columns = if classes.len() <= ONE_COLUMN { 1 } else { 3 };
+    let in_column = classes.len().div_ceil(columns).max(1);
+    let (name_columns, bar_width) = if columns == 1 { (40, 480) } else { (14, 110) };
+    let names: Vec<String> = classes.iter().map(|class| cut(&class.name, name_columns)).collect();
+    let name_width = names.iter().map(|name| Face::Bold.text_width(name)).max().unwrap_or(0);
+    let said = predicted(classes).map(|class| &class.name);
+
+    let mut picture = Picture::new(WIDTH, STAGE_HEADING + in_column * CLASS_HEIGHT + BAND_GAP);
+    let paper = &mut picture;
+    paper.text((MARGIN, 2), Align::Left, Face::Bold, INK, "What the network says");
+    let facts = "bars from 0 to 1 are probabilities (softmax of the logits); then probability and logit";
+    paper.text((MARGIN, 2 + LINE), Align::Left, Face::Regular, SOFT_INK, facts);
+    for (n, (class, name)) in classes.iter().zip(&names).enumerate() {
+        let x = MARGIN + n / in_column * (ROOM / columns);
+        let y = STAGE_HEADING + n % in_column * CLASS_HEIGHT;
+        let (is_label, is_said) = (journey.label == Some(n), said == Some(&class.name));
+        let face = if is_label || is_said { Face::Bold } else { Face::Regular };
+        paper.text((x + name_width, y), Align::Right, face, INK, name);
+        let bar_x = x + name_width + 10;
+        paper.fill(bar_x, y, bar_width, 13, BAR_GROUND);
+        let share = if class.probability.is_finite() { class.probability.clamp(0.0, 1.0) } else { 0.0 };
+        paper.fill(bar_x, y, (share * bar_width as f32).round() as usize, 13, BAR_COLOR);
+        let number_x = bar_x + bar_width + 10 + 7 * Face::Regular.width();
+        paper.text((number_x, y), Align::Right, face, INK, &probability(class.probability));
+        paper.text((number_x + 72, y), Align::Right, face, INK, &format!("{:+.2}", class.logit));
+        let wrong = journey.label.is_some() && is_label != is_said;
+        let words = match (is_label, is_said) {
+            (true, true) => "predicted, as labelled",
+            (true, false) => "the label",
+            (false, true) => "predicted",
+            (false, false) => "",
+        };
+        let color = if wrong && is_said { ALARM } else { INK };
+        paper.text((number_x + 86, y), Align::Left, Face::Bold, color, words);
+    }
+    picture
 }

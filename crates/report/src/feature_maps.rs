@@ -219,7 +219,10 @@ pub(crate) fn draw_tile(
     paper.tile((x, y), (columns, rows), shown_width / columns.max(1), |row, column| {
         let rows = row * shrink..((row + 1) * shrink).min(height);
         let columns = column * shrink..((column + 1) * shrink).min(width);
-        mean(rows.flat_map(|row| columns.clone().map(move |column| (row, column))).map(|(row, column)| color(row, column)))
+        mean(
+            rows.flat_map(|row| columns.clone().map(move |column| (row, column)))
+                .map(|(row, column)| color(row, column)),
+        )
     });
 }
 

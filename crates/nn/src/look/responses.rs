@@ -196,7 +196,7 @@ fn each_image<L: Send>(
     let all: Vec<u32> = (0..data.len() as u32).collect();
     let run = |worker: &Worker, (scratch, local): &mut (Scratch, &mut L)| {
         for indices in all.chunks(plan.batch_size) {
-            step.forward(worker, scratch, data, &Batch { indices, step: None, update: None }, at + 1);
+            step.forward(worker, scratch, data, &Batch { indices, next: &[], step: None, update: None }, at + 1);
             // A linear layer's outputs are shared by columns, and the next batch may be shared otherwise.
             worker.meet();
             for n in worker.share(indices.len()) {

@@ -6,8 +6,8 @@ use crate::network::Network;
 use crate::plan::Plan;
 use crate::step::{Batch, Learn, Step};
 use crate::workers::on_threads;
-use tenfold_kernels::{Isa, LANES};
 use tenfold_kernels::softmax_cross_entropy::softmax;
+use tenfold_kernels::{Isa, LANES};
 
 /// What every layer makes of one image.
 #[derive(Clone, PartialEq, Debug)]

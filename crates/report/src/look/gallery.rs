@@ -142,7 +142,8 @@ fn draw_within(gallery: &Gallery, area: usize) -> Picture {
 }
 
 fn title(gallery: &Gallery) -> Picture {
-    let heading = Heading::new(&format!("{}: the images they get wrong", gallery.title), &[gallery.subtitle.clone()], ROOM);
+    let heading =
+        Heading::new(&format!("{}: the images they get wrong", gallery.title), &[gallery.subtitle.clone()], ROOM);
     let mut picture = Picture::new(WIDTH, MARGIN + heading.height());
     heading.draw(&mut picture, (MARGIN, MARGIN));
     picture

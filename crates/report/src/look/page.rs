@@ -74,7 +74,10 @@ pub fn journey_section(way: &Journey) -> Section {
             None => String::new(),
         };
         let class = &said.name;
-        sentences.push(format!("The network takes it for {class} with a probability of {}{but}.", probability(said.probability)));
+        sentences.push(format!(
+            "The network takes it for {class} with a probability of {}{but}.",
+            probability(said.probability)
+        ));
     }
     let layers: Vec<&str> = way.stages.iter().map(|stage| stage.name.split(':').next().unwrap_or("")).collect();
     let alternative = format!(
@@ -124,7 +127,8 @@ pub fn gallery_page(gallery: &Gallery) -> String {
     });
     let (pairs, rest) = gallery.pairs.split_at(pairs.count());
 
-    let entries: Vec<&Entry> = suspects.iter().chain(pairs.iter().flat_map(|pair| pair.entries.iter().take(most))).collect();
+    let entries: Vec<&Entry> =
+        suspects.iter().chain(pairs.iter().flat_map(|pair| pair.entries.iter().take(most))).collect();
     let numbers: Vec<usize> = entries.iter().map(|entry| entry.number).collect();
     let pixels = |number: usize| {
         let entry = entries.iter().find(|entry| entry.number == number);

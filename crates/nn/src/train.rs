@@ -153,8 +153,13 @@ pub enum Event<'a> {
         /// Number of the epoch, from 1.
         epoch: usize,
     },
-    /// An epoch is done.
-    Epoch(&'a EpochResult),
+    /// An epoch is done. What is done with the model meanwhile is not training time.
+    Epoch {
+        /// What became of it.
+        result: &'a EpochResult,
+        /// The network as it is now.
+        model: &'a Model,
+    },
 }
 
 /// Whether training goes on.
@@ -285,7 +290,8 @@ pub(crate) fn train_on(
         }
         // Diverged comes first: accuracy and patience mean nothing then. Interrupted comes last: what is already
         // complete is complete.
-        let interrupted = on_event(&Event::Epoch(&result)) == Flow::Stop || evaluating == Flow::Stop;
+        let done = Event::Epoch { result: &result, model: &trainer.model };
+        let interrupted = on_event(&done) == Flow::Stop || evaluating == Flow::Stop;
         stopped = if !result.valid_loss.is_finite() {
             Some(StopReason::Diverged)
         } else if config.target.is_some_and(|target| result.valid_accuracy >= target) {

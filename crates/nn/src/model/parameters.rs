@@ -6,6 +6,7 @@ use crate::aligned::Aligned;
 use crate::network::{Kind, Layout, Network};
 use crate::precision::Precision;
 use crate::train::Pixels;
+use std::fmt;
 use thiserror::Error;
 
 /// Why arrays do not make a model.
@@ -148,6 +149,14 @@ impl Model {
     pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
         let array = self.architecture.params().iter().position(|p| p.name == name)?;
         Some(unpack(&self.architecture, &self.network, array, self.values.as_slice()))
+    }
+}
+
+impl fmt::Debug for Model {
+    /// The layers; the values are too many to be read.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let layers = self.architecture.layers().iter().map(|info| info.layer.to_string());
+        f.debug_list().entries(layers).finish()
     }
 }
 

@@ -58,6 +58,10 @@ impl Twin {
 /// Matches the filters of the first of `networks` with those of each other, by kernels (layers over the pixels with kernels of
 /// one size) and by responses to `sample`. There are no twins in a network whose responses have other rows or columns.
 ///
+/// Give it networks of different seeds. Those of one seed start from the same filters wherever their layers agree, filter by
+/// filter, and keep much of it: they recur because they began alike, not because training found the same, and
+/// [`Recurrence::by_chance`] is no measure of that.
+///
 /// # Panics
 /// If the data do not fit a network, or a layer is not one of its network's.
 pub fn recurrence(networks: &[(&Model, &FilterLayer)], sample: &Dataset, threads: usize) -> Recurrence {
@@ -182,6 +186,10 @@ mod tests {
         let (zero, one) = (network(SHAPE, &LAYERS, 0), network(SHAPE, &LAYERS, 1));
         let again = recurrence(&[(&zero, &layer), (&one, &layer)], &images(SHAPE, 30), 2);
         assert_eq!(again.recur, found.by_chance);
+        // Of one seed all filters recur, whatever comes behind them: such networks say nothing of what training finds.
+        let same = network(SHAPE, &["conv 6 3x3 same", "relu", "linear 3"], 0);
+        let found = recurrence(&[(&zero, &layer), (&same, &layer)], &images(SHAPE, 30), 2);
+        assert_eq!((found.recur[0], found.by_chance[0]), (6, again.recur[0]));
     }
 
     #[test]
@@ -222,5 +230,12 @@ mod tests {
         let found = recurrence(&[(&model, &layer), (&other, &layer)], &images(SHAPE, 30), 1);
         let order: Vec<usize> = found.rows.iter().map(|row| row.filter).collect();
         assert_eq!((found.recur[0], *order.last().unwrap()), (5, 0), "{order:?}");
+        // Where none recurs, those come first whose twins are most alike.
+        let found = recurrence(&[(&model, &layer), (&network(SHAPE, &LAYERS, 2), &layer)], &images(SHAPE, 30), 1);
+        let responses: Vec<f64> = found.rows.iter().map(|row| row.twins[0].map_or(0.0, |twin| twin.response)).collect();
+        assert!(
+            found.recur[0] == 0 && responses[0] > responses[1] && responses.is_sorted_by(|a, b| a >= b),
+            "{responses:?}"
+        );
     }
 }

@@ -308,6 +308,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_large_for_its_tile_is_shrunk_by_whole_pixels() {
+        let mut picture = Picture::new(12, 12);
+        // 7 x 5 pixels in 4: each is the mean of 2 x 2, at the border of fewer.
+        draw_tile(&mut picture, (2, 2), 4, (7, 5), |row, column| [(row * 20 + column * 10) as u8, 0, 9]);
+        assert_eq!(tile_place((2, 2), 4, (7, 5)), [2, 2, 4, 3]);
+        assert_eq!(
+            [(2, 2), (4, 2), (5, 2), (2, 4), (5, 4)].map(|(x, y)| picture.pixel(x, y)[0]),
+            [15, 55, 70, 85, 140]
+        );
+        assert_eq!(tile_place((2, 2), 10, (4, 2)), [3, 5, 8, 4]);
+    }
+
+    #[test]
     fn a_colour_image_shows_its_colours() {
         let colour = row(3, 8, 8, 1);
         let picture = draw(std::slice::from_ref(&colour), "");

@@ -218,6 +218,16 @@ mod tests {
     }
 
     #[test]
+    fn stacked_pictures_lie_below_each_other() {
+        let mut parts = [Picture::new(3, 2), Picture::new(3, 1)];
+        parts[1].fill(1, 0, 1, 1, RED);
+        let stack = Picture::stacked(&parts);
+        assert_eq!((stack.width(), stack.height()), (3, 3));
+        assert_eq!((stack.pixel(1, 2), stack.pixel(1, 1)), (RED, WHITE));
+        assert_eq!(Picture::stacked(&[]), Picture::new(1, 1));
+    }
+
+    #[test]
     fn drawing_outside_is_cut_off() {
         let mut picture = Picture::new(5, 5);
         picture.fill(3, 3, usize::MAX, usize::MAX, RED);

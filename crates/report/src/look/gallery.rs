@@ -142,8 +142,11 @@ fn draw_within(gallery: &Gallery, area: usize) -> Picture {
 }
 
 fn title(gallery: &Gallery) -> Picture {
-    let heading =
-        Heading::new(&format!("{}: the images they get wrong", gallery.title), &[gallery.subtitle.clone()], ROOM);
+    let heading = Heading::new(
+        &format!("{}: the images they get wrong", gallery.title),
+        std::slice::from_ref(&gallery.subtitle),
+        ROOM,
+    );
     let mut picture = Picture::new(WIDTH, MARGIN + heading.height());
     heading.draw(&mut picture, (MARGIN, MARGIN));
     picture
@@ -261,4 +264,108 @@ fn facts(entry: &Entry) -> Vec<Words> {
 /// `cnn2    2 0.61, 7 0.38`.
 fn guess_line((recipe, best): &(String, [(String, f64); 2]), name_columns: usize) -> String {
     cut(&format!("{:<name_columns$}  {}", cut(recipe, name_columns), guesses_words(best)), 60)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::picture::fingerprint;
+
+    fn entry(number: usize) -> Entry {
+        let best = |n: usize| [((n % 10).to_string(), 0.61), ("7".to_owned(), 0.38)];
+        Entry {
+            number,
+            image: Image {
+                channels: 1,
+                height: 8,
+                width: 8,
+                pixels: (0..64).map(|n| (n * number % 256) as u8).collect(),
+            },
+            label: "7".to_owned(),
+            taken_for: (number % 7).to_string(),
+            wrong: (number % 30 + 1, 30),
+            guesses: vec![("mlp".to_owned(), best(number % 7)), ("cnn2-dropout-b50".to_owned(), best(7))],
+        }
+    }
+
+    fn pair(class: usize, entries: usize) -> Pair {
+        let entries: Vec<Entry> = (0..entries).map(|n| entry(class + 7 * n)).collect();
+        Pair { label: "7".to_owned(), taken_for: class.to_string(), count: entries.len(), entries }
+    }
+
+    /// Suspects, and pairs with so many images.
+    pub(crate) fn made_up(suspects: usize, pairs: &[usize]) -> Gallery {
+        Gallery {
+            title: "Digits".to_owned(),
+            subtitle: "2 recipes, 30 trainings".to_owned(),
+            suspects: (0..suspects).map(|n| entry(1000 + n)).collect(),
+            pairs: pairs.iter().enumerate().map(|(class, entries)| pair(class, *entries)).collect(),
+        }
+    }
+
+    #[test]
+    fn small_pairs_share_a_line_and_large_ones_begin_one() {
+        let gallery = made_up(0, &[7, 1, 2, 1, 1, 1]);
+        let grid = Grid { columns: 5, ..Grid::of(&gallery) };
+        let lines = |most: usize| {
+            let lines = grid.pairs(&gallery, most);
+            let heading = |cell: &Cell| cell.heading.is_some();
+            lines.iter().map(|line| line.iter().map(heading).collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        let (first, next) = (true, false);
+        let all =
+            [vec![first, next, next, next, next], vec![next, next, first, first, next], vec![first, first, first]];
+        assert_eq!(lines(99), all);
+        assert_eq!(lines(2), [vec![first, next, first, first, next], vec![first, first, first]]);
+        assert_eq!(lines(1), [vec![first; 5], vec![first]]);
+    }
+
+    #[test]
+    fn headings_say_how_many_there_are_and_are_shown() {
+        assert_eq!(pair(2, 9).heading(9), "7 taken for 2: 9 images");
+        assert_eq!(pair(2, 9).heading(4), "7 taken for 2: 9 images, 4 shown");
+        assert_eq!(pair(2, 1).heading(1), "7 taken for 2: 1 image");
+        assert_eq!(entry(4).wrong_words(), "5 of 30 trainings wrong");
+        assert_eq!(guess_line(&entry(2).guesses[0], 5), "mlp    2 0.61, 7 0.38");
+    }
+
+    #[test]
+    fn as_many_images_of_a_pair_as_fit() {
+        let gallery = made_up(0, &[40, 3]);
+        for limit in 1..=50 {
+            assert_eq!(most_of_a_pair(&gallery, |most| most <= limit), limit.min(40));
+        }
+        assert_eq!(most_of_a_pair(&gallery, |_| false), 1);
+        assert_eq!(most_of_a_pair(&made_up(0, &[]), |_| true), 1);
+    }
+
+    #[test]
+    fn a_picture_keeps_within_its_area() {
+        let gallery = made_up(12, &[60; 30]);
+        let rows = |area: usize| draw_within(&gallery, area).height();
+        for area in [2_000_000, 4_000_000, 8_000_000] {
+            let height = rows(area);
+            assert!(height * WIDTH < area + 300 * WIDTH && height * WIDTH > area / 3, "{area}: {height}");
+        }
+    }
+
+    #[test]
+    fn the_picture_is_pinned() {
+        let picture = draw(&made_up(3, &[6, 1, 2]));
+        assert_eq!((picture.width(), picture.height()), (1480, 741));
+        assert_eq!(fingerprint(&picture), 5949204094812786277, "looked at and found good? then pin the new value");
+        assert_eq!(super::gallery(&made_up(3, &[6, 1, 2])), picture.png());
+    }
+
+    #[test]
+    fn odd_galleries_do_not_panic() {
+        draw(&made_up(0, &[]));
+        draw(&made_up(0, &[0, 0]));
+        draw_within(&made_up(200, &[3]), 0);
+        let mut odd = made_up(1, &[1]);
+        odd.suspects[0].guesses = vec![("name ".repeat(50), [("class ".repeat(50), f64::NAN), (String::new(), 0.0)])];
+        odd.suspects[0].image = Image { channels: 3, height: 300, width: 200, pixels: vec![77; 180_000] };
+        odd.pairs[0].label = "label ".repeat(90);
+        draw(&odd);
+    }
 }

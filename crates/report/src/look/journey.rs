@@ -113,7 +113,8 @@ pub fn predicted(classes: &[Class]) -> Option<&Class> {
 
 /// A probability in four decimals; one that they would hide is `<0.0001`.
 pub fn probability(probability: f32) -> String {
-    if probability > 0.0 && probability < 0.00005 { "<0.0001".to_owned() } else { format!("{probability:.4}") }
+    let text = format!("{probability:.4}");
+    if probability > 0.0 && text == "0.0000" { "<0.0001".to_owned() } else { text }
 }
 
 fn check(journey: &Journey) {
@@ -496,4 +497,204 @@ fn classes(journey: &Journey) -> Picture {
         paper.text((number_x + 86, y), Align::Left, Face::Bold, color, words);
     }
     picture
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::picture::fingerprint;
+
+    fn grey(side: usize) -> Image {
+        Image {
+            channels: 1,
+            height: side,
+            width: side,
+            pixels: (0..side * side).map(|n| (n * 7 % 256) as u8).collect(),
+        }
+    }
+
+    fn made_up_stage(name: &str, signed: bool, shape: [usize; 3], shown: &[usize]) -> Stage {
+        let value = |n: usize| ((n * 29) % 41) as f32 / 10.0 - if signed { 2.0 } else { 0.0 };
+        let values = (0..shape.iter().product()).map(value).collect();
+        Stage { name: name.to_owned(), signed, shape, values, shown: shown.to_vec() }
+    }
+
+    /// A digit of 8 x 8 pixels on its way through a small network.
+    pub(crate) fn made_up() -> Journey {
+        let class =
+            |n: usize| Class { name: n.to_string(), logit: n as f32 - 1.5, probability: [0.0, 0.25, 0.15, 0.6][n] };
+        Journey {
+            title: "cnn seed 1".to_owned(),
+            heading: "test image 12, labelled 1".to_owned(),
+            steps: vec![("drawn".to_owned(), grey(40)), ("centred: the input".to_owned(), grey(8))],
+            image: grey(8),
+            stages: vec![
+                made_up_stage("conv1: conv 6 3x3 same", true, [6, 8, 8], &[4, 1, 0]),
+                made_up_stage("maxpool1: maxpool 2", false, [6, 4, 4], &[0, 1, 2, 3, 4, 5]),
+                made_up_stage("fc1: linear 200", true, [200, 1, 1], &(0..200).collect::<Vec<_>>()),
+            ],
+            classes: (0..4).map(class).collect(),
+            label: Some(1),
+            unit: Some(Unit {
+                name: "conv1 filter 1, row 2, column 3".to_owned(),
+                at: (0, 1, 2, 3),
+                field: [1, 2, 3, 3],
+            }),
+            explained: 3,
+            occlusion: (0..64).map(|n| f64::from(n % 9) - 3.0).collect(),
+            occlusion_side: 3,
+            gradient: (0..64).map(|n| 2.0 - f64::from(n % 7)).collect(),
+        }
+    }
+
+    #[test]
+    fn every_cell_of_a_map_is_the_colour_of_its_value_on_the_layers_scale() {
+        let mut journey = made_up();
+        journey.unit = None;
+        // What is not shown counts for the scale.
+        journey.stages[0].values[2 * 64] = -8.0;
+        for (index, scale) in [(0, 10), (1, 21)] {
+            let picture = stage(&journey, index);
+            let stage = &journey.stages[index];
+            let side = stage.shape[1];
+            for (n, channel) in stage.shown.iter().enumerate() {
+                let left = MARGIN + n * (MAP_PX + MAP_GAP) + (MAP_PX - side * scale) / 2;
+                let top = STAGE_HEADING + (MAP_PX - side * scale) / 2;
+                for (y, x) in (0..side * scale).flat_map(|y| (0..side * scale).map(move |x| (y, x))) {
+                    let value = stage.values[(channel * side + y / scale) * side + x / scale];
+                    let color = if index == 0 { diverging(value, 8.0) } else { sequential(value, 4.0) };
+                    assert_eq!(picture.pixel(left + x, top + y), color, "{} channel {channel} at {x},{y}", stage.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_dense_layer_shows_all_its_values() {
+        for count in [1, 10, 71, 200, 1024, 3136, 20_000] {
+            let mut journey = made_up();
+            journey.unit = None;
+            journey.stages = vec![made_up_stage("fc1", true, [count, 1, 1], &(0..count).collect::<Vec<_>>())];
+            let picture = stage(&journey, 0);
+            let strip = Strip::new(count);
+            assert!(strip.columns * strip.rows >= count && strip.rows * strip.cell <= STRIP_HEIGHT, "{count}");
+            let limit = largest_magnitude(&journey.stages[0].values);
+            for (n, value) in journey.stages[0].values.iter().enumerate() {
+                let (x, y) = strip.at(n);
+                for inside in [0, strip.cell - 1] {
+                    let color = picture.pixel(MARGIN + x + inside, STAGE_HEADING + y + inside);
+                    assert_eq!(color, diverging(*value, limit), "value {n} of {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_unit_is_framed_and_so_is_what_it_sees() {
+        let journey = made_up();
+        let panel = panels(&[None, field(&journey), None, None]);
+        // 8 pixels of 38 in a panel of 308.
+        let (left, top) = (MARGIN + 2 + 2 * 38, 24 + 2 + 38);
+        for (x, y) in [(left, top), (left + 3 * 38 - 1, top + 3 * 38 - 1)] {
+            let at = (y - 26) / 38 * 8 + (x - MARGIN - 2) / 38;
+            assert_eq!(panel.pixel(x, y), [journey.image.pixels[at]; 3], "what is seen is not covered");
+        }
+        for (x, y) in [(left - 2, top), (left + 3 * 38 + 1, top), (left, top - 3), (left, top + 3 * 38 + 2)] {
+            assert_eq!(panel.pixel(x, y), MARK, "{x},{y}");
+        }
+        let (x, y) = (MARGIN + MAP_PX + MAP_GAP + 2 + 3 * 10, STAGE_HEADING + 2 + 2 * 10);
+        let map = stage(&journey, 0);
+        assert_eq!((map.pixel(x - 2, y), map.pixel(x + 11, y + 9)), (MARK, MARK));
+        assert_eq!(map.pixel(x, y), diverging(journey.stages[0].values[64 + 2 * 8 + 3], 2.0));
+        let marked = |picture: &Picture| picture.pixels().chunks(3).filter(|pixel| **pixel == MARK).count();
+        assert_eq!(marked(&stage(&journey, 1)), 0, "the unit is in no other layer");
+    }
+
+    #[test]
+    fn of_three_channels_the_gradient_of_largest_magnitude_counts() {
+        let mut journey = made_up();
+        journey.image = Image { channels: 3, pixels: vec![9; 192], ..grey(8) };
+        journey.gradient = vec![0.5; 192];
+        journey.gradient[64] = -2.0;
+        journey.gradient[128 + 1] = 1.0;
+        let panel = gradient(&journey).expect("a gradient");
+        let colors = [(panel.color)(0, 0), (panel.color)(0, 1), (panel.color)(0, 2)];
+        assert_eq!(colors, [-2.0, 1.0, 0.5].map(|value| diverging(value, 2.0)));
+        assert_eq!(panel.limit, Some(2.0));
+    }
+
+    #[test]
+    fn bars_are_as_long_as_probabilities() {
+        let picture = classes(&made_up());
+        let x = MARGIN + 7 + 10;
+        for (n, length) in [0, 120, 72, 288].into_iter().enumerate() {
+            let y = STAGE_HEADING + n * CLASS_HEIGHT + 6;
+            let blue = (0..480).filter(|column| picture.pixel(x + column, y) == BAR_COLOR).count();
+            assert_eq!(blue, length, "class {n}");
+            assert_eq!(picture.pixel(x + 479, y), BAR_GROUND);
+        }
+    }
+
+    #[test]
+    fn probabilities_are_never_shown_as_less_than_they_are() {
+        let cases = [(0.0, "0.0000"), (0.00001, "<0.0001"), (0.00006, "0.0001"), (0.97314, "0.9731"), (1.0, "1.0000")];
+        for (value, expected) in cases {
+            assert_eq!(probability(value), expected);
+        }
+    }
+
+    #[test]
+    fn the_picture_is_pinned() {
+        let picture = draw(&made_up());
+        assert_eq!((picture.width(), picture.height()), (1480, 1460));
+        assert_eq!(fingerprint(&picture), 6982228631319637759, "looked at and found good? then pin the new value");
+        assert_eq!(journey(&made_up()), picture.png());
+    }
+
+    #[test]
+    fn a_large_network_is_no_picture_of_gigabytes() {
+        let mut journey = made_up();
+        let all: Vec<usize> = (0..3000).collect();
+        journey.stages = vec![made_up_stage("conv", true, [3000, 2, 2], &all); 40];
+        let picture = draw(&journey);
+        assert!(picture.width() * picture.height() < 21_000_000, "{} high", picture.height());
+        journey.stages = vec![made_up_stage("fc", true, [400_000, 1, 1], &(0..400_000).collect::<Vec<_>>())];
+        assert!(draw(&journey).height() < 1400);
+        journey.steps = vec![("huge".to_owned(), grey(1500))];
+        assert!(draw(&journey).height() < 1400);
+    }
+
+    #[test]
+    fn odd_journeys_do_not_panic() {
+        let mut bare = made_up();
+        bare.steps.clear();
+        bare.stages.clear();
+        bare.classes.clear();
+        bare.occlusion.clear();
+        bare.gradient.clear();
+        draw(&bare);
+        let mut bad = made_up();
+        bad.stages[0].values.fill(f32::NAN);
+        bad.stages[1].shown = vec![99, 5, 5];
+        bad.stages[2].values.fill(0.0);
+        bad.occlusion.fill(f64::INFINITY);
+        bad.gradient[5] = f64::NAN;
+        bad.classes[0] = Class { name: "long ".repeat(40), logit: f32::NAN, probability: f32::NAN };
+        bad.label = Some(77);
+        bad.explained = 0;
+        draw(&bad);
+        bad.unit = Some(Unit { name: String::new(), at: (9, 9, 9, 9), field: [7, 7, 90, 90] });
+        draw(&bad);
+        bad.unit = Some(Unit { name: String::new(), at: (2, 3, 0, 0), field: [0, 0, 8, 8] });
+        bad.stages.push(made_up_stage("nothing", false, [0, 0, 0], &[0]));
+        draw(&bad);
+    }
+
+    #[test]
+    #[should_panic(expected = "the values of conv1: conv 6 3x3 same are [channels, rows, columns]")]
+    fn values_that_are_too_few_are_a_mistake_of_the_caller() {
+        let mut journey = made_up();
+        journey.stages[0].values.pop();
+        draw(&journey);
+    }
 }

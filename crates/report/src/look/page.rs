@@ -190,3 +190,144 @@ fn of_entry(sprite: &Sprite, entry: &Entry) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look::{gallery, journey};
+
+    const ATTACK: &str = "<script>alert('x')</script>\"'&";
+
+    /// The beginning of an animated PNG.
+    fn animation() -> Vec<u8> {
+        b"\x89PNG....IHDR.................acTL....IDAT".to_vec()
+    }
+
+    fn network(text: &str) -> String {
+        let shown = |png| Shown { title: text.to_owned(), alternative: text.to_owned(), png };
+        let row = |n: usize| vec![n.to_string(), "-0.25".to_owned(), format!("{text} {n}")];
+        let table = |rows: usize| (text.to_owned(), vec![text.to_owned(); 3], (0..rows).map(row).collect());
+        let section = Section {
+            id: "film".to_owned(),
+            heading: text.to_owned(),
+            sentences: vec![text.to_owned()],
+            pictures: vec![shown(b"\x89PNG....IDAT.acTL".to_vec()), shown(animation())],
+            tables: vec![table(3), table(40)],
+        };
+        let mut way = journey::tests::made_up();
+        way.heading = text.to_owned();
+        let sections = vec![section, journey_section(&way)];
+        network_page(&NetworkPage { title: text.to_owned(), subtitle: vec![text.to_owned()], sections })
+    }
+
+    fn pages(text: &str) -> [String; 2] {
+        let mut gallery = gallery::tests::made_up(2, &[3, 1]);
+        gallery.title = text.to_owned();
+        gallery.pairs[0].label = text.to_owned();
+        gallery.pairs[0].entries[0].guesses[0].0 = text.to_owned();
+        gallery.suspects[0].label = text.to_owned();
+        [network(text), gallery_page(&gallery)]
+    }
+
+    #[test]
+    fn words_from_outside_are_escaped() {
+        for page in pages(ATTACK) {
+            assert!(!page.contains("<script") && !page.contains("</script>\"'"), "an element from a name");
+            assert!(page.contains("&lt;script&gt;alert("));
+        }
+    }
+
+    #[test]
+    fn pages_load_nothing_and_run_nothing() {
+        for page in pages("a") {
+            for word in ["<script", "<link", "<iframe", "@import", "javascript:", "http:", "https:", "onclick="] {
+                assert!(!page.contains(word), "{word}");
+            }
+            assert!(page.contains("default-src 'none'; img-src data:; style-src 'unsafe-inline'"));
+        }
+    }
+
+    #[test]
+    fn headings_go_down_one_level_at_a_time_and_ids_name_one_thing() {
+        for page in pages("a") {
+            let levels: Vec<u8> =
+                page.split("<h").filter_map(|rest| rest.bytes().next()).filter(u8::is_ascii_digit).collect();
+            assert_eq!(levels.iter().filter(|level| **level == b'1').count(), 1);
+            assert!(levels.windows(2).all(|two| two[1] <= two[0] + 1), "{levels:?}");
+            let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            let linked: Vec<&str> = page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert!(linked.iter().all(|link| ids.contains(link)), "{linked:?} {ids:?}");
+            let count = ids.len();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), count);
+        }
+    }
+
+    #[test]
+    fn what_moves_and_what_is_long_is_folded() {
+        let page = network("a");
+        let (film, way) = page.split_once("id=\"way\"").expect("two sections");
+        assert_eq!(film.matches("<figure>").count(), 2);
+        assert_eq!(film.matches("Play the animation").count(), 1, "a still picture may have any word in its pixels");
+        assert_eq!((film.matches("<details>").count(), film.matches("<table>").count()), (2, 2));
+        assert!(!way.contains("<details>"));
+    }
+
+    #[test]
+    fn columns_of_numbers_stand_right() {
+        let page = network("a");
+        assert!(page.contains("<td class=\"number\">-0.25</td><td class=\"\">a 0</td>"));
+    }
+
+    #[test]
+    fn the_way_is_said_in_words_and_numbers() {
+        let mut way = journey::tests::made_up();
+        let section = journey_section(&way);
+        assert_eq!(section.sentences, ["The network takes it for 3 with a probability of 0.6000; it is labelled 1."]);
+        assert_eq!(
+            section.pictures[0].alternative,
+            "The input, which of its pixels mattered for class 3, what conv1, maxpool1 and fc1 make of it as maps and strips \
+             of colours, and the probability of each class as a bar."
+        );
+        let (_, _, rows) = &section.tables[0];
+        assert_eq!(rows[1], ["1", "0.2500", "-0.50", "the label"]);
+        assert_eq!(rows[3], ["3", "0.6000", "+1.50", "predicted"]);
+        way.label = Some(3);
+        assert!(journey_section(&way).sentences[0].ends_with("0.6000, as it is labelled."));
+        way.label = None;
+        assert!(journey_section(&way).sentences[0].ends_with("of 0.6000."));
+    }
+
+    #[test]
+    fn the_gallery_names_images_and_guesses() {
+        let page = gallery_page(&gallery::tests::made_up(2, &[3, 1]));
+        for words in [
+            "Likely wrong labels: 2",
+            "<h3 id=\"pair-0\">7 taken for 0: 3 images</h3>",
+            "<a href=\"#pair-1\">7 \u{2192} 1</a> (1)",
+            "aria-label=\"test image 1001, labelled 7\"",
+            "mlp: 0 0.61, 7 0.38",
+            "11 of 30 trainings wrong",
+        ] {
+            assert!(page.contains(words), "{words}");
+        }
+        assert_eq!(page.matches("<li class=\"entry\">").count(), 6);
+        assert_eq!(page.matches("data:image/png").count(), 1, "all images are in one picture");
+    }
+
+    #[test]
+    fn a_large_gallery_shows_fewer_and_says_so() {
+        let page = gallery_page(&gallery::tests::made_up(20, &[300; 7]));
+        assert!(page.contains("7 taken for 0: 300 images, 82 shown"));
+        assert_eq!(page.matches("<li class=\"entry\">").count(), 20 + 7 * 82);
+        let page = gallery_page(&gallery::tests::made_up(0, &[1; 700]));
+        assert!(page.contains("Not shown: 100 more pairs with 100 images."));
+        assert!(gallery_page(&gallery::tests::made_up(0, &[])).contains("<main id=\"main\"></main>"));
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_bytes() {
+        assert_eq!(pages("a"), pages("a"));
+    }
+}

@@ -10,8 +10,10 @@ mod models;
 mod report;
 mod run;
 
+mod picture_file;
 mod pictures;
 mod show;
+mod terminal;
 
 mod environment;
 mod failure;

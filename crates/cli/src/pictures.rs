@@ -1,8 +1,8 @@
 //! Pictures of what was learned: curves of all recipes, filters and feature maps of one network.
 
 use tenfold_nn::data::HeldOut;
-use tenfold_nn::evaluate::feature_maps;
-use tenfold_nn::model::{Architecture, Layer, Model};
+use tenfold_nn::look::trace;
+use tenfold_nn::model::{Architecture, Layer, Model, Shape};
 use tenfold_report::curves::{learning_curves_svg, series};
 use tenfold_report::feature_maps::{FeatureMap, Image, MapRow};
 use tenfold_report::filters::Filter;
@@ -113,15 +113,16 @@ fn filters(model: &Model, layer: &str, shown: &[usize], of: &str) -> Vec<u8> {
 }
 
 fn maps(model: &Model, layer: &str, shown: &[usize], test: &HeldOut, said: &[Prediction], of: &str) -> Vec<u8> {
+    let layers = model.architecture().layers();
+    let index = layers.iter().position(|info| info.name == layer).expect("a layer of this network");
+    let Shape::Image(shape) = layers[index].output else { unreachable!("convolutions give feature maps") };
+    let plane = shape.height * shape.width;
     let row = |&n: &usize| {
-        let maps = feature_maps(model, test.image(n), layer).expect("the layer is a convolution of this network");
-        let plane = maps.height * maps.width;
-        let map = |&filter: &usize| FeatureMap {
-            filter,
-            height: maps.height,
-            width: maps.width,
-            before_relu: maps.before[filter * plane..(filter + 1) * plane].to_vec(),
-            after_relu: maps.after[filter * plane..(filter + 1) * plane].to_vec(),
+        let before = trace(model, test.image(n)).outputs.swap_remove(index);
+        let map = |&filter: &usize| {
+            let before_relu = before[filter * plane..(filter + 1) * plane].to_vec();
+            let after_relu = before_relu.iter().map(|&v| if v > 0.0 { v } else { 0.0 }).collect();
+            FeatureMap { filter, height: shape.height, width: shape.width, before_relu, after_relu }
         };
         MapRow {
             heading: format!("test image {n}"),

@@ -278,7 +278,7 @@ impl<'a> View<'a> {
                 self.progress.images_done(self.images, images);
             }
             Event::Evaluating { .. } => {}
-            Event::Epoch(result) => {
+            Event::Epoch { result, .. } => {
                 self.progress.epoch_done(result.train_time_s + result.evaluation_time_s);
                 let epoch = EpochRecord::from(*result);
                 self.progress.note(&show::epoch_line(&settings.name, self.width, seed, &epoch, settings.epochs));

@@ -14,6 +14,22 @@ pub(crate) fn nonzero(bytes: [u8; 16]) -> u16 {
     (0..16).fold(0, |bits, i| bits | u16::from(bytes[i] != 0) << i)
 }
 
+/// Every bit that any of the arrays has.
+#[inline(always)]
+pub(crate) fn union(square: &[[u8; 16]; 16]) -> [u8; 16] {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has SSE2; arrays of 16 bytes are readable and writable.
+    unsafe {
+        use std::arch::x86_64::*;
+        let all = square.iter().map(|row| _mm_loadu_si128(row.as_ptr().cast()));
+        let mut any = [0; 16];
+        _mm_storeu_si128(any.as_mut_ptr().cast(), all.fold(_mm_setzero_si128(), |any, row| _mm_or_si128(any, row)));
+        any
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::array::from_fn(|i| square.iter().fold(0, |any, row| any | row[i]))
+}
+
 /// Byte i of array j becomes byte j of array i.
 #[inline(always)]
 pub(crate) fn transpose(square: &[[u8; 16]; 16]) -> [[u8; 16]; 16] {
@@ -53,6 +69,17 @@ mod tests {
             let mut bytes = [0; 16];
             bytes[i] = if i % 2 == 0 { 1 } else { 0x80 };
             assert_eq!(nonzero(bytes), 1 << i);
+        }
+    }
+
+    #[test]
+    fn every_array_counts_in_the_union() {
+        for i in 0..16 {
+            let mut square = [[0; 16]; 16];
+            square[i][15 - i] = 0x81;
+            let mut expected = [0; 16];
+            expected[15 - i] = 0x81;
+            assert_eq!(union(&square), expected);
         }
     }
 

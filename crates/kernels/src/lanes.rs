@@ -80,6 +80,8 @@ pub(crate) trait Lanes: Copy {
     fn next(index: Self::Index) -> Self::Index;
     /// Lane by lane the lane `index % 16` of `v`.
     fn pick(v: Self::V, index: Self::Index) -> Self::V;
+    /// Lanes of `a` and `b` in turn: those of their first halves, then of their second ones.
+    fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V);
     /// A bit for each lane that is not zero, NaN among them.
     fn nonzero(a: Self::V) -> u32;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
@@ -93,6 +95,21 @@ pub(crate) trait Lanes: Copy {
     fn zero() -> Self::V {
         Self::splat(0.0)
     }
+}
+
+/// Lane i of vector j becomes lane j of vector i.
+#[inline(always)]
+pub(crate) fn transpose<L: Lanes>(mut rows: [L::V; LANES]) -> [L::V; LANES] {
+    // Each round puts vectors i and i + 8 together, lane by lane: after four, every bit of a lane's place has moved on from
+    // the number of its vector to the place in it.
+    for _ in 0..4 {
+        let mut next = rows;
+        for i in 0..LANES / 2 {
+            (next[2 * i], next[2 * i + 1]) = L::interleave(rows[i], rows[i + LANES / 2]);
+        }
+        rows = next;
+    }
+    rows
 }
 
 /// Asks for the cache line of `p` to be brought into L2. Any address will do: one that is not there is ignored.
@@ -264,6 +281,11 @@ impl Lanes for Portable {
     #[inline(always)]
     fn pick(v: Self::V, index: Self::Index) -> Self::V {
         index.map(|i| v[i as usize % LANES])
+    }
+    #[inline(always)]
+    fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+        let half = |from: usize| std::array::from_fn(|l| if l % 2 == 0 { a[from + l / 2] } else { b[from + l / 2] });
+        (half(0), half(LANES / 2))
     }
     #[inline(always)]
     fn nonzero(a: Self::V) -> u32 {
@@ -513,6 +535,17 @@ mod x86 {
             })
         }
         #[inline(always)]
+        fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+            let half = |h: usize| {
+                // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+                unsafe {
+                    let (low, high) = (_mm256_unpacklo_ps(a[h], b[h]), _mm256_unpackhi_ps(a[h], b[h]));
+                    [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+                }
+            };
+            (half(0), half(1))
+        }
+        #[inline(always)]
         fn nonzero(a: Self::V) -> u32 {
             // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
             let half = |a| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 };
@@ -711,6 +744,15 @@ mod x86 {
             zmm!(_mm512_permutexvar_ps(index, v))
         }
         #[inline(always)]
+        fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+            // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
+            unsafe {
+                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+                (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
+            }
+        }
+        #[inline(always)]
         fn nonzero(a: Self::V) -> u32 {
             // SAFETY: called only from code compiled with AVX-512 (see `dispatch!`).
             u32::from(unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, _mm512_setzero_ps()) })
@@ -734,7 +776,7 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isa::dispatch_pairs;
+    use crate::isa::{dispatch, dispatch_pairs};
     use crate::testing::{on_every_isa, values};
 
     fn pair_operations<L: Lanes>(x: &[f32]) -> Vec<u32> {
@@ -750,6 +792,31 @@ mod tests {
             L::store(out.as_mut_ptr().add(4 * LANES), L::dot(L::splat_pair(out[1]), L::load_pairs(out.as_ptr()), c));
         }
         out.iter().map(|v| v.to_bits()).collect()
+    }
+
+    fn transposed<L: Lanes>(x: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; LANES * LANES];
+        // SAFETY: there are sixteen rows of sixteen numbers in both.
+        unsafe {
+            let rows = transpose::<L>(std::array::from_fn(|i| L::load(x[i * LANES..].as_ptr())));
+            for (i, row) in rows.into_iter().enumerate() {
+                L::store(out[i * LANES..].as_mut_ptr(), row);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn rows_become_columns_on_every_isa() {
+        let x: Vec<f32> = (0..LANES * LANES).map(|i| i as f32).collect();
+        let x = &x[..];
+        on_every_isa(|isa| {
+            let turned: Vec<f32> = dispatch!(isa, transposed(x: &[f32]) -> Vec<f32>);
+            for (i, j) in (0..LANES).flat_map(|i| (0..LANES).map(move |j| (i, j))) {
+                assert_eq!(turned[j * LANES + i], x[i * LANES + j]);
+            }
+            Vec::new()
+        });
     }
 
     #[test]

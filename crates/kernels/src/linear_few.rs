@@ -2,47 +2,109 @@
 //!
 //! With ten outputs, lanes along the outputs would be half idle, and finding an image's pixels would cost as much as its
 //! products. So here lanes are images forward, where a pixel that is zero in sixteen of them is left out, and pixels
-//! backward, where sixteen that are all zero are. Each sum is that of [`crate::linear`], in its order, without some products
-//! that are zero: for finite weights the bits are the same but for the sign of a zero.
+//! backward, where sixteen that are all zero are. (Nothing is left out where a zero pixel has a value.) Each sum is that of
+//! [`crate::linear`], in its order, without some products that are zero: for finite weights the bits are the same but for
+//! the sign of a zero.
 
 use crate::arena::Columns;
-use crate::bytes16::{nonzero, transpose};
+use crate::bytes16::{nonzero, transpose, union};
 use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
-use crate::linear::LinearWeight;
+use crate::lanes::{self, LANES, Lanes};
+use crate::memory::fetch;
 use crate::pixels::{Images, Values};
 use std::ops::Range;
 
-impl Images<'_> {
-    /// The pixels `16 * block..` of image `n`, as many as there are, then zeros.
-    ///
-    /// # Safety
-    /// The images have been checked; there are this image and this block.
-    #[inline(always)]
-    unsafe fn sixteen(&self, n: usize, block: usize) -> [u8; LANES] {
-        // SAFETY: image `n` is one of the data's, with pixels up to `inputs`.
-        unsafe {
-            let index = *self.indices.get_unchecked(n) as usize;
-            let from = self.pixels.as_ptr().add(index * self.inputs + block * LANES);
-            let left = self.inputs - block * LANES;
-            if left >= LANES {
-                return from.cast::<[u8; LANES]>().read();
-            }
-            let mut sixteen = [0; LANES];
-            from.copy_to_nonoverlapping(sixteen.as_mut_ptr(), left);
-            sixteen
-        }
+/// The layout of the `[in_features, out_features]` weights: blocks of 16 inputs, in each a vector for every output.
+///
+/// So backward gives a block as it comes, no lane of the optimizer is idle, and little goes from one processor's cache to
+/// another's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FewOutputs {
+    /// Number of inputs.
+    pub in_features: usize,
+    /// Number of outputs, at most 16.
+    pub out_features: usize,
+}
+
+impl FewOutputs {
+    /// Whether a layer of so many outputs is one of few.
+    pub fn are_few(out_features: usize) -> bool {
+        out_features <= LANES
+    }
+
+    /// Blocks of 16 inputs, the last perhaps of fewer.
+    pub fn blocks(self) -> usize {
+        self.in_features.div_ceil(LANES)
+    }
+
+    /// Where block `block` begins.
+    pub fn start(self, block: usize) -> usize {
+        block * self.out_features * LANES
+    }
+
+    /// Elements in all.
+    pub fn len(self) -> usize {
+        self.start(self.blocks())
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements of [`Lit`] for `images` images.
+    pub fn lit_len(self, images: usize) -> usize {
+        images.div_ceil(LANES) * self.blocks()
+    }
+
+    /// Where the weight from input `input` to output `output` lies.
+    pub fn index(self, input: usize, output: usize) -> usize {
+        self.start(input / LANES) + output * LANES + input % LANES
     }
 }
 
-/// Whether a layer of this shape has few outputs: one vector.
-pub fn has_few_outputs(layout: LinearWeight) -> bool {
-    layout.padded_outputs() == LANES
+/// The pixels `16 * block..` of the image at `image`, as many as `inputs` are, then zeros.
+///
+/// # Safety
+/// There are `inputs` pixels, and of them some of this block.
+#[inline(always)]
+unsafe fn sixteen(image: *const u8, inputs: usize, block: usize) -> [u8; LANES] {
+    // SAFETY: no byte beyond the image's pixels is read.
+    unsafe {
+        let (from, left) = (image.add(block * LANES), inputs - block * LANES);
+        if left >= LANES {
+            return from.cast::<[u8; LANES]>().read();
+        }
+        let mut sixteen = [0; LANES];
+        from.copy_to_nonoverlapping(sixteen.as_mut_ptr(), left);
+        sixteen
+    }
 }
 
-/// Blocks of 16 inputs, the last perhaps shorter.
-pub fn blocks(inputs: usize) -> usize {
-    inputs.div_ceil(LANES)
+impl Images<'_> {
+    /// Where image `n` of the batch lies.
+    ///
+    /// # Safety
+    /// The images have been checked; there is this image.
+    #[inline(always)]
+    unsafe fn image(&self, n: usize) -> *const u8 {
+        // SAFETY: its index is one of the data's images.
+        unsafe { self.pixels.as_ptr().add(*self.indices.get_unchecked(n) as usize * self.inputs) }
+    }
+}
+
+/// For sixteen images and sixteen pixels a bit for each image, the lowest bit first, that is not zero there.
+///
+/// They lie sixteen images by sixteen images, in each block by block.
+pub type Lit = [u8; 2];
+
+/// The images of the next step: what a thread will look at of them.
+#[derive(Clone, Debug)]
+pub struct Next<'a> {
+    /// The images.
+    pub indices: &'a [u32],
+    /// Those of them of which it will look at all pixels; of the others, at the blocks that it looks at now.
+    pub whole: Range<usize>,
 }
 
 /// Calls the function compiled for exactly this many outputs.
@@ -58,140 +120,176 @@ macro_rules! any_outputs {
     };
 }
 
-/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::linear_forward`].
+/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::linear_forward`], and `lit`,
+/// of which [`linear_backward_weight_few`] knows what to leave out.
+///
+/// `bias` has one element per output, then zeros.
 pub fn linear_forward_few(
     isa: Isa,
-    layout: LinearWeight,
+    layout: FewOutputs,
     images: Images,
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
+    lit: &mut [Lit],
 ) {
-    assert!(has_few_outputs(layout), "{layout:?} has few outputs");
     images.check(layout.in_features);
     assert_eq!((weight.len(), bias.len()), (layout.len(), LANES), "weights of {layout:?}");
     assert!(y.columns() == LANES && y.rows() >= images.indices.len(), "y has a row of one vector for each image");
+    assert_eq!(lit.len(), layout.lit_len(images.indices.len()), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>))
+    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>, lit: &mut [Lit]))
 }
 
 #[inline(always)]
-fn forward_any<L: Lanes>(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>) {
-    any_outputs!(outputs, L, forward_body(images, weight, bias, y))
+fn forward_any<L: Lanes>(
+    outputs: usize,
+    images: Images,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut Columns<'_, f32>,
+    lit: &mut [Lit],
+) {
+    any_outputs!(outputs, L, forward_body(images, weight, bias, y, lit))
 }
 
 #[inline(always)]
-fn forward_body<L: Lanes, const O: usize>(images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>) {
+fn forward_body<L: Lanes, const O: usize>(
+    images: Images,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut Columns<'_, f32>,
+    lit: &mut [Lit],
+) {
     let value = Values::<L>::new(images.table);
-    for first in (0..images.indices.len()).step_by(LANES) {
+    let skips = images.zero_is_nothing();
+    let (blocks, _) = weight.as_chunks::<LANES>().0.as_chunks::<O>();
+    for (first, lit) in (0..images.indices.len()).step_by(LANES).zip(lit.chunks_exact_mut(blocks.len())) {
         let rows = (images.indices.len() - first).min(LANES);
+        let every = (u32::MAX >> (32 - rows)) as u16;
+        let mut starts = [std::ptr::null(); LANES];
+        for (n, start) in starts[..rows].iter_mut().enumerate() {
+            // SAFETY: checked by the caller; one of `rows` images.
+            *start = unsafe { images.image(first + n) };
+        }
         let mut acc = [L::zero(); O];
         for o in 0..O {
             acc[o] = L::splat(bias[o]);
         }
-        for block in 0..blocks(images.inputs) {
+        for ((block, weight), lit_images) in blocks.iter().enumerate().zip(lit) {
             let mut square = [[0; LANES]; LANES];
-            let mut any = 0;
-            for (l, sixteen) in square[..rows].iter_mut().enumerate() {
-                // SAFETY: checked by the caller; one of `rows` images.
-                *sixteen = unsafe { images.sixteen(first + l, block) };
-                any |= u128::from_ne_bytes(*sixteen);
+            for (image, sixteen) in starts[..rows].iter().zip(&mut square) {
+                // SAFETY: each is where an image starts.
+                *sixteen = unsafe { self::sixteen(*image, images.inputs, block) };
             }
-            let mut lit = nonzero(any.to_ne_bytes());
+            let all = !(u32::MAX << (images.inputs - block * LANES).min(LANES));
+            let mut lit = if skips { u32::from(nonzero(union(&square))) } else { all };
             if lit == 0 {
+                *lit_images = [0; 2];
                 continue;
             }
             let columns = transpose(&square);
-            let weight = &weight[block * LANES * LANES..];
+            let some = if skips { nonzero(union(&columns)) } else { every };
+            *lit_images = some.to_le_bytes();
             while lit != 0 {
-                let pixel = lit.trailing_zeros() as usize;
+                let pixel = lit.trailing_zeros() as usize % LANES;
                 lit &= lit - 1;
                 // SAFETY: a column is 16 bytes.
                 let x = unsafe { value.of(columns[pixel].as_ptr()) };
-                let weight: &[f32; LANES] = weight[pixel * LANES..].first_chunk().expect("a row for every input");
                 for o in 0..O {
-                    acc[o] = L::fma(x, L::splat(weight[o]), acc[o]);
+                    acc[o] = L::fma(x, L::splat(weight[o][pixel]), acc[o]);
                 }
             }
         }
-        let mut columns = [[0.0; LANES]; O];
-        for o in 0..O {
-            // SAFETY: an array of 16 elements.
-            unsafe { L::store(columns[o].as_mut_ptr(), acc[o]) };
-        }
-        for l in 0..rows {
-            let row = y.row_mut(first + l);
-            row.fill(0.0);
-            for o in 0..O {
-                row[o] = columns[o][l];
-            }
+        let mut square = [L::zero(); LANES];
+        square[..O].copy_from_slice(&acc);
+        for (l, row) in lanes::transpose::<L>(square)[..rows].iter().enumerate() {
+            // SAFETY: a row has 16 columns.
+            unsafe { L::store(y.row_mut(first + l).as_mut_ptr(), *row) };
         }
     }
 }
 
-/// Images of which those with something in a block are listed at a time: a byte tells them apart.
-const LISTED: usize = 256;
-
-/// Overwrites `grad_weight`, the rows of the inputs of blocks `blocks`, like [`crate::linear::linear_backward_weight`].
+/// Overwrites `grad_weight`, the blocks `blocks`, like [`crate::linear::linear_backward_weight`].
 ///
-/// `grad_y`: a row for each image, `grad_y_stride` apart.
+/// `lit` is what [`linear_forward_few`] found of all these images. `grad_y`: a row for each image, `grad_y_stride` apart.
+/// Meanwhile `next` is brought into the cache.
+#[expect(clippy::too_many_arguments, reason = "two operands with their layouts, and what comes next")]
 pub fn linear_backward_weight_few(
     isa: Isa,
-    layout: LinearWeight,
+    layout: FewOutputs,
     images: Images,
+    lit: &[Lit],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
+    next: Next,
 ) {
-    assert!(has_few_outputs(layout), "{layout:?} has few outputs");
     images.check(layout.in_features);
-    assert!(blocks.end <= self::blocks(images.inputs), "blocks {blocks:?} of {} inputs", images.inputs);
+    assert!(blocks.end <= layout.blocks(), "blocks {blocks:?} of {layout:?}");
     let rows = images.indices.len();
     assert!(grad_y_stride >= LANES && grad_y.len() >= rows * grad_y_stride, "grad_y has {rows} rows");
-    let inputs = (blocks.end * LANES).min(images.inputs) - (blocks.start * LANES).min(images.inputs);
-    assert_eq!(grad_weight.len(), inputs * LANES, "rows of the inputs of {blocks:?}");
+    assert_eq!(grad_weight.len(), layout.start(blocks.len()), "blocks {blocks:?} of {layout:?}");
+    assert_eq!(lit.len(), layout.lit_len(rows), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, backward_any(outputs: usize, images: Images, blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32]))
+    dispatch!(isa, backward_any(outputs: usize, images: Images, lit: &[Lit], blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], next: Next))
 }
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller")]
 fn backward_any<L: Lanes>(
     outputs: usize,
     images: Images,
+    lit: &[Lit],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
+    next: Next,
 ) {
-    any_outputs!(outputs, L, backward_body(images, blocks, grad_y, grad_y_stride, grad_weight))
+    any_outputs!(outputs, L, backward_body(images, lit, blocks, grad_y, grad_y_stride, grad_weight, next))
 }
+
+/// Groups of sixteen images whose bits make a word.
+const WORD: usize = 4;
 
 #[inline(always)]
 fn backward_body<L: Lanes, const O: usize>(
     images: Images,
+    lit: &[Lit],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
+    next: Next,
 ) {
     let value = Values::<L>::new(images.table);
-    for (block, grad_weight) in blocks.zip(grad_weight.chunks_mut(LANES * LANES)) {
+    let all = images.inputs.div_ceil(LANES);
+    let pixels = blocks.start * LANES..(blocks.end * LANES).min(images.inputs);
+    let (grad_blocks, _) = grad_weight.as_chunks_mut::<LANES>().0.as_chunks_mut::<O>();
+    let parts = grad_blocks.len();
+    for (part, (block, grad_weight)) in blocks.zip(grad_blocks).enumerate() {
+        // A few with each block: a core has a few dozen requests on the way, and more of them stop it.
+        for n in next.indices.len() * part / parts..next.indices.len() * (part + 1) / parts {
+            let image = &images.pixels[next.indices[n] as usize * images.inputs..][..images.inputs];
+            fetch(if next.whole.contains(&n) { image } else { &image[pixels.clone()] });
+        }
         let mut acc = [L::zero(); O];
-        for first in (0..images.indices.len()).step_by(LISTED) {
-            let rows = (images.indices.len() - first).min(LISTED);
-            let (mut listed, mut count) = ([0_u8; LISTED], 0);
-            for n in 0..rows {
-                // Without a branch: nothing foretells which images have something here.
-                listed[count & (LISTED - 1)] = n as u8;
-                // SAFETY: checked by the caller; one of the images.
-                count += usize::from(u128::from_ne_bytes(unsafe { images.sixteen(first + n, block) }) != 0);
+        for (word, groups) in lit.chunks(WORD * all).enumerate() {
+            let mut bits = 0;
+            for (group, lit) in groups.chunks_exact(all).enumerate() {
+                bits |= u64::from(u16::from_le_bytes(lit[block])) << (LANES * group);
             }
-            for &n in &listed[..count] {
-                let n = first + usize::from(n);
-                // SAFETY: one of the images, which the caller has checked; as many rows of `grad_y` have a vector.
+            let first = word * WORD * LANES;
+            bits &= u64::MAX >> (64 - (images.indices.len() - first).min(64));
+            while bits != 0 {
+                let n = first + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                // SAFETY: one of the images, whatever bits came, and the caller has checked these; as many rows of
+                // `grad_y` have a vector.
                 unsafe {
-                    let x = value.of(images.sixteen(n, block).as_ptr());
+                    let x = value.of(sixteen(images.image(n), images.inputs, block).as_ptr());
                     let grad = grad_y.as_ptr().add(n * grad_y_stride);
                     for o in 0..O {
                         acc[o] = L::fma(x, L::splat(*grad.add(o)), acc[o]);
@@ -199,16 +297,12 @@ fn backward_body<L: Lanes, const O: usize>(
                 }
             }
         }
-        let mut columns = [[0.0; LANES]; O];
+        let there = (images.inputs - block * LANES).min(LANES);
         for o in 0..O {
             // SAFETY: an array of 16 elements.
-            unsafe { L::store(columns[o].as_mut_ptr(), acc[o]) };
-        }
-        for (i, row) in grad_weight.chunks_exact_mut(LANES).enumerate() {
-            row.fill(0.0);
-            for o in 0..O {
-                row[o] = columns[o][i];
-            }
+            unsafe { L::store(grad_weight[o].as_mut_ptr(), acc[o]) };
+            // No input, no weight, whatever a pixel that is not there would be worth.
+            grad_weight[o][there..].fill(0.0);
         }
     }
 }
@@ -217,7 +311,7 @@ fn backward_body<L: Lanes, const O: usize>(
 mod tests {
     use super::*;
     use crate::ahead::Ahead;
-    use crate::linear::{linear_backward_weight, linear_forward};
+    use crate::linear::{LinearWeight, linear_backward_weight, linear_forward};
     use crate::pixels::PixelTable;
     use crate::testing::{on_every_isa, values};
 
@@ -231,14 +325,35 @@ mod tests {
         (0..rows * inputs).map(pixel).collect()
     }
 
+    /// `[inputs, 16]` weights where `layout` wants them.
+    fn packed(layout: FewOutputs, rows: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; layout.len()];
+        for (input, row) in rows.chunks(LANES).enumerate() {
+            for output in 0..layout.out_features {
+                out[layout.index(input, output)] = row[output];
+            }
+        }
+        out
+    }
+
     /// Not within a tolerance: the products that are left out are zeros.
     #[test]
     fn sums_have_the_bits_of_sums_over_all_pixels_on_every_isa() {
-        for (rows, inputs, outputs) in
-            [(1, 1, 1), (5, 18, 10), (16, 64, 16), (33, 100, 3), (100, 784, 10), (300, 40, 7), (0, 5, 5)]
-        {
-            let layout = LinearWeight { in_features: inputs, out_features: outputs };
-            let (pixels, table) = (sparse(rows, inputs), PixelTable::new(0.0, 0.3));
+        for (rows, inputs, outputs, mean) in [
+            (1, 1, 1, 0.0),
+            (5, 18, 10, 0.0),
+            (5, 18, 10, 0.1),
+            (16, 64, 16, 0.0),
+            (33, 100, 3, 0.0),
+            (33, 100, 3, 0.5),
+            (100, 784, 10, 0.0),
+            (300, 40, 7, 0.1),
+            (0, 5, 5, 0.0),
+        ] {
+            let layout = FewOutputs { in_features: inputs, out_features: outputs };
+            // Blocks of 18 inputs, each a row of one vector for every input: simply rows.
+            let plain = LinearWeight { in_features: inputs, out_features: outputs };
+            let (pixels, table) = (sparse(rows, inputs), PixelTable::new(mean, 0.3));
             // In another order than the data have them.
             let indices: Vec<u32> = (0..rows as u32).rev().collect();
             let x: Vec<f32> = pixels.chunks(inputs).rev().flatten().map(|&p| table[usize::from(p)]).collect();
@@ -252,24 +367,26 @@ mod tests {
             on_every_isa(|isa| {
                 let (mut expected, mut got) = (vec![f32::NAN; rows * LANES], vec![f32::NAN; rows * LANES]);
                 let y = &mut Columns::new(&mut expected, LANES, LANES);
-                linear_forward(isa, layout, 0..1, &x, inputs, rows, &weight, &bias, y);
+                linear_forward(isa, plain, 0..1, &x, inputs, rows, &weight, &bias, y);
                 let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
                 let y = &mut Columns::new(&mut got, LANES, LANES);
-                linear_forward_few(isa, layout, images, &weight, &bias, y);
+                let mut lit = vec![[0xAA; 2]; layout.lit_len(rows)];
+                linear_forward_few(isa, layout, images, &packed(layout, &weight), &bias, y, &mut lit);
                 assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
 
-                let (mut expected, mut got) = (vec![f32::NAN; layout.len()], vec![f32::NAN; layout.len()]);
-                for block in 0..layout.blocks() {
-                    let grad = &mut expected[layout.range(block)];
+                let (mut expected, mut got) = (vec![f32::NAN; plain.len()], vec![f32::NAN; layout.len()]);
+                for block in 0..plain.blocks() {
+                    let grad = &mut expected[plain.range(block)];
                     let nothing = &mut Ahead::nothing();
-                    linear_backward_weight(isa, layout, block, &x, inputs, &grad_y, LANES, rows, grad, nothing);
+                    linear_backward_weight(isa, plain, block, &x, inputs, &grad_y, LANES, rows, grad, nothing);
                 }
-                let middle = inputs / 2 / LANES;
-                let (upper, lower) = got.split_at_mut(middle * LANES * LANES);
-                for (blocks, grad) in [(0..middle, upper), (middle..blocks(inputs), lower)] {
-                    linear_backward_weight_few(isa, layout, images, blocks, &grad_y, LANES, grad);
+                let middle = layout.blocks() / 2;
+                let (upper, lower) = got.split_at_mut(layout.start(middle));
+                for (blocks, grad) in [(0..middle, upper), (middle..layout.blocks(), lower)] {
+                    let next = Next { indices: &indices, whole: 0..rows / 2 };
+                    linear_backward_weight_few(isa, layout, images, &lit, blocks, &grad_y, LANES, grad, next);
                 }
-                assert!(got == expected, "backward {rows}x{inputs}x{outputs} on {}", isa.name());
+                assert!(got == packed(layout, &expected), "backward {rows}x{inputs}x{outputs} on {}", isa.name());
                 got.iter().map(|v| v.to_bits()).collect()
             });
         }

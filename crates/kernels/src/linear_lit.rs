@@ -91,6 +91,7 @@ pub fn linear_forward_lit(
     y: &mut Columns<'_, f32>,
 ) {
     batch.images.check(layout.in_features);
+    assert!(batch.images.zero_is_nothing(), "a pixel that is zero is worth nothing");
     assert_eq!(batch.lit.len(), batch.images.indices.len() * lit_len(layout.in_features), "a bit for every pixel");
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), layout.padded_outputs(), "bias has one element per padded output");
@@ -325,6 +326,7 @@ pub fn linear_backward_weight_lit(
 ) {
     let (panels, rows) = (layout.panels(block), batch.images.indices.len());
     batch.images.check(layout.in_features);
+    assert!(batch.images.zero_is_nothing(), "a pixel that is zero is worth nothing");
     assert!(panel < panels.count(), "panel {panel} of {}", panels.count());
     assert!(batch.lit.len() >= layout.in_features * lit_len(rows), "a bit for every image of every input");
     assert_eq!(

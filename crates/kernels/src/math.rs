@@ -39,30 +39,28 @@ pub fn exp(x: f32) -> f32 {
 ///
 /// `x = m 2^e` with `m` in `sqrt(1/2)..sqrt(2)`, `ln m = 2 artanh z` with `z = (m - 1) / (m + 1)`, `|z| < 0.172`, by its
 /// odd power series up to `z^19`.
+#[inline(always)]
 pub fn ln(x: f64) -> f64 {
-    if !(x > 0.0 && x.is_finite()) {
-        return if x == 0.0 {
-            f64::NEG_INFINITY
-        } else if x == f64::INFINITY {
-            x
-        } else {
-            f64::NAN
-        };
-    }
     let bits = x.to_bits();
-    let mut exponent = ((bits >> 52) as i64) - 1023;
-    let mut m = f64::from_bits((bits & ((1 << 52) - 1)) | (1023 << 52));
-    if m > std::f64::consts::SQRT_2 {
-        m *= 0.5;
-        exponent += 1;
-    }
+    let m = f64::from_bits((bits & ((1 << 52) - 1)) | (1023 << 52));
+    let large = m > std::f64::consts::SQRT_2;
+    let m = if large { m * 0.5 } else { m };
+    // A whole number below 2^12 in the low bits of 2^52 is that number once 2^52 is subtracted: conversions from 64 bits
+    // are vectors on few processors.
+    const WHOLE: f64 = 4_503_599_627_370_496.0;
+    let exponent = f64::from_bits((bits >> 52) | WHOLE.to_bits()) - WHOLE - 1023.0;
+    let exponent = if large { exponent + 1.0 } else { exponent };
     let z = (m - 1.0) / (m + 1.0);
     let square = z * z;
     let mut series = 1.0 / 19.0;
     for odd in [17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
         series = series * square + 1.0 / odd;
     }
-    exponent as f64 * std::f64::consts::LN_2 + 2.0 * z * series
+    let value = exponent * std::f64::consts::LN_2 + 2.0 * z * series;
+    // Selects, no branches, so that a loop over lanes becomes vectors.
+    let value = if x > 0.0 { value } else { f64::NAN };
+    let value = if x == 0.0 { f64::NEG_INFINITY } else { value };
+    if x == f64::INFINITY { x } else { value }
 }
 
 /// Hyperbolic tangent, within 4e-7 of the truth, relative to it.

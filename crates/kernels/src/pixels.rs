@@ -33,16 +33,18 @@ impl Index<usize> for PixelTable {
     }
 }
 
-/// The value of `pixel` without a division: a product with the reciprocal, and its rounding error put right.
+/// 1 / 255 as a sum of two numbers, for a product that is rounded once: 255 * `HIGH` is off by less than an ulp.
+const HIGH: f32 = 1.0 / 255.0;
+const LOW: f32 = (1.0 / 255.0 - HIGH as f64) as f32;
+
+/// The value of `pixel` without a division: products with the reciprocals, and what these lack.
 fn quotients(pixel: f32, mean: f32, std: f32, fma: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    let divide = |a: f32, b: f32| {
-        let q = a * (1.0 / b);
-        fma(fma(-q, b, a), 1.0 / b, q)
-    };
-    divide(divide(pixel, 255.0) - mean, std)
+    let x = fma(pixel, HIGH, pixel * LOW) - mean;
+    let q = x * (1.0 / std);
+    fma(fma(-q, std, x), 1.0 / std, q)
 }
 
-/// The images of a data set that a batch takes, as sums that leave out zeros want them.
+/// The images of a data set that a batch takes, for sums that may leave out zeros.
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
     /// All images of the data set, `inputs` pixels each.
@@ -51,16 +53,20 @@ pub struct Images<'a> {
     pub inputs: usize,
     /// Which images the batch has.
     pub indices: &'a [u32],
-    /// What a pixel is worth; a zero nothing.
+    /// What a pixel is worth.
     pub table: &'a PixelTable,
 }
 
 impl Images<'_> {
-    /// Panics unless these are images of `inputs` pixels that the data have, and a zero is worth nothing.
+    /// Panics unless these are images of `inputs` pixels that the data have.
     pub(crate) fn check(&self, inputs: usize) {
         let images = self.pixels.len() / self.inputs;
         assert!(self.inputs == inputs && self.indices.iter().all(|&n| (n as usize) < images), "images of the data");
-        assert_eq!(self.table[0], 0.0, "a pixel that is zero is worth nothing");
+    }
+
+    /// Whether a pixel that is zero is worth nothing, so that it can be left out.
+    pub(crate) fn zero_is_nothing(&self) -> bool {
+        self.table[0] == 0.0
     }
 }
 
@@ -87,18 +93,19 @@ fn body<L: Lanes>(table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
 pub(crate) struct Values<'a, L: Lanes> {
     table: &'a PixelTable,
     mean: L::V,
-    by_255: (L::V, L::V),
+    high: L::V,
+    low: L::V,
     by_std: (L::V, L::V),
-    /// The mean is 0 and the deviation 1.
+    /// The mean is 0 and the deviation 1, as most data sets have it.
     plain: bool,
 }
 
 impl<'a, L: Lanes> Values<'a, L> {
     #[inline(always)]
     pub(crate) fn new(table: &'a PixelTable) -> Self {
-        let by = |divisor| (L::splat(divisor), L::splat(1.0 / divisor));
-        let plain = table.mean == 0.0 && table.std == 1.0;
-        Values { table, plain, mean: L::splat(table.mean), by_255: by(255.0), by_std: by(table.std) }
+        let plain = table.exact && table.mean == 0.0 && table.std == 1.0;
+        let by_std = (L::splat(table.std), L::splat(1.0 / table.std));
+        Values { table, plain, mean: L::splat(table.mean), high: L::splat(HIGH), low: L::splat(LOW), by_std }
     }
 
     /// The values of 16 pixels.
@@ -107,16 +114,19 @@ impl<'a, L: Lanes> Values<'a, L> {
     /// 16 bytes are readable at `pixels`.
     #[inline(always)]
     pub(crate) unsafe fn of(&self, pixels: *const u8) -> L::V {
-        let divide = |a: L::V, (b, reciprocal): (L::V, L::V)| {
-            let q = L::mul(a, reciprocal);
-            L::fma(L::fnma(q, b, a), reciprocal, q)
-        };
         // SAFETY: the caller promises 16 bytes; the array has 16 elements.
         unsafe {
-            if self.table.exact {
-                let x = divide(L::load_bytes(pixels), self.by_255);
-                // As most data sets have it: then the rest changes nothing.
-                if self.plain { x } else { divide(L::sub(x, self.mean), self.by_std) }
+            let by_products = || {
+                let pixels = L::load_bytes(pixels);
+                L::fma(pixels, self.high, L::mul(pixels, self.low))
+            };
+            if self.plain {
+                by_products()
+            } else if self.table.exact {
+                let x = by_products();
+                let (x, (std, reciprocal)) = (L::sub(x, self.mean), self.by_std);
+                let q = L::mul(x, reciprocal);
+                L::fma(L::fnma(q, std, x), reciprocal, q)
             } else {
                 let values: [f32; LANES] = std::array::from_fn(|i| self.table.values[usize::from(*pixels.add(i))]);
                 L::load(values.as_ptr())

@@ -3,7 +3,7 @@
 //! Sixteen examples at a time, class by class: lanes are examples, so that every sum runs over the classes in order.
 
 use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::{LANES, Lanes, transpose};
 use crate::math;
 
 /// Classes that there may be: a label is a byte.
@@ -12,7 +12,8 @@ const CLASSES: usize = 256;
 /// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `hits[n]` whether the largest logit, the first of
 /// equals, is the label's, and `grad_logits[n] = scale * (softmax(logits[n]) - onehot(labels[n]))`, padding columns zero.
 ///
-/// Rows of `logits` and `grad_logits` are `stride` apart and hold `classes` logits; all outputs are overwritten.
+/// Rows of `logits` and `grad_logits` are `stride` apart, whole vectors with room for `classes` logits; all outputs are
+/// overwritten.
 #[expect(clippy::too_many_arguments, reason = "two matrices, labels, losses and hits, with their sizes")]
 pub fn softmax_cross_entropy(
     isa: Isa,
@@ -70,10 +71,13 @@ fn run(
     hits: &mut [u8],
     out: &mut [f32],
 ) {
-    assert!(classes > 0 && classes <= stride && classes <= CLASSES, "{classes} classes in rows of {stride}");
+    let padded = classes.next_multiple_of(LANES);
+    assert!(classes > 0 && padded <= stride && classes <= CLASSES, "{classes} classes in rows of {stride}");
+    assert!(logits.len().is_multiple_of(stride), "rows of {stride}");
     if let Some(Target { labels, .. }) = target {
         let rows = labels.len();
         assert_eq!(logits.len(), rows * stride, "logits are [N, classes]");
+        assert!(out.is_empty() || out.len() == logits.len(), "a gradient is as large as the logits");
         assert!(losses.len() == rows && hits.len() == rows, "one loss and hit per example");
         assert!(labels.iter().all(|&l| usize::from(l) < classes), "a label is not below {classes}");
     }
@@ -95,7 +99,7 @@ fn few<L: Lanes>(
     hits: &mut [u8],
     out: &mut [f32],
 ) {
-    body(&mut [[0.0; LANES]; LANES][..classes], logits, stride, target, losses, hits, out);
+    body::<L>(&mut [[0.0; LANES]; LANES], logits, stride, classes, target, losses, hits, out);
 }
 
 #[inline(always)]
@@ -108,47 +112,58 @@ fn many<L: Lanes>(
     hits: &mut [u8],
     out: &mut [f32],
 ) {
-    body(&mut [[0.0; LANES]; CLASSES][..classes], logits, stride, target, losses, hits, out);
+    body::<L>(&mut [[0.0; LANES]; CLASSES], logits, stride, classes, target, losses, hits, out);
 }
 
-/// `columns`: room for sixteen examples, a vector per class. Loops over lanes become vectors when compiled for them.
+/// `room` for sixteen examples, a vector per class. Loops over lanes become vectors when compiled for them.
 #[inline(always)]
-fn body(
-    columns: &mut [[f32; LANES]],
+#[expect(clippy::too_many_arguments, reason = "those of `run`, and the room")]
+fn body<L: Lanes>(
+    room: &mut [[f32; LANES]],
     logits: &[f32],
     stride: usize,
+    classes: usize,
     target: Option<Target>,
     losses: &mut [f64],
     hits: &mut [u8],
     out: &mut [f32],
 ) {
-    let classes = columns.len();
     for first in (0..logits.len() / stride).step_by(LANES) {
         let rows = LANES.min(logits.len() / stride - first);
-        for (l, row) in logits[first * stride..].chunks_exact(stride).take(rows).enumerate() {
-            for (column, &v) in columns.iter_mut().zip(row) {
-                column[l] = v;
+        for (vector, columns) in room.chunks_exact_mut(LANES).take(classes.div_ceil(LANES)).enumerate() {
+            let mut square = [L::zero(); LANES];
+            for (l, row) in square[..rows].iter_mut().enumerate() {
+                // SAFETY: the caller has checked that rows are `stride` long, as many vectors as the classes need.
+                *row = unsafe { L::load(logits[(first + l) * stride + vector * LANES..].as_ptr()) };
+            }
+            for (column, turned) in columns.iter_mut().zip(transpose::<L>(square)) {
+                // SAFETY: an array of 16 elements.
+                unsafe { L::store(column.as_mut_ptr(), turned) };
             }
         }
+        let columns = &mut room[..classes];
         let labels = target.map(|target| &target.labels[first..first + rows]);
         // The logit of each label.
         let mut wanted = [0.0; LANES];
         if let Some(labels) = labels {
             for (l, &label) in labels.iter().enumerate() {
-                wanted[l] = columns[usize::from(label)][l];
+                wanted[l] = logits[(first + l) * stride + usize::from(label)];
             }
-            let best = largest(columns);
+            let best = largest::<L>(columns);
             for (l, &label) in labels.iter().enumerate() {
-                hits[first + l] = u8::from(best[l] == i32::from(label));
+                hits[first + l] = u8::from(best[l] == f32::from(label));
             }
         }
         // Subtracting the largest logit keeps exp from overflowing; softmax is unchanged.
-        let mut max = [f32::NEG_INFINITY; LANES];
+        let mut top = L::splat(f32::NEG_INFINITY);
         for column in columns.iter() {
-            for l in 0..LANES {
-                max[l] = if column[l] > max[l] || column[l].is_nan() { column[l] } else { max[l] };
-            }
+            // SAFETY: an array of 16 elements.
+            let column = unsafe { L::load(column.as_ptr()) };
+            top = L::select_greater_or_nan(column, top, column, top);
         }
+        let mut max = [0.0; LANES];
+        // SAFETY: an array of 16 elements.
+        unsafe { L::store(max.as_mut_ptr(), top) };
         let mut sum = [0.0; LANES];
         for column in columns.iter_mut() {
             for l in 0..LANES {
@@ -157,9 +172,12 @@ fn body(
             }
         }
         if labels.is_some() {
-            for l in 0..rows {
-                losses[first + l] = math::ln(f64::from(sum[l])) - (f64::from(wanted[l]) - f64::from(max[l]));
+            // All lanes, whatever the rows: so they become vectors.
+            let mut loss = [0.0; LANES];
+            for l in 0..LANES {
+                loss[l] = math::ln(f64::from(sum[l])) - (f64::from(wanted[l]) - f64::from(max[l]));
             }
+            losses[first..first + rows].copy_from_slice(&loss[..rows]);
         }
         if out.is_empty() {
             continue;
@@ -170,31 +188,49 @@ fn body(
                 column[l] = scale * (column[l] / sum[l]);
             }
         }
-        let width = if target.is_some() { stride } else { classes };
-        for (l, row) in out[first * width..].chunks_exact_mut(width).take(rows).enumerate() {
-            for (v, column) in row.iter_mut().zip(columns.iter()) {
-                *v = column[l];
+        let Some(labels) = labels else {
+            for (l, row) in out[first * classes..].chunks_exact_mut(classes).take(rows).enumerate() {
+                for (v, column) in row.iter_mut().zip(columns.iter()) {
+                    *v = column[l];
+                }
             }
-            row[classes..].fill(0.0);
-            if let Some(labels) = labels {
-                row[usize::from(labels[l])] -= scale;
+            continue;
+        };
+        room[classes..classes.next_multiple_of(LANES)].fill([0.0; LANES]);
+        let out = &mut out[first * stride..(first + rows) * stride];
+        for (vector, columns) in room.chunks_exact(LANES).take(classes.div_ceil(LANES)).enumerate() {
+            // SAFETY: arrays of 16 elements.
+            let turned = transpose::<L>(std::array::from_fn(|c| unsafe { L::load(columns[c].as_ptr()) }));
+            for (row, turned) in out.chunks_exact_mut(stride).zip(turned) {
+                // SAFETY: rows are as many vectors as the classes need, and perhaps more.
+                unsafe { L::store(row[vector * LANES..].as_mut_ptr(), turned) };
             }
+        }
+        for (row, &label) in out.chunks_exact_mut(stride).zip(labels) {
+            row[classes.next_multiple_of(LANES)..].fill(0.0);
+            row[usize::from(label)] -= scale;
         }
     }
 }
 
 /// The class of each example's largest logit, the first of equals; NaN is never the largest.
 #[inline(always)]
-fn largest(columns: &[[f32; LANES]]) -> [i32; LANES] {
-    let (mut best, mut top) = ([0; LANES], columns[0]);
+fn largest<L: Lanes>(columns: &[[f32; LANES]]) -> [f32; LANES] {
+    // Written as selects: as a loop over lanes it would be a branch for each.
+    let (mut best, mut top) = (L::zero(), L::splat(f32::NAN));
     for (class, column) in columns.iter().enumerate() {
-        for l in 0..LANES {
-            let better = column[l] > top[l] || top[l].is_nan();
-            best[l] = if better { class as i32 } else { best[l] };
-            top[l] = if better { column[l] } else { top[l] };
-        }
+        let class = L::splat(class as f32);
+        // SAFETY: an array of 16 elements.
+        let column = unsafe { L::load(column.as_ptr()) };
+        let larger = L::select_greater_or_nan(column, top, class, best);
+        let larger = L::select_equal(column, column, larger, best);
+        best = L::select_equal(top, top, larger, class);
+        top = L::select_equal(best, class, column, top);
     }
-    best
+    let mut classes = [0.0; LANES];
+    // SAFETY: an array of 16 elements.
+    unsafe { L::store(classes.as_mut_ptr(), best) };
+    classes
 }
 
 #[cfg(test)]
@@ -236,10 +272,11 @@ mod tests {
     #[test]
     fn huge_logits_do_not_overflow_and_nan_is_not_hidden() {
         let isa = Isa::detect();
-        let (mut losses, mut hits, mut grad) = ([0.0], [9], [0.0; 3]);
-        softmax_cross_entropy(isa, &[1e30, -1e30, 0.0], 3, 3, &[0], 1.0, &mut losses, &mut hits, &mut grad);
-        assert_eq!((losses[0], grad), (0.0, [0.0, 0.0, 0.0]));
-        softmax_cross_entropy(isa, &[f32::NAN, 0.0, 0.0], 3, 3, &[1], 1.0, &mut losses, &mut hits, &mut grad);
+        let row = |logits: [f32; 3]| pack_rows(&logits, 3, 16);
+        let (mut losses, mut hits, mut grad) = ([0.0], [9], [9.0; 16]);
+        softmax_cross_entropy(isa, &row([1e30, -1e30, 0.0]), 16, 3, &[0], 1.0, &mut losses, &mut hits, &mut grad);
+        assert_eq!((losses[0], grad), (0.0, [0.0; 16]));
+        softmax_cross_entropy(isa, &row([f32::NAN, 0.0, 0.0]), 16, 3, &[1], 1.0, &mut losses, &mut hits, &mut grad);
         assert!(losses[0].is_nan());
         assert_eq!(hits, [1], "NaN is never the largest, and the first of equals is");
     }

@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = TrainConfig { batch_size: 50, epochs: 1, optimizer: Optimizer::adam(5e-5), ..TrainConfig::default() };
     let threads = std::thread::available_parallelism()?.get();
     let outcome = train(&architecture, &config, &splits.train, &splits.valid, threads, &mut |event| {
-        if let Event::Epoch(e) = event {
+        if let Event::Epoch { result: e, .. } = event {
             println!(
                 "epoch {} train loss {:.4} valid loss {:.4} valid accuracy {:.4}, {:.2} s + {:.2} s",
                 e.epoch, e.train_loss, e.valid_loss, e.valid_accuracy, e.train_time_s, e.evaluation_time_s

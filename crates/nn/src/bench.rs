@@ -95,7 +95,7 @@ pub fn measure(
                 Event::Step { step: 1, .. } | Event::EpochStarted { .. } => {}
                 Event::Step { .. } if warm_up > 0 => warm_up -= 1,
                 Event::Step { .. } => times.push(last.elapsed()),
-                Event::Evaluating { .. } | Event::Epoch(_) => {}
+                Event::Evaluating { .. } | Event::Epoch { .. } => {}
             }
             last = Instant::now();
             let over = times.len() >= most || started.elapsed() > Duration::from_secs_f64(effort.seconds);

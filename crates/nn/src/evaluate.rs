@@ -1,11 +1,11 @@
 //! What a network makes of examples, without learning from them.
 
 use crate::data::{Dataset, HeldOut};
-use crate::model::{Layer, Model};
-use crate::network::{Kind, Layout, Network};
+use crate::model::Model;
 use crate::plan::{Memory, Plan, Scratch};
 use crate::step::{Batch, Learn, Step, argmax};
 use crate::workers::{Worker, on_threads};
+use std::ops::Range;
 use tenfold_kernels::Isa;
 use tenfold_kernels::softmax_cross_entropy::softmax;
 
@@ -65,6 +65,50 @@ pub(crate) fn evaluate_on(
     threads: usize,
     detailed: bool,
 ) -> Evaluation {
+    let classes = model.architecture().classes();
+    let (mut loss, mut hits) = (0.0, 0_u64);
+    let (mut predictions, mut probabilities) = (Vec::new(), Vec::new());
+    if detailed {
+        probabilities = vec![0.0; data.len() * classes];
+    }
+    batches(isa, evaluator, model, data, threads, |step, examples| {
+        step.with_losses(examples.len(), |losses, right| {
+            loss += losses.iter().sum::<f64>();
+            hits += right.iter().map(|&hit| u64::from(hit)).sum::<u64>();
+        });
+        if detailed {
+            step.logits(0..examples.len(), |logits, stride| {
+                predictions.extend(logits.chunks_exact(stride).map(|row| argmax(&row[..classes]) as u8));
+                let out = &mut probabilities[examples.start * classes..examples.end * classes];
+                softmax(isa, logits, stride, classes, out);
+            });
+        }
+    });
+    let examples = data.len() as f64;
+    Evaluation { loss: loss / examples, accuracy: hits as f64 / examples, predictions, probabilities }
+}
+
+/// The logits of all examples, `[N, classes]`.
+pub(crate) fn logits(evaluator: &mut Evaluator, model: &Model, data: &Dataset, threads: usize) -> Vec<f32> {
+    let classes = model.architecture().classes();
+    let mut all = Vec::with_capacity(data.len() * classes);
+    batches(Isa::detect(), evaluator, model, data, threads, |step, examples| {
+        step.logits(0..examples.len(), |logits, stride| {
+            all.extend(logits.chunks_exact(stride).flat_map(|row| &row[..classes]));
+        });
+    });
+    all
+}
+
+/// Runs `data` forward, batch by batch, and after each shows it to `each` with the range of its examples.
+fn batches(
+    isa: Isa,
+    evaluator: &mut Evaluator,
+    model: &Model,
+    data: &Dataset,
+    threads: usize,
+    mut each: impl FnMut(&Step, Range<usize>),
+) {
     assert!(!data.is_empty(), "there must be examples");
     let architecture = model.architecture();
     assert_eq!((data.shape(), data.classes()), (architecture.input(), architecture.classes()), "data fit the network");
@@ -77,15 +121,10 @@ pub(crate) fn evaluate_on(
     let indices: Vec<u32> = (0..data.len() as u32).collect();
     let ops = model.network.ops.len();
     let run = |worker: &Worker, scratch: &mut Scratch, indices: &[u32]| {
-        let batch = Batch { indices, step: None, update: None };
+        let batch = Batch { indices, next: &[], step: None, update: None };
         step.forward(worker, scratch, data, &batch, ops);
         step.loss(worker, scratch, data, &batch);
     };
-    let (mut loss, mut hits) = (0.0, 0_u64);
-    let (mut predictions, mut probabilities) = (Vec::new(), Vec::new());
-    if detailed {
-        probabilities = vec![0.0; data.len() * classes];
-    }
     on_threads(
         threads,
         scratch,
@@ -99,81 +138,10 @@ pub(crate) fn evaluate_on(
             let mut done = 0;
             for indices in indices.chunks(plan.batch_size) {
                 run(worker, scratch, indices);
-                step.with_losses(indices.len(), |losses, right| {
-                    loss += losses.iter().sum::<f64>();
-                    hits += right.iter().map(|&hit| u64::from(hit)).sum::<u64>();
-                });
-                if detailed {
-                    step.logits(0..indices.len(), |logits, stride| {
-                        predictions.extend(logits.chunks_exact(stride).map(|row| argmax(&row[..classes]) as u8));
-                        let out = &mut probabilities[done * classes..(done + indices.len()) * classes];
-                        softmax(isa, logits, stride, classes, out);
-                    });
-                }
+                each(&step, done..done + indices.len());
                 done += indices.len();
                 worker.meet();
             }
         },
     );
-    let examples = data.len() as f64;
-    Evaluation { loss: loss / examples, accuracy: hits as f64 / examples, predictions, probabilities }
-}
-
-/// The output of one convolution for one image, `[channels, height, width]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FeatureMaps {
-    /// Number of maps.
-    pub channels: usize,
-    /// Rows of a map.
-    pub height: usize,
-    /// Columns of a map.
-    pub width: usize,
-    /// The convolution's output, bias included, before any activation.
-    pub before: Vec<f32>,
-    /// The same after ReLU.
-    pub after: Vec<f32>,
-}
-
-/// The output of the convolution called `layer` for one image of the data set's shape (`[C, H, W]`, u8), before and
-/// after ReLU; `None` if the network has no such convolution.
-///
-/// # Panics
-/// If the image has another size.
-pub fn feature_maps(model: &Model, image: &[u8], layer: &str) -> Option<FeatureMaps> {
-    let architecture = model.architecture();
-    let index = architecture.layers().iter().position(|l| l.name == layer && matches!(l.layer, Layer::Conv { .. }))?;
-    // The convolution alone, without the activation that runs with it.
-    let mut network = Network::unfused(architecture);
-    let at = network.ops.iter().position(|op| op.layer == index)?;
-    network.ops[at].activation = None;
-    let plan = Plan::new(&network, 1, false);
-    let (mut memory, mut scratch) = (plan.memory(), vec![plan.scratch()]);
-    let mut values = model.values.clone();
-    let pixels = model.pixels().table();
-    let data = Dataset::new(image.to_vec(), vec![0], architecture.input(), architecture.classes())
-        .expect("the image has the size of the network's input");
-    let classes = architecture.classes();
-    let values = values.as_mut_slice();
-    let step = Step::new(&network, &plan, Isa::detect(), 0, classes, &pixels, &mut memory, values, Learn::Nothing);
-    on_threads(
-        1,
-        &mut scratch,
-        |_, _| {},
-        |worker, scratch| {
-            step.forward(worker, scratch, &data, &Batch { indices: &[0], step: None, update: None }, at + 1);
-        },
-    );
-    debug_assert!(matches!(network.ops[at].kind, Kind::Conv { .. }));
-    step.output(at, 0, |packed, layout| {
-        let Layout::Planes(planes) = layout else { unreachable!("convolutions give planes") };
-        let (channels, height, width) = (planes.channels, planes.height, planes.width);
-        let mut before = Vec::with_capacity(channels * height * width);
-        for c in 0..channels {
-            for y in 0..height {
-                before.extend((0..width).map(|x| packed[planes.index(c, y, x)]));
-            }
-        }
-        let after = before.iter().map(|&v| if v > 0.0 { v } else { 0.0 }).collect();
-        Some(FeatureMaps { channels, height, width, before, after })
-    })
 }

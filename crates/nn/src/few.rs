@@ -9,15 +9,9 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::LANES;
 use tenfold_kernels::activation::activation_forward;
-use tenfold_kernels::linear::LinearWeight;
-use tenfold_kernels::linear_few::{blocks, linear_backward_weight_few, linear_forward_few};
+use tenfold_kernels::linear_few::{FewOutputs, Lit, Next, linear_backward_weight_few, linear_forward_few};
 
 impl Step<'_> {
-    /// Whether operation `at` makes few outputs of pixels that may be zero.
-    pub(crate) fn few(&self, at: usize) -> bool {
-        self.plan.few && at == 0 && self.pixels[0] == 0.0
-    }
-
     /// The outputs of this thread's images.
     #[expect(clippy::too_many_arguments, reason = "one arm of forward_op")]
     pub(crate) fn linear_forward_few(
@@ -26,12 +20,12 @@ impl Step<'_> {
         data: &Dataset,
         at: usize,
         op: &Op,
-        layout: LinearWeight,
+        layout: FewOutputs,
         weight: &Range<usize>,
         bias: &Range<usize>,
         batch: &Batch,
     ) {
-        let share = worker.share(batch.indices.len());
+        let share = self.share(worker, batch.indices.len());
         if share.is_empty() {
             return;
         }
@@ -40,7 +34,8 @@ impl Step<'_> {
         let mut y = self.floats.write_columns(start, share.len(), op.output.image_len(), 0..LANES);
         let images = self.images_of(data, &batch.indices[share.clone()]);
         let mut y = y.columns();
-        linear_forward_few(self.isa, layout, images, &weight, &bias, &mut y);
+        let mut lit = self.bytes.write(lit_of(layout, self.plan.buffers[at].lit, share.clone()));
+        linear_forward_few(self.isa, layout, images, &weight, &bias, &mut y, lit.as_chunks_mut().0);
         if let Some(activation) = op.activation {
             for n in 0..share.len() {
                 activation_forward(self.isa, activation, &mut y.row_mut(n)[..layout.out_features]);
@@ -57,23 +52,30 @@ impl Step<'_> {
         data: &Dataset,
         at: usize,
         op: &Op,
-        layout: LinearWeight,
+        layout: FewOutputs,
         weight: &Range<usize>,
         bias: &Range<usize>,
         batch: &Batch,
     ) {
         let rows = batch.indices.len();
-        let share = worker.share(blocks(layout.in_features));
-        let inputs = share.start * LANES..(share.end * LANES).min(layout.in_features);
+        let share = worker.share(layout.blocks());
         let grad = self.floats.read(Self::images(self.plan.buffers[at].grad, &op.grad, 0..rows));
         let stride = op.grad.image_len();
-        if !inputs.is_empty() {
-            let part = &mut scratch.values.as_mut_slice()[..inputs.len() * LANES];
+        if !share.is_empty() {
+            let part = &mut scratch.values.as_mut_slice()[..layout.start(share.len())];
             let images = self.images_of(data, batch.indices);
-            linear_backward_weight_few(self.isa, layout, images, share, &grad, stride, part);
-            // One vector for each input, input by input, whatever the blocks.
-            self.learn(batch, weight.start + inputs.start * LANES, part);
+            let lit = self.bytes.read(lit_of(layout, self.plan.buffers[at].lit, 0..rows));
+            let lit = lit.as_chunks().0;
+            let next = Next { indices: batch.next, whole: self.share(worker, batch.next.len()) };
+            linear_backward_weight_few(self.isa, layout, images, lit, share.clone(), &grad, stride, part, next);
+            self.learn(batch, weight.start + layout.start(share.start), part);
         }
         self.learn_bias(worker, &mut scratch.values, batch, &grad, stride, bias);
     }
+}
+
+/// The bytes from `start` on that tell of images `images`, whole groups of sixteen or the last ones.
+fn lit_of(layout: FewOutputs, start: usize, images: Range<usize>) -> Range<usize> {
+    let bytes = |images: usize| start + size_of::<Lit>() * layout.lit_len(images);
+    bytes(images.start)..bytes(images.end)
 }

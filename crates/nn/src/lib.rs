@@ -19,6 +19,7 @@
 
 mod aligned;
 pub mod bench;
+mod chain;
 mod convolve;
 pub mod data;
 pub mod evaluate;

@@ -10,6 +10,7 @@ use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::ConvPool;
 use tenfold_kernels::conv2d::{Conv2d, Phase};
 use tenfold_kernels::linear::LinearWeight;
+use tenfold_kernels::linear_few::FewOutputs;
 use tenfold_kernels::pool2d::Pool2d;
 use tenfold_kernels::{LANES, Planes};
 
@@ -35,6 +36,19 @@ impl Layout {
             Layout::Planes(planes) => planes.len(),
             Layout::Row { stride, .. } => *stride,
         }
+    }
+
+    /// One image's activations without padding: `[C, H, W]`, or a row.
+    pub(crate) fn unpacked(&self, packed: &[f32]) -> Vec<f32> {
+        let planes = match self {
+            Layout::Planes(planes) => planes,
+            Layout::Row { features, .. } => return packed[..*features].to_vec(),
+        };
+        let mut values = Vec::with_capacity(planes.channels * planes.height * planes.width);
+        for (c, y) in (0..planes.channels).flat_map(|c| (0..planes.height).map(move |y| (c, y))) {
+            values.extend((0..planes.width).map(|x| packed[planes.index(c, y, x)]));
+        }
+        values
     }
 
     /// The same without border: how gradients lie.
@@ -125,6 +139,12 @@ pub(crate) enum Kind {
         weight: Range<usize>,
         bias: Range<usize>,
     },
+    /// A linear layer with few outputs over pixels, as the first operation.
+    LinearFew {
+        layout: FewOutputs,
+        weight: Range<usize>,
+        bias: Range<usize>,
+    },
     MaxPool(Pool2d),
     AvgPool(Pool2d),
     /// An activation that follows no operation it could be part of.
@@ -177,8 +197,8 @@ impl Network {
         Network::build(architecture, true, precision)
     }
 
-    /// Every convolution and pooling by itself, so that what lies between them can be looked at. The layout of the
-    /// parameters is the same.
+    /// Every layer by itself, activations too, so that what lies between them can be looked at; only flatten is none, as it
+    /// moves nothing. The layout of the parameters is the same.
     pub(crate) fn unfused(architecture: &Architecture) -> Network {
         Network::build(architecture, false, Precision::F32)
     }
@@ -199,7 +219,8 @@ impl Network {
             }
             let mut next = at + 1;
             let mut activation = activation_of(info.layer);
-            if activation.is_none() && !matches!(info.layer, Layer::Dropout { .. }) && next < layers.len() {
+            let alone = !fuse || activation.is_some() || matches!(info.layer, Layer::Dropout { .. });
+            if !alone && next < layers.len() {
                 activation = activation_of(layers[next].1.layer);
                 next += usize::from(activation.is_some());
             }
@@ -218,7 +239,7 @@ impl Network {
         network
     }
 
-    /// The layer, where pixels go into a linear layer as they are.
+    /// The layer, where pixels go into a linear layer of many outputs as they are.
     pub(crate) fn linear_pixels(&self) -> Option<LinearWeight> {
         match self.ops.first()?.kind {
             Kind::Linear { layout, .. } => Some(layout),
@@ -235,6 +256,10 @@ impl Network {
                 let weight = self.place(conv.direct.weight().len());
                 let bias = self.place(conv.direct.weight().padded_n());
                 Kind::Conv { conv, back, weight, bias }
+            }
+            (Layer::Linear { out_features }, _, _) if self.ops.is_empty() && FewOutputs::are_few(out_features) => {
+                let layout = FewOutputs { in_features: input.inputs(), out_features };
+                Kind::LinearFew { layout, weight: self.place(layout.len()), bias: self.place(LANES) }
             }
             (Layer::Linear { out_features }, _, _) => {
                 let layout = LinearWeight { in_features: input.inputs(), out_features };
@@ -296,7 +321,7 @@ impl Network {
 impl Op {
     /// Whether the operation has parameters.
     pub(crate) fn learns(&self) -> bool {
-        matches!(self.kind, Kind::Conv { .. } | Kind::ConvPool { .. } | Kind::Linear { .. })
+        matches!(self.kind, Kind::Conv { .. } | Kind::ConvPool { .. } | Kind::Linear { .. } | Kind::LinearFew { .. })
     }
 }
 

@@ -6,7 +6,7 @@ use tenfold_kernels::LANES;
 use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::Entry;
 use tenfold_kernels::linear::LinearWeight;
-use tenfold_kernels::linear_few::has_few_outputs;
+use tenfold_kernels::linear_few::Lit;
 use tenfold_kernels::linear_lit::lit_len;
 use tenfold_kernels::linear_pairs::scratch_len;
 use tenfold_kernels::pairs::neighbours;
@@ -40,6 +40,8 @@ pub(crate) struct Buffers {
     pub(crate) pairs: Pairs,
     /// A max-pooling's winners, in bytes.
     pub(crate) winners: usize,
+    /// Which pixels of a linear layer with few outputs are not zero, in bytes.
+    pub(crate) lit: usize,
 }
 
 /// Where the rounded operands of a linear layer start, and the strides of their rows.
@@ -72,8 +74,6 @@ pub(crate) struct Plan {
     pub(crate) input: usize,
     /// Which pixels are not zero, in bytes, where the first operation wants to know.
     pub(crate) lit: Option<LitBuffers>,
-    /// Whether the first operation makes few outputs of pixels.
-    pub(crate) few: bool,
     pub(crate) buffers: Vec<Buffers>,
     floats: usize,
     bytes: usize,
@@ -91,7 +91,6 @@ impl Plan {
             batch_size,
             input: 0,
             lit: None,
-            few: false,
             buffers: Vec::new(),
             floats: 0,
             bytes: 0,
@@ -102,14 +101,10 @@ impl Plan {
             training,
         };
         plan.input = plan.room(batch_size * network.input.image_len());
-        match network.linear_pixels() {
-            Some(layout) if has_few_outputs(layout) => plan.few = true,
-            Some(LinearWeight { in_features: pixels, .. }) => {
-                let by_image = plan.room_for_bytes(batch_size * lit_len(pixels));
-                plan.lit_by_input = if training { 8 * lit_len(pixels) * lit_len(batch_size) } else { 0 };
-                plan.lit = Some(LitBuffers { pixels, by_image, by_input: plan.room_for_bytes(plan.lit_by_input) });
-            }
-            None => {}
+        if let Some(LinearWeight { in_features: pixels, .. }) = network.linear_pixels() {
+            let by_image = plan.room_for_bytes(batch_size * lit_len(pixels));
+            plan.lit_by_input = if training { 8 * lit_len(pixels) * lit_len(batch_size) } else { 0 };
+            plan.lit = Some(LitBuffers { pixels, by_image, by_input: plan.room_for_bytes(plan.lit_by_input) });
         }
         for op in &network.ops {
             let mut buffers = Buffers { output: plan.room(batch_size * op.output.image_len()), ..Buffers::default() };
@@ -120,13 +115,17 @@ impl Plan {
             match &op.kind {
                 Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
                 Kind::Linear { layout, pairs, .. } => {
-                    // A block's gradient; of a layer with few outputs over pixels, all that a thread has.
-                    let few = plan.buffers.is_empty() && plan.few;
-                    plan.scratch = plan.scratch.max(if few { layout.len() } else { layout.range(0).len() });
+                    // A block's gradient.
+                    plan.scratch = plan.scratch.max(layout.range(0).len());
                     if *pairs {
                         plan.scratch = plan.scratch.max(layout.range(0).len() + scratch_len(*layout));
                         buffers.pairs = plan.pairs(*layout, &op.input, learns);
                     }
+                }
+                // The gradient of all that a thread has.
+                Kind::LinearFew { layout, .. } => {
+                    plan.scratch = plan.scratch.max(layout.len());
+                    buffers.lit = plan.room_for_bytes(size_of::<Lit>() * layout.lit_len(batch_size));
                 }
                 Kind::Conv { conv, back, .. } => {
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));

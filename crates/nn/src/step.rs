@@ -57,6 +57,8 @@ pub(crate) enum Split {
 pub(crate) struct Batch<'a> {
     /// Indices of the batch's examples.
     pub(crate) indices: &'a [u32],
+    /// Those of the next batch, to be brought into the cache meanwhile.
+    pub(crate) next: &'a [u32],
     /// Number of the step, which dropout draws by; `None` while evaluating.
     pub(crate) step: Option<u64>,
     /// The update, where there is one.
@@ -170,6 +172,13 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// This thread's images of `images`: sixteen by sixteen where the first operation takes them so.
+    pub(crate) fn share(&self, worker: &Worker, images: usize) -> Range<usize> {
+        let unit = if matches!(self.network.ops[0].kind, Kind::LinearFew { .. }) { LANES } else { 1 };
+        let share = worker.share(images.div_ceil(unit));
+        (share.start * unit).min(images)..(share.end * unit).min(images)
+    }
+
     /// How the threads share an operation forward.
     pub(crate) fn split(&self, worker: &Worker, op: &Op) -> Split {
         match &op.kind {
@@ -181,7 +190,7 @@ impl<'a> Step<'a> {
 
     /// Pixels of this thread's images as numbers.
     fn load(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
-        if self.few(0) {
+        if matches!(self.network.ops[0].kind, Kind::LinearFew { .. }) {
             return;
         }
         if let Some(lit) = self.lit(0) {
@@ -213,11 +222,14 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Asks for the images of `indices` that this thread will look at: they lie far apart in the data.
-    pub(crate) fn fetch(&self, worker: &Worker, data: &Dataset, indices: &[u32]) {
-        let all = self.lit(0).is_some() || self.few(0);
-        let share = if all { 0..indices.len() } else { worker.share(indices.len()) };
-        for &index in &indices[share] {
+    /// Asks for the next images that this thread will look at: they lie far apart in the data. (Those of a layer with few
+    /// outputs are asked for on the way back.)
+    pub(crate) fn fetch(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
+        if matches!(self.network.ops[0].kind, Kind::LinearFew { .. }) {
+            return;
+        }
+        let share = if self.lit(0).is_some() { 0..batch.next.len() } else { worker.share(batch.next.len()) };
+        for &index in &batch.next[share] {
             fetch(data.image(index as usize));
         }
     }
@@ -232,17 +244,28 @@ impl<'a> Step<'a> {
                 self.linear_forward(worker, scratch, at, op, *layout, *pairs, weight, bias, data, batch);
                 return;
             }
+            Kind::LinearFew { layout, weight, bias } => {
+                self.linear_forward_few(worker, data, at, op, *layout, weight, bias, batch);
+                return;
+            }
             Kind::Conv { conv, weight, bias, .. } => {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
                 let Buffers { transformed, spectra, .. } = self.plan.buffers[at];
                 let weights = Weights { plain: &weight, transformed, spectra };
                 self.prepare(worker, conv, weights);
                 worker.meet();
-                self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
-                    let mut y = output(n);
-                    fill(&mut y);
-                    add_bias(&conv.direct.output, &bias, &mut y);
-                });
+                self.convolve(
+                    scratch.products.as_mut_slice(),
+                    conv,
+                    weights,
+                    self.share(worker, rows),
+                    input,
+                    |n, fill| {
+                        let mut y = output(n);
+                        fill(&mut y);
+                        add_bias(&conv.direct.output, &bias, &mut y);
+                    },
+                );
             }
             Kind::ConvPool { shape, conv, weight, bias, .. } => {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
@@ -253,7 +276,7 @@ impl<'a> Step<'a> {
                     self.bytes.write(start..start + shape.winners_len())
                 };
                 if conv.fft.is_none() && shape.has_tiles() {
-                    for n in worker.share(rows) {
+                    for n in self.share(worker, rows) {
                         let (x, mut y, mut winners) = (input(n), output(n), winners(n));
                         conv_pool_forward(self.isa, shape, &x, &weight, &bias, &mut y, &mut winners);
                     }
@@ -262,30 +285,37 @@ impl<'a> Step<'a> {
                 self.prepare(worker, conv, weights);
                 worker.meet();
                 let sums = &mut scratch.values.as_mut_slice()[..shape.conv.output.len()];
-                self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
-                    fill(sums);
-                    pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners(n));
-                });
+                self.convolve(
+                    scratch.products.as_mut_slice(),
+                    conv,
+                    weights,
+                    self.share(worker, rows),
+                    input,
+                    |n, fill| {
+                        fill(sums);
+                        pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners(n));
+                    },
+                );
             }
             Kind::MaxPool(pool) => {
-                for n in worker.share(rows) {
+                for n in self.share(worker, rows) {
                     let start = self.plan.buffers[at].winners + n * pool.winners_len();
                     let mut winners = self.bytes.write(start..start + pool.winners_len());
                     maxpool2d_forward(pool, &input(n), &mut output(n), &mut winners);
                 }
             }
             Kind::AvgPool(pool) => {
-                for n in worker.share(rows) {
+                for n in self.share(worker, rows) {
                     avgpool2d_forward(pool, &input(n), &mut output(n));
                 }
             }
             Kind::Activation => {
-                for n in worker.share(rows) {
+                for n in self.share(worker, rows) {
                     output(n).copy_from_slice(&input(n));
                 }
             }
             Kind::Dropout { .. } => {
-                for n in worker.share(rows) {
+                for n in self.share(worker, rows) {
                     let mut out = output(n);
                     out.copy_from_slice(&input(n));
                     self.apply_dropout(batch, op, &op.output, n, &mut out);
@@ -294,7 +324,7 @@ impl<'a> Step<'a> {
         }
         // What a thread has just written is still in its cache.
         if let Some(activation) = op.activation {
-            for n in worker.share(rows) {
+            for n in self.share(worker, rows) {
                 activate(self.isa, activation, &op.output, &mut output(n));
             }
         }
@@ -314,9 +344,6 @@ impl<'a> Step<'a> {
         data: &Dataset,
         batch: &Batch,
     ) {
-        if self.few(at) {
-            return self.linear_forward_few(worker, data, at, op, layout, weight, bias, batch);
-        }
         let (rows, all) = (batch.indices.len(), layout.padded_outputs() / LANES);
         let lit = self.lit(at);
         if pairs {
@@ -324,7 +351,7 @@ impl<'a> Step<'a> {
             worker.meet();
         }
         let (images, vectors) = match self.split(worker, op) {
-            Split::Images => (worker.share(rows), 0..all),
+            Split::Images => (self.share(worker, rows), 0..all),
             Split::Columns if lit.is_some() => (0..rows, vectors_of_panels(worker, layout)),
             Split::Columns => (0..rows, worker.share(all)),
         };
@@ -409,7 +436,7 @@ impl<'a> Step<'a> {
         let last = self.network.ops.len() - 1;
         let op = &self.network.ops[last];
         let stride = op.output.image_len();
-        let share = worker.share(rows);
+        let share = self.share(worker, rows);
         let labels = &mut scratch.labels[..share.len()];
         for (label, &index) in labels.iter_mut().zip(&batch.indices[share.clone()]) {
             *label = data.labels()[index as usize];
@@ -453,13 +480,13 @@ impl<'a> Step<'a> {
         };
         match &op.kind {
             Kind::Linear { layout, pairs, weight, bias } => {
-                if self.few(at) {
-                    return self.linear_backward_few(worker, scratch, data, at, op, *layout, weight, bias, batch);
-                }
                 if let Some(lit) = self.lit(at) {
                     return self.linear_backward_lit(worker, scratch, data, lit, op, *layout, weight, bias, batch);
                 }
                 self.linear_backward(worker, scratch, at, op, *layout, *pairs, weight, bias, batch);
+            }
+            Kind::LinearFew { layout, weight, bias } => {
+                self.linear_backward_few(worker, scratch, data, at, op, *layout, weight, bias, batch);
             }
             Kind::Conv { conv, back, weight, bias } => {
                 let spread_planes = conv.direct.grad_output();
@@ -519,7 +546,7 @@ impl<'a> Step<'a> {
                 let (Layout::Planes(from), Layout::Planes(to)) = (op.grad, before.expect("passes on").0.grad) else {
                     unreachable!("pooling is between planes")
                 };
-                for n in worker.share(rows) {
+                for n in self.share(worker, rows) {
                     let start = buffers.winners + n * pool.winners_len();
                     let winners = self.bytes.read(start..start + pool.winners_len());
                     maxpool2d_backward(pool, &from, &grad(n), &winners, &to, &mut passed(n));
@@ -529,24 +556,24 @@ impl<'a> Step<'a> {
                 let (Layout::Planes(from), Layout::Planes(to)) = (op.grad, before.expect("passes on").0.grad) else {
                     unreachable!("pooling is between planes")
                 };
-                for n in worker.share(rows) {
+                for n in self.share(worker, rows) {
                     avgpool2d_backward(pool, &from, &grad(n), &to, &mut passed(n));
                 }
             }
             Kind::Activation => {
-                for n in worker.share(rows) {
+                for n in self.share(worker, rows) {
                     passed(n).copy_from_slice(&grad(n));
                 }
             }
             Kind::Dropout { .. } => {
-                for n in worker.share(rows) {
+                for n in self.share(worker, rows) {
                     let mut out = passed(n);
                     out.copy_from_slice(&grad(n));
                     self.apply_dropout(batch, op, &op.grad, n, &mut out);
                 }
             }
         }
-        if !matches!(op.kind, Kind::Linear { .. } | Kind::Conv { .. } | Kind::ConvPool { .. }) {
+        if !op.learns() {
             self.slopes_before(worker, at, op, rows);
         }
     }
@@ -557,7 +584,7 @@ impl<'a> Step<'a> {
             return;
         }
         let (grad, start) = (&self.network.ops[at - 1].grad, self.plan.buffers[at - 1].grad);
-        for n in worker.share(rows) {
+        for n in self.share(worker, rows) {
             self.slope_before(at, n, &mut self.floats.write(Self::images(start, grad, n..n + 1)));
         }
     }

@@ -153,8 +153,13 @@ pub enum Event<'a> {
         /// Number of the epoch, from 1.
         epoch: usize,
     },
-    /// An epoch is done.
-    Epoch(&'a EpochResult),
+    /// An epoch is done. What is done with the model meanwhile is not training time.
+    Epoch {
+        /// What became of it.
+        result: &'a EpochResult,
+        /// The network as it is now.
+        model: &'a Model,
+    },
 }
 
 /// Whether training goes on.
@@ -285,7 +290,8 @@ pub(crate) fn train_on(
         }
         // Diverged comes first: accuracy and patience mean nothing then. Interrupted comes last: what is already
         // complete is complete.
-        let interrupted = on_event(&Event::Epoch(&result)) == Flow::Stop || evaluating == Flow::Stop;
+        let done = Event::Epoch { result: &result, model: &trainer.model };
+        let interrupted = on_event(&done) == Flow::Stop || evaluating == Flow::Stop;
         stopped = if !result.valid_loss.is_finite() {
             Some(StopReason::Diverged)
         } else if config.target.is_some_and(|target| result.valid_accuracy >= target) {
@@ -387,7 +393,8 @@ impl<'a> Trainer<'a> {
         let batch = |index: usize| {
             let number = first_step + index as u64;
             let lr = config.schedule.lr(config.optimizer.lr(), number, steps as u64, config.epochs as u64);
-            Batch { indices: indices(index), step: Some(number), update: Some(config.optimizer.update(number, lr)) }
+            let update = Some(config.optimizer.update(number, lr));
+            Batch { indices: indices(index), next: indices(index + 1), step: Some(number), update }
         };
         let ops = self.model.network.ops.len();
         // Written by the first thread after a step, read by all after the next meeting.
@@ -396,7 +403,7 @@ impl<'a> Trainer<'a> {
             let batch = batch(index);
             step.forward(worker, scratch, data, &batch, ops);
             step.loss(worker, scratch, data, &batch);
-            step.fetch(worker, data, indices(index + 1));
+            step.fetch(worker, data, &batch);
             step.backward(worker, scratch, data, &batch);
             batch.indices.len()
         };
@@ -455,4 +462,4 @@ mod bits;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -208,16 +208,6 @@ mod tests {
     }
 
     #[test]
-    fn stacked_pictures_lie_below_each_other() {
-        let mut parts = [Picture::new(3, 2), Picture::new(3, 1)];
-        parts[1].fill(1, 0, 1, 1, RED);
-        let stack = Picture::stacked(&parts);
-        assert_eq!((stack.width(), stack.height()), (3, 3));
-        assert_eq!((stack.pixel(1, 2), stack.pixel(1, 1)), (RED, WHITE));
-        assert_eq!(Picture::stacked(&[]), Picture::new(1, 1));
-    }
-
-    #[test]
     fn a_margin_is_white_on_all_sides() {
         for (x, y) in [(3, 12), (16, 12), (12, 3), (12, 16)] {
             let mut picture = Picture::new(20, 20);
@@ -225,6 +215,16 @@ mod tests {
             picture.fill(x, y, 1, 1, RED);
             assert!(!has_margin(&picture, 4) && has_margin(&picture, 3), "at {x},{y}");
         }
+    }
+
+    #[test]
+    fn stacked_pictures_lie_below_each_other() {
+        let mut parts = [Picture::new(3, 2), Picture::new(3, 1)];
+        parts[1].fill(1, 0, 1, 1, RED);
+        let stack = Picture::stacked(&parts);
+        assert_eq!((stack.width(), stack.height()), (3, 3));
+        assert_eq!((stack.pixel(1, 2), stack.pixel(1, 1)), (RED, WHITE));
+        assert_eq!(Picture::stacked(&[]), Picture::new(1, 1));
     }
 
     #[test]

@@ -209,6 +209,10 @@ pub struct TrialRecord {
     pub test: Option<Metrics>,
     /// The SHA-256, in hex, of `model.safetensors`; null unless finished.
     pub weights_sha256: Option<String>,
+    /// The SHA-256, in hex, of `filters.safetensors`, the kernels before training and after each epoch; null where none
+    /// were kept.
+    #[serde(default)]
+    pub filters_sha256: Option<String>,
     /// Where it was run.
     pub environment: Environment,
     /// Whether its time can be compared.

@@ -10,6 +10,7 @@ use tenfold_nn::train::{self, Event, Flow, Outcome};
 use crate::comparison::ChosenBy;
 use crate::folder::{FolderError, RunFolder};
 use crate::ledger::Ledger;
+use crate::look::KeptFilters;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, TrialState};
 use crate::record::{ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
@@ -99,7 +100,11 @@ pub fn run(
         let (before, started) = (processor_time(), Instant::now());
         let config = plan.recipe(recipe).0.config(seed);
         let (architecture, threads) = (&plan.architectures[recipe], plan.environment.threads);
+        let mut kept = KeptFilters::new(architecture, &config);
         let outcome = train::train(architecture, &config, &splits.train, &splits.valid, threads, &mut |event| {
+            if let Event::Epoch { result, model } = event {
+                kept.add(result.epoch, model);
+            }
             on_event(&StudyEvent::Training { recipe, seed, event })
         });
         let wall_s = started.elapsed().as_secs_f64();
@@ -110,7 +115,7 @@ pub fn run(
             ledger.count(ReadingReason::Trial, Some((&trial.recipe, seed)));
             record = plan.record(&records, ledger.readings());
             write_results(folder, &record)?;
-            measure(splits, folder, &outcome.model, threads, &mut trial)?;
+            measure(splits, folder, &outcome.model, &kept, threads, &mut trial)?;
         } else {
             trial::write(folder, &mut trial, None)?;
         }
@@ -147,6 +152,7 @@ fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Tim
         valid: None,
         test: None,
         weights_sha256: None,
+        filters_sha256: None,
         environment: plan.environment.clone(),
         timing,
     }
@@ -157,6 +163,7 @@ fn measure(
     splits: &Splits,
     folder: &RunFolder,
     model: &Model,
+    filters: &KeptFilters,
     threads: usize,
     record: &mut TrialRecord,
 ) -> Result<(), FolderError> {
@@ -165,7 +172,7 @@ fn measure(
     let test = splits.test.evaluate(model, threads);
     record.valid = Some(Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss));
     record.test = Some(Metrics::new(splits.test.labels_for_report(), &test.predictions, classes, test.loss));
-    trial::write(folder, record, Some(Product { model, evaluation: &test, test: &splits.test }))
+    trial::write(folder, record, Some(Product { model, filters, evaluation: &test, test: &splits.test }))
 }
 
 fn write_results(folder: &RunFolder, record: &StudyRecord) -> Result<(), FolderError> {

@@ -53,6 +53,7 @@ pub(crate) fn trial_record(recipe: &str, seed: u64, metrics: Metrics) -> TrialRe
         valid: Some(metrics.clone()),
         test: Some(metrics),
         weights_sha256: Some("test".to_owned()),
+        filters_sha256: None,
         environment: environment(),
         timing: Timing::default(),
     }

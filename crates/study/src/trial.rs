@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tenfold_nn::Precision;
 use tenfold_nn::data::HeldOut;
 use tenfold_nn::evaluate::Evaluation;
-use tenfold_nn::interop::safetensors::{self, SafetensorsError};
+use tenfold_nn::interop::safetensors::{self, Array, SafetensorsError};
 use tenfold_nn::model::{Architecture, Init, Model};
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{Pixels, TrainConfig};
@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::comparison::Pick;
 use crate::folder::{FolderError, RunFolder};
+use crate::look::KeptFilters;
 use crate::plan::Plan;
 use crate::record::{DatasetRecord, EpochRecord, Status, TrialRecord};
 
@@ -27,6 +28,7 @@ const EPOCHS: &str = "epochs.csv";
 pub(crate) const PREDICTIONS: &str = "predictions.csv";
 const PREDICTIONS_HEADER: &str = "image,label,prediction,probability\n";
 const WEIGHTS: &str = "model.safetensors";
+const FILTERS: &str = "filters.safetensors";
 
 /// The SHA-256, in hex, of everything that determines a trial's bits: the network, the settings, the seed, the data and
 /// the version of the training code. Threads and processor are not among it.
@@ -132,6 +134,7 @@ pub(crate) fn read(folder: &RunFolder, recipe: &str, seed: u64, identity: &str) 
 /// What a finished trial has besides its record.
 pub(crate) struct Product<'a> {
     pub(crate) model: &'a Model,
+    pub(crate) filters: &'a KeptFilters,
     pub(crate) evaluation: &'a Evaluation,
     pub(crate) test: &'a HeldOut,
 }
@@ -171,10 +174,18 @@ pub(crate) fn write(folder: &RunFolder, record: &mut TrialRecord, product: Optio
             let weights = safetensors::write(product.model, Some(&about));
             record.weights_sha256 = Some(sha256(&weights));
             folder.write(file(WEIGHTS), &weights)?;
+            match product.filters.to_bytes() {
+                Some(filters) => {
+                    record.filters_sha256 = Some(sha256(&filters));
+                    folder.write(file(FILTERS), &filters)?;
+                }
+                None => folder.remove(file(FILTERS))?,
+            }
         }
         None => {
             folder.remove(file(PREDICTIONS))?;
             folder.remove(file(WEIGHTS))?;
+            folder.remove(file(FILTERS))?;
         }
     }
     let mut json = serde_json::to_vec_pretty(record).expect("a record has plain values");
@@ -214,15 +225,35 @@ pub fn trained(plan: &Plan, folder: &RunFolder, pick: &Pick, trial: &TrialRecord
     let index =
         plan.study.recipes.iter().position(|recipe| recipe.name == pick.recipe).expect("the pick is of this plan");
     let (recipe, architecture) = plan.recipe(index);
-    let at = seed_folder(&pick.recipe, pick.seed);
-    let path = |name: &str| folder.path().join(&at).join(name);
-    let bytes = folder.read(format!("{at}/{WEIGHTS}"))?.unwrap_or_default();
-    if trial.weights_sha256.as_deref() != Some(&*sha256(&bytes)) {
-        return Err(TrialFileError::Changed { path: path(WEIGHTS), record: path(RESULT) });
-    }
+    let (path, bytes) = written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref())?;
     safetensors::read(&bytes, architecture, recipe.pixels)
         .map(|model| model.with_precision(recipe.precision))
-        .map_err(|error| TrialFileError::Weights { path: path(WEIGHTS), error })
+        .map_err(|error| TrialFileError::Weights { path, error })
+}
+
+/// The arrays of kernels that the trial kept; none if it kept none.
+pub(crate) fn kept_filters(folder: &RunFolder, trial: &TrialRecord) -> Result<Vec<Array>, TrialFileError> {
+    if trial.filters_sha256.is_none() {
+        return Ok(Vec::new());
+    }
+    let (path, bytes) = written(folder, trial, FILTERS, trial.filters_sha256.as_deref())?;
+    safetensors::read_arrays(&bytes).map_err(|error| TrialFileError::Weights { path, error })
+}
+
+/// Path and contents of the file of this name that the trial wrote, with this checksum.
+fn written(
+    folder: &RunFolder,
+    trial: &TrialRecord,
+    name: &str,
+    checksum: Option<&str>,
+) -> Result<(PathBuf, Vec<u8>), TrialFileError> {
+    let at = seed_folder(&trial.recipe, trial.seed);
+    let path = |name: &str| folder.path().join(&at).join(name);
+    let bytes = folder.read(format!("{at}/{name}"))?.unwrap_or_default();
+    if checksum != Some(&*sha256(&bytes)) {
+        return Err(TrialFileError::Changed { path: path(name), record: path(RESULT) });
+    }
+    Ok((path(name), bytes))
 }
 
 /// What a network said of one test image.

@@ -5,6 +5,7 @@
 //! accepts.
 
 mod dataset;
+pub mod digit;
 pub mod idx;
 mod mnist;
 mod source;

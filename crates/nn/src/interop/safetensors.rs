@@ -25,20 +25,28 @@ pub enum SafetensorsError {
     Model(#[from] ModelError),
 }
 
-/// The bytes of a safetensors file with the model's arrays in PyTorch's layout, and `metadata` (JSON, if any) under the
-/// one key `tenfold`: with one key the bytes do not depend on the order of a hash map.
+/// An array: its name, shape and values.
+pub type Array = (String, Vec<usize>, Vec<f32>);
+
+/// The bytes of a safetensors file with the model's arrays in PyTorch's layout, and `metadata` (JSON, if any).
 pub fn write(model: &Model, metadata: Option<&str>) -> Vec<u8> {
-    let arrays: Vec<(String, Vec<usize>, Vec<u8>)> = model
-        .architecture()
-        .params()
-        .iter()
-        .map(|spec| {
-            let values = model.tensor(&spec.name).expect("the model has its own arrays");
-            (spec.name.clone(), spec.shape.clone(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
-        })
-        .collect();
-    let views = arrays.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the bytes fit the shape");
+    let arrays = model.architecture().params().iter().map(|spec| {
+        let values = model.tensor(&spec.name).expect("the model has its own arrays");
+        (spec.name.clone(), spec.shape.clone(), values)
+    });
+    write_arrays(&arrays.collect::<Vec<_>>(), metadata)
+}
+
+/// The bytes of a safetensors file with these arrays, and `metadata` (JSON, if any) under the one key `tenfold`: with one
+/// key the bytes do not depend on the order of a hash map.
+///
+/// # Panics
+/// If an array has not as many values as its shape says.
+pub fn write_arrays(arrays: &[Array], metadata: Option<&str>) -> Vec<u8> {
+    let bytes: Vec<Vec<u8>> =
+        arrays.iter().map(|(.., values)| values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let views = arrays.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the values fit the shape");
         (name.as_str(), view)
     });
     let metadata = metadata.map(|json| HashMap::from([("tenfold".to_string(), json.to_string())]));
@@ -47,6 +55,11 @@ pub fn write(model: &Model, metadata: Option<&str>) -> Vec<u8> {
 
 /// The model of this architecture whose arrays the file holds. `pixels` is what the network sees of a pixel.
 pub fn read(bytes: &[u8], architecture: &Architecture, pixels: Pixels) -> Result<Model, SafetensorsError> {
+    Ok(Model::from_tensors(architecture.clone(), &read_arrays(bytes)?, pixels)?)
+}
+
+/// All arrays of a file; each is of f32.
+pub fn read_arrays(bytes: &[u8]) -> Result<Vec<Array>, SafetensorsError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut arrays = Vec::new();
     for (name, view) in file.tensors() {
@@ -57,7 +70,7 @@ pub fn read(bytes: &[u8], architecture: &Architecture, pixels: Pixels) -> Result
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes"))).collect();
         arrays.push((name, view.shape().to_vec(), values));
     }
-    Ok(Model::from_tensors(architecture.clone(), &arrays, pixels)?)
+    Ok(arrays)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Layers whose units can be drawn, their kernels, and networks without one of them.
 
-use crate::model::{Architecture, Model};
+use crate::model::{Architecture, Layer, Model, Shape};
 
 /// A layer whose units have kernels that can be drawn: a convolution, or a linear layer straight over the pixels, each
 /// of whose units is one filter as large as the image.
@@ -22,18 +22,147 @@ pub struct FilterLayer {
 
 /// The layers whose units can be drawn, in their order.
 pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
-    let _ = architecture;
-    unimplemented!()
+    // While nothing is learned, these leave all values as they are.
+    let passes_on = |layer: Layer| matches!(layer, Layer::Flatten | Layer::Dropout { .. });
+    let layers = architecture.layers();
+    let mut found = Vec::new();
+    for (index, info) in layers.iter().enumerate() {
+        let (filters, kernel, response) = match (info.layer, info.input, info.output) {
+            (Layer::Conv { out_channels, kernel_size: (rows, columns), .. }, Shape::Image(from), Shape::Image(to)) => {
+                (out_channels, [from.channels, rows, columns], [to.height, to.width])
+            }
+            (Layer::Linear { out_features }, ..) if layers[..index].iter().all(|info| passes_on(info.layer)) => {
+                let image = architecture.input();
+                (out_features, [image.channels, image.height, image.width], [1, 1])
+            }
+            _ => continue,
+        };
+        let next = layers[index + 1..].iter().map(|info| info.layer).find(|&layer| !passes_on(layer));
+        let (name, rectified) = (info.name.clone(), next == Some(Layer::Relu));
+        found.push(FilterLayer { index, name, filters, kernel, response, rectified });
+    }
+    found
 }
 
 /// The kernels of a layer, `[filters, channels, rows, columns]`.
+///
+/// # Panics
+/// If the layer is none of this network.
 pub fn kernels(model: &Model, layer: &FilterLayer) -> Vec<f32> {
-    let _ = (model, layer);
-    unimplemented!()
+    let name = format!("{}.weight", layer.name);
+    let kernels = model.tensor(&name).unwrap_or_else(|| panic!("the network has no array {name}"));
+    let expected = layer.filters * layer.kernel.iter().product::<usize>();
+    assert_eq!(kernels.len(), expected, "values of {} filters of {:?}", layer.filters, layer.kernel);
+    kernels
 }
 
-/// The network with one filter's weights and bias set to zero.
+/// The network with one filter's weights and bias set to zero, in the precision that it has.
+///
+/// # Panics
+/// If the layer is none of this network, or has no such filter.
 pub fn silenced(model: &Model, layer: &FilterLayer, filter: usize) -> Model {
-    let _ = (model, layer, filter);
-    unimplemented!()
+    model.without(&layer.name, filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Dataset;
+    use crate::evaluate::evaluate;
+    use crate::look::testing::{arrays, build, noise};
+    use crate::model::Init;
+    use crate::train::Pixels;
+
+    #[test]
+    fn filters_are_those_of_convolutions_and_of_a_linear_layer_over_pixels() {
+        let net = build(
+            (2, 9, 8),
+            &["conv 3 3x2 stride 2", "dropout 0.5", "relu", "conv 4 1x2", "tanh", "maxpool 2", "linear 6", "linear 5"],
+        );
+        let found = filter_layers(&net);
+        let layer = |index, name: &str, filters, kernel, response, rectified| FilterLayer {
+            index,
+            name: name.into(),
+            filters,
+            kernel,
+            response,
+            rectified,
+        };
+        let first = layer(0, "conv1", 3, [2, 3, 2], [4, 4], true);
+        assert_eq!(found, [first, layer(3, "conv2", 4, [3, 1, 2], [4, 3], false)]);
+
+        let net = build((2, 9, 8), &["dropout 0.1", "flatten", "linear 6", "relu", "linear 5"]);
+        assert_eq!(filter_layers(&net), [layer(2, "fc1", 6, [2, 9, 8], [1, 1], true)]);
+        let net = build((1, 4, 3), &["linear 5"]);
+        assert_eq!(filter_layers(&net), [layer(0, "fc1", 5, [1, 4, 3], [1, 1], false)]);
+        // What has gone through an activation or a mean is no pixel any more.
+        assert_eq!(filter_layers(&build((1, 4, 3), &["sigmoid", "linear 5"])), []);
+        assert_eq!(filter_layers(&build((1, 4, 3), &["avgpool 2", "linear 5"])), []);
+    }
+
+    /// Each filter of each layer, bit for bit, also where the kernels lie in several panels and blocks.
+    #[test]
+    fn a_silenced_filter_is_one_with_zeroed_weights_and_bias() {
+        for layers in [
+            &["conv 3 3x3 same", "relu", "maxpool 2", "conv 18 3x2", "tanh", "avgpool 2", "linear 7", "linear 5"][..],
+            &["linear 70", "tanh", "linear 5"],
+            &["linear 5"],
+        ] {
+            let net = build((2, 9, 8), layers);
+            let pixels = Pixels { mean: 0.1, std: 0.4 };
+            let model = Model::new(net.clone(), Init::Xavier, 5, pixels);
+            let tensors: Vec<_> = (0_u64..).zip(arrays(&model)).map(|(n, a)| with_bias(a, n)).collect();
+            let model = Model::from_tensors(net.clone(), &tensors, pixels).expect("the arrays fit");
+            let images = (0..3).flat_map(|n| noise(net.input(), n)).collect();
+            let data = Dataset::new(images, vec![0, 4, 2], net.input(), 5).expect("whole");
+            let whole = evaluate(&model, &data, 1);
+            for layer in filter_layers(&net) {
+                for filter in 0..layer.filters {
+                    let mut zeroed = tensors.clone();
+                    for (name, shape, values) in &mut zeroed {
+                        if *name == format!("{}.weight", layer.name) || *name == format!("{}.bias", layer.name) {
+                            let len = values.len() / shape[0];
+                            values[filter * len..(filter + 1) * len].fill(0.0);
+                        }
+                    }
+                    let zeroed = Model::from_tensors(net.clone(), &zeroed, pixels).expect("the arrays fit");
+                    let silent = silenced(&model, &layer, filter);
+                    let what = format!("{layers:?}, {} filter {filter}", layer.name);
+                    assert_eq!(silent.values.as_slice(), zeroed.values.as_slice(), "{what}");
+                    let (silent, zeroed) = (evaluate(&silent, &data, 1), evaluate(&zeroed, &data, 1));
+                    assert_eq!(silent, zeroed, "{what}");
+                    assert_ne!(silent.probabilities, whole.probabilities, "{what}");
+                }
+            }
+        }
+    }
+
+    /// Biases are zero at first, and one that is would not be missed.
+    fn with_bias(
+        (name, shape, mut values): (String, Vec<usize>, Vec<f32>),
+        salt: u64,
+    ) -> (String, Vec<usize>, Vec<f32>) {
+        if shape.len() == 1 {
+            values.iter_mut().enumerate().for_each(|(j, v)| *v = 0.1 + (j as u64 + salt) as f32 / 64.0);
+        }
+        (name, shape, values)
+    }
+
+    #[test]
+    fn kernels_are_in_pytorchs_order() {
+        let net = build((2, 3, 2), &["linear 5"]);
+        let weight: Vec<f32> = (0..60).map(|v| v as f32).collect();
+        let tensors =
+            [("fc1.weight".to_string(), vec![5, 12], weight.clone()), ("fc1.bias".to_string(), vec![5], vec![0.0; 5])];
+        let model = Model::from_tensors(net.clone(), &tensors, Pixels::default()).expect("the arrays fit");
+        assert_eq!(kernels(&model, &filter_layers(&net)[0]), weight);
+    }
+
+    #[test]
+    #[should_panic(expected = "conv1 has 3 outputs, and this is number 3")]
+    fn there_is_no_filter_beyond_the_last() {
+        let net = build((1, 4, 4), &["conv 3 3x3", "linear 5"]);
+        let model = Model::new(net.clone(), Init::Xavier, 0, Pixels::default());
+        silenced(&model, &filter_layers(&net)[0], 3);
+    }
 }

@@ -6,6 +6,7 @@ use crate::aligned::Aligned;
 use crate::network::{Kind, Layout, Network};
 use crate::precision::Precision;
 use crate::train::Pixels;
+use std::fmt;
 use thiserror::Error;
 
 /// Why arrays do not make a model.
@@ -113,6 +114,27 @@ impl Model {
         self
     }
 
+    /// The same network with the weights and the bias of one output (a filter, or a feature of a linear layer) of the layer
+    /// called `layer` set to zero.
+    ///
+    /// # Panics
+    /// If there is no such layer, or it does not learn, or has no such output.
+    pub(crate) fn without(&self, layer: &str, output: usize) -> Model {
+        let mut model = self.clone();
+        for kind in ["weight", "bias"] {
+            let name = format!("{layer}.{kind}");
+            let array = self.architecture.params().iter().position(|p| p.name == name);
+            let array = array.unwrap_or_else(|| panic!("the network has no array {name}"));
+            let spec = &self.architecture.params()[array];
+            assert!(output < spec.shape[0], "{layer} has {} outputs, and this is number {output}", spec.shape[0]);
+            let (place, len) = (Packing::of(&self.architecture, &self.network, array), spec.len() / spec.shape[0]);
+            for j in output * len..(output + 1) * len {
+                model.values.as_mut_slice()[place.index(j)] = 0.0;
+            }
+        }
+        model
+    }
+
     /// What the network looks like.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
@@ -127,6 +149,14 @@ impl Model {
     pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
         let array = self.architecture.params().iter().position(|p| p.name == name)?;
         Some(unpack(&self.architecture, &self.network, array, self.values.as_slice()))
+    }
+}
+
+impl fmt::Debug for Model {
+    /// The layers; the values are too many to be read.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let layers = self.architecture.layers().iter().map(|info| info.layer.to_string());
+        f.debug_list().entries(layers).finish()
     }
 }
 
@@ -168,7 +198,10 @@ impl<'a> Packing<'a> {
 
     fn index(&self, j: usize) -> usize {
         match self.kind {
-            Kind::Conv { bias, .. } | Kind::ConvPool { bias, .. } | Kind::Linear { bias, .. }
+            Kind::Conv { bias, .. }
+            | Kind::ConvPool { bias, .. }
+            | Kind::Linear { bias, .. }
+            | Kind::LinearFew { bias, .. }
                 if self.spec.is_bias() =>
             {
                 bias.start + j
@@ -178,6 +211,9 @@ impl<'a> Packing<'a> {
                 let [_, channels, kh, kw] = self.spec.shape[..] else { unreachable!("OIHW") };
                 let (kx, ky, i, o) = (j % kw, j / kw % kh, j / kw / kh % channels, j / kw / kh / channels);
                 weight.start + conv.weight().index(conv.weight_row(i, ky, kx), o)
+            }
+            Kind::LinearFew { layout, weight, .. } => {
+                weight.start + layout.index(j % self.spec.shape[1], j / self.spec.shape[1])
             }
             Kind::Linear { layout, weight, .. } => {
                 let (o, feature) = (j / self.spec.shape[1], j % self.spec.shape[1]);

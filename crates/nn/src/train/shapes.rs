@@ -3,6 +3,7 @@
 
 use super::tests::{NamedArrays, gradients};
 use super::*;
+use crate::chain::{Link, sizes, to_f32, window};
 use crate::data::ImageShape;
 use crate::model::{Layer, Padding, Shape};
 use proptest::prelude::{Just, Strategy, prop};
@@ -175,124 +176,62 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
     let mut x: Vec<f64> = batch.iter().flat_map(image).collect();
     let mut inputs = Vec::new();
     let mut winners = vec![Vec::new(); net.layers().len()];
-    let mut unclear = None;
-    for (at, info) in net.layers().iter().enumerate() {
-        let rounded = to_f32(&x);
-        let images = rounded.chunks_exact(info.input.len());
-        let params = || {
-            let array = |kind| model.tensor(&format!("{}.{kind}", info.name)).expect("an array");
-            (array("weight"), array("bias"))
-        };
-        let y = match (info.layer, info.input) {
-            (Layer::Linear { out_features }, _) => {
-                let (weight, bias) = params();
-                reference::linear_forward(&rounded, &weight, &bias, rows, info.input.len(), out_features)
-            }
-            (Layer::Conv { .. }, Shape::Image(shape)) => {
-                let (weight, bias) = params();
-                let window = window(info.layer);
-                images.flat_map(|x| reference::conv2d_forward(x, sizes(shape), &weight, &bias, &window)).collect()
-            }
+    let links: Vec<Link> = net.layers().iter().map(|info| Link::new(model, info)).collect();
+    for (at, (info, link)) in net.layers().iter().zip(&links).enumerate() {
+        let images = || x.chunks_exact(info.input.len());
+        let mut y = Vec::new();
+        for image in images() {
+            let (values, places) = link.forward(image);
+            y.extend(values);
+            winners[at].push(places);
+        }
+        let unclear = match (info.layer, info.input) {
             (Layer::MaxPool { .. }, Shape::Image(shape)) => {
-                let window = window(info.layer);
-                let mut y = Vec::new();
-                for (image, exact) in images.zip(x.chunks_exact(info.input.len())) {
-                    let (_, places) = reference::maxpool2d_forward(image, sizes(shape), &window);
-                    if pool_margin(exact, sizes(shape), &window) < near {
-                        unclear = Some("a maximum is too near to another");
-                    }
-                    y.extend(places.iter().map(|&place| exact[place]));
-                    winners[at].push(places);
-                }
-                y
+                let too_near = |image| pool_margin(image, sizes(shape), &window(info.layer)) < near;
+                images().any(too_near).then_some("a maximum is too near to another")
             }
-            (Layer::AvgPool { .. }, Shape::Image(shape)) => {
-                let window = window(info.layer);
-                images.flat_map(|x| reference::avgpool2d_forward(x, sizes(shape), &window)).collect()
+            (Layer::Relu, _) if relu_margin(&x) < near => Some("the input of a ReLU is too near to zero"),
+            (Layer::Relu, _) if (f64::MIN_POSITIVE..LEFT * largest(&x)).contains(&largest(&y)) => {
+                Some("a ReLU leaves next to nothing")
             }
-            (Layer::Relu, _) => {
-                let y: Vec<f64> = x.iter().map(|v| v.max(0.0)).collect();
-                if relu_margin(&x) < near {
-                    unclear = Some("the input of a ReLU is too near to zero");
-                } else if (f64::MIN_POSITIVE..LEFT * largest(&x)).contains(&largest(&y)) {
-                    unclear = Some("a ReLU leaves next to nothing");
-                }
-                y
-            }
-            (Layer::Tanh, _) => x.iter().map(|v| v.tanh()).collect(),
-            (Layer::Sigmoid, _) => x.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect(),
-            (Layer::Flatten, _) => x.clone(),
-            (layer, shape) => unreachable!("{layer} on {shape}"),
+            _ => None,
         };
-        inputs.push(std::mem::replace(&mut x, y));
         if unclear.is_some() {
             return Expected { unclear, ..Expected::default() };
         }
+        inputs.push(std::mem::replace(&mut x, y));
     }
     let labels: Vec<u8> = batch.iter().map(|&n| data.labels()[n as usize]).collect();
     let (losses, mut grad) = reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, 1.0 / rows as f64);
     let of_label = |(n, &label): (usize, &u8)| grad[n * net.classes() + usize::from(label)].abs() * rows as f64;
-    if labels.iter().enumerate().map(of_label).fold(1.0, f64::min) < UNSURE {
-        unclear = Some("a class is next to certain");
-    }
+    let sure = labels.iter().enumerate().map(of_label).fold(1.0, f64::min) < UNSURE;
+    let unclear = sure.then_some("a class is next to certain");
     let (mut gradients, mut terms) = (NamedArrays::new(), Vec::new());
-    for (at, info) in net.layers().iter().enumerate().rev() {
-        let g = to_f32(&grad);
-        let input = to_f32(&inputs[at]);
-        let (in_len, out_len) = (info.input.len(), info.output.len());
-        let images = || input.chunks_exact(in_len).zip(g.chunks_exact(out_len));
-        let weight = || model.tensor(&format!("{}.weight", info.name)).expect("an array");
-        // Gradients of input, weight and bias, summed over the images; and the same of magnitudes.
-        let mut learned = None;
-        grad = match (info.layer, info.input) {
-            (Layer::Linear { out_features }, _) => {
-                let back =
-                    |x: &[f32], g: &[f32]| reference::linear_backward(x, &weight(), g, rows, in_len, out_features);
-                let (passed, of_weight, of_bias) = back(&input, &g);
-                let (_, weight_terms, bias_terms) = back(&magnitudes(&input), &magnitudes(&g));
-                learned = Some([(of_weight, weight_terms), (of_bias, bias_terms)]);
-                passed
-            }
-            (Layer::Conv { out_channels, .. }, Shape::Image(shape)) => {
-                let (weight, window) = (weight(), window(info.layer));
-                let mut passed = Vec::new();
-                let mut sums = [0, 1, 2, 3].map(|i| vec![0.0; if i < 2 { weight.len() } else { out_channels }]);
-                for (x, g) in images() {
-                    let back = |x: &[f32], g: &[f32]| {
-                        reference::conv2d_backward(x, sizes(shape), &weight, out_channels, g, &window)
-                    };
-                    let (of_input, of_weight, of_bias) = back(x, g);
-                    let (_, weight_terms, bias_terms) = back(&magnitudes(x), &magnitudes(g));
-                    passed.extend(of_input);
-                    for (sum, part) in sums.iter_mut().zip([of_weight, weight_terms, of_bias, bias_terms]) {
-                        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    for (at, (info, link)) in net.layers().iter().zip(&links).enumerate().rev() {
+        let images = inputs[at].chunks_exact(info.input.len()).zip(grad.chunks_exact(info.output.len()));
+        let mut passed = Vec::new();
+        // Gradients of weight and bias, summed over the images; and the same of magnitudes.
+        let mut sums: Option<[Vec<f64>; 4]> = None;
+        for ((x, g), winners) in images.zip(&winners[at]) {
+            let back = link.backward(x, winners, g);
+            passed.extend(back.x);
+            if info.parameters > 0 {
+                let [of_weight, of_bias] = back.learned;
+                let [weight_terms, bias_terms] = link.backward(&magnitudes(x), winners, &magnitudes(g)).learned;
+                let parts = [of_weight, of_bias, weight_terms, bias_terms];
+                match &mut sums {
+                    Some(sums) => {
+                        for (sum, part) in sums.iter_mut().zip(parts) {
+                            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                        }
                     }
+                    None => sums = Some(parts),
                 }
-                let [of_weight, weight_terms, of_bias, bias_terms] = sums;
-                learned = Some([(of_weight, weight_terms), (of_bias, bias_terms)]);
-                passed
             }
-            (Layer::MaxPool { .. }, _) => images()
-                .zip(&winners[at])
-                .flat_map(|((x, g), winners)| reference::maxpool2d_backward(g, winners, x.len()))
-                .collect(),
-            (Layer::AvgPool { .. }, Shape::Image(shape)) => {
-                let window = window(info.layer);
-                images().flat_map(|(_, g)| reference::avgpool2d_backward(g, sizes(shape), &window)).collect()
-            }
-            (layer, _) => {
-                let slope = |x: f64| match layer {
-                    Layer::Relu => f64::from(x > 0.0),
-                    Layer::Tanh => 1.0 - x.tanh() * x.tanh(),
-                    Layer::Sigmoid => (-x).exp() / (1.0 + (-x).exp()).powi(2),
-                    _ => 1.0,
-                };
-                inputs[at].iter().zip(&grad).map(|(&x, g)| g * slope(x)).collect()
-            }
-        };
-        if let Some(of) = learned {
-            let kinds = ["weight", "bias"].into_iter().zip(of);
-            for (kind, (values, magnitudes)) in kinds.rev() {
+        }
+        grad = passed;
+        if let Some([of_weight, of_bias, weight_terms, bias_terms]) = sums {
+            for (kind, values, magnitudes) in [("bias", of_bias, bias_terms), ("weight", of_weight, weight_terms)] {
                 gradients.push((format!("{}.{kind}", info.name), values));
                 terms.push(magnitudes.into_iter().fold(0.0, f64::max));
             }
@@ -303,31 +242,12 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
     Expected { logits: x, loss: losses.iter().sum::<f64>() / rows as f64, gradients, terms, unclear }
 }
 
-fn to_f32(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&v| v as f32).collect()
-}
-
-fn magnitudes(values: &[f32]) -> Vec<f32> {
+fn magnitudes(values: &[f64]) -> Vec<f64> {
     values.iter().map(|v| v.abs()).collect()
 }
 
 fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |m, v| m.max(v.abs()))
-}
-
-fn sizes(shape: ImageShape) -> (usize, usize, usize) {
-    (shape.channels, shape.height, shape.width)
-}
-
-fn window(layer: Layer) -> Window {
-    let (kernel, stride, (rows, columns)) = match layer {
-        Layer::Conv { kernel_size, stride, padding, .. } => (kernel_size, stride, padding.of(kernel_size)),
-        Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
-            (kernel_size, stride, (0, 0))
-        }
-        layer => unreachable!("{layer} has no window"),
-    };
-    Window { kernel, stride, padding: [rows, columns, rows, columns] }
 }
 
 /// How near the nearest value other than zero is to zero, as a share of the largest.

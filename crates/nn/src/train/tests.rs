@@ -6,8 +6,9 @@ use crate::model::Layer;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
-/// One of `fixtures/networks/*.safetensors`; `fixtures/networks.py` made them and `fixtures/README.md` describes them.
-struct Fixture {
+/// One of `fixtures/networks/*.safetensors`, or `fixtures/look.safetensors`; the scripts there made them and
+/// `fixtures/README.md` describes them.
+pub(crate) struct Fixture {
     name: String,
     bytes: Vec<u8>,
     meta: serde_json::Value,
@@ -15,14 +16,18 @@ struct Fixture {
 
 impl Fixture {
     fn load(name: &str) -> Fixture {
-        let path = format!("{}/../../fixtures/networks/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        Fixture::at(&format!("networks/{name}"))
+    }
+
+    pub(crate) fn at(name: &str) -> Fixture {
+        let path = format!("{}/../../fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
         let meta = header.metadata().as_ref().expect("metadata")["tenfold"].clone();
         Fixture { name: name.into(), meta: serde_json::from_str(&meta).expect("JSON"), bytes }
     }
 
-    fn u8s(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn u8s(&self, name: &str) -> Vec<u8> {
         SafeTensors::deserialize(&self.bytes).expect("whole").tensor(name).expect(name).data().to_vec()
     }
 
@@ -43,6 +48,10 @@ impl Fixture {
         self.meta[key].as_u64().unwrap_or_else(|| panic!("{key}")) as usize
     }
 
+    pub(crate) fn f64(&self, key: &str) -> f64 {
+        self.meta[key].as_f64().unwrap_or_else(|| panic!("{key}"))
+    }
+
     fn architecture(&self) -> Architecture {
         let input: Vec<usize> = serde_json::from_value(self.meta["input"].clone()).expect("input");
         let layers: Vec<String> = serde_json::from_value(self.meta["layers"].clone()).expect("layers");
@@ -57,7 +66,7 @@ impl Fixture {
     }
 
     /// The model with the parameters of the fixtures' formula.
-    fn model(&self) -> Model {
+    pub(crate) fn model(&self, pixels: Pixels) -> Model {
         let net = self.architecture();
         let arrays: Vec<_> = net
             .params()
@@ -81,11 +90,11 @@ impl Fixture {
                 (spec.name.clone(), spec.shape.clone(), values)
             })
             .collect();
-        Model::from_tensors(net, &arrays, Pixels::default()).expect("the arrays fit")
+        Model::from_tensors(net, &arrays, pixels).expect("the arrays fit")
     }
 
     /// Compares `got` with the array `name`, whole or sampled: within `tolerance` of the largest value.
-    fn check(&self, name: &str, param: Option<&str>, got: &[f64], tolerance: f64) {
+    pub(crate) fn check(&self, name: &str, param: Option<&str>, got: &[f64], tolerance: f64) {
         let what = format!("{} of {}", name, self.name);
         for suffix in [".f64", ""] {
             if let Some(expected) = self.f64s(&format!("{name}{suffix}")) {
@@ -111,7 +120,7 @@ impl Fixture {
 }
 
 /// Asserts that every element is within `tolerance` times the largest expected magnitude.
-fn assert_near(got: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+pub(crate) fn assert_near(got: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(got.len(), expected.len(), "length of {what}");
     let scale = expected.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
     let error = got
@@ -155,7 +164,7 @@ pub(super) fn gradients(
         let step = Step::new(&network, &plan, isa, 1, net.classes(), &pixels, &mut memory, params, learn);
         let program = |worker: &Worker, scratch: &mut Scratch| {
             for indices in batches {
-                let batch = Batch { indices, step: Some(0), update: None };
+                let batch = Batch { indices, next: &[], step: Some(0), update: None };
                 step.forward(worker, scratch, data, &batch, network.ops.len());
                 step.loss(worker, scratch, data, &batch);
                 step.backward(worker, scratch, data, &batch);
@@ -186,7 +195,7 @@ pub(super) fn gradients(
 fn logits_loss_and_every_gradient_are_pytorchs() {
     for name in NETWORKS {
         let fixture = Fixture::load(name);
-        let (model, data) = (fixture.model(), fixture.data());
+        let (model, data) = (fixture.model(Pixels::default()), fixture.data());
         let batch = [(0..fixture.usize("batch") as u32).collect()];
         for isa in isas_for(name) {
             for threads in [1, 3] {
@@ -240,7 +249,7 @@ fn loss_while_training(net: &Architecture, params: &mut [f32], grads: Option<&mu
     let plan = Plan::new(&network, rows + 2, true);
     let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let indices: Vec<u32> = (0..rows as u32).collect();
-    let batch = Batch { indices: &indices, step: Some(7), update: None };
+    let batch = Batch { indices: &indices, next: &[], step: Some(7), update: None };
     let backward = grads.is_some();
     let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
     let table = Pixels::default().table();
@@ -349,7 +358,7 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
         let rows = fixture.usize("batch");
         for (key, entry) in fixture.meta["optimizers"].as_object().expect("optimizers") {
             let (optimizer, schedule) = settings(entry);
-            let model = fixture.model();
+            let model = fixture.model(Pixels::default());
             let network = Network::new(&net);
             let plan = Plan::new(&network, rows, true);
             let (mut memory, mut scratch) = (plan.memory(), vec![plan.scratch(), plan.scratch()]);
@@ -371,7 +380,7 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
                     assert!((lr - expected).abs() <= 1e-14, "{name} {key}: rate {lr}, expected {expected}");
                     let indices: Vec<u32> = (index as u32 * rows as u32..(index as u32 + 1) * rows as u32).collect();
                     let update = Some(optimizer.update(index, lr));
-                    let batch = Batch { indices: &indices, step: Some(index), update };
+                    let batch = Batch { indices: &indices, next: &[], step: Some(index), update };
                     let program = |worker: &Worker, scratch: &mut Scratch| {
                         step.forward(worker, scratch, &data, &batch, network.ops.len());
                         step.loss(worker, scratch, &data, &batch);

@@ -4,8 +4,12 @@
 mod film;
 mod gallery;
 mod importance;
+mod likeness;
 mod recurrence;
+#[cfg(test)]
+mod testing;
 
+pub(crate) use film::KeptFilters;
 pub use film::{Film, film};
 pub use gallery::{Gallery, Guesses, Mistaken, Said, Suspect, gallery};
 pub use importance::{Importance, duplicates, importance};

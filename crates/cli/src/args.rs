@@ -26,6 +26,7 @@ Examples:
   tenfold run mine.toml --data DIR   networks of your own on images of your own
   tenfold compare runs/digits        which differences between them are real
   tenfold report runs/digits         one page with everything, to look at and to mail
+  tenfold look runs/digits           filters, feature maps and what matters, of each network
   tenfold models                     their layers, shapes, parameters and multiply-adds
   tenfold bench                      how fast they train on this machine
 
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Compare(CompareArgs),
     Report(ReportArgs),
+    Look(LookArgs),
     Models(ModelsArgs),
     Bench(BenchArgs),
     Data(DataArgs),
@@ -140,6 +142,116 @@ pub(crate) struct ReportArgs {
     /// The folder with the images of the run, unless they are the built-in ones.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+}
+
+/// Shows what trained networks have inside: filters, feature maps, which pixels mattered.
+///
+/// Of each recipe it looks at the seed that is best on validation. Everything is written to DIR/look: pictures as PNG, and a
+/// page for each network that opens anywhere. On a terminal small pictures are shown there too.
+#[derive(clap::Args, Debug)]
+#[command(after_help = LOOK_EXAMPLES, group = clap::ArgGroup::new("what"))]
+pub(crate) struct LookArgs {
+    /// A folder that `tenfold run` has written.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Only these recipes.
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    pub(crate) model: Vec<String>,
+    /// The training from this seed. [default: the best on validation]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Only the filters of these layers, such as conv2.
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    pub(crate) layer: Vec<String>,
+    /// Show N filters of each layer, those that matter most. [default: 64, as cards 16]
+    #[arg(long, value_name = "N", value_parser = whole(4096))]
+    pub(crate) filters: Option<usize>,
+    /// What each layer makes of image N.
+    #[arg(long, value_name = "N", group = "what")]
+    pub(crate) image: Option<usize>,
+    /// Whether image N is of the test or of the validation images.
+    #[arg(long, value_enum, default_value_t = Of::Test, requires = "image")]
+    pub(crate) of: Of,
+    /// What each layer makes of your own picture, a PNG; it is centred as MNIST's digits were.
+    #[arg(long, value_name = "PNG", group = "what")]
+    pub(crate) file: Option<PathBuf>,
+    /// The class whose pixels are looked for. [default: the one that the network names]
+    #[arg(long, value_name = "N")]
+    pub(crate) class: Option<usize>,
+    /// Draw what this unit sees, numbered from 0. [default: the strongest of the last convolution]
+    #[arg(long, value_name = "LAYER:FILTER,ROW,COLUMN", value_parser = unit_name)]
+    pub(crate) unit: Option<UnitName>,
+    /// Filters before training and after each epoch, as a strip and as an animation.
+    #[arg(long, group = "what")]
+    pub(crate) film: bool,
+    /// The same filter in other networks: of one recipe in all its seeds, of several in the best seed of each.
+    #[arg(long = "match", group = "what")]
+    pub(crate) same: bool,
+    /// The test images that the networks get wrong, and labels that are likely wrong.
+    #[arg(long, group = "what", conflicts_with_all = ["model", "seed", "layer", "filters"])]
+    pub(crate) mistakes: bool,
+    /// How to show pictures on the terminal.
+    #[arg(long, value_enum, default_value_t = ShowOn::Auto)]
+    pub(crate) show: ShowOn,
+    /// Compute on N threads. [default: all cores]
+    #[arg(long, value_name = "N", value_parser = whole(1024))]
+    pub(crate) threads: Option<usize>,
+    /// The folder with the images of the run, unless they are the built-in ones.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+const LOOK_EXAMPLES: &str = "\
+Examples:
+  tenfold look runs/digits                             a page for each network
+  tenfold look runs/digits --model cnn2 --layer conv1 --filters 5   the five filters that matter most
+  tenfold look runs/digits --model cnn2 --image 1234   a test image's way through
+  tenfold look runs/digits --model cnn2 --file 7.png   your own digit's
+  tenfold look runs/digits --image 18 --class 8 --unit conv2:5,3,4   why not 8, and what a unit sees
+  tenfold look runs/digits --model cnn2 --film         filters through training
+  tenfold look runs/digits --model cnn2 --match        which filters recur from seed to seed
+  tenfold look runs/digits --mistakes                  a gallery, with labels that are likely wrong";
+
+/// Which images.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Of {
+    /// Those that the networks are tested on.
+    Test,
+    /// Those that choices are made by.
+    Valid,
+}
+
+/// How to show pictures on the terminal.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ShowOn {
+    /// As well as the terminal says it can; not at all where there is none.
+    Auto,
+    /// Half blocks with 24-bit colour.
+    Blocks,
+    /// Sixel.
+    Sixel,
+    /// The protocol of the terminal kitty.
+    Kitty,
+    /// Not at all.
+    None,
+}
+
+/// A unit, as a person names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct UnitName {
+    pub(crate) layer: String,
+    /// Filter, row and column.
+    pub(crate) place: (usize, usize, usize),
+}
+
+fn unit_name(text: &str) -> Result<UnitName, String> {
+    let parsed = || {
+        let (layer, place) = text.split_once(':')?;
+        let numbers: Vec<usize> = place.split(',').map(str::parse).collect::<Result<_, _>>().ok()?;
+        let &[filter, row, column] = &numbers[..] else { return None };
+        Some(UnitName { layer: layer.to_owned(), place: (filter, row, column) })
+    };
+    parsed().ok_or_else(|| "expected a layer and three numbers, such as conv2:5,3,4".to_owned())
 }
 
 const REPORT_EXAMPLES: &str = "\

@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod compare;
 mod data;
+mod look;
 mod models;
 mod report;
 mod run;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&args),
+        Command::Look(args) => look::look(&args),
         Command::Models(args) => models::models(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Data(args) => data::data(&args),

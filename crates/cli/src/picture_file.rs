@@ -2,8 +2,6 @@
 //!
 //! A file's size and its header are checked before anything of the size that they state is allocated.
 
-#![allow(dead_code, reason = "`tenfold look` will use it")]
-
 use std::fs::{self, File};
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;

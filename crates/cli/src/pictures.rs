@@ -44,7 +44,7 @@ pub(crate) fn draw(plan: &Plan, folder: &RunFolder, record: &StudyRecord, test: 
         text.push_str("No pictures of filters and feature maps: no network with a convolution has finished.\n");
         return Ok(text);
     };
-    let model = trained(plan, folder, pick, trial)?;
+    let model = trained(folder, record, trial)?;
     let shown = strongest_filters(&model, &layer);
     let by_test = record.comparison.chosen_by == ChosenBy::Test;
     let stamp = if by_test { ", chosen by test" } else { "" };

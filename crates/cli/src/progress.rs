@@ -29,11 +29,25 @@ struct Bars {
     study: ProgressBar,
 }
 
+/// A bar for `of` pieces of other work, where a person watches.
+pub(crate) fn bar(name: &str, of: usize) -> ProgressBar {
+    if !draws() {
+        return ProgressBar::hidden();
+    }
+    let target = ProgressDrawTarget::stderr_with_hz(10);
+    let style = ProgressStyle::with_template("{prefix} [{wide_bar}] {pos}/{len}").expect("the template is right");
+    ProgressBar::with_draw_target(Some(of as u64), target).with_prefix(output::plain(name)).with_style(style)
+}
+
+/// Whether a person watches a terminal that can draw.
+fn draws() -> bool {
+    stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
 impl Progress {
     /// Bars only where a person watches a terminal that can draw them.
     pub(crate) fn new() -> Progress {
-        let draws = stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let bars = draws.then(|| {
+        let bars = draws().then(|| {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
             Bars { all, epoch: ProgressBar::hidden(), study: ProgressBar::hidden() }
         });

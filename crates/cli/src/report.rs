@@ -24,19 +24,25 @@ const MAX_STUDY_BYTES: u64 = 128 << 10;
 
 /// Writes the page of a run folder.
 pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
-    if !args.folder.is_dir() {
-        let message = format!("{}: there is no such folder", args.folder.display());
-        return Err(Failure::new(USAGE, message, Some("`tenfold run` writes to runs/STUDY".to_owned())));
-    }
-    let study = FinishedStudy::read(&args.folder)?;
-    let splits = splits(&study.record, args.data.as_deref())?;
-    let folder = RunFolder::open(&args.folder)?;
-    // Once more: a run may have ended meanwhile.
-    let mut study = FinishedStudy::read(&args.folder)?;
+    let (folder, mut study, splits) = open(&args.folder, args.data.as_deref())?;
     study.complete();
     write(&folder, &study, &splits.test)?;
     output::out(&format!("{}\n", plain(&args.folder.join(REPORT).display().to_string())))?;
     Ok(DONE)
+}
+
+/// A run folder, held, with what is in it and the images that it was run with: those of the folder `data`, or MNIST's.
+pub(crate) fn open(path: &Path, data: Option<&Path>) -> Result<(RunFolder, FinishedStudy, Splits), Failure> {
+    if !path.is_dir() {
+        let message = format!("{}: there is no such folder", path.display());
+        return Err(Failure::new(USAGE, message, Some("`tenfold run` writes to runs/STUDY".to_owned())));
+    }
+    // Before it is held: nothing is made in a folder that is none of a run.
+    let study = FinishedStudy::read(path)?;
+    let splits = splits(&study.record, data)?;
+    let folder = RunFolder::open(path)?;
+    // Once more: a run may have ended meanwhile.
+    Ok((folder, FinishedStudy::read(path)?, splits))
 }
 
 /// Writes the page; `study` is complete.

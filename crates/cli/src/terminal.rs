@@ -1,7 +1,5 @@
 //! What the terminal can show, found out by asking it.
 
-#![allow(dead_code, reason = "`tenfold look` will use it")]
-
 use std::ffi::OsStr;
 use std::io::{IsTerminal, stdout};
 

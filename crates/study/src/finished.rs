@@ -20,6 +20,8 @@ const RESULTS: &str = "results.json";
 
 /// The most bytes of `results.json`: a trial takes some 30 KiB.
 const MAX_RESULTS_BYTES: u64 = 256 << 20;
+/// The most pixels of an image, all channels together.
+const MAX_PIXELS: usize = 1 << 26;
 /// The most bytes of a `predictions.csv`: an image takes some 20.
 const MAX_PREDICTIONS_BYTES: u64 = 256 << 20;
 
@@ -183,6 +185,10 @@ fn check(record: &StudyRecord) -> Result<(), String> {
     if examples.iter().any(|&n| u32::try_from(n).is_err()) {
         return Err(format!("it has {examples:?} images, more than there can be"));
     }
+    let pixels = dataset.shape.iter().try_fold(1_usize, |pixels, &side| pixels.checked_mul(side));
+    if pixels.is_none_or(|pixels| !(1..=MAX_PIXELS).contains(&pixels)) {
+        return Err(format!("its images are of shape {:?}, expected 1 to {MAX_PIXELS} pixels", dataset.shape));
+    }
     if !(0.0..=1.0).contains(&record.comparison.margin) {
         return Err(format!("its margin is {}, expected 0 to 1", record.comparison.margin));
     }
@@ -331,6 +337,8 @@ mod tests {
         };
         assert!(edited(&|r| r.schema = 99).contains("has the form 99, this program reads form 1"));
         assert!(edited(&|r| r.dataset.classes = 1).contains("it has 1 classes"));
+        assert!(edited(&|r| r.dataset.shape = [1 << 40, 1 << 40, 1]).contains("expected 1 to 67108864 pixels"));
+        assert!(edited(&|r| r.dataset.shape = [1, 0, 28]).contains("of shape [1, 0, 28]"));
         assert!(edited(&|r| r.recipes[0].name = "../up".to_owned()).contains("no recipe can be called"));
         assert!(edited(&|r| r.recipes.push(r.recipes[0].clone())).contains("two recipes \"mlp\""));
         assert!(edited(&|r| r.recipes[0].trials.extend_from_within(..)).contains("is there twice"));

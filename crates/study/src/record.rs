@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tenfold_nn::Precision;
-use tenfold_nn::model::Init;
+use tenfold_nn::data::ImageShape;
+use tenfold_nn::model::{Architecture, Init, Layer};
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{EpochResult, Pixels, StopReason};
 
@@ -181,6 +182,18 @@ pub struct RecipeRecord {
     pub published: Option<PublishedRecord>,
     /// By seed.
     pub trials: Vec<TrialRecord>,
+}
+
+impl RecipeRecord {
+    /// The network, or what is wrong with what the record says of it.
+    pub fn architecture(&self, dataset: &DatasetRecord) -> Result<Architecture, String> {
+        self.pixels.check()?;
+        let layers: Result<Vec<Layer>, _> = self.layers.iter().map(|layer| layer.parse::<Layer>()).collect();
+        let [channels, height, width] = dataset.shape;
+        let layers = layers.map_err(|error| error.to_string())?;
+        Architecture::new(ImageShape { channels, height, width }, layers, dataset.classes)
+            .map_err(|error| error.to_string())
+    }
 }
 
 /// One recipe trained from one seed; also `trials/<recipe>/seed-<n>/result.json`.

@@ -14,11 +14,9 @@ use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{Pixels, TrainConfig};
 use thiserror::Error;
 
-use crate::comparison::Pick;
 use crate::folder::{FolderError, RunFolder};
 use crate::look::KeptFilters;
-use crate::plan::Plan;
-use crate::record::{DatasetRecord, EpochRecord, Status, TrialRecord};
+use crate::record::{DatasetRecord, EpochRecord, Status, StudyRecord, TrialRecord};
 
 /// The version of what training computes: raised whenever the same settings and seed give other bits.
 pub const TRAINING_VERSION: u32 = 2;
@@ -207,6 +205,14 @@ pub enum TrialFileError {
         /// The record of the trial.
         record: PathBuf,
     },
+    /// What the record says of the network makes none.
+    #[error("results.json: recipe {recipe:?}: {fault}")]
+    Layers {
+        /// The recipe.
+        recipe: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// The weights are not the network's.
     #[error("{}: {error}", .path.display())]
     Weights {
@@ -217,17 +223,18 @@ pub enum TrialFileError {
     },
 }
 
-/// The trained network of the trial that was picked.
+/// The trained network of a finished trial of `record`.
 ///
 /// # Panics
-/// If the plan has no such recipe.
-pub fn trained(plan: &Plan, folder: &RunFolder, pick: &Pick, trial: &TrialRecord) -> Result<Model, TrialFileError> {
-    let index =
-        plan.study.recipes.iter().position(|recipe| recipe.name == pick.recipe).expect("the pick is of this plan");
-    let (recipe, architecture) = plan.recipe(index);
+/// If the record has no such recipe.
+pub fn trained(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) -> Result<Model, TrialFileError> {
+    let recipe = record.recipes.iter().find(|recipe| recipe.name == trial.recipe).expect("the trial is of this record");
+    let architecture = recipe
+        .architecture(&record.dataset)
+        .map_err(|fault| TrialFileError::Layers { recipe: recipe.name.clone(), fault })?;
     let (path, bytes) = written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref())?;
-    safetensors::read(&bytes, architecture, recipe.pixels)
-        .map(|model| model.with_precision(recipe.precision))
+    safetensors::read(&bytes, &architecture, recipe.pixels)
+        .map(|model| model.with_precision(trial.precision))
         .map_err(|error| TrialFileError::Weights { path, error })
 }
 

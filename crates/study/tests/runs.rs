@@ -158,8 +158,7 @@ fn a_run_leaves_everything_on_disk() {
     let test = conv.test.as_ref().expect("a finished trial is measured");
     let said = {
         let folder = RunFolder::open(&scratch.0).unwrap();
-        let pick = record.best_on_validation(|recipe| recipe.name == "conv").expect("it finished");
-        let model = trained(&plan, &folder, &pick, conv).expect("the weights are whole");
+        let model = trained(&folder, &record, conv).expect("the weights are whole");
         let again = splits.test.evaluate(&model, 1);
         let said = predictions(&folder, "conv", 1, &splits.test).expect("the predictions are whole");
         assert!(
@@ -355,8 +354,7 @@ fn a_damaged_trial_is_run_again() {
 
     fs::write(scratch.0.join("trials/conv/seed-1/model.safetensors"), "other weights").unwrap();
     let folder = RunFolder::open(&scratch.0).unwrap();
-    let pick = log.record.best_on_validation(|recipe| recipe.name == "conv").unwrap();
-    let error = trained(&plan, &folder, &pick, trial(&log.record, "conv", 1)).err().expect("is refused").to_string();
+    let error = trained(&folder, &log.record, trial(&log.record, "conv", 1)).err().expect("is refused").to_string();
     assert!(error.contains("model.safetensors: is not the file that the trial wrote; remove "), "{error}");
 }
 

@@ -1,0 +1,91 @@
+//! The test images that the networks get wrong, and labels that are likely wrong.
+
+use tenfold_report::format::count;
+use tenfold_report::look::gallery::{Entry, Gallery, Pair, gallery as picture};
+use tenfold_report::look::page::gallery_page;
+use tenfold_study::look::{Guesses, gallery};
+use tenfold_study::record::Status;
+use tenfold_study::trained;
+
+use super::{LOOK, Looked, image};
+use crate::failure::{Failure, USAGE};
+use crate::output;
+use crate::progress::bar;
+
+/// Images of a pair that are shown at most.
+const MOST_OF_A_PAIR: usize = 24;
+
+/// Writes the gallery of mistakes as a page and as a picture.
+pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
+    let record = &looked.study.record;
+    let trials = || record.recipes.iter().flat_map(|recipe| &recipe.trials);
+    let finished: Vec<_> = trials().filter(|trial| trial.status == Status::Finished).collect();
+    if finished.is_empty() {
+        return Err(Failure::new(USAGE, "no training has finished".to_owned(), None));
+    }
+    let test = &looked.splits.test;
+    let progress = bar("what each network says of the test images", finished.len());
+    let mut said = Vec::new();
+    for trial in &finished {
+        let model = trained(&looked.folder, record, trial)?;
+        said.push((trial.recipe.as_str(), test.evaluate(&model, looked.threads).probabilities));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let said: Vec<(&str, &[f32])> = said.iter().map(|(recipe, p)| (*recipe, &p[..])).collect();
+    let found = gallery(&said, test.labels_for_report(), test.classes());
+
+    let guesses = |guesses: &[Guesses]| {
+        let two = |g: &Guesses| (g.recipe.clone(), g.best.map(|(class, p)| (class.to_string(), p)));
+        guesses.iter().map(two).collect::<Vec<_>>()
+    };
+    let entry = |number: usize, label: u8, taken_for: u8, wrong, all: &[Guesses]| Entry {
+        number,
+        image: image(test.shape(), test.image(number)),
+        label: label.to_string(),
+        taken_for: taken_for.to_string(),
+        wrong,
+        guesses: guesses(all),
+    };
+    let pairs = found.pairs.iter().filter_map(|pair| {
+        let first = pair.first()?;
+        let shown = pair.iter().take(MOST_OF_A_PAIR);
+        Some(Pair {
+            label: first.label.to_string(),
+            taken_for: first.taken_for.to_string(),
+            count: pair.len(),
+            entries: shown.map(|m| entry(m.image, m.label, m.taken_for, m.wrong, &m.guesses)).collect(),
+        })
+    });
+    let suspects = found.suspects.iter().map(|s| entry(s.image, s.label, s.says, s.votes, &s.guesses));
+    let with_some = record.recipes.iter().filter(|r| finished.iter().any(|trial| trial.recipe == r.name)).count();
+    let mistaken: usize = found.pairs.iter().map(Vec::len).sum();
+    let many = |n: usize, what: &str| format!("{} {what}{}", count(n as u64), if n == 1 { "" } else { "s" });
+    let shown = Gallery {
+        title: record.title.clone(),
+        subtitle: format!("{}, {}", many(with_some, "recipe"), many(finished.len(), "training")),
+        suspects: suspects.collect(),
+        pairs: pairs.collect(),
+    };
+    output::out(&format!(
+        "{} of {} test images are wrong for a recipe; {} likely wrong\n",
+        count(mistaken as u64),
+        count(test.len() as u64),
+        if found.suspects.len() == 1 {
+            "1 label is".to_owned()
+        } else {
+            format!("{} labels are", found.suspects.len())
+        },
+    ))?;
+    for suspect in &found.suspects {
+        let (yes, of) = suspect.votes;
+        output::out(&format!(
+            "  test image {}, labelled {}: {yes} of {of} networks say {}\n",
+            suspect.image, suspect.label, suspect.says
+        ))?;
+    }
+    looked.write(&format!("{LOOK}/mistakes.html"), gallery_page(&shown).as_bytes())?;
+    looked.write(&format!("{LOOK}/mistakes.png"), &picture(&shown))?;
+    let images = shown.suspects.iter().chain(shown.pairs.iter().flat_map(|pair| &pair.entries));
+    looked.screen.images(images.map(|entry| &entry.image))
+}

@@ -1,0 +1,192 @@
+//! `tenfold look`: what trained networks have inside.
+
+mod film;
+mod filters;
+mod mistakes;
+mod network;
+mod recurrence;
+mod terminal;
+mod way;
+
+use std::path::Path;
+
+use tenfold_nn::data::Splits;
+use tenfold_nn::look::{FilterLayer, filter_layers};
+use tenfold_nn::model::Model;
+use tenfold_report::feature_maps::Image;
+use tenfold_study::record::{RecipeRecord, Status, TrialRecord};
+use tenfold_study::{FinishedStudy, RunFolder, nearest, trained};
+
+use crate::args::LookArgs;
+use crate::environment::environment;
+use crate::failure::{DONE, Failure, USAGE};
+use crate::output::{self, plain};
+use crate::report;
+use terminal::Screen;
+
+/// The folder within the run folder that everything is written to.
+pub(crate) const LOOK: &str = "look";
+
+/// Filters that are shown unless somebody asks for more: more do not fit a picture.
+const MOST_FILTERS: usize = 64;
+
+/// What is looked at, and with what.
+struct Looked {
+    folder: RunFolder,
+    study: FinishedStudy,
+    splits: Splits,
+    threads: usize,
+    screen: Screen,
+    /// Filters that were asked for.
+    filters: Option<usize>,
+}
+
+/// One trained network.
+struct Network {
+    trial: TrialRecord,
+    model: Model,
+    /// Its layers with filters, as far as they were asked for.
+    layers: Vec<FilterLayer>,
+}
+
+impl Network {
+    /// As it is to be printed.
+    fn title(&self) -> String {
+        format!("{} seed {}", self.trial.recipe, self.trial.seed)
+    }
+
+    /// A file of this network within the run folder.
+    fn file(&self, name: &str) -> String {
+        format!("{LOOK}/{}-seed-{}/{name}", self.trial.recipe, self.trial.seed)
+    }
+}
+
+/// Looks into the networks of a run folder and gives the exit code.
+pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
+    let (folder, study, splits) = report::open(&args.folder, args.data.as_deref())?;
+    let threads = environment(args.threads).threads;
+    let looked = Looked { folder, study, splits, threads, screen: Screen::new(args.show), filters: args.filters };
+    if args.mistakes {
+        mistakes::look(&looked)?;
+        return Ok(DONE);
+    }
+    // Of one recipe all seeds are compared, of several the best of each.
+    let all_seeds = args.same && args.model.len() == 1 && args.seed.is_none();
+    let trials = chosen(&looked.study.record.recipes, &args.model, args.seed, all_seeds)?;
+    if args.same {
+        recurrence::look(&looked, &trials, &args.layer)?;
+        return Ok(DONE);
+    }
+    let given = way::given(&looked, args)?;
+    for trial in trials {
+        let network = looked.network(trial, &args.layer)?;
+        if let Some(given) = &given {
+            way::look(&looked, &network, given, args)?;
+        } else if args.film {
+            film::look(&looked, &network)?;
+        } else {
+            network::look(&looked, &network, args)?;
+        }
+    }
+    Ok(DONE)
+}
+
+impl Looked {
+    /// The network of a trial, with those of its layers that are called by `names`; with all if there are no names.
+    fn network(&self, trial: &TrialRecord, names: &[String]) -> Result<Network, Failure> {
+        let model = trained(&self.folder, &self.study.record, trial)?;
+        let all = filter_layers(model.architecture());
+        let known: Vec<&str> = all.iter().map(|layer| layer.name.as_str()).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(no_such(&format!("{} has no layer {unknown:?} with filters", trial.recipe), unknown, &known));
+        }
+        let layers = all.iter().filter(|layer| names.is_empty() || names.contains(&layer.name)).cloned().collect();
+        Ok(Network { trial: trial.clone(), model, layers })
+    }
+
+    /// Writes a file of the run folder, and says where it is.
+    fn write(&self, file: &str, bytes: &[u8]) -> Result<(), Failure> {
+        self.folder.write(file, bytes)?;
+        output::out(&format!("  {}\n", plain(&self.folder.path().join(file).display().to_string())))
+    }
+
+    /// How many of `all` filters are shown.
+    fn shown(&self, all: usize) -> usize {
+        self.filters.unwrap_or(MOST_FILTERS).min(all)
+    }
+}
+
+/// That something of this name is not there, with what may have been meant.
+fn no_such(message: &str, name: &str, known: &[&str]) -> Failure {
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if known.is_empty() => return Failure::new(USAGE, message.to_owned(), None),
+        None => format!("there are {}", known.join(", ")),
+    };
+    Failure::new(USAGE, message.to_owned(), Some(hint))
+}
+
+/// The trials to look at: of the recipes that `names` name (of all if there are no names) the one of seed `seed`, else the
+/// best on validation, which comes first where `all_seeds` are asked for.
+fn chosen<'r>(
+    recipes: &'r [RecipeRecord],
+    names: &[String],
+    seed: Option<u64>,
+    all_seeds: bool,
+) -> Result<Vec<&'r TrialRecord>, Failure> {
+    let known: Vec<&str> = recipes.iter().map(|recipe| recipe.name.as_str()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(no_such(&format!("the folder has no recipe {unknown:?}"), unknown, &known));
+    }
+    let mut trials = Vec::new();
+    for recipe in recipes.iter().filter(|recipe| names.is_empty() || names.contains(&recipe.name)) {
+        let finished: Vec<&TrialRecord> =
+            recipe.trials.iter().filter(|trial| trial.status == Status::Finished).collect();
+        let found = match seed {
+            Some(seed) => finished.iter().copied().find(|trial| trial.seed == seed),
+            None => best(&finished),
+        };
+        let Some(found) = found else {
+            if names.is_empty() {
+                continue;
+            }
+            let seeds: Vec<String> = finished.iter().map(|trial| trial.seed.to_string()).collect();
+            let of = seed.map_or(String::new(), |seed| format!(" from seed {seed}"));
+            let hint = (!seeds.is_empty()).then(|| format!("there are seeds {}", seeds.join(", ")));
+            return Err(Failure::new(USAGE, format!("no training of {}{of} has finished", recipe.name), hint));
+        };
+        trials.push(found);
+        if all_seeds {
+            trials.extend(finished.into_iter().filter(|trial| trial.seed != found.seed));
+        }
+    }
+    if trials.is_empty() {
+        let of = seed.map_or(String::new(), |seed| format!(" from seed {seed}"));
+        return Err(Failure::new(USAGE, format!("no training{of} has finished"), None));
+    }
+    Ok(trials)
+}
+
+/// The one with the best balanced accuracy on validation, the first of equals.
+fn best<'r>(trials: &[&'r TrialRecord]) -> Option<&'r TrialRecord> {
+    let accuracy = |trial: &TrialRecord| trial.valid.as_ref().map_or(0.0, |valid| valid.balanced_accuracy);
+    trials.iter().copied().rev().max_by(|a, b| accuracy(a).total_cmp(&accuracy(b)))
+}
+
+/// Pixels of a network's input as a picture: in colour where there are three channels, else the first channel in grey.
+pub(crate) fn image(shape: tenfold_nn::data::ImageShape, pixels: &[u8]) -> Image {
+    let channels = if shape.channels == 3 { 3 } else { 1 };
+    let pixels = pixels[..channels * shape.height * shape.width].to_vec();
+    Image { channels, height: shape.height, width: shape.width, pixels }
+}
+
+/// A file's name without what cannot be in one.
+fn file_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let plain: String = stem
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
+        .take(64)
+        .collect();
+    if plain.is_empty() { "picture".to_owned() } else { plain }
+}

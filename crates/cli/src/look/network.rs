@@ -1,0 +1,223 @@
+//! The page of one network: its filters, one image's way through it, its training, and its like among the seeds.
+
+use tenfold_nn::look::trace;
+use tenfold_report::colormap::diverging;
+use tenfold_report::format::percent;
+use tenfold_report::html::Shown;
+use tenfold_report::look::cards::{Card, Sheet, cards, cards_picture, filters};
+use tenfold_report::look::film::{animation, strip};
+use tenfold_report::look::page::{NetworkPage, Section, journey_section, network_page};
+use tenfold_report::look::recurrence::recurrence as recurrence_picture;
+use tenfold_report::look::terminal::Tile;
+use tenfold_study::record::Status;
+
+use super::filters::LayerFilters;
+use super::{LOOK, Looked, Network, film, image, recurrence, way};
+use crate::args::LookArgs;
+use crate::failure::Failure;
+use crate::output;
+
+/// Cards of a layer in a picture unless somebody asks for more.
+const CARDS: usize = 16;
+/// Filters in the film of the page.
+const FILM_FILTERS: usize = 12;
+/// Other seeds whose filters are compared.
+const OTHER_SEEDS: usize = 3;
+
+/// Writes the pictures and the page of a network.
+pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Result<(), Failure> {
+    output::out(&format!("{}\n", network.title()))?;
+    let valid = &looked.splits.valid;
+    let given = way::of_data("validation", 0, valid.image(0), valid.labels()[0]);
+    let traced = trace(&network.model, &given.pixels);
+    let shared = image(valid.shape(), &given.pixels);
+    let mut sections = Vec::new();
+    let mut first_order = None;
+    for layer in &network.layers {
+        let found = LayerFilters::of(looked, network, layer, (&shared, &traced));
+        output::out(&format!("  {}\n", words(&found, &layer.name)))?;
+        let some = Sheet {
+            cards: found.sheet.cards.iter().take(looked.filters.unwrap_or(CARDS)).cloned().collect(),
+            ..found.sheet.clone()
+        };
+        let (sheet_png, cards_png) = (filters(&found.sheet), cards(&some));
+        looked.write(&network.file(&format!("filters-{}.png", layer.name)), &sheet_png)?;
+        looked.write(&network.file(&format!("cards-{}.png", layer.name)), &cards_png)?;
+        looked.screen.picture(|| cards_picture(&some))?;
+        looked.screen.tiles(|| found.sheet.cards.iter().map(|card| kernel(card, found.sheet.limit)).collect())?;
+        sections.push(section(&found, &layer.name, sheet_png, cards_png));
+        first_order.get_or_insert((layer.clone(), found.order));
+    }
+    let way = way::journey(looked, network, &given, &traced, args)?;
+    sections.push(journey_section(&way));
+    if let Some((layer, order)) = &first_order {
+        let order = &order[..order.len().min(looked.filters.unwrap_or(FILM_FILTERS))];
+        if let Some(film) = film::of(looked, network, layer, Some(order))? {
+            sections.push(through_training(&layer.name, strip(&film), animation(&film)));
+        }
+        sections.extend(other_seeds(looked, network, &layer.name)?);
+    }
+    let page = NetworkPage {
+        title: network.title(),
+        subtitle: vec![
+            looked.study.record.title.clone(),
+            format!("Layers: {}", layers(network)),
+            "Silencing sets a filter's weights and bias to zero; what that costs is measured on the validation images."
+                .to_owned(),
+        ],
+        sections,
+    };
+    let file = format!("{LOOK}/{}-seed-{}.html", network.trial.recipe, network.trial.seed);
+    looked.write(&file, network_page(&page).as_bytes())
+}
+
+fn layers(network: &Network) -> String {
+    let layers = network.model.architecture().layers().iter().map(|info| info.layer.to_string());
+    layers.collect::<Vec<_>>().join(", ")
+}
+
+/// What there is to say of a layer's filters, in a line.
+fn words(found: &LayerFilters, layer: &str) -> String {
+    let mut text = format!("{layer}: {} filters", found.sheet.of);
+    let first = found.sheet.cards.first().filter(|_| found.measured);
+    if let Some((card, matters)) = first.and_then(|card| Some((card, card.matters.as_ref()?))) {
+        let (lost, suffers) = (100.0 * matters.lost, 100.0 * matters.suffers_lost);
+        text.push_str(&format!(
+            "; without filter {} balanced accuracy falls by {lost:.2} points, recall of {} by {suffers:.1}",
+            card.filter.number, matters.suffers
+        ));
+    }
+    for (count, what) in [(found.dead, "never answer"), (found.duplicates, "answer like an earlier one")] {
+        if count > 0 {
+            text.push_str(&format!("; {count} {what}"));
+        }
+    }
+    text
+}
+
+fn section(found: &LayerFilters, layer: &str, sheet: Vec<u8>, cards: Vec<u8>) -> Section {
+    let order = if found.measured {
+        "Those that matter most come first: without them balanced accuracy on the validation images falls most."
+    } else {
+        "There are too many to silence each, so those with the largest weights come first."
+    };
+    let head = [
+        "filter",
+        "points lost",
+        "class that suffers",
+        "its recall lost",
+        "cut off by ReLU",
+        "largest response",
+        "mark",
+    ];
+    let row = |card: &Card| {
+        let points = |share: f64| format!("{:+.2}", -100.0 * share);
+        let matters = card.matters.as_ref();
+        vec![
+            card.filter.number.to_string(),
+            matters.map_or("-".to_owned(), |m| points(m.lost)),
+            matters.filter(|m| m.suffers_lost > 0.0).map_or("-".to_owned(), |m| m.suffers.clone()),
+            matters.filter(|m| m.suffers_lost > 0.0).map_or("-".to_owned(), |m| points(m.suffers_lost)),
+            card.cut.map_or("-".to_owned(), percent),
+            format!("{:.3}", card.largest),
+            mark(card),
+        ]
+    };
+    Section {
+        id: format!("filters-{layer}"),
+        heading: format!("Filters of {layer}"),
+        sentences: vec![words(found, layer) + ".", order.to_owned()],
+        pictures: vec![
+            Shown {
+                title: format!("{} of {} filters of {layer}", found.sheet.cards.len(), found.sheet.of),
+                alternative: "A square of colours for each filter: weights above zero in one colour, below zero in \
+                              another, zero between. The table below has what each costs."
+                    .to_owned(),
+                png: sheet,
+            },
+            Shown {
+                title: "What they answer to".to_owned(),
+                alternative:
+                    "A card for each filter: its kernel, its response to one image before and after ReLU, and \
+                              the nine patches of training images that excite it most."
+                        .to_owned(),
+                png: cards,
+            },
+        ],
+        tables: vec![(
+            format!("What each filter of {layer} costs when it is silenced"),
+            head.map(str::to_owned).to_vec(),
+            found.sheet.cards.iter().map(row).collect(),
+        )],
+    }
+}
+
+fn mark(card: &Card) -> String {
+    match card.duplicate_of {
+        _ if card.dead => "dead".to_owned(),
+        Some(other) => format!("like {other}"),
+        None => String::new(),
+    }
+}
+
+fn through_training(layer: &str, strip: Vec<u8>, animation: Vec<u8>) -> Section {
+    Section {
+        id: "training".to_owned(),
+        heading: "Through training".to_owned(),
+        sentences: vec![format!("The filters of {layer} that matter most, before training and after each epoch.")],
+        pictures: vec![
+            Shown {
+                title: format!("{layer} by epoch"),
+                alternative: "A row for each filter, a column for each epoch.".to_owned(),
+                png: strip,
+            },
+            Shown {
+                title: format!("{layer} through training, moving"),
+                alternative: "The same filters in a grid, one epoch after the other.".to_owned(),
+                png: animation,
+            },
+        ],
+        tables: Vec::new(),
+    }
+}
+
+/// The filters that recur in other seeds of the recipe, if there are other seeds.
+fn other_seeds(looked: &Looked, network: &Network, layer: &str) -> Result<Option<Section>, Failure> {
+    let recipe = looked.study.record.recipes.iter().find(|recipe| recipe.name == network.trial.recipe);
+    let trials = recipe.map_or(&[][..], |recipe| &recipe.trials[..]);
+    let others = trials.iter().filter(|t| t.status == Status::Finished && t.seed != network.trial.seed);
+    let mut networks = Vec::new();
+    for trial in others.take(OTHER_SEEDS) {
+        networks.push(looked.network(trial, &[])?);
+    }
+    if networks.is_empty() {
+        return Ok(None);
+    }
+    let all: Vec<&Network> = std::iter::once(network).chain(&networks).collect();
+    let rows = recurrence::of(looked, &all, layer);
+    let mut sentences: Vec<String> =
+        recurrence::sentences(&rows, layer).into_iter().map(|sentence| sentence + ".").collect();
+    sentences.push(
+        "Two filters are the same if each is the other's nearest and responses to 300 validation images, and kernels where \
+         they can be compared, correlate by 0.9 or more."
+            .to_owned(),
+    );
+    Ok(Some(Section {
+        id: "seeds".to_owned(),
+        heading: "The same filter in other seeds".to_owned(),
+        sentences,
+        pictures: vec![Shown {
+            title: rows.title.clone(),
+            alternative: "A row for each filter with the filter of each other network that is most like it.".to_owned(),
+            png: recurrence_picture(&rows),
+        }],
+        tables: Vec::new(),
+    }))
+}
+
+/// A kernel as a tile; of several channels the first.
+fn kernel(card: &Card, limit: f32) -> Tile {
+    let (width, height) = (card.filter.width, card.filter.height);
+    let colors = card.filter.weights[..width * height].iter().map(|&weight| diverging(weight, limit));
+    Tile { width, height, colors: colors.collect() }
+}

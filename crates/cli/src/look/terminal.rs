@@ -1,0 +1,71 @@
+//! Pictures on the terminal, beside the files.
+
+use tenfold_report::feature_maps::Image;
+use tenfold_report::look::terminal::{Tile, half_blocks, kitty, mosaic, sixel};
+use tenfold_report::picture::Picture;
+
+use crate::args::ShowOn;
+use crate::failure::Failure;
+use crate::output;
+use crate::terminal::{Show, columns, detect};
+
+/// What standard output can show.
+pub(super) struct Screen {
+    show: Show,
+    columns: usize,
+}
+
+/// Lines of half blocks that a picture takes at most.
+const MOST_LINES: usize = 40;
+
+impl Screen {
+    pub(super) fn new(on: ShowOn) -> Screen {
+        let show = match on {
+            ShowOn::Auto => detect(),
+            ShowOn::Blocks => Show::HalfBlocks,
+            ShowOn::Sixel => Show::Sixel,
+            ShowOn::Kitty => Show::Kitty,
+            ShowOn::None => Show::Nothing,
+        };
+        Screen { show, columns: columns() }
+    }
+
+    /// Shows a picture as large as it is, where the terminal can; with half blocks it would be too coarse to read.
+    pub(super) fn picture(&self, draw: impl FnOnce() -> Picture) -> Result<(), Failure> {
+        match self.show {
+            Show::Sixel => output::out(&sixel(&draw())),
+            Show::Kitty => output::out(&kitty(&draw().png())),
+            Show::HalfBlocks | Show::Nothing => Ok(()),
+        }
+    }
+
+    /// Shows tiles side by side, where there are only half blocks.
+    pub(super) fn tiles(&self, tiles: impl FnOnce() -> Vec<Tile>) -> Result<(), Failure> {
+        if self.show != Show::HalfBlocks {
+            return Ok(());
+        }
+        let tiles = tiles();
+        let width = tiles.iter().map(|tile| tile.width).max().unwrap_or(1).max(1);
+        // Kernels of five pixels are hard to see one pixel a column.
+        let scale = if width <= 7 { 2 } else { 1 };
+        let picture = mosaic(&tiles, scale, self.columns);
+        let text = half_blocks(&picture, self.columns);
+        let lines: String = text.split_inclusive('\n').take(MOST_LINES).collect();
+        output::out(&lines)
+    }
+
+    /// Shows images side by side.
+    pub(super) fn images<'i>(&self, images: impl Iterator<Item = &'i Image>) -> Result<(), Failure> {
+        self.tiles(|| images.take(MOST_LINES).map(tile).collect())
+    }
+}
+
+/// An image as a tile.
+pub(super) fn tile(image: &Image) -> Tile {
+    let area = image.height * image.width;
+    let color = |at: usize| match image.channels {
+        3 => [image.pixels[at], image.pixels[area + at], image.pixels[2 * area + at]],
+        _ => [image.pixels[at]; 3],
+    };
+    Tile { width: image.width, height: image.height, colors: (0..area).map(color).collect() }
+}

@@ -1,0 +1,248 @@
+//! One image's way through a network.
+
+use tenfold_nn::look::{Trace, input_gradient, occlusion, receptive_field, trace};
+use tenfold_nn::model::{Architecture, Layer, Shape};
+use tenfold_report::colormap::{diverging, largest_magnitude, sequential};
+use tenfold_report::feature_maps::Image;
+use tenfold_report::look::journey::{Class, Journey, Stage, Unit, draw, journey as picture, probability};
+use tenfold_report::look::page::{NetworkPage, journey_section, network_page};
+use tenfold_report::look::terminal::Tile;
+
+use super::terminal::tile;
+use super::{Looked, Network, file_name, image, no_such};
+use crate::args::{LookArgs, Of, UnitName};
+use crate::failure::{Failure, USAGE};
+use crate::output::{self, plain};
+use crate::picture_file::input_for;
+
+/// Maps of a layer that are shown unless somebody asks for more.
+const MAPS: usize = 16;
+
+/// An image to look at.
+pub(super) struct Given {
+    /// What it is, as it is to be printed.
+    pub(super) heading: String,
+    /// What files about it are called.
+    name: String,
+    steps: Vec<(String, Image)>,
+    pub(super) pixels: Vec<u8>,
+    pub(super) label: Option<usize>,
+}
+
+/// The image that was asked for, if one was.
+pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<Given>, Failure> {
+    if let Some(path) = &args.file {
+        let (steps, pixels) = input_for(looked.splits.train.shape(), path)?;
+        let name = file_name(path);
+        let heading = plain(&path.file_name().unwrap_or_default().to_string_lossy());
+        return Ok(Some(Given { heading, name, steps, pixels, label: None }));
+    }
+    let Some(number) = args.image else { return Ok(None) };
+    let test = &looked.splits.test;
+    let (of, all) = match args.of {
+        Of::Test => ("test", test.len()),
+        Of::Valid => ("validation", looked.splits.valid.len()),
+    };
+    if number >= all {
+        let message = format!("there is no {of} image {number}; they are numbered from 0 to {}", all - 1);
+        return Err(Failure::new(USAGE, message, None));
+    }
+    let (pixels, label) = match args.of {
+        Of::Test => (test.image(number), test.labels_for_report()[number]),
+        Of::Valid => (looked.splits.valid.image(number), looked.splits.valid.labels()[number]),
+    };
+    Ok(Some(of_data(of, number, pixels, label)))
+}
+
+/// An image of the data set.
+pub(super) fn of_data(of: &str, number: usize, pixels: &[u8], label: u8) -> Given {
+    Given {
+        heading: format!("{of} image {number}, labelled {label}"),
+        name: format!("{of}-{number}"),
+        steps: Vec::new(),
+        pixels: pixels.to_vec(),
+        label: Some(label.into()),
+    }
+}
+
+/// Writes the image's way through the network, as a picture and as a page, and says what the network makes of it.
+pub(super) fn look(looked: &Looked, network: &Network, given: &Given, args: &LookArgs) -> Result<(), Failure> {
+    let traced = trace(&network.model, &given.pixels);
+    let way = journey(looked, network, given, &traced, args)?;
+    let mut best: Vec<&Class> = way.classes.iter().collect();
+    best.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    let said: Vec<String> =
+        best.iter().take(3).map(|class| format!("{} {}", class.name, probability(class.probability))).collect();
+    output::out(&format!("{}: {} is {}\n", network.title(), given.heading, said.join(", ")))?;
+    looked.write(&network.file(&format!("{}.png", given.name)), &picture(&way))?;
+    let page = NetworkPage {
+        title: format!("{}, {}", network.title(), given.heading),
+        subtitle: vec![looked.study.record.title.clone()],
+        sections: vec![journey_section(&way)],
+    };
+    looked.write(&network.file(&format!("{}.html", given.name)), network_page(&page).as_bytes())?;
+    looked.screen.picture(|| draw(&way))?;
+    looked.screen.tiles(|| tiles(&way))
+}
+
+/// Everything that is shown of the image.
+pub(super) fn journey(
+    looked: &Looked,
+    network: &Network,
+    given: &Given,
+    traced: &Trace,
+    args: &LookArgs,
+) -> Result<Journey, Failure> {
+    let architecture = network.model.architecture();
+    let classes = architecture.classes();
+    let explained = match args.class {
+        Some(class) if class >= classes => {
+            let message = format!("there is no class {class}; they are numbered from 0 to {}", classes - 1);
+            return Err(Failure::new(USAGE, message, None));
+        }
+        Some(class) => class,
+        // The first of equals.
+        None => {
+            (0..classes).rev().max_by(|&a, &b| traced.probabilities[a].total_cmp(&traced.probabilities[b])).unwrap_or(0)
+        }
+    };
+    let logits = traced.outputs.last().map_or(&[][..], Vec::as_slice);
+    let class = |n: usize| Class { name: n.to_string(), logit: logits[n], probability: traced.probabilities[n] };
+    let shape = architecture.input();
+    // About a sixth of the image, odd, so that it has a middle.
+    let side = (shape.height.min(shape.width) / 6).max(2) | 1;
+    let mut stages = stages(architecture, traced, looked.filters.unwrap_or(MAPS));
+    let unit = match &args.unit {
+        Some(unit) => Some(unit_named(network, architecture, &mut stages, unit)?),
+        None => strongest_unit(architecture, &stages),
+    };
+    Ok(Journey {
+        title: network.title(),
+        heading: given.heading.clone(),
+        steps: given.steps.clone(),
+        image: image(shape, &given.pixels),
+        classes: (0..classes).map(class).collect(),
+        label: given.label.filter(|&label| label < classes),
+        unit,
+        explained,
+        occlusion: occlusion(&network.model, &given.pixels, explained, side, looked.threads),
+        occlusion_side: side,
+        gradient: input_gradient(&network.model, &given.pixels, explained),
+        stages: stages.into_iter().map(|(_, stage)| stage).collect(),
+    })
+}
+
+/// The layers that change something, but for the logits, each with its index.
+fn stages(architecture: &Architecture, traced: &Trace, most: usize) -> Vec<(usize, Stage)> {
+    let layers = architecture.layers();
+    let mut stages = Vec::new();
+    let (mut signed, mut shown) = (true, Vec::new());
+    for (index, info) in layers.iter().enumerate().take(layers.len() - 1) {
+        match info.layer {
+            Layer::Flatten | Layer::Dropout { .. } => continue,
+            Layer::Conv { .. } | Layer::Linear { .. } | Layer::Tanh => signed = true,
+            Layer::Relu | Layer::Sigmoid => signed = false,
+            Layer::MaxPool { .. } | Layer::AvgPool { .. } => {}
+        }
+        let shape = match info.output {
+            Shape::Image(image) => [image.channels, image.height, image.width],
+            Shape::Flat(features) => [features, 1, 1],
+        };
+        if matches!(info.layer, Layer::Conv { .. } | Layer::Linear { .. }) {
+            // The maps with the largest responses, and the same ones before and after what follows.
+            shown = largest(&traced.outputs[index], shape, if shape[1..] == [1, 1] { usize::MAX } else { most });
+        } else if shown.is_empty() {
+            shown = (0..shape[0]).collect();
+        }
+        let name = format!("{}: {}", info.name, info.layer);
+        let values = traced.outputs[index].clone();
+        stages.push((index, Stage { name, signed, shape, values, shown: shown.clone() }));
+    }
+    stages
+}
+
+/// The channels with the largest values, in their order.
+fn largest(values: &[f32], [channels, height, width]: [usize; 3], most: usize) -> Vec<usize> {
+    let area = (height * width).max(1);
+    let peak = |channel: usize| {
+        values[channel * area..(channel + 1) * area].iter().fold(f32::NEG_INFINITY, |peak, &v| peak.max(v))
+    };
+    let mut order: Vec<usize> = (0..channels).collect();
+    order.sort_by(|&a, &b| peak(b).total_cmp(&peak(a)));
+    order.truncate(most);
+    order.sort_unstable();
+    order
+}
+
+/// The unit of the last convolution that answers most strongly, after the activation that follows it.
+fn strongest_unit(architecture: &Architecture, stages: &[(usize, Stage)]) -> Option<Unit> {
+    let is_conv = |index: usize| matches!(architecture.layers()[index].layer, Layer::Conv { .. });
+    let at = stages.iter().rposition(|(index, _)| is_conv(*index))?;
+    let (_, stage) = &stages[at];
+    let [_, height, width] = stage.shape;
+    let strongest = (0..stage.values.len()).rev().max_by(|&a, &b| stage.values[a].total_cmp(&stage.values[b]))?;
+    let place = (strongest / (height * width), strongest / width % height, strongest % width);
+    Some(unit(architecture, stages, at, place))
+}
+
+/// A unit at (channel, row, column) of a stage, with what it sees.
+fn unit(
+    architecture: &Architecture,
+    stages: &[(usize, Stage)],
+    at: usize,
+    (channel, row, column): (usize, usize, usize),
+) -> Unit {
+    let (index, _) = stages[at];
+    let field = receptive_field(architecture, index, (row, column));
+    let name = format!("{} filter {channel}, row {row}, column {column}", architecture.layers()[index].name);
+    let field = [field.rows.start, field.columns.start, field.rows.len(), field.columns.len()];
+    Unit { name, at: (at, channel, row, column), field }
+}
+
+/// The unit that was asked for; its map is among those that are shown.
+fn unit_named(
+    network: &Network,
+    architecture: &Architecture,
+    stages: &mut [(usize, Stage)],
+    named: &UnitName,
+) -> Result<Unit, Failure> {
+    let layers: Vec<&str> = stages.iter().map(|(index, _)| architecture.layers()[*index].name.as_str()).collect();
+    let Some(at) = layers.iter().position(|name| *name == named.layer) else {
+        let message = format!("{} has no layer {:?} to look at", network.trial.recipe, named.layer);
+        return Err(no_such(&message, &named.layer, &layers));
+    };
+    let [channels, height, width] = stages[at].1.shape;
+    let (channel, row, column) = named.place;
+    if channel >= channels || row >= height || column >= width {
+        let message = format!(
+            "{} has no unit {channel},{row},{column} in {}: it has {channels} filters of {height} rows and {width} columns, \
+             numbered from 0",
+            network.trial.recipe, named.layer
+        );
+        return Err(Failure::new(USAGE, message, None));
+    }
+    if !stages[at].1.shown.contains(&channel) {
+        // Among the same maps before and after, as far as they are the same channels.
+        let same = stages[at].1.shown.clone();
+        for (_, stage) in stages.iter_mut().filter(|(_, stage)| stage.shown == same) {
+            stage.shown.push(channel);
+            stage.shown.sort_unstable();
+        }
+    }
+    Ok(unit(architecture, stages, at, (channel, row, column)))
+}
+
+/// The input and its maps as small as they are.
+fn tiles(way: &Journey) -> Vec<Tile> {
+    let mut tiles = vec![tile(&way.image)];
+    for stage in way.stages.iter().filter(|stage| stage.shape[1..] != [1, 1]) {
+        let [_, height, width] = stage.shape;
+        let limit = largest_magnitude(&stage.values);
+        for &channel in stage.shown.iter().take(4) {
+            let values = &stage.values[channel * height * width..(channel + 1) * height * width];
+            let colors = values.iter().map(|&v| if stage.signed { diverging(v, limit) } else { sequential(v, limit) });
+            tiles.push(Tile { width, height, colors: colors.collect() });
+        }
+    }
+    tiles
+}

@@ -1,5 +1,8 @@
 //! The test images that networks get wrong, and the labels that are likely wrong.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 /// What one recipe says of one image.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Guesses {
@@ -52,11 +55,399 @@ pub struct Gallery {
     pub suspects: Vec<Suspect>,
 }
 
-/// One finished training and its probabilities, `[N, classes]`.
+/// One finished training, by its recipe's name, and its probabilities, `[N, classes]`.
 pub type Said<'a> = (&'a str, &'a [f32]);
 
 /// What there is to show of the mistakes of several trainings.
+///
+/// Trainings of one name are the seeds of one recipe. A training's first guess is its most probable class, the first of
+/// equals; what is not a number counts as probability zero.
+///
+/// **Mistakes.** An image is shown if at least half of the trainings of some recipe get it wrong: what one seed of many
+/// stumbles over says more of that seed than of the image.
+///
+/// **Suspects.** A label is likely wrong if a jury says the same other class, with one voice and as sure of it as it is
+/// elsewhere:
+///
+/// * the jury is the trainings of the more accurate half of the recipes (of three, two; all that are as accurate as the
+///   last of them): a weak network says little of a label, whether it agrees or not;
+/// * the first guess of each of them is the same class, and it is not the label. Networks that differ in their first weights, in the
+///   order of images and in architecture seldom make the same mistake unless the image suggests it;
+/// * the mean probability that they give this class is at least what images labelled with it get from them on average:
+///   the image is a typical one of that class, not a case of doubt. This is the threshold of confident learning (Northcutt,
+///   Jiang and Chuang 2021, <https://arxiv.org/abs/1911.00068>), and needs no constant to be chosen.
+///
+/// With one training all rests on the last rule, and what one network is sure of is a weak sign. A suspect is for a person to
+/// look at, never a correction.
+///
+/// # Panics
+/// If there are not `classes` probabilities for each label, a label is no class, or there are more than 256 classes.
 pub fn gallery(said: &[Said], labels: &[u8], classes: usize) -> Gallery {
-    let _ = (said, labels, classes);
-    unimplemented!()
+    assert!(classes <= 256, "a class is a byte");
+    assert!(labels.iter().all(|&label| usize::from(label) < classes), "labels are classes");
+    for (_, probabilities) in said {
+        assert_eq!(
+            Some(probabilities.len()),
+            labels.len().checked_mul(classes),
+            "a probability for each class of each image"
+        );
+    }
+    let recipes = by_recipe(said, labels, classes);
+    Gallery { pairs: pairs(&recipes, labels, classes), suspects: suspects(&recipes, labels, classes) }
+}
+
+/// What one training says.
+struct Training<'a> {
+    /// `[N, classes]`.
+    probabilities: &'a [f32],
+    /// The most probable class of each image.
+    first: Vec<u8>,
+}
+
+/// What the seeds of a recipe say.
+struct Recipe<'a> {
+    name: &'a str,
+    trainings: Vec<Training<'a>>,
+    /// First guesses that are right, of all seeds.
+    right: usize,
+}
+
+/// The recipes in the order of their first training.
+fn by_recipe<'a>(said: &[Said<'a>], labels: &[u8], classes: usize) -> Vec<Recipe<'a>> {
+    let mut recipes: Vec<Recipe> = Vec::new();
+    for &(name, probabilities) in said {
+        let first = |image| largest(&mean(&[probabilities], image, classes)) as u8;
+        let first: Vec<u8> = (0..labels.len()).map(first).collect();
+        let right = first.iter().zip(labels).filter(|(first, label)| first == label).count();
+        let training = Training { probabilities, first };
+        match recipes.iter_mut().find(|recipe| recipe.name == name) {
+            Some(recipe) => {
+                recipe.trainings.push(training);
+                recipe.right += right;
+            }
+            None => recipes.push(Recipe { name, trainings: vec![training], right }),
+        }
+    }
+    recipes
+}
+
+/// The mean probability of each class of an image.
+fn mean(of: &[&[f32]], image: usize, classes: usize) -> Vec<f64> {
+    let mut mean = vec![0.0; classes];
+    for probabilities in of {
+        for (mean, &p) in mean.iter_mut().zip(&probabilities[image * classes..][..classes]) {
+            *mean += if p.is_nan() { 0.0 } else { f64::from(p) };
+        }
+    }
+    mean.iter_mut().for_each(|mean| *mean /= of.len() as f64);
+    mean
+}
+
+/// The place of the largest number, the first of equals.
+fn largest<T: PartialOrd>(numbers: &[T]) -> usize {
+    (1..numbers.len()).fold(0, |best, n| if numbers[n] > numbers[best] { n } else { best })
+}
+
+impl Recipe<'_> {
+    fn wrong(&self, image: usize, label: u8) -> usize {
+        self.trainings.iter().filter(|training| training.first[image] != label).count()
+    }
+
+    fn guesses(&self, image: usize, label: u8, classes: usize) -> Guesses {
+        let trainings: Vec<&[f32]> = self.trainings.iter().map(|training| training.probabilities).collect();
+        let mut mean = mean(&trainings, image, classes);
+        let best = [(); 2].map(|()| {
+            let class = largest(&mean);
+            // Taken out, so that the next largest is another class.
+            (class as u8, std::mem::replace(&mut mean[class], f64::NEG_INFINITY))
+        });
+        Guesses { recipe: self.name.to_owned(), best, wrong: (self.wrong(image, label), self.trainings.len()) }
+    }
+}
+
+/// All trainings of these recipes.
+fn trainings<'r, 'a>(recipes: impl IntoIterator<Item = &'r Recipe<'a>>) -> Vec<&'r Training<'a>>
+where
+    'a: 'r,
+{
+    recipes.into_iter().flat_map(|recipe| &recipe.trainings).collect()
+}
+
+fn pairs(recipes: &[Recipe], labels: &[u8], classes: usize) -> Vec<Vec<Mistaken>> {
+    let all = trainings(recipes);
+    let probabilities: Vec<&[f32]> = all.iter().map(|training| training.probabilities).collect();
+    // With the mean probability of the label, which only the order needs.
+    let mut pairs: BTreeMap<(u8, u8), Vec<(Mistaken, f64)>> = BTreeMap::new();
+    for (image, &label) in labels.iter().enumerate() {
+        if !recipes.iter().any(|recipe| 2 * recipe.wrong(image, label) >= recipe.trainings.len()) {
+            continue;
+        }
+        let mut taken = vec![0; classes];
+        for training in all.iter().filter(|training| training.first[image] != label) {
+            taken[usize::from(training.first[image])] += 1;
+        }
+        let taken_for = largest(&taken) as u8;
+        let guesses = recipes.iter().map(|recipe| recipe.guesses(image, label, classes)).collect();
+        let mistaken = Mistaken { image, label, taken_for, wrong: (taken.iter().sum(), all.len()), guesses };
+        let label_probability = mean(&probabilities, image, classes)[usize::from(label)];
+        pairs.entry((label, taken_for)).or_default().push((mistaken, label_probability));
+    }
+    let mut pairs: Vec<Vec<(Mistaken, f64)>> = pairs.into_values().collect();
+    // Both sorts keep the order of equals: of label and class, and of image.
+    pairs.sort_by_key(|pair| Reverse(pair.len()));
+    for pair in &mut pairs {
+        pair.sort_by(|(a, a_label), (b, b_label)| b.wrong.cmp(&a.wrong).then(a_label.total_cmp(b_label)));
+    }
+    pairs.into_iter().map(|pair| pair.into_iter().map(|(mistaken, _)| mistaken).collect()).collect()
+}
+
+fn suspects(recipes: &[Recipe], labels: &[u8], classes: usize) -> Vec<Suspect> {
+    let jury = jury(recipes);
+    if jury.is_empty() {
+        return Vec::new();
+    }
+    let heard: Vec<&[f32]> = jury.iter().map(|training| training.probabilities).collect();
+    let usual = usual(&heard, labels, classes);
+    let all = trainings(recipes);
+    let probabilities: Vec<&[f32]> = all.iter().map(|training| training.probabilities).collect();
+
+    let mut suspects = Vec::new();
+    for (image, &label) in labels.iter().enumerate() {
+        let says = jury[0].first[image];
+        let one_voice = jury.iter().all(|training| training.first[image] == says);
+        let class = usize::from(says);
+        // No image is labelled with some class: then nothing is usual for it, and nothing is suspected.
+        let sure = || usual[class].is_some_and(|usual| mean(&heard, image, classes)[class] >= usual);
+        if says == label || !one_voice || !sure() {
+            continue;
+        }
+        suspects.push(Suspect {
+            image,
+            label,
+            says,
+            votes: (all.iter().filter(|training| training.first[image] == says).count(), all.len()),
+            label_probability: mean(&probabilities, image, classes)[usize::from(label)],
+            guesses: recipes.iter().map(|recipe| recipe.guesses(image, label, classes)).collect(),
+        });
+    }
+    suspects.sort_by(|a, b| b.votes.cmp(&a.votes).then(a.label_probability.total_cmp(&b.label_probability)));
+    suspects
+}
+
+/// The trainings of the more accurate half of the recipes.
+fn jury<'r, 'a>(recipes: &'r [Recipe<'a>]) -> Vec<&'r Training<'a>> {
+    let right = |recipe: &Recipe| recipe.right as f64 / recipe.trainings.len() as f64;
+    let mut accurate: Vec<f64> = recipes.iter().map(right).collect();
+    accurate.sort_by(|a, b| b.total_cmp(a));
+    let Some(&last) = recipes.len().div_ceil(2).checked_sub(1).and_then(|last| accurate.get(last)) else {
+        return Vec::new();
+    };
+    trainings(recipes.iter().filter(|recipe| right(recipe) >= last))
+}
+
+/// For each class the mean probability that images labelled with it get for it, where there are any.
+fn usual(heard: &[&[f32]], labels: &[u8], classes: usize) -> Vec<Option<f64>> {
+    let mut sums = vec![(0.0, 0_u32); classes];
+    for (image, &label) in labels.iter().enumerate() {
+        let (sum, count) = &mut sums[usize::from(label)];
+        *sum += mean(heard, image, classes)[usize::from(label)];
+        *count += 1;
+    }
+    sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Probabilities of three classes: `sure` of the class, the rest shared by the others.
+    fn say(images: &[(usize, f32)]) -> Vec<f32> {
+        let row =
+            |&(class, sure): &(usize, f32)| (0..3).map(move |c| if c == class { sure } else { (1.0 - sure) / 2.0 });
+        images.iter().flat_map(row).collect()
+    }
+
+    /// As [`say`], each with 0.9.
+    fn say_classes(classes: &[usize]) -> Vec<f32> {
+        say(&classes.iter().map(|&class| (class, 0.9)).collect::<Vec<_>>())
+    }
+
+    fn images(pairs: &[Vec<Mistaken>]) -> Vec<Vec<usize>> {
+        pairs.iter().map(|pair| pair.iter().map(|mistaken| mistaken.image).collect()).collect()
+    }
+
+    fn suspected(gallery: &Gallery) -> Vec<usize> {
+        gallery.suspects.iter().map(|suspect| suspect.image).collect()
+    }
+
+    #[test]
+    fn an_image_is_shown_if_half_the_seeds_of_one_recipe_are_wrong() {
+        let labels = [0, 0, 0];
+        let one = |classes: [usize; 3]| say_classes(&classes);
+        // Image 0: one of two seeds of `a`. Image 1: one of three seeds of `b`. Image 2: two of three seeds of `b`.
+        let a = [one([1, 0, 0]), one([0, 0, 0])];
+        let b = [one([0, 1, 2]), one([0, 0, 2]), one([0, 0, 0])];
+        let said: Vec<Said> = a.iter().map(|p| ("a", &p[..])).chain(b.iter().map(|p| ("b", &p[..]))).collect();
+        let gallery = gallery(&said, &labels, 3);
+        assert_eq!(images(&gallery.pairs), [[0], [2]]);
+        assert_eq!((gallery.pairs[0][0].wrong, gallery.pairs[1][0].wrong), ((1, 5), (2, 5)));
+        assert_eq!(gallery.pairs[1][0].guesses[1].wrong, (2, 3));
+    }
+
+    #[test]
+    fn taken_for_what_most_wrong_trainings_say_the_first_of_equals() {
+        let labels = [0, 0];
+        let said = [say_classes(&[1, 2]), say_classes(&[2, 1]), say_classes(&[2, 0])];
+        let said: Vec<Said> = said.iter().map(|p| ("a", &p[..])).collect();
+        let gallery = gallery(&said, &labels, 3);
+        let taken: Vec<(usize, u8)> = gallery.pairs.iter().flatten().map(|m| (m.image, m.taken_for)).collect();
+        assert_eq!(taken, [(1, 1), (0, 2)]);
+    }
+
+    #[test]
+    fn guesses_are_means_over_the_seeds_of_recipes_in_the_order_of_first_appearance() {
+        // Each number is a sum of powers of two, so that means are exact.
+        let (late, early) = (vec![0.25, 0.5, 0.25], vec![0.5, 0.25, 0.25]);
+        let later = vec![0.125, 0.625, 0.25];
+        let said: [Said; 3] = [("z", &late), ("a", &early), ("z", &later)];
+        let gallery = gallery(&said, &[0], 3);
+        let guesses = &gallery.pairs[0][0].guesses;
+        let z = Guesses { recipe: "z".to_owned(), best: [(1, 0.5625), (2, 0.25)], wrong: (2, 2) };
+        // Of equals the first.
+        let a = Guesses { recipe: "a".to_owned(), best: [(0, 0.5), (1, 0.25)], wrong: (0, 1) };
+        assert_eq!(*guesses, [z, a]);
+    }
+
+    #[test]
+    fn pairs_with_most_mistakes_come_first_then_by_label_and_by_class() {
+        let labels = [2, 1, 1, 0, 1, 0];
+        let said = say_classes(&[0, 2, 0, 1, 0, 2]);
+        let gallery = gallery(&[("a", &said)], &labels, 3);
+        let order: Vec<(u8, u8)> = gallery.pairs.iter().map(|pair| (pair[0].label, pair[0].taken_for)).collect();
+        assert_eq!(order, [(1, 0), (0, 1), (0, 2), (1, 2), (2, 0)]);
+    }
+
+    #[test]
+    fn within_a_pair_the_worst_come_first() {
+        let labels = [0; 5];
+        // Images 1 and 4 are wrong in both trainings, 4 with less for the label; 0, 2 and 3 in one, 2 with least.
+        let a = say(&[(0, 0.9), (1, 0.6), (0, 0.6), (0, 0.9), (1, 0.8)]);
+        let b = say(&[(1, 0.9), (1, 0.6), (1, 0.9), (1, 0.9), (1, 0.8)]);
+        let gallery = gallery(&[("a", &a), ("b", &b)], &labels, 3);
+        assert_eq!(images(&gallery.pairs), [[4, 1, 2, 0, 3]]);
+    }
+
+    /// Two images of each class, then one labelled 0 of which `a`, `b` and `c` say these classes this surely.
+    fn about_the_last(a: (usize, f32), b: (usize, f32), c: (usize, f32)) -> Gallery {
+        let labels = [0, 0, 1, 1, 2, 2, 0];
+        let usual = [(0, 0.9), (0, 0.9), (1, 0.9), (1, 0.7), (2, 0.9), (2, 0.9)];
+        // `c` is the least accurate whatever it says of the last: it gets two of the first wrong.
+        let weak = [(1, 0.9), (1, 0.9), (1, 0.9), (1, 0.9), (2, 0.9), (2, 0.9)];
+        let with = |images: &[(usize, f32)], last| say(&[images, &[last]].concat());
+        let (a, b, c) = (with(&usual, a), with(&usual, b), with(&weak, c));
+        gallery(&[("a", &a), ("b", &b), ("c", &c)], &labels, 3)
+    }
+
+    #[test]
+    fn a_label_is_suspected_when_the_jury_surely_says_another_class() {
+        let gallery = about_the_last((1, 0.8125), (1, 0.8125), (1, 0.8125));
+        let [suspect] = &gallery.suspects[..] else { panic!("one label is suspected: {:?}", gallery.suspects) };
+        assert_eq!((suspect.image, suspect.label, suspect.says, suspect.votes), (6, 0, 1, (3, 3)));
+        assert_eq!(suspect.label_probability, 0.09375);
+        assert_eq!(suspect.guesses.len(), 3);
+    }
+
+    #[test]
+    fn a_weak_recipe_has_no_veto() {
+        let gallery = about_the_last((1, 0.85), (1, 0.85), (0, 0.9));
+        assert_eq!(suspected(&gallery), [6]);
+        assert_eq!(gallery.suspects[0].votes, (2, 3));
+    }
+
+    #[test]
+    fn the_jury_must_be_of_one_voice() {
+        assert_eq!(suspected(&about_the_last((1, 0.99), (2, 0.99), (1, 0.99))), [0; 0]);
+        assert_eq!(suspected(&about_the_last((1, 0.99), (0, 0.4), (1, 0.99))), [0; 0]);
+    }
+
+    #[test]
+    fn a_jury_less_sure_than_it_usually_is_of_that_class_suspects_nothing() {
+        // Images labelled 1 get 0.8 on average.
+        assert_eq!(suspected(&about_the_last((1, 0.75), (1, 0.83), (1, 0.99))), [0; 0]);
+        assert_eq!(suspected(&about_the_last((1, 0.75), (1, 0.87), (1, 0.99))), [6]);
+    }
+
+    #[test]
+    fn all_that_are_as_accurate_as_the_last_of_the_jury_belong_to_it() {
+        let labels = [0, 1];
+        let (says_1, says_0) = (say_classes(&[1, 1]), say_classes(&[0, 0]));
+        let said: [Said; 2] = [("a", &says_1), ("b", &says_0)];
+        assert_eq!(suspected(&gallery(&said, &labels, 3)), [0; 0]);
+        // Alone, each would suspect the label that it gets wrong.
+        assert_eq!(suspected(&gallery(&said[..1], &labels, 3)), [0]);
+        assert_eq!(suspected(&gallery(&said[1..], &labels, 3)), [1]);
+    }
+
+    #[test]
+    fn every_seed_of_the_jury_has_a_voice() {
+        let labels = [0, 1];
+        let (wrong, right) = (say_classes(&[1, 1]), say_classes(&[0, 1]));
+        assert_eq!(suspected(&gallery(&[("a", &wrong), ("a", &wrong)], &labels, 3)), [0]);
+        assert_eq!(suspected(&gallery(&[("a", &wrong), ("a", &right)], &labels, 3)), [0; 0]);
+    }
+
+    #[test]
+    fn nothing_is_usual_of_a_class_that_no_image_has() {
+        let said = say_classes(&[2, 1]);
+        assert_eq!(suspected(&gallery(&[("a", &said)], &[0, 1], 3)), [0; 0]);
+    }
+
+    #[test]
+    fn the_likeliest_wrong_label_comes_first() {
+        let labels = [1, 1, 0, 0, 0, 0, 2, 2, 2, 2];
+        // Of images 2 to 5, labelled 0, the weak recipe agrees on the last two; of each two the label gets less in the later.
+        let strong = [(1, 0.5), (1, 0.5), (1, 0.6), (1, 0.7), (1, 0.6), (1, 0.7)];
+        let weak = [(0, 0.9), (0, 0.9), (0, 0.9), (0, 0.9), (1, 0.9), (1, 0.9)];
+        let then = |images: &[(usize, f32)], class| say(&[images, &[(class, 0.9); 4]].concat());
+        let (strong, weak) = (then(&strong, 2), then(&weak, 1));
+        assert_eq!(suspected(&gallery(&[("s", &strong), ("w", &weak)], &labels, 3)), [5, 4, 3, 2]);
+    }
+
+    #[test]
+    fn two_classes_are_enough() {
+        let said = [0.25, 0.75, 0.25, 0.75];
+        let gallery = gallery(&[("a", &said)], &[0, 1], 2);
+        assert_eq!(suspected(&gallery), [0]);
+        assert_eq!(gallery.suspects[0].guesses[0].best, [(1, 0.75), (0, 0.25)]);
+    }
+
+    #[test]
+    fn what_is_not_a_number_counts_as_nothing() {
+        let said = [f32::NAN, 0.25, f32::NAN, f32::NAN, f32::NAN, f32::NAN];
+        let gallery = gallery(&[("a", &said)], &[0, 2], 3);
+        let best: Vec<_> = gallery.pairs.iter().flatten().map(|m| m.guesses[0].best).collect();
+        assert_eq!(best, [[(1, 0.25), (0, 0.0)], [(0, 0.0), (1, 0.0)]]);
+    }
+
+    #[test]
+    fn of_nothing_there_is_nothing_to_show() {
+        let nothing = Gallery { pairs: Vec::new(), suspects: Vec::new() };
+        assert_eq!(gallery(&[], &[], 0), nothing);
+        assert_eq!(gallery(&[], &[0, 1], 2), nothing);
+        assert_eq!(gallery(&[("a", &[])], &[], 10), nothing);
+        // One class cannot be mistaken.
+        assert_eq!(gallery(&[("a", &[1.0])], &[0], 1), nothing);
+    }
+
+    #[test]
+    #[should_panic(expected = "a probability for each class of each image")]
+    fn a_probability_that_is_missing_panics() {
+        gallery(&[("a", &[0.5, 0.5, 1.0])], &[0, 1], 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "labels are classes")]
+    fn a_label_that_is_no_class_panics() {
+        gallery(&[("a", &[0.5, 0.5])], &[2], 2);
+    }
 }

@@ -66,19 +66,22 @@ pub type Said<'a> = (&'a str, &'a [f32]);
 /// **Mistakes.** An image is shown if at least half of the trainings of some recipe get it wrong: what one seed of many
 /// stumbles over says more of that seed than of the image.
 ///
-/// **Suspects.** A label is likely wrong if a jury says the same other class, with one voice and as sure of it as it is
-/// elsewhere:
+/// **Suspects.** A label is likely wrong if a jury says the same other class with one voice and leaves the label no chance:
 ///
-/// * the jury is the trainings of the more accurate half of the recipes (of three, two; all that are as accurate as the
-///   last of them): a weak network says little of a label, whether it agrees or not;
-/// * the first guess of each of them is the same class, and it is not the label. Networks that differ in their first weights, in the
-///   order of images and in architecture seldom make the same mistake unless the image suggests it;
-/// * the mean probability that they give this class is at least what images labelled with it get from them on average:
-///   the image is a typical one of that class, not a case of doubt. This is the threshold of confident learning (Northcutt,
-///   Jiang and Chuang 2021, <https://arxiv.org/abs/1911.00068>), and needs no constant to be chosen.
+/// * the jury is all trainings of the more accurate half of the recipes (of three, two; with them all that are as accurate
+///   as the last): a weak network says little of a label, whether it agrees or not;
+/// * the first guess of each of them is the same class, and it is not the label. Networks that differ in their first
+///   weights, in the order of images and in architecture seldom share a mistake that the image does not suggest;
+/// * the mean probability that they give the label is less than a blind guess would, `1 / classes`. That matters the
+///   more the fewer they are: with one training it is all that parts a suspect from any other mistake. Of two classes it
+///   asks for nothing.
 ///
-/// With one training all rests on the last rule, and what one network is sure of is a weak sign. A suspect is for a person to
-/// look at, never a correction.
+/// No constant is to be chosen, and more seeds make the jury stricter. The likeliest come first: those that most of all
+/// trainings agree on, then those whose label gets least.
+///
+/// Networks also share habits, so a suspect is for a person to look at, never a correction: on MNIST's test images, where
+/// fifteen labels are known to be wrong, four of ten suspects of 14 trainings are among these, and two of the others are
+/// sevens with a bar.
 ///
 /// # Panics
 /// If there are not `classes` probabilities for each label, a label is no class, or there are more than 256 classes.
@@ -207,18 +210,18 @@ fn suspects(recipes: &[Recipe], labels: &[u8], classes: usize) -> Vec<Suspect> {
         return Vec::new();
     }
     let heard: Vec<&[f32]> = jury.iter().map(|training| training.probabilities).collect();
-    let usual = usual(&heard, labels, classes);
     let all = trainings(recipes);
     let probabilities: Vec<&[f32]> = all.iter().map(|training| training.probabilities).collect();
 
     let mut suspects = Vec::new();
     for (image, &label) in labels.iter().enumerate() {
         let says = jury[0].first[image];
-        let one_voice = jury.iter().all(|training| training.first[image] == says);
-        let class = usize::from(says);
-        // No image is labelled with some class: then nothing is usual for it, and nothing is suspected.
-        let sure = || usual[class].is_some_and(|usual| mean(&heard, image, classes)[class] >= usual);
-        if says == label || !one_voice || !sure() {
+        if says == label || jury.iter().any(|training| training.first[image] != says) {
+            continue;
+        }
+        // Confident learning asks that they be as sure of the class as they are of images labelled with it. Good networks
+        // are surer than 0.97 of those, and hardly a suspect was left: two of MNIST's.
+        if mean(&heard, image, classes)[usize::from(label)] >= 1.0 / classes as f64 {
             continue;
         }
         suspects.push(Suspect {
@@ -243,17 +246,6 @@ fn jury<'r, 'a>(recipes: &'r [Recipe<'a>]) -> Vec<&'r Training<'a>> {
         return Vec::new();
     };
     trainings(recipes.iter().filter(|recipe| right(recipe) >= last))
-}
-
-/// For each class the mean probability that images labelled with it get for it, where there are any.
-fn usual(heard: &[&[f32]], labels: &[u8], classes: usize) -> Vec<Option<f64>> {
-    let mut sums = vec![(0.0, 0_u32); classes];
-    for (image, &label) in labels.iter().enumerate() {
-        let (sum, count) = &mut sums[usize::from(label)];
-        *sum += mean(heard, image, classes)[usize::from(label)];
-        *count += 1;
-    }
-    sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / f64::from(count))).collect()
 }
 
 #[cfg(test)]
@@ -337,29 +329,33 @@ mod tests {
         assert_eq!(images(&gallery.pairs), [[4, 1, 2, 0, 3]]);
     }
 
-    /// Two images of each class, then one labelled 0 of which `a`, `b` and `c` say these classes this surely.
+    /// Six images of which `c` gets two wrong, then one labelled 0 of which `a`, `b` and `c` say these classes this surely.
     fn about_the_last(a: (usize, f32), b: (usize, f32), c: (usize, f32)) -> Gallery {
         let labels = [0, 0, 1, 1, 2, 2, 0];
-        let usual = [(0, 0.9), (0, 0.9), (1, 0.9), (1, 0.7), (2, 0.9), (2, 0.9)];
-        // `c` is the least accurate whatever it says of the last: it gets two of the first wrong.
-        let weak = [(1, 0.9), (1, 0.9), (1, 0.9), (1, 0.9), (2, 0.9), (2, 0.9)];
+        let right = [(0, 0.9), (0, 0.9), (1, 0.9), (1, 0.9), (2, 0.9), (2, 0.9)];
+        let weak = [&[(1, 0.4); 2], &right[2..]].concat();
         let with = |images: &[(usize, f32)], last| say(&[images, &[last]].concat());
-        let (a, b, c) = (with(&usual, a), with(&usual, b), with(&weak, c));
+        let (a, b, c) = (with(&right, a), with(&right, b), with(&weak, c));
         gallery(&[("a", &a), ("b", &b), ("c", &c)], &labels, 3)
     }
 
     #[test]
-    fn a_label_is_suspected_when_the_jury_surely_says_another_class() {
-        let gallery = about_the_last((1, 0.8125), (1, 0.8125), (1, 0.8125));
+    fn a_label_is_suspected_when_the_jury_gives_it_no_chance() {
+        let gallery = about_the_last((1, 0.75), (1, 0.75), (1, 0.5));
         let [suspect] = &gallery.suspects[..] else { panic!("one label is suspected: {:?}", gallery.suspects) };
         assert_eq!((suspect.image, suspect.label, suspect.says, suspect.votes), (6, 0, 1, (3, 3)));
-        assert_eq!(suspect.label_probability, 0.09375);
-        assert_eq!(suspect.guesses.len(), 3);
+        assert_eq!(suspect.label_probability, 0.5 / 3.0);
+        let guess = |recipe: &str, sure: f64, next| Guesses {
+            recipe: recipe.to_owned(),
+            best: [(1, sure), (0, next)],
+            wrong: (1, 1),
+        };
+        assert_eq!(suspect.guesses, [guess("a", 0.75, 0.125), guess("b", 0.75, 0.125), guess("c", 0.5, 0.25)]);
     }
 
     #[test]
     fn a_weak_recipe_has_no_veto() {
-        let gallery = about_the_last((1, 0.85), (1, 0.85), (0, 0.9));
+        let gallery = about_the_last((1, 0.75), (1, 0.75), (0, 0.9));
         assert_eq!(suspected(&gallery), [6]);
         assert_eq!(gallery.suspects[0].votes, (2, 3));
     }
@@ -371,10 +367,16 @@ mod tests {
     }
 
     #[test]
-    fn a_jury_less_sure_than_it_usually_is_of_that_class_suspects_nothing() {
-        // Images labelled 1 get 0.8 on average.
-        assert_eq!(suspected(&about_the_last((1, 0.75), (1, 0.83), (1, 0.99))), [0; 0]);
-        assert_eq!(suspected(&about_the_last((1, 0.75), (1, 0.87), (1, 0.99))), [6]);
+    fn a_label_with_a_chance_is_not_suspected() {
+        // The label gets 0.46 from `b`, and from `a` so much that the mean is above or below a third.
+        let labels = [0, 1];
+        let b = [0.46, 0.54, 0.0, 0.0, 1.0, 0.0];
+        let with = |p: f32| {
+            let a = [p, 1.0 - p, 0.0, 0.0, 1.0, 0.0];
+            suspected(&gallery(&[("a", &a), ("b", &b)], &labels, 3))
+        };
+        assert_eq!(with(0.19), [0]);
+        assert_eq!(with(0.22), [0; 0]);
     }
 
     #[test]
@@ -394,12 +396,6 @@ mod tests {
         let (wrong, right) = (say_classes(&[1, 1]), say_classes(&[0, 1]));
         assert_eq!(suspected(&gallery(&[("a", &wrong), ("a", &wrong)], &labels, 3)), [0]);
         assert_eq!(suspected(&gallery(&[("a", &wrong), ("a", &right)], &labels, 3)), [0; 0]);
-    }
-
-    #[test]
-    fn nothing_is_usual_of_a_class_that_no_image_has() {
-        let said = say_classes(&[2, 1]);
-        assert_eq!(suspected(&gallery(&[("a", &said)], &[0, 1], 3)), [0; 0]);
     }
 
     #[test]
@@ -449,5 +445,41 @@ mod tests {
     #[should_panic(expected = "labels are classes")]
     fn a_label_that_is_no_class_panics() {
         gallery(&[("a", &[0.5, 0.5])], &[2], 2);
+    }
+
+    /// The labels of MNIST's test images that are known to be wrong: image, label, and of five people who were asked how
+    /// many chose the label, the class that a program had put forward, and neither. These are all of which fewer than three
+    /// chose the label, among the hundred that were put before people by Northcutt, Athalye and Mueller, "Pervasive label
+    /// errors in test sets destabilize machine learning benchmarks", 2021 (labelerrors.com):
+    /// <https://github.com/cleanlab/label-errors/blob/5457895eee26e49187de5c4d6617b9de6f172221/mturk/mnist_mturk.json>.
+    ///
+    /// Of the 28 trainings that finished in a run of the study `digits`, which stops early, 14 are the jury: both recipes with
+    /// dropout and `cnn2`. It suspects 1226, 1901, 2654, 2896, 3520, 3808, 4176, 4497, 9009 and 9729: four of these
+    /// fifteen. From the first seed of each recipe alone it suspects 18, five of these.
+    const KNOWN: [(usize, u8, [u8; 3]); 15] = [
+        (947, 8, [0, 5, 0]),
+        (1621, 0, [2, 3, 0]),
+        (1901, 9, [2, 3, 0]),
+        (2130, 4, [2, 2, 1]),
+        (2462, 2, [0, 4, 1]),
+        (2597, 5, [0, 4, 1]),
+        (2654, 6, [0, 2, 3]),
+        (3520, 6, [2, 0, 3]),
+        (3558, 5, [1, 4, 0]),
+        (5937, 5, [1, 3, 1]),
+        (6651, 0, [0, 5, 0]),
+        (6783, 1, [2, 3, 0]),
+        (8527, 4, [2, 2, 1]),
+        (9679, 6, [2, 0, 3]),
+        (9729, 5, [2, 3, 0]),
+    ];
+
+    #[test]
+    fn the_known_errors_are_numbered_as_our_images_are() {
+        let mnist = tenfold_nn::data::Source::mnist();
+        for (image, label, people) in KNOWN {
+            assert_eq!(mnist.test.labels_for_report()[image], label, "image {image}");
+            assert!(people[0] < 3 && people.iter().sum::<u8>() == 5, "image {image}");
+        }
     }
 }

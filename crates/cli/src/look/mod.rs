@@ -70,16 +70,12 @@ pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
         mistakes::look(&looked)?;
         return Ok(DONE);
     }
-    // Of one recipe all seeds are compared, of several the best of each.
-    let all_seeds = args.same && args.model.len() == 1 && args.seed.is_none();
-    let trials = chosen(&looked.study.record.recipes, &args.model, args.seed, all_seeds)?;
     if args.same {
-        recurrence::look(&looked, &trials, &args.layer)?;
+        recurrence::look(&looked, args)?;
         return Ok(DONE);
     }
     let given = way::given(&looked, args)?;
-    for trial in trials {
-        let network = looked.network(trial, &args.layer)?;
+    for network in looked.networks(args)? {
         if let Some(given) = &given {
             way::look(&looked, &network, given, args)?;
         } else if args.film {
@@ -92,15 +88,32 @@ pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
 }
 
 impl Looked {
-    /// The network of a trial, with those of its layers that are called by `names`; with all if there are no names.
-    fn network(&self, trial: &TrialRecord, names: &[String]) -> Result<Network, Failure> {
-        let model = trained(&self.folder, &self.study.record, trial)?;
-        let all = filter_layers(model.architecture());
-        let known: Vec<&str> = all.iter().map(|layer| layer.name.as_str()).collect();
-        if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
-            return Err(no_such(&format!("{} has no layer {unknown:?} with filters", trial.recipe), unknown, &known));
+    /// The networks that were asked for, with those of their layers that were; networks without any of these are left out.
+    fn networks(&self, args: &LookArgs) -> Result<Vec<Network>, Failure> {
+        let (mut networks, mut known) = (Vec::new(), Vec::new());
+        for trial in chosen(&self.study.record.recipes, &args.model, args.seed)? {
+            let mut network = self.network(trial)?;
+            known.extend(network.layers.iter().map(|layer| layer.name.clone()));
+            network.layers.retain(|layer| args.layer.is_empty() || args.layer.contains(&layer.name));
+            if args.layer.is_empty() || !network.layers.is_empty() {
+                networks.push(network);
+            }
         }
-        let layers = all.iter().filter(|layer| names.is_empty() || names.contains(&layer.name)).cloned().collect();
+        known.sort();
+        known.dedup();
+        match args.layer.iter().find(|name| !known.contains(name)) {
+            None => Ok(networks),
+            Some(unknown) => {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                Err(no_such(&format!("no network has a layer {unknown:?} with filters"), unknown, &known))
+            }
+        }
+    }
+
+    /// The network of a trial, with all its layers that have filters.
+    fn network(&self, trial: &TrialRecord) -> Result<Network, Failure> {
+        let model = trained(&self.folder, &self.study.record, trial)?;
+        let layers = filter_layers(model.architecture());
         Ok(Network { trial: trial.clone(), model, layers })
     }
 
@@ -126,51 +139,49 @@ fn no_such(message: &str, name: &str, known: &[&str]) -> Failure {
     Failure::new(USAGE, message.to_owned(), Some(hint))
 }
 
-/// The trials to look at: of the recipes that `names` name (of all if there are no names) the one of seed `seed`, else the
-/// best on validation, which comes first where `all_seeds` are asked for.
+/// The trials to look at: of each recipe that `names` name (of all if there are no names) the one of seed `seed`, else the
+/// best on validation.
 fn chosen<'r>(
     recipes: &'r [RecipeRecord],
     names: &[String],
     seed: Option<u64>,
-    all_seeds: bool,
 ) -> Result<Vec<&'r TrialRecord>, Failure> {
     let known: Vec<&str> = recipes.iter().map(|recipe| recipe.name.as_str()).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(no_such(&format!("the folder has no recipe {unknown:?}"), unknown, &known));
     }
+    let of = seed.map_or(String::new(), |seed| format!(" from seed {seed}"));
     let mut trials = Vec::new();
     for recipe in recipes.iter().filter(|recipe| names.is_empty() || names.contains(&recipe.name)) {
-        let finished: Vec<&TrialRecord> =
-            recipe.trials.iter().filter(|trial| trial.status == Status::Finished).collect();
         let found = match seed {
-            Some(seed) => finished.iter().copied().find(|trial| trial.seed == seed),
-            None => best(&finished),
+            Some(seed) => finished(recipe).find(|trial| trial.seed == seed),
+            None => best(finished(recipe)),
         };
-        let Some(found) = found else {
-            if names.is_empty() {
-                continue;
+        match found {
+            Some(found) => trials.push(found),
+            None if names.is_empty() => {}
+            None => {
+                let seeds: Vec<String> = finished(recipe).map(|trial| trial.seed.to_string()).collect();
+                let hint = (!seeds.is_empty()).then(|| format!("there are seeds {}", seeds.join(", ")));
+                return Err(Failure::new(USAGE, format!("no training of {}{of} has finished", recipe.name), hint));
             }
-            let seeds: Vec<String> = finished.iter().map(|trial| trial.seed.to_string()).collect();
-            let of = seed.map_or(String::new(), |seed| format!(" from seed {seed}"));
-            let hint = (!seeds.is_empty()).then(|| format!("there are seeds {}", seeds.join(", ")));
-            return Err(Failure::new(USAGE, format!("no training of {}{of} has finished", recipe.name), hint));
-        };
-        trials.push(found);
-        if all_seeds {
-            trials.extend(finished.into_iter().filter(|trial| trial.seed != found.seed));
         }
     }
     if trials.is_empty() {
-        let of = seed.map_or(String::new(), |seed| format!(" from seed {seed}"));
         return Err(Failure::new(USAGE, format!("no training{of} has finished"), None));
     }
     Ok(trials)
 }
 
+/// The finished trials of a recipe.
+fn finished(recipe: &RecipeRecord) -> impl Iterator<Item = &TrialRecord> {
+    recipe.trials.iter().filter(|trial| trial.status == Status::Finished)
+}
+
 /// The one with the best balanced accuracy on validation, the first of equals.
-fn best<'r>(trials: &[&'r TrialRecord]) -> Option<&'r TrialRecord> {
+fn best<'r>(trials: impl Iterator<Item = &'r TrialRecord>) -> Option<&'r TrialRecord> {
     let accuracy = |trial: &TrialRecord| trial.valid.as_ref().map_or(0.0, |valid| valid.balanced_accuracy);
-    trials.iter().copied().rev().max_by(|a, b| accuracy(a).total_cmp(&accuracy(b)))
+    trials.reduce(|best, trial| if accuracy(trial) > accuracy(best) { trial } else { best })
 }
 
 /// Pixels of a network's input as a picture: in colour where there are three channels, else the first channel in grey.

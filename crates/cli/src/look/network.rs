@@ -188,7 +188,7 @@ fn other_seeds(looked: &Looked, network: &Network, layer: &str) -> Result<Option
     let others = trials.iter().filter(|t| t.status == Status::Finished && t.seed != network.trial.seed);
     let mut networks = Vec::new();
     for trial in others.take(OTHER_SEEDS) {
-        networks.push(looked.network(trial, &[])?);
+        networks.push(looked.network(trial)?);
     }
     if networks.is_empty() {
         return Ok(None);

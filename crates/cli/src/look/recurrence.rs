@@ -4,15 +4,18 @@ use tenfold_nn::look::{FilterLayer, kernels};
 use tenfold_report::colormap::largest_magnitude;
 use tenfold_report::look::recurrence::{Row, Rows, draw, recurrence as picture};
 use tenfold_study::look::recurrence;
-use tenfold_study::record::TrialRecord;
+use tenfold_study::record::{RecipeRecord, TrialRecord};
 
 use super::filters::{SAMPLE, each};
-use super::{LOOK, Looked, Network};
+use super::{LOOK, Looked, Network, best, chosen, finished};
+use crate::args::LookArgs;
 use crate::failure::{Failure, USAGE};
 use crate::output;
 
 /// Networks side by side.
 const MOST_NETWORKS: usize = 8;
+/// Filters of the first network unless somebody asks for more.
+const FILTERS: usize = 16;
 
 /// The filters of layer `layer` of the first network and their like in the others.
 pub(super) fn of(looked: &Looked, networks: &[&Network], layer: &str) -> Rows {
@@ -41,44 +44,64 @@ pub(super) fn of(looked: &Looked, networks: &[&Network], layer: &str) -> Rows {
         limits: values.iter().map(largest_magnitude).collect(),
         of: all,
         recur: found.recur.iter().copied().zip(found.by_chance.iter().copied()).collect(),
-        rows: found.rows[..looked.shown(all)].iter().map(row).collect(),
+        rows: found.rows[..looked.filters.unwrap_or(FILTERS).min(all)].iter().map(row).collect(),
     }
 }
 
-/// Writes the picture of the filters that the networks of these trials share.
-pub(super) fn look(looked: &Looked, trials: &[&TrialRecord], names: &[String]) -> Result<(), Failure> {
+/// Writes the picture of the filters that networks share.
+pub(super) fn look(looked: &Looked, args: &LookArgs) -> Result<(), Failure> {
+    // Without a name the first convolution: linear layers have kernels as large as the image.
+    let layers = if args.layer.is_empty() { vec!["conv1".to_owned()] } else { args.layer.clone() };
     let mut networks = Vec::new();
-    for &trial in trials {
-        let network = looked.network(trial, &[])?;
-        // Without a name the first convolution: others have kernels as large as the image.
-        let named = |name: &str| names.iter().any(|other| other == name);
-        let wanted = |layer: &FilterLayer| {
-            if names.is_empty() { layer.name == "conv1" } else { named(&layer.name) }
-        };
-        if network.layers.iter().any(wanted) {
-            networks.push(network);
-        }
+    for trial in trials(looked, args)? {
+        networks.push(looked.network(trial)?);
     }
-    networks.truncate(MOST_NETWORKS);
-    let layers = if names.is_empty() { vec!["conv1".to_owned()] } else { names.to_vec() };
-    if networks.len() < 2 {
-        let message = format!("there are not two finished networks with {}", layers.join(", "));
-        let hint = "`--model NAME` compares all seeds of one recipe; `tenfold run --seeds 2` trains another";
-        return Err(Failure::new(USAGE, message, Some(hint.to_owned())));
-    }
+    let mut any = false;
     for layer in &layers {
-        let with: Vec<&Network> =
-            networks.iter().filter(|network| network.layers.iter().any(|found| found.name == *layer)).collect();
+        let has = |network: &&Network| network.layers.iter().any(|found| found.name == *layer);
+        let with: Vec<&Network> = networks.iter().filter(has).take(MOST_NETWORKS).collect();
         if with.len() < 2 {
             continue;
         }
+        any = true;
         let rows = of(looked, &with, layer);
         output::out(&sentences(&rows, layer).iter().map(|line| format!("{line}\n")).collect::<String>())?;
         let first = &with[0].trial;
         looked.write(&format!("{LOOK}/same-{layer}-{}-seed-{}.png", first.recipe, first.seed), &picture(&rows))?;
         looked.screen.picture(|| draw(&rows))?;
     }
-    Ok(())
+    if any {
+        return Ok(());
+    }
+    let message = format!("there are not two finished networks of different seeds with {}", layers.join(" or "));
+    let hint = "networks of one seed begin with the same filters, so these are not compared; `tenfold run --seeds 2` trains \
+                another of each";
+    Err(Failure::new(USAGE, message, Some(hint.to_owned())))
+}
+
+/// The trainings that are compared. Of one recipe its seeds, the best first. Of several the best of the first, and of each
+/// other the best of another seed: from the same seed they would begin with the same filters, and these recur because they
+/// were there.
+fn trials<'l>(looked: &'l Looked, args: &LookArgs) -> Result<Vec<&'l TrialRecord>, Failure> {
+    let recipes = &looked.study.record.recipes;
+    let chosen = chosen(recipes, &args.model, args.seed)?;
+    let serves = |trial: &TrialRecord| !args.layer.is_empty() || has_convolution(recipes, trial);
+    let Some(&first) = chosen.iter().find(|trial| serves(trial)) else { return Ok(Vec::new()) };
+    let recipe = |name: &str| recipes.iter().find(|recipe| recipe.name == name).into_iter();
+    let others = |name: &str| recipe(name).flat_map(finished).filter(|trial| trial.seed != first.seed);
+    let mut trials = vec![first];
+    if chosen.len() == 1 {
+        trials.extend(others(&first.recipe));
+    } else {
+        let names = chosen.iter().map(|trial| &trial.recipe).filter(|name| **name != first.recipe);
+        trials.extend(names.filter_map(|name| best(others(name))));
+    }
+    Ok(trials)
+}
+
+fn has_convolution(recipes: &[RecipeRecord], trial: &TrialRecord) -> bool {
+    let recipe = recipes.iter().find(|recipe| recipe.name == trial.recipe);
+    recipe.is_some_and(|recipe| recipe.layers.iter().any(|layer| layer.starts_with("conv ")))
 }
 
 /// How many recur, in words.

@@ -112,9 +112,13 @@ pub(super) fn journey(
     // About a sixth of the image, odd, so that it has a middle.
     let side = (shape.height.min(shape.width) / 6).max(2) | 1;
     let mut stages = stages(architecture, traced, looked.filters.unwrap_or(MAPS));
+    // Of networks that nobody has named, some may not have the layer.
+    let has = |unit: &UnitName| architecture.layers().iter().any(|info| info.name == unit.layer);
     let unit = match &args.unit {
-        Some(unit) => Some(unit_named(network, architecture, &mut stages, unit)?),
-        None => strongest_unit(architecture, &stages),
+        Some(unit) if has(unit) || !args.model.is_empty() => {
+            Some(unit_named(network, architecture, &mut stages, unit)?)
+        }
+        _ => strongest_unit(architecture, &stages),
     };
     Ok(Journey {
         title: network.title(),

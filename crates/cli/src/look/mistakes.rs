@@ -57,7 +57,9 @@ pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
             entries: shown.map(|m| entry(m.image, m.label, m.taken_for, m.wrong, &m.guesses)).collect(),
         })
     });
-    let suspects = found.suspects.iter().map(|s| entry(s.image, s.label, s.says, s.votes, &s.guesses));
+    // Some may be wrong in another way than the rest.
+    let wrong = |all: &[Guesses]| all.iter().fold((0, 0), |sum, g| (sum.0 + g.wrong.0, sum.1 + g.wrong.1));
+    let suspects = found.suspects.iter().map(|s| entry(s.image, s.label, s.says, wrong(&s.guesses), &s.guesses));
     let with_some = record.recipes.iter().filter(|r| finished.iter().any(|trial| trial.recipe == r.name)).count();
     let mistaken: usize = found.pairs.iter().map(Vec::len).sum();
     let many = |n: usize, what: &str| format!("{} {what}{}", count(n as u64), if n == 1 { "" } else { "s" });

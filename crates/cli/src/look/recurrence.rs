@@ -1,10 +1,10 @@
 //! The same filter in several networks.
 
-use tenfold_nn::look::{FilterLayer, kernels};
+use tenfold_nn::look::{FilterLayer, filter_layers, kernels};
 use tenfold_report::colormap::largest_magnitude;
 use tenfold_report::look::recurrence::{Row, Rows, draw, recurrence as picture};
 use tenfold_study::look::recurrence;
-use tenfold_study::record::{RecipeRecord, TrialRecord};
+use tenfold_study::record::TrialRecord;
 
 use super::filters::{SAMPLE, each};
 use super::{LOOK, Looked, Network, best, chosen, finished};
@@ -53,7 +53,7 @@ pub(super) fn look(looked: &Looked, args: &LookArgs) -> Result<(), Failure> {
     // Without a name the first convolution: linear layers have kernels as large as the image.
     let layers = if args.layer.is_empty() { vec!["conv1".to_owned()] } else { args.layer.clone() };
     let mut networks = Vec::new();
-    for trial in trials(looked, args)? {
+    for trial in trials(looked, args, &layers)? {
         networks.push(looked.network(trial)?);
     }
     let mut any = false;
@@ -82,26 +82,24 @@ pub(super) fn look(looked: &Looked, args: &LookArgs) -> Result<(), Failure> {
 /// The trainings that are compared. Of one recipe its seeds, the best first. Of several the best of the first, and of each
 /// other the best of another seed: from the same seed they would begin with the same filters, and these recur because they
 /// were there.
-fn trials<'l>(looked: &'l Looked, args: &LookArgs) -> Result<Vec<&'l TrialRecord>, Failure> {
-    let recipes = &looked.study.record.recipes;
-    let chosen = chosen(recipes, &args.model, args.seed)?;
-    let serves = |trial: &TrialRecord| !args.layer.is_empty() || has_convolution(recipes, trial);
-    let Some(&first) = chosen.iter().find(|trial| serves(trial)) else { return Ok(Vec::new()) };
-    let recipe = |name: &str| recipes.iter().find(|recipe| recipe.name == name).into_iter();
-    let others = |name: &str| recipe(name).flat_map(finished).filter(|trial| trial.seed != first.seed);
+fn trials<'l>(looked: &'l Looked, args: &LookArgs, layers: &[String]) -> Result<Vec<&'l TrialRecord>, Failure> {
+    let record = &looked.study.record;
+    let recipe = |name: &str| record.recipes.iter().find(|recipe| recipe.name == name);
+    let has_layer = |trial: &&TrialRecord| {
+        let network = recipe(&trial.recipe).and_then(|recipe| recipe.architecture(&record.dataset).ok());
+        network.is_some_and(|network| filter_layers(&network).iter().any(|layer| layers.contains(&layer.name)))
+    };
+    let chosen: Vec<&TrialRecord> =
+        chosen(&record.recipes, &args.model, args.seed)?.into_iter().filter(has_layer).collect();
+    let Some(&first) = chosen.first() else { return Ok(Vec::new()) };
+    let others = |name: &str| recipe(name).into_iter().flat_map(finished).filter(|trial| trial.seed != first.seed);
     let mut trials = vec![first];
     if chosen.len() == 1 {
         trials.extend(others(&first.recipe));
     } else {
-        let names = chosen.iter().map(|trial| &trial.recipe).filter(|name| **name != first.recipe);
-        trials.extend(names.filter_map(|name| best(others(name))));
+        trials.extend(chosen[1..].iter().filter_map(|trial| best(others(&trial.recipe))));
     }
     Ok(trials)
-}
-
-fn has_convolution(recipes: &[RecipeRecord], trial: &TrialRecord) -> bool {
-    let recipe = recipes.iter().find(|recipe| recipe.name == trial.recipe);
-    recipe.is_some_and(|recipe| recipe.layers.iter().any(|layer| layer.starts_with("conv ")))
 }
 
 /// How many recur, in words.

@@ -26,7 +26,8 @@ impl KeptFilters {
     pub(crate) fn new(architecture: &Architecture, config: &TrainConfig) -> KeptFilters {
         let mut room = MOST_VALUES;
         let layers = filter_layers(architecture).into_iter().filter(|layer| {
-            let values = layer.filters * layer.kernel.iter().product::<usize>();
+            // A small array takes room for its name too.
+            let values = (layer.filters * layer.kernel.iter().product::<usize>()).max(64);
             let needed = values.saturating_mul(config.epochs.saturating_add(1));
             let fits = needed <= room;
             room -= if fits { needed } else { 0 };

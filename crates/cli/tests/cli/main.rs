@@ -1,5 +1,7 @@
 //! The program as a person meets it: what it prints where, what it writes, and how it ends.
 
+mod look;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ use crate::args::ReportArgs;
 use crate::data::source;
 use crate::failure::{DATA, DONE, Failure, IO, USAGE};
 use crate::output::{self, plain};
-use crate::pictures::{FEATURE_MAPS, FILTERS};
+use crate::pictures::{CARDS, FEATURE_MAPS, FILM, FILTERS, WAY};
 
 /// The page's name in the run folder.
 pub(crate) const REPORT: &str = "report.html";
@@ -85,12 +85,29 @@ fn pictures(folder: &RunFolder) -> Result<Vec<Shown>, Failure> {
         (
             FILTERS,
             "Filters of the first convolution of the best convolutional network",
-            "A row of small squares, one for each filter: weights above zero in one colour, below zero in another, zero between.",
+            "A row of small squares, one for each filter: weights above zero in one colour, below zero in another, zero \
+             between; below each what the network loses without it.",
+        ),
+        (
+            CARDS,
+            "What they answer to",
+            "A card for each of these filters: its kernel, its response to one image before and after ReLU, and the nine \
+             patches of training images that excite it most.",
         ),
         (
             FEATURE_MAPS,
             "What these filters make of test images, before and after ReLU",
             "A row for each image: the image, then for each filter its response before ReLU and after, where only what is above zero is left.",
+        ),
+        (
+            WAY,
+            "One test image's way through the network",
+            "The image, which of its pixels mattered, what each layer makes of it, and the probability of each class.",
+        ),
+        (
+            FILM,
+            "The filters through training",
+            "A row for each filter, a column for each epoch, from before training on.",
         ),
     ];
     let mut shown = Vec::new();

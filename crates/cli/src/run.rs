@@ -72,7 +72,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     finished.complete();
     let record = &finished.record;
     folder.write("results.json", record.to_json().as_bytes())?;
-    let drawn = pictures::draw(&plan, &folder, record, &splits.test)?;
+    let drawn = pictures::draw(&folder, record, &splits, plan.environment().threads)?;
     report::write(&folder, &finished, &splits.test)?;
     match args.format {
         Format::Text => view.progress.out(&format!(

@@ -2,6 +2,7 @@
 
 use tenfold_nn::look::FilterLayer;
 use tenfold_report::look::film::{Strip, animation, draw, strip};
+use tenfold_study::RunFolder;
 use tenfold_study::look::film;
 
 use super::filters::{each, strongest};
@@ -12,24 +13,25 @@ use crate::output;
 /// Filters in a film unless somebody asks for more.
 const FILTERS: usize = 16;
 
-/// The film of a layer, if its training kept one: of the filters `order`, in that order.
-pub(super) fn of(
-    looked: &Looked,
+/// The film of a layer, if its training kept one: of the first `most` filters of `order`, or of those with the largest
+/// weights in the end.
+pub(crate) fn of(
+    folder: &RunFolder,
     network: &Network,
     layer: &FilterLayer,
     order: Option<&[usize]>,
+    most: usize,
 ) -> Result<Option<Strip>, Failure> {
-    let Some(film) = film(&looked.folder, &network.trial, layer)? else { return Ok(None) };
+    let Some(film) = film(folder, &network.trial, layer)? else { return Ok(None) };
     let epochs: Vec<_> = film.kernels.iter().map(|kernels| each(layer, kernels)).collect();
     let last = epochs.last().map_or(Vec::new(), |filters| strongest(filters));
     let order = order.unwrap_or(&last);
-    let shown = looked.filters.unwrap_or(FILTERS).min(order.len());
     let row = |&filter: &usize| epochs.iter().map(|filters| filters[filter].clone()).collect();
     Ok(Some(Strip {
         title: format!("{} of {} through training", layer.name, network.title()),
         epochs: film.epochs,
         of: layer.filters,
-        rows: order[..shown].iter().map(row).collect(),
+        rows: order.iter().take(most).map(row).collect(),
     }))
 }
 
@@ -38,7 +40,7 @@ pub(super) fn look(looked: &Looked, network: &Network) -> Result<(), Failure> {
     output::out(&format!("{}\n", network.title()))?;
     let mut any = false;
     for layer in &network.layers {
-        let Some(film) = of(looked, network, layer, None)? else { continue };
+        let Some(film) = of(&looked.folder, network, layer, None, looked.filters.unwrap_or(FILTERS))? else { continue };
         any = true;
         looked.write(&network.file(&format!("film-{}.png", layer.name)), &strip(&film))?;
         looked.write(&network.file(&format!("film-{}-moving.png", layer.name)), &animation(&film))?;

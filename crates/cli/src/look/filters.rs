@@ -1,6 +1,7 @@
 //! The filters of one layer: their kernels, what they answer to, and whether they matter.
 
-use tenfold_nn::look::{FilterLayer, FilterResponse, Trace, kernels, receptive_field, responses};
+use tenfold_nn::data::{Dataset, Splits};
+use tenfold_nn::look::{Excited, FilterLayer, FilterResponse, Trace, kernels, receptive_field, responses};
 use tenfold_nn::train::Flow;
 use tenfold_report::colormap::largest_magnitude;
 use tenfold_report::feature_maps::{FeatureMap, Image};
@@ -8,7 +9,7 @@ use tenfold_report::filters::Filter;
 use tenfold_report::look::cards::{Card, Matters, Patch, Sheet};
 use tenfold_study::look::{Importance, duplicates, importance};
 
-use super::{Looked, Network, image};
+use super::{Network, image};
 use crate::progress::bar;
 
 /// Patches of a card.
@@ -19,13 +20,13 @@ const MOST_SILENCED: usize = 256;
 pub(super) const SAMPLE: usize = 300;
 
 /// What is known of the filters of one layer.
-pub(super) struct LayerFilters {
+pub(crate) struct LayerFilters {
     /// The filters that are shown, those that matter most first.
-    pub(super) sheet: Sheet,
+    pub(crate) sheet: Sheet,
     /// All filters, in that order.
-    pub(super) order: Vec<usize>,
+    pub(crate) order: Vec<usize>,
     /// Whether each was silenced; if not, those with the largest weights come first.
-    pub(super) measured: bool,
+    pub(crate) measured: bool,
     pub(super) dead: usize,
     pub(super) duplicates: usize,
 }
@@ -46,19 +47,21 @@ pub(super) fn strongest(filters: &[Filter]) -> Vec<usize> {
 }
 
 impl LayerFilters {
-    /// Of `layer`, with the responses to an image that was traced.
-    pub(super) fn of(
-        looked: &Looked,
+    /// Of `layer`, `shown` of its filters, with their responses to an image that was traced.
+    pub(crate) fn of(
+        splits: &Splits,
+        threads: usize,
         network: &Network,
         layer: &FilterLayer,
         (shared, trace): (&Image, &Trace),
+        shown: usize,
     ) -> LayerFilters {
-        let (model, threads) = (&network.model, looked.threads);
+        let model = &network.model;
         let values = kernels(model, layer);
         let filters = each(layer, &values);
         let measured = (layer.filters <= MOST_SILENCED).then(|| {
             let progress = bar(&format!("{} {}: without each filter", network.title(), layer.name), layer.filters);
-            let found = importance(model, layer, &looked.splits.valid, threads, &mut |done| {
+            let found = importance(model, layer, &splits.valid, threads, &mut |done| {
                 progress.set_position(done as u64);
                 Flow::Continue
             });
@@ -69,10 +72,9 @@ impl LayerFilters {
         if let Some(measured) = &measured {
             order.sort_by(|&a, &b| measured[b].lost.total_cmp(&measured[a].lost));
         }
-        let train = &looked.splits.train;
-        let responses = responses(model, layer, train, PATCHES, threads);
-        let sample: Vec<u32> = (0..looked.splits.valid.len().min(SAMPLE) as u32).collect();
-        let alike = duplicates(model, layer, &looked.splits.valid.select(&sample), threads);
+        let responses = responses(model, layer, &splits.train, PATCHES, threads);
+        let sample: Vec<u32> = (0..splits.valid.len().min(SAMPLE) as u32).collect();
+        let alike = duplicates(model, layer, &splits.valid.select(&sample), threads);
         let dead = |filter: usize| layer.rectified && responses[filter].cut >= 1.0;
         let class = |class: usize| class.to_string();
         let card = |&number: &usize| Card {
@@ -86,14 +88,14 @@ impl LayerFilters {
             dead: dead(number),
             duplicate_of: alike[number],
             response: Some(response(layer, trace, number)),
-            patches: patches(looked, network, layer, &responses[number]),
+            patches: patches(&splits.train, network, layer, &responses[number]),
         };
         let sheet = Sheet {
             title: format!("Filters of {} of {}", layer.name, network.title()),
             of: layer.filters,
             limit: largest_magnitude(&values),
             image: Some(shared.clone()),
-            cards: order[..looked.shown(layer.filters)].iter().map(card).collect(),
+            cards: order[..shown.min(order.len())].iter().map(card).collect(),
         };
         let dead = (0..layer.filters).filter(|&filter| dead(filter)).count();
         let duplicates = alike.iter().flatten().count();
@@ -102,7 +104,7 @@ impl LayerFilters {
 }
 
 /// What a filter makes of the traced image.
-fn response(layer: &FilterLayer, trace: &Trace, filter: usize) -> FeatureMap {
+pub(crate) fn response(layer: &FilterLayer, trace: &Trace, filter: usize) -> FeatureMap {
     let [height, width] = layer.response;
     let area = height * width;
     let before = trace.outputs[layer.index][filter * area..(filter + 1) * area].to_vec();
@@ -112,13 +114,12 @@ fn response(layer: &FilterLayer, trace: &Trace, filter: usize) -> FeatureMap {
 
 /// The parts of training images that excite a filter most, each as large as what it sees in the middle of an image, black
 /// beyond the border.
-fn patches(looked: &Looked, network: &Network, layer: &FilterLayer, response: &FilterResponse) -> Vec<Patch> {
+fn patches(train: &Dataset, network: &Network, layer: &FilterLayer, response: &FilterResponse) -> Vec<Patch> {
     let architecture = network.model.architecture();
-    let train = &looked.splits.train;
     let [rows, columns] = layer.response;
     let middle = receptive_field(architecture, layer.index, (rows / 2, columns / 2));
     let (height, width) = (middle.rows.len(), middle.columns.len());
-    let patch = |excited: &tenfold_nn::look::Excited| {
+    let patch = |excited: &Excited| {
         let field = receptive_field(architecture, layer.index, (excited.row, excited.column));
         // What is cut off at the upper or left border is missing there.
         let top = if field.rows.start == 0 { height.saturating_sub(field.rows.len()) } else { 0 };

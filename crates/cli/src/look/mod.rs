@@ -1,12 +1,12 @@
 //! `tenfold look`: what trained networks have inside.
 
-mod film;
-mod filters;
+pub(crate) mod film;
+pub(crate) mod filters;
 mod mistakes;
 mod network;
 mod recurrence;
 mod terminal;
-mod way;
+pub(crate) mod way;
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use tenfold_nn::data::Splits;
 use tenfold_nn::look::{FilterLayer, filter_layers};
 use tenfold_nn::model::Model;
 use tenfold_report::feature_maps::Image;
-use tenfold_study::record::{RecipeRecord, Status, TrialRecord};
+use tenfold_study::record::{RecipeRecord, Status, StudyRecord, TrialRecord};
 use tenfold_study::{FinishedStudy, RunFolder, nearest, trained};
 
 use crate::args::LookArgs;
@@ -26,9 +26,6 @@ use terminal::Screen;
 
 /// The folder within the run folder that everything is written to.
 pub(crate) const LOOK: &str = "look";
-
-/// Filters that are shown unless somebody asks for more: more do not fit a picture.
-const MOST_FILTERS: usize = 64;
 
 /// What is looked at, and with what.
 struct Looked {
@@ -42,14 +39,21 @@ struct Looked {
 }
 
 /// One trained network.
-struct Network {
-    trial: TrialRecord,
-    model: Model,
+pub(crate) struct Network {
+    pub(crate) trial: TrialRecord,
+    pub(crate) model: Model,
     /// Its layers with filters, as far as they were asked for.
-    layers: Vec<FilterLayer>,
+    pub(crate) layers: Vec<FilterLayer>,
 }
 
 impl Network {
+    /// Of a finished trial of `record`, with all its layers that have filters.
+    pub(crate) fn read(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) -> Result<Network, Failure> {
+        let model = trained(folder, record, trial)?;
+        let layers = filter_layers(model.architecture());
+        Ok(Network { trial: trial.clone(), model, layers })
+    }
+
     /// As it is to be printed.
     fn title(&self) -> String {
         format!("{} seed {}", self.trial.recipe, self.trial.seed)
@@ -112,20 +116,13 @@ impl Looked {
 
     /// The network of a trial, with all its layers that have filters.
     fn network(&self, trial: &TrialRecord) -> Result<Network, Failure> {
-        let model = trained(&self.folder, &self.study.record, trial)?;
-        let layers = filter_layers(model.architecture());
-        Ok(Network { trial: trial.clone(), model, layers })
+        Network::read(&self.folder, &self.study.record, trial)
     }
 
     /// Writes a file of the run folder, and says where it is.
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), Failure> {
         self.folder.write(file, bytes)?;
         output::out(&format!("  {}\n", plain(&self.folder.path().join(file).display().to_string())))
-    }
-
-    /// How many of `all` filters are shown.
-    fn shown(&self, all: usize) -> usize {
-        self.filters.unwrap_or(MOST_FILTERS).min(all)
     }
 }
 

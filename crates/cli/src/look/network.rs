@@ -17,6 +17,8 @@ use crate::args::LookArgs;
 use crate::failure::Failure;
 use crate::output;
 
+/// Filters of a layer in a picture unless somebody asks for more: more do not fit.
+const MOST_FILTERS: usize = 64;
 /// Cards of a layer in a picture unless somebody asks for more.
 const CARDS: usize = 16;
 /// Filters in the film of the page.
@@ -34,7 +36,14 @@ pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Resul
     let mut sections = Vec::new();
     let mut first_order = None;
     for layer in &network.layers {
-        let found = LayerFilters::of(looked, network, layer, (&shared, &traced));
+        let found = LayerFilters::of(
+            &looked.splits,
+            looked.threads,
+            network,
+            layer,
+            (&shared, &traced),
+            looked.filters.unwrap_or(MOST_FILTERS),
+        );
         output::out(&format!("  {}\n", words(&found, &layer.name)))?;
         let some = Sheet {
             cards: found.sheet.cards.iter().take(looked.filters.unwrap_or(CARDS)).cloned().collect(),
@@ -48,11 +57,11 @@ pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Resul
         sections.push(section(&found, &layer.name, sheet_png, cards_png));
         first_order.get_or_insert((layer.clone(), found.order));
     }
-    let way = way::journey(looked, network, &given, &traced, args)?;
+    let way = way::journey(network, &given, &traced, &way::Wish::of(looked, args), looked.threads)?;
     sections.push(journey_section(&way));
     if let Some((layer, order)) = &first_order {
-        let order = &order[..order.len().min(looked.filters.unwrap_or(FILM_FILTERS))];
-        if let Some(film) = film::of(looked, network, layer, Some(order))? {
+        let most = looked.filters.unwrap_or(FILM_FILTERS);
+        if let Some(film) = film::of(&looked.folder, network, layer, Some(order), most)? {
             sections.push(through_training(&layer.name, strip(&film), animation(&film)));
         }
         sections.extend(other_seeds(looked, network, &layer.name)?);

@@ -18,14 +18,33 @@ use crate::picture_file::input_for;
 /// Maps of a layer that are shown unless somebody asks for more.
 const MAPS: usize = 16;
 
+/// What is to be shown of an image's way; nothing of it need be chosen.
+#[derive(Default)]
+pub(crate) struct Wish<'a> {
+    /// The class whose pixels are looked for.
+    class: Option<usize>,
+    /// The unit whose field is drawn.
+    unit: Option<&'a UnitName>,
+    /// Whether the network was asked for by name, so that it has to have the unit.
+    named: bool,
+    /// Maps of a layer.
+    maps: Option<usize>,
+}
+
+impl<'a> Wish<'a> {
+    pub(super) fn of(looked: &Looked, args: &'a LookArgs) -> Wish<'a> {
+        Wish { class: args.class, unit: args.unit.as_ref(), named: !args.model.is_empty(), maps: looked.filters }
+    }
+}
+
 /// An image to look at.
-pub(super) struct Given {
+pub(crate) struct Given {
     /// What it is, as it is to be printed.
     pub(super) heading: String,
     /// What files about it are called.
     name: String,
     steps: Vec<(String, Image)>,
-    pub(super) pixels: Vec<u8>,
+    pub(crate) pixels: Vec<u8>,
     pub(super) label: Option<usize>,
 }
 
@@ -55,7 +74,7 @@ pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<Given>, F
 }
 
 /// An image of the data set.
-pub(super) fn of_data(of: &str, number: usize, pixels: &[u8], label: u8) -> Given {
+pub(crate) fn of_data(of: &str, number: usize, pixels: &[u8], label: u8) -> Given {
     Given {
         heading: format!("{of} image {number}, labelled {label}"),
         name: format!("{of}-{number}"),
@@ -68,7 +87,7 @@ pub(super) fn of_data(of: &str, number: usize, pixels: &[u8], label: u8) -> Give
 /// Writes the image's way through the network, as a picture and as a page, and says what the network makes of it.
 pub(super) fn look(looked: &Looked, network: &Network, given: &Given, args: &LookArgs) -> Result<(), Failure> {
     let traced = trace(&network.model, &given.pixels);
-    let way = journey(looked, network, given, &traced, args)?;
+    let way = journey(network, given, &traced, &Wish::of(looked, args), looked.threads)?;
     let mut best: Vec<&Class> = way.classes.iter().collect();
     best.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let said: Vec<String> =
@@ -85,17 +104,17 @@ pub(super) fn look(looked: &Looked, network: &Network, given: &Given, args: &Loo
     looked.screen.tiles(|| tiles(&way))
 }
 
-/// Everything that is shown of the image.
-pub(super) fn journey(
-    looked: &Looked,
+/// Everything that is shown of the image. An error only where the wish cannot be met.
+pub(crate) fn journey(
     network: &Network,
     given: &Given,
     traced: &Trace,
-    args: &LookArgs,
+    wish: &Wish,
+    threads: usize,
 ) -> Result<Journey, Failure> {
     let architecture = network.model.architecture();
     let classes = architecture.classes();
-    let explained = match args.class {
+    let explained = match wish.class {
         Some(class) if class >= classes => {
             let message = format!("there is no class {class}; they are numbered from 0 to {}", classes - 1);
             return Err(Failure::new(USAGE, message, None));
@@ -111,13 +130,11 @@ pub(super) fn journey(
     let shape = architecture.input();
     // About a sixth of the image, odd, so that it has a middle.
     let side = (shape.height.min(shape.width) / 6).max(2) | 1;
-    let mut stages = stages(architecture, traced, looked.filters.unwrap_or(MAPS));
+    let mut stages = stages(architecture, traced, wish.maps.unwrap_or(MAPS));
     // Of networks that nobody has named, some may not have the layer.
     let has = |unit: &UnitName| architecture.layers().iter().any(|info| info.name == unit.layer);
-    let unit = match &args.unit {
-        Some(unit) if has(unit) || !args.model.is_empty() => {
-            Some(unit_named(network, architecture, &mut stages, unit)?)
-        }
+    let unit = match wish.unit {
+        Some(unit) if has(unit) || wish.named => Some(unit_named(network, architecture, &mut stages, unit)?),
         _ => strongest_unit(architecture, &stages),
     };
     Ok(Journey {
@@ -129,7 +146,7 @@ pub(super) fn journey(
         label: given.label.filter(|&label| label < classes),
         unit,
         explained,
-        occlusion: occlusion(&network.model, &given.pixels, explained, side, looked.threads),
+        occlusion: occlusion(&network.model, &given.pixels, explained, side, threads),
         occlusion_side: side,
         gradient: input_gradient(&network.model, &given.pixels, explained),
         stages: stages.into_iter().map(|(_, stage)| stage).collect(),

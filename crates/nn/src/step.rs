@@ -254,18 +254,11 @@ impl<'a> Step<'a> {
                 let weights = Weights { plain: &weight, transformed, spectra };
                 self.prepare(worker, conv, weights);
                 worker.meet();
-                self.convolve(
-                    scratch.products.as_mut_slice(),
-                    conv,
-                    weights,
-                    self.share(worker, rows),
-                    input,
-                    |n, fill| {
-                        let mut y = output(n);
-                        fill(&mut y);
-                        add_bias(&conv.direct.output, &bias, &mut y);
-                    },
-                );
+                self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
+                    let mut y = output(n);
+                    fill(&mut y);
+                    add_bias(&conv.direct.output, &bias, &mut y);
+                });
             }
             Kind::ConvPool { shape, conv, weight, bias, .. } => {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
@@ -285,17 +278,10 @@ impl<'a> Step<'a> {
                 self.prepare(worker, conv, weights);
                 worker.meet();
                 let sums = &mut scratch.values.as_mut_slice()[..shape.conv.output.len()];
-                self.convolve(
-                    scratch.products.as_mut_slice(),
-                    conv,
-                    weights,
-                    self.share(worker, rows),
-                    input,
-                    |n, fill| {
-                        fill(sums);
-                        pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners(n));
-                    },
-                );
+                self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
+                    fill(sums);
+                    pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners(n));
+                });
             }
             Kind::MaxPool(pool) => {
                 for n in self.share(worker, rows) {

@@ -17,7 +17,13 @@ const PATCHES: usize = 9;
 /// Filters of a layer beyond which silencing each of them takes too long.
 const MOST_SILENCED: usize = 256;
 /// Validation images on which responses are compared.
-pub(super) const SAMPLE: usize = 300;
+const SAMPLE: usize = 300;
+
+/// The validation images on which responses are compared.
+pub(super) fn sample(splits: &Splits) -> Dataset {
+    let first: Vec<u32> = (0..splits.valid.len().min(SAMPLE) as u32).collect();
+    splits.valid.select(&first)
+}
 
 /// What is known of the filters of one layer.
 pub(crate) struct LayerFilters {
@@ -73,8 +79,7 @@ impl LayerFilters {
             order.sort_by(|&a, &b| measured[b].lost.total_cmp(&measured[a].lost));
         }
         let responses = responses(model, layer, &splits.train, PATCHES, threads);
-        let sample: Vec<u32> = (0..splits.valid.len().min(SAMPLE) as u32).collect();
-        let alike = duplicates(model, layer, &splits.valid.select(&sample), threads);
+        let alike = duplicates(model, layer, &sample(splits), threads);
         let dead = |filter: usize| layer.rectified && responses[filter].cut >= 1.0;
         let class = |class: usize| class.to_string();
         let card = |&number: &usize| Card {

@@ -6,7 +6,7 @@ use tenfold_report::look::recurrence::{Row, Rows, draw, recurrence as picture};
 use tenfold_study::look::recurrence;
 use tenfold_study::record::TrialRecord;
 
-use super::filters::{SAMPLE, each};
+use super::filters::{each, sample};
 use super::{LOOK, Looked, Network, best, chosen, finished};
 use crate::args::LookArgs;
 use crate::failure::{Failure, USAGE};
@@ -22,8 +22,7 @@ pub(super) fn of(looked: &Looked, networks: &[&Network], layer: &str) -> Rows {
     let layer_of = |network: &&Network| network.layers.iter().find(|found| found.name == layer).cloned();
     let pairs: Vec<(&Network, FilterLayer)> =
         networks.iter().filter_map(|network| Some((*network, layer_of(network)?))).collect();
-    let sample: Vec<u32> = (0..looked.splits.valid.len().min(SAMPLE) as u32).collect();
-    let sample = looked.splits.valid.select(&sample);
+    let sample = sample(&looked.splits);
     let models: Vec<_> = pairs.iter().map(|(network, layer)| (&network.model, layer)).collect();
     let found = recurrence(&models, &sample, looked.threads);
     let values: Vec<Vec<f32>> = pairs.iter().map(|(network, layer)| kernels(&network.model, layer)).collect();

@@ -10,6 +10,7 @@ use crate::arena::Columns;
 use crate::bytes16::{nonzero, transpose, union};
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{self, LANES, Lanes};
+use crate::linear::covers;
 use crate::memory::fetch;
 use crate::pixels::{Images, Values};
 use std::ops::Range;
@@ -52,7 +53,7 @@ impl FewOutputs {
         self.len() == 0
     }
 
-    /// Elements of [`Lit`] for `images` images.
+    /// Elements of [`LitImages`] for `images` images.
     pub fn lit_len(self, images: usize) -> usize {
         images.div_ceil(LANES) * self.blocks()
     }
@@ -93,10 +94,11 @@ impl Images<'_> {
     }
 }
 
-/// For sixteen images and sixteen pixels a bit for each image, the lowest bit first, that is not zero there.
+/// For sixteen images and sixteen pixels a bit for each image, the lowest bit first, that has something there: something
+/// that is not zero, or where a zero has a value, anything.
 ///
 /// They lie sixteen images by sixteen images, in each block by block.
-pub type Lit = [u8; 2];
+pub type LitImages = [u8; 2];
 
 /// The images of the next step: what a thread will look at of them.
 #[derive(Clone, Debug)]
@@ -131,14 +133,14 @@ pub fn linear_forward_few(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [Lit],
+    lit: &mut [LitImages],
 ) {
     images.check(layout.in_features);
     assert_eq!((weight.len(), bias.len()), (layout.len(), LANES), "weights of {layout:?}");
     assert!(y.columns() == LANES && y.rows() >= images.indices.len(), "y has a row of one vector for each image");
     assert_eq!(lit.len(), layout.lit_len(images.indices.len()), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>, lit: &mut [Lit]))
+    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>, lit: &mut [LitImages]))
 }
 
 #[inline(always)]
@@ -148,7 +150,7 @@ fn forward_any<L: Lanes>(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [Lit],
+    lit: &mut [LitImages],
 ) {
     any_outputs!(outputs, L, forward_body(images, weight, bias, y, lit))
 }
@@ -159,10 +161,10 @@ fn forward_body<L: Lanes, const O: usize>(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [Lit],
+    lit: &mut [LitImages],
 ) {
     let value = Values::<L>::new(images.table);
-    let skips = images.zero_is_nothing();
+    let skips = images.table.zero_is_nothing();
     let (blocks, _) = weight.as_chunks::<LANES>().0.as_chunks::<O>();
     for (first, lit) in (0..images.indices.len()).step_by(LANES).zip(lit.chunks_exact_mut(blocks.len())) {
         let rows = (images.indices.len() - first).min(LANES);
@@ -219,7 +221,7 @@ pub fn linear_backward_weight_few(
     isa: Isa,
     layout: FewOutputs,
     images: Images,
-    lit: &[Lit],
+    lit: &[LitImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -229,11 +231,11 @@ pub fn linear_backward_weight_few(
     images.check(layout.in_features);
     assert!(blocks.end <= layout.blocks(), "blocks {blocks:?} of {layout:?}");
     let rows = images.indices.len();
-    assert!(grad_y_stride >= LANES && grad_y.len() >= rows * grad_y_stride, "grad_y has {rows} rows");
+    assert!(grad_y_stride >= LANES && covers(grad_y.len(), rows, grad_y_stride, LANES), "grad_y has {rows} rows");
     assert_eq!(grad_weight.len(), layout.start(blocks.len()), "blocks {blocks:?} of {layout:?}");
     assert_eq!(lit.len(), layout.lit_len(rows), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, backward_any(outputs: usize, images: Images, lit: &[Lit], blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], next: Next))
+    dispatch!(isa, backward_any(outputs: usize, images: Images, lit: &[LitImages], blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], next: Next))
 }
 
 #[inline(always)]
@@ -241,7 +243,7 @@ pub fn linear_backward_weight_few(
 fn backward_any<L: Lanes>(
     outputs: usize,
     images: Images,
-    lit: &[Lit],
+    lit: &[LitImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -257,7 +259,7 @@ const WORD: usize = 4;
 #[inline(always)]
 fn backward_body<L: Lanes, const O: usize>(
     images: Images,
-    lit: &[Lit],
+    lit: &[LitImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -387,6 +389,12 @@ mod tests {
                     linear_backward_weight_few(isa, layout, images, &lit, blocks, &grad_y, LANES, grad, next);
                 }
                 assert!(got == packed(layout, &expected), "backward {rows}x{inputs}x{outputs} on {}", isa.name());
+                // Bits of images that there are not are no images; those of blank ones add nothing.
+                let lit = vec![[0xFF; 2]; lit.len()];
+                let mut again = vec![f32::NAN; layout.len()];
+                let (all, next) = (0..layout.blocks(), Next { indices: &[], whole: 0..0 });
+                linear_backward_weight_few(isa, layout, images, &lit, all, &grad_y, LANES, &mut again, next);
+                assert!(again == got, "with bits for everything, on {}", isa.name());
                 got.iter().map(|v| v.to_bits()).collect()
             });
         }

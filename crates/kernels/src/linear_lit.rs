@@ -11,7 +11,7 @@ use crate::ahead::Ahead;
 use crate::arena::Columns;
 use crate::isa::{Isa, dispatch};
 use crate::lanes::{LANES, Lanes};
-use crate::linear::{BLOCK, LinearWeight};
+use crate::linear::{BLOCK, LinearWeight, covers};
 use crate::pixels::Images;
 use std::ops::Range;
 
@@ -91,7 +91,7 @@ pub fn linear_forward_lit(
     y: &mut Columns<'_, f32>,
 ) {
     batch.images.check(layout.in_features);
-    assert!(batch.images.zero_is_nothing(), "a pixel that is zero is worth nothing");
+    assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
     assert_eq!(batch.lit.len(), batch.images.indices.len() * lit_len(layout.in_features), "a bit for every pixel");
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), layout.padded_outputs(), "bias has one element per padded output");
@@ -326,7 +326,7 @@ pub fn linear_backward_weight_lit(
 ) {
     let (panels, rows) = (layout.panels(block), batch.images.indices.len());
     batch.images.check(layout.in_features);
-    assert!(batch.images.zero_is_nothing(), "a pixel that is zero is worth nothing");
+    assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
     assert!(panel < panels.count(), "panel {panel} of {}", panels.count());
     assert!(batch.lit.len() >= layout.in_features * lit_len(rows), "a bit for every image of every input");
     assert_eq!(
@@ -334,7 +334,8 @@ pub fn linear_backward_weight_lit(
         panels.rows(panel, 0..panels.k).len(),
         "panel {panel} of block {block} of {layout:?}"
     );
-    assert!(grad_y_stride >= layout.padded_outputs() && grad_y.len() >= rows * grad_y_stride, "grad_y has {rows} rows");
+    let padded = layout.padded_outputs();
+    assert!(grad_y_stride >= padded && covers(grad_y.len(), rows, grad_y_stride, padded), "grad_y has {rows} rows");
     dispatch!(isa, backward_body(layout: LinearWeight, block: usize, panel: usize, batch: Lit, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], ahead: &mut Ahead))
 }
 

@@ -114,6 +114,13 @@ mod tests {
             let (got, truth) = (ln(x), x.ln());
             assert!((got - truth).abs() <= 1e-14 * truth.abs().max(1e-2), "ln {x} is {got}, expected {truth}");
         }
+        for exponent in -1022..=1023 {
+            for mantissa in [1.0, 1.25, 1.414_213, 1.414_214, 1.9, 2.0 - f64::EPSILON] {
+                let x = mantissa * 2_f64.powi(exponent);
+                let (got, truth) = (ln(x), x.ln());
+                assert!((got - truth).abs() <= 1e-14 * truth.abs().max(1e-2), "ln {x} is {got}, expected {truth}");
+            }
+        }
         assert_eq!(ln(1.0), 0.0);
         assert_eq!(ln(0.0), f64::NEG_INFINITY);
         assert!(ln(-1.0).is_nan() && ln(f64::NAN).is_nan());

@@ -24,6 +24,11 @@ impl PixelTable {
         });
         PixelTable { mean, std, values, exact }
     }
+
+    /// Whether a pixel that is zero is worth nothing, so that it can be left out.
+    pub fn zero_is_nothing(&self) -> bool {
+        self.values[0] == 0.0
+    }
 }
 
 impl Index<usize> for PixelTable {
@@ -62,11 +67,6 @@ impl Images<'_> {
     pub(crate) fn check(&self, inputs: usize) {
         let images = self.pixels.len() / self.inputs;
         assert!(self.inputs == inputs && self.indices.iter().all(|&n| (n as usize) < images), "images of the data");
-    }
-
-    /// Whether a pixel that is zero is worth nothing, so that it can be left out.
-    pub(crate) fn zero_is_nothing(&self) -> bool {
-        self.table[0] == 0.0
     }
 }
 

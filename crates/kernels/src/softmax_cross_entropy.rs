@@ -12,7 +12,7 @@ const CLASSES: usize = 256;
 /// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `hits[n]` whether the largest logit, the first of
 /// equals, is the label's, and `grad_logits[n] = scale * (softmax(logits[n]) - onehot(labels[n]))`, padding columns zero.
 ///
-/// Rows of `logits` and `grad_logits` are `stride` apart, whole vectors with room for `classes` logits; all outputs are
+/// Rows of `logits` and `grad_logits` are `stride` apart, at least `classes` rounded up to whole vectors; all outputs are
 /// overwritten.
 #[expect(clippy::too_many_arguments, reason = "two matrices, labels, losses and hits, with their sizes")]
 pub fn softmax_cross_entropy(
@@ -246,7 +246,9 @@ mod tests {
             let labels: Vec<u8> = (0..rows).map(|n| ((n * 7) % classes) as u8).collect();
             let (losses, grad) = reference::softmax_cross_entropy(&logits, classes, &labels, 0.25);
             let stride = classes.next_multiple_of(16) + 16;
-            let packed = pack_rows(&logits, classes, stride);
+            let mut packed = pack_rows(&logits, classes, stride);
+            // Whatever is beyond the classes is none.
+            packed.chunks_mut(stride).for_each(|row| row[classes..].fill(9.0));
             on_every_isa(|isa| {
                 let (mut got, mut got_grad) = (vec![f64::NAN; rows], vec![f32::NAN; rows * stride]);
                 let mut hits = vec![9; rows];
@@ -279,6 +281,31 @@ mod tests {
         softmax_cross_entropy(isa, &row([f32::NAN, 0.0, 0.0]), 16, 3, &[1], 1.0, &mut losses, &mut hits, &mut grad);
         assert!(losses[0].is_nan());
         assert_eq!(hits, [1], "NaN is never the largest, and the first of equals is");
+    }
+
+    /// All rows of four classes out of some numbers and what is none.
+    #[test]
+    fn the_largest_is_the_first_that_is_larger_on_every_isa() {
+        let values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0, 0.0, 1.0];
+        let rows: Vec<[f32; 4]> = (0..6 * 6 * 6 * 6_usize)
+            .map(|n| [n % 6, n / 6 % 6, n / 36 % 6, n / 216].map(|value| values[value]))
+            .collect();
+        let argmax = |row: &[f32; 4]| {
+            let better = |best: usize, v: usize| row[v] > row[best] || row[best].is_nan();
+            (1..4).fold(0, |best, v| if better(best, v) { v } else { best })
+        };
+        let packed: Vec<f32> = rows.iter().flat_map(|row| pack_rows(row, 4, 16)).collect();
+        for label in 0..4_u8 {
+            let labels = vec![label; rows.len()];
+            on_every_isa(|isa| {
+                let (mut losses, mut hits) = (vec![0.0; rows.len()], vec![9; rows.len()]);
+                cross_entropy(isa, &packed, 16, 4, &labels, &mut losses, &mut hits);
+                for (row, &hit) in rows.iter().zip(&hits) {
+                    assert_eq!(hit, u8::from(argmax(row) == usize::from(label)), "{row:?}, label {label}");
+                }
+                Vec::new()
+            });
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::LANES;
 use tenfold_kernels::activation::activation_forward;
-use tenfold_kernels::linear_few::{FewOutputs, Lit, Next, linear_backward_weight_few, linear_forward_few};
+use tenfold_kernels::linear_few::{FewOutputs, LitImages, Next, linear_backward_weight_few, linear_forward_few};
 
 impl Step<'_> {
     /// The outputs of this thread's images.
@@ -25,7 +25,7 @@ impl Step<'_> {
         bias: &Range<usize>,
         batch: &Batch,
     ) {
-        let share = self.share(worker, batch.indices.len());
+        let share = self.share(worker, op, batch.indices.len());
         if share.is_empty() {
             return;
         }
@@ -34,7 +34,7 @@ impl Step<'_> {
         let mut y = self.floats.write_columns(start, share.len(), op.output.image_len(), 0..LANES);
         let images = self.images_of(data, &batch.indices[share.clone()]);
         let mut y = y.columns();
-        let mut lit = self.bytes.write(lit_of(layout, self.plan.buffers[at].lit, share.clone()));
+        let mut lit = self.bytes.write(lit_of(layout, self.plan.buffers[at].lit_images, share.clone()));
         linear_forward_few(self.isa, layout, images, &weight, &bias, &mut y, lit.as_chunks_mut().0);
         if let Some(activation) = op.activation {
             for n in 0..share.len() {
@@ -64,9 +64,9 @@ impl Step<'_> {
         if !share.is_empty() {
             let part = &mut scratch.values.as_mut_slice()[..layout.start(share.len())];
             let images = self.images_of(data, batch.indices);
-            let lit = self.bytes.read(lit_of(layout, self.plan.buffers[at].lit, 0..rows));
+            let lit = self.bytes.read(lit_of(layout, self.plan.buffers[at].lit_images, 0..rows));
             let lit = lit.as_chunks().0;
-            let next = Next { indices: batch.next, whole: self.share(worker, batch.next.len()) };
+            let next = Next { indices: batch.next, whole: self.share(worker, op, batch.next.len()) };
             linear_backward_weight_few(self.isa, layout, images, lit, share.clone(), &grad, stride, part, next);
             self.learn(batch, weight.start + layout.start(share.start), part);
         }
@@ -76,6 +76,6 @@ impl Step<'_> {
 
 /// The bytes from `start` on that tell of images `images`, whole groups of sixteen or the last ones.
 fn lit_of(layout: FewOutputs, start: usize, images: Range<usize>) -> Range<usize> {
-    let bytes = |images: usize| start + size_of::<Lit>() * layout.lit_len(images);
+    let bytes = |images: usize| start + size_of::<LitImages>() * layout.lit_len(images);
     bytes(images.start)..bytes(images.end)
 }

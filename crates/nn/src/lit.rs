@@ -21,7 +21,7 @@ use tenfold_kernels::{Ahead, LANES};
 impl Step<'_> {
     /// Where the bits of operation `at`'s pixels are, if it is a linear layer over pixels that may be zero.
     pub(crate) fn lit(&self, at: usize) -> Option<LitBuffers> {
-        self.plan.lit.filter(|_| at == 0 && self.pixels[0] == 0.0)
+        self.plan.lit.filter(|_| at == 0 && self.pixels.zero_is_nothing())
     }
 
     /// The bits of images `images`, image by image.

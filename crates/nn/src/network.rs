@@ -239,6 +239,11 @@ impl Network {
         network
     }
 
+    /// Whether the first operation makes few outputs of pixels as the data have them.
+    pub(crate) fn few_outputs(&self) -> bool {
+        matches!(self.ops.first(), Some(Op { kind: Kind::LinearFew { .. }, .. }))
+    }
+
     /// The layer, where pixels go into a linear layer of many outputs as they are.
     pub(crate) fn linear_pixels(&self) -> Option<LinearWeight> {
         match self.ops.first()?.kind {

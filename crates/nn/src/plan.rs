@@ -6,7 +6,7 @@ use tenfold_kernels::LANES;
 use tenfold_kernels::conv_fft::ConvFft;
 use tenfold_kernels::conv_pool::Entry;
 use tenfold_kernels::linear::LinearWeight;
-use tenfold_kernels::linear_few::Lit;
+use tenfold_kernels::linear_few::LitImages;
 use tenfold_kernels::linear_lit::lit_len;
 use tenfold_kernels::linear_pairs::scratch_len;
 use tenfold_kernels::pairs::neighbours;
@@ -40,8 +40,8 @@ pub(crate) struct Buffers {
     pub(crate) pairs: Pairs,
     /// A max-pooling's winners, in bytes.
     pub(crate) winners: usize,
-    /// Which pixels of a linear layer with few outputs are not zero, in bytes.
-    pub(crate) lit: usize,
+    /// Which images have something in each block of a linear layer with few outputs, in bytes.
+    pub(crate) lit_images: usize,
 }
 
 /// Where the rounded operands of a linear layer start, and the strides of their rows.
@@ -100,7 +100,8 @@ impl Plan {
             lit_by_input: 0,
             training,
         };
-        plan.input = plan.room(batch_size * network.input.image_len());
+        // A layer with few outputs takes the pixels as the data have them.
+        plan.input = plan.room(if network.few_outputs() { 0 } else { batch_size * network.input.image_len() });
         if let Some(LinearWeight { in_features: pixels, .. }) = network.linear_pixels() {
             let by_image = plan.room_for_bytes(batch_size * lit_len(pixels));
             plan.lit_by_input = if training { 8 * lit_len(pixels) * lit_len(batch_size) } else { 0 };
@@ -122,10 +123,10 @@ impl Plan {
                         buffers.pairs = plan.pairs(*layout, &op.input, learns);
                     }
                 }
-                // The gradient of all that a thread has.
                 Kind::LinearFew { layout, .. } => {
-                    plan.scratch = plan.scratch.max(layout.len());
-                    buffers.lit = plan.room_for_bytes(size_of::<Lit>() * layout.lit_len(batch_size));
+                    // The gradient of all that a thread has.
+                    plan.scratch = plan.scratch.max(if learns { layout.len() } else { 0 });
+                    buffers.lit_images = plan.room_for_bytes(size_of::<LitImages>() * layout.lit_len(batch_size));
                 }
                 Kind::Conv { conv, back, .. } => {
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));

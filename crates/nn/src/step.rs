@@ -48,6 +48,8 @@ pub(crate) enum Learn<'a> {
 pub(crate) enum Split {
     /// Each takes its own images.
     Images,
+    /// Each takes its own images, sixteen by sixteen.
+    Sixteens,
     /// Each takes columns of the output for all images.
     Columns,
 }
@@ -163,8 +165,8 @@ impl<'a> Step<'a> {
         self.lap(worker, Part::Load);
         for (at, op) in self.network.ops[..until].iter().enumerate() {
             // A thread that goes on with its own images needs no other.
-            let by_columns = |op: &Op| self.split(worker, op) == Split::Columns;
-            if by_columns(op) || (at > 0 && by_columns(&self.network.ops[at - 1])) {
+            let goes_on = |op: &Op| self.split(worker, op) == Split::Images;
+            if self.split(worker, op) == Split::Columns || (at > 0 && !goes_on(&self.network.ops[at - 1])) {
                 worker.meet();
             }
             self.forward_op(worker, scratch, at, op, data, batch);
@@ -172,9 +174,9 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// This thread's images of `images`: sixteen by sixteen where the first operation takes them so.
-    pub(crate) fn share(&self, worker: &Worker, images: usize) -> Range<usize> {
-        let unit = if matches!(self.network.ops[0].kind, Kind::LinearFew { .. }) { LANES } else { 1 };
+    /// This thread's share of `images` images in an operation that is split by images.
+    pub(crate) fn share(&self, worker: &Worker, op: &Op, images: usize) -> Range<usize> {
+        let unit = if self.split(worker, op) == Split::Sixteens { LANES } else { 1 };
         let share = worker.share(images.div_ceil(unit));
         (share.start * unit).min(images)..(share.end * unit).min(images)
     }
@@ -182,6 +184,7 @@ impl<'a> Step<'a> {
     /// How the threads share an operation forward.
     pub(crate) fn split(&self, worker: &Worker, op: &Op) -> Split {
         match &op.kind {
+            Kind::LinearFew { .. } => Split::Sixteens,
             // A layer with few outputs would leave threads without work.
             Kind::Linear { layout, .. } if layout.padded_outputs() / LANES >= 4 * worker.threads() => Split::Columns,
             _ => Split::Images,
@@ -190,7 +193,7 @@ impl<'a> Step<'a> {
 
     /// Pixels of this thread's images as numbers.
     fn load(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
-        if matches!(self.network.ops[0].kind, Kind::LinearFew { .. }) {
+        if self.network.few_outputs() {
             return;
         }
         if let Some(lit) = self.lit(0) {
@@ -225,7 +228,7 @@ impl<'a> Step<'a> {
     /// Asks for the next images that this thread will look at: they lie far apart in the data. (Those of a layer with few
     /// outputs are asked for on the way back.)
     pub(crate) fn fetch(&self, worker: &Worker, data: &Dataset, batch: &Batch) {
-        if matches!(self.network.ops[0].kind, Kind::LinearFew { .. }) {
+        if self.network.few_outputs() {
             return;
         }
         let share = if self.lit(0).is_some() { 0..batch.next.len() } else { worker.share(batch.next.len()) };
@@ -269,7 +272,7 @@ impl<'a> Step<'a> {
                     self.bytes.write(start..start + shape.winners_len())
                 };
                 if conv.fft.is_none() && shape.has_tiles() {
-                    for n in self.share(worker, rows) {
+                    for n in worker.share(rows) {
                         let (x, mut y, mut winners) = (input(n), output(n), winners(n));
                         conv_pool_forward(self.isa, shape, &x, &weight, &bias, &mut y, &mut winners);
                     }
@@ -284,24 +287,24 @@ impl<'a> Step<'a> {
                 });
             }
             Kind::MaxPool(pool) => {
-                for n in self.share(worker, rows) {
+                for n in worker.share(rows) {
                     let start = self.plan.buffers[at].winners + n * pool.winners_len();
                     let mut winners = self.bytes.write(start..start + pool.winners_len());
                     maxpool2d_forward(pool, &input(n), &mut output(n), &mut winners);
                 }
             }
             Kind::AvgPool(pool) => {
-                for n in self.share(worker, rows) {
+                for n in worker.share(rows) {
                     avgpool2d_forward(pool, &input(n), &mut output(n));
                 }
             }
             Kind::Activation => {
-                for n in self.share(worker, rows) {
+                for n in worker.share(rows) {
                     output(n).copy_from_slice(&input(n));
                 }
             }
             Kind::Dropout { .. } => {
-                for n in self.share(worker, rows) {
+                for n in worker.share(rows) {
                     let mut out = output(n);
                     out.copy_from_slice(&input(n));
                     self.apply_dropout(batch, op, &op.output, n, &mut out);
@@ -310,7 +313,7 @@ impl<'a> Step<'a> {
         }
         // What a thread has just written is still in its cache.
         if let Some(activation) = op.activation {
-            for n in self.share(worker, rows) {
+            for n in worker.share(rows) {
                 activate(self.isa, activation, &op.output, &mut output(n));
             }
         }
@@ -337,7 +340,7 @@ impl<'a> Step<'a> {
             worker.meet();
         }
         let (images, vectors) = match self.split(worker, op) {
-            Split::Images => (self.share(worker, rows), 0..all),
+            Split::Images | Split::Sixteens => (worker.share(rows), 0..all),
             Split::Columns if lit.is_some() => (0..rows, vectors_of_panels(worker, layout)),
             Split::Columns => (0..rows, worker.share(all)),
         };
@@ -422,7 +425,7 @@ impl<'a> Step<'a> {
         let last = self.network.ops.len() - 1;
         let op = &self.network.ops[last];
         let stride = op.output.image_len();
-        let share = self.share(worker, rows);
+        let share = self.share(worker, op, rows);
         let labels = &mut scratch.labels[..share.len()];
         for (label, &index) in labels.iter_mut().zip(&batch.indices[share.clone()]) {
             *label = data.labels()[index as usize];
@@ -532,7 +535,7 @@ impl<'a> Step<'a> {
                 let (Layout::Planes(from), Layout::Planes(to)) = (op.grad, before.expect("passes on").0.grad) else {
                     unreachable!("pooling is between planes")
                 };
-                for n in self.share(worker, rows) {
+                for n in worker.share(rows) {
                     let start = buffers.winners + n * pool.winners_len();
                     let winners = self.bytes.read(start..start + pool.winners_len());
                     maxpool2d_backward(pool, &from, &grad(n), &winners, &to, &mut passed(n));
@@ -542,17 +545,17 @@ impl<'a> Step<'a> {
                 let (Layout::Planes(from), Layout::Planes(to)) = (op.grad, before.expect("passes on").0.grad) else {
                     unreachable!("pooling is between planes")
                 };
-                for n in self.share(worker, rows) {
+                for n in worker.share(rows) {
                     avgpool2d_backward(pool, &from, &grad(n), &to, &mut passed(n));
                 }
             }
             Kind::Activation => {
-                for n in self.share(worker, rows) {
+                for n in worker.share(rows) {
                     passed(n).copy_from_slice(&grad(n));
                 }
             }
             Kind::Dropout { .. } => {
-                for n in self.share(worker, rows) {
+                for n in worker.share(rows) {
                     let mut out = passed(n);
                     out.copy_from_slice(&grad(n));
                     self.apply_dropout(batch, op, &op.grad, n, &mut out);
@@ -570,7 +573,7 @@ impl<'a> Step<'a> {
             return;
         }
         let (grad, start) = (&self.network.ops[at - 1].grad, self.plan.buffers[at - 1].grad);
-        for n in self.share(worker, rows) {
+        for n in worker.share(rows) {
             self.slope_before(at, n, &mut self.floats.write(Self::images(start, grad, n..n + 1)));
         }
     }

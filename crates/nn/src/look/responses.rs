@@ -179,11 +179,10 @@ fn each_image<L: Send>(
 
     let architecture = model.architecture();
     assert_eq!(data.shape(), architecture.input(), "data fit the network");
-    // The layers before, and this one without the activation that runs with it.
+    // The layers before, and this one; what follows is an operation of its own.
     let mut network = Network::unfused(architecture);
     let at = network.ops.iter().position(|op| op.layer == layer.index).expect("the layer is one of the network's");
     network.ops.truncate(at + 1);
-    network.ops[at].activation = None;
     let plan = Plan::new(&network, BATCH.min(data.len().max(1)), false);
     let mut memory = plan.memory();
     // The parameters are only read, but the arena that shares them wants them for itself.

@@ -64,6 +64,20 @@ fn built_in() -> [Recipe; 6] {
 const SMALL: &[&str] =
     &["conv 17 5x5 same", "relu", "maxpool 2", "dropout 0.25", "linear 30", "tanh", "dropout 0.5", "linear 10"];
 
+/// Few outputs over pixels, which threads share sixteen by sixteen, and layers behind them that they share otherwise.
+const FEW: &[&str] = &[
+    "linear 16",
+    "sigmoid",
+    "dropout 0.2",
+    "linear 64",
+    "relu",
+    "linear 64",
+    "relu",
+    "linear 300",
+    "tanh",
+    "linear 10",
+];
+
 /// Numbers of threads that split the work evenly and unevenly, fewer and more than there are processors here and there.
 const THREADS: [usize; 4] = [1, 2, 3, 5];
 
@@ -199,6 +213,20 @@ fn two_epochs_give_the_same_bits_and_another_seed_gives_others() {
     let other = Bits::of(&small, (&train, &valid), Isa::detect(), 2);
     let difference = bits.difference(&other).expect("another seed gives other weights");
     assert!(difference.starts_with("conv1.weight[0] is "), "{difference}");
+}
+
+#[test]
+fn few_outputs_before_others_give_the_same_bits() {
+    let (train, valid) = some_digits(150, 70);
+    for (batch_size, precision, mean) in
+        [(1, Precision::F32, 0.0), (50, Precision::F32, 0.1), (50, Precision::Bf16, 0.0), (100, Precision::Bf16, 0.1)]
+    {
+        let train = if batch_size == 1 { train.select(&[3, 1, 4]) } else { train.clone() };
+        let optimizer = Optimizer::AdamW { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 };
+        let pixels = Pixels { mean, std: 0.3 };
+        let config = TrainConfig { batch_size, epochs: 1, optimizer, pixels, precision, ..TrainConfig::default() };
+        assert_same_everywhere(&Recipe { name: "few", layers: FEW, config }, (&train, &valid), Isa::available());
+    }
 }
 
 #[test]

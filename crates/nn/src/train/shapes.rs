@@ -553,6 +553,7 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
         })
         .collect();
     let (input, linear) = (case.net.input(), |l: &&Layer| matches!(l, Layer::Linear { .. }));
+    let few_first = matches!(layers.first(), Some(Layer::Linear { out_features: ..=16 }));
     [
         ("convolution, ReLU, maxima of disjoint windows", layers.windows(3).any(fused)),
         ("maxima of overlapping windows", layers.iter().any(|l| overlapping(*l))),
@@ -560,6 +561,7 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
         ("tanh or sigmoid", layers.iter().any(|l| matches!(l, Layer::Tanh | Layer::Sigmoid))),
         ("two linear layers or more", layers.iter().filter(linear).count() > 1),
         ("no convolution", convs.is_empty()),
+        ("few outputs over pixels", few_first),
         ("two convolutions or more", convs.len() > 1),
         ("a convolution with a stride", convs.iter().any(|(_, stride, ..)| *stride != (1, 1))),
         ("an even kernel", convs.iter().any(|(k, ..)| k.0.is_multiple_of(2) || k.1.is_multiple_of(2))),
@@ -640,6 +642,9 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(20, 9, 9), &["conv 33 2x7 stride 1x2", "relu", "maxpool 2", "conv 3 1x1", "relu", "linear 6"], 9),
         (image(1, 28, 28), &["linear 200", "relu", "linear 200", "relu", "linear 10"], 10),
         (image(1, 8, 8), &["linear 64", "relu", "linear 10"], 1024),
+        // Few outputs over pixels, then layers whose threads share the images otherwise.
+        (image(1, 28, 28), &["linear 16", "sigmoid", "linear 130", "tanh", "linear 10"], 50),
+        (image(3, 5, 7), &["linear 1", "tanh", "linear 20", "tanh", "linear 3"], 33),
         (image(1, 9, 9), &["conv 6 3x3 same", "relu", "maxpool 2", "linear 10"], 257),
         (image(1, 5, 40), &["conv 5 5x1", "relu", "maxpool 1x2", "linear 3"], 2),
         (image(1, 40, 5), &["conv 5 1x5", "relu", "maxpool 2x1", "linear 3"], 2),

@@ -187,7 +187,7 @@ pub(crate) struct LookArgs {
     /// The same filter in other networks: of one recipe in all its seeds, of several in the best seed of each.
     #[arg(long = "match", group = "what")]
     pub(crate) same: bool,
-    /// The test images that the networks get wrong, and labels that are likely wrong.
+    /// The test images that the networks get wrong, and suspect labels.
     #[arg(long, group = "what", conflicts_with_all = ["model", "seed", "layer", "filters"])]
     pub(crate) mistakes: bool,
     /// How to show pictures on the terminal.
@@ -210,7 +210,7 @@ Examples:
   tenfold look runs/digits --image 18 --class 8 --unit conv2:5,3,4   why not 8, and what a unit sees
   tenfold look runs/digits --model cnn2 --film         filters through training
   tenfold look runs/digits --model cnn2 --match        which filters recur from seed to seed
-  tenfold look runs/digits --mistakes                  a gallery, with labels that are likely wrong";
+  tenfold look runs/digits --mistakes                  a gallery, with suspect labels";
 
 /// Which images.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

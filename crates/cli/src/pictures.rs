@@ -74,9 +74,11 @@ pub(crate) fn draw(
     text.push_str(&format!("{CARDS}: what each of them answers to\n"));
     let shape = test.shape();
     if shape.height.max(shape.width) <= LARGEST_SIDE {
-        let numbers = &found.order[..some];
-        folder.write(FEATURE_MAPS, &maps(&network, layer, numbers, test, (&said, &shown), &of))?;
-        text.push_str(&format!("{FEATURE_MAPS}: what these filters make of test images, before and after ReLU\n"));
+        if layer.rectified {
+            let numbers = &found.order[..some];
+            folder.write(FEATURE_MAPS, &maps(&network, layer, numbers, test, (&said, &shown), &of))?;
+            text.push_str(&format!("{FEATURE_MAPS}: what these filters make of test images, before and after ReLU\n"));
+        }
         folder.write(WAY, &journey(&way(&network, &given, &traced, &Wish::default(), threads)?))?;
         text.push_str(&format!("{WAY}: what all layers make of one of them, and which of its pixels matter\n"));
     } else {

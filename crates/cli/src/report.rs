@@ -66,7 +66,14 @@ fn splits(record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> 
     let source = source(data, of.classes)?;
     let splits = source.split(of.valid, of.split_seed)?;
     if splits.source_sha256 == of.sha256 {
-        return Ok(splits);
+        let shape = splits.train.shape();
+        let found = ([shape.channels, shape.height, shape.width], splits.train.classes());
+        let sizes = [splits.train.len(), splits.valid.len(), splits.test.len()];
+        if (found, sizes) == ((of.shape, of.classes), [of.train, of.valid, of.test]) {
+            return Ok(splits);
+        }
+        let message = "results.json: what it says of the images is not true of them; it was edited".to_owned();
+        return Err(Failure::new(DATA, message, None));
     }
     let found = data.map_or("the built-in MNIST".to_owned(), |folder| folder.display().to_string());
     Err(Failure::new(
@@ -86,13 +93,13 @@ fn pictures(folder: &RunFolder) -> Result<Vec<Shown>, Failure> {
             FILTERS,
             "Filters of the first convolution of the best convolutional network",
             "A row of small squares, one for each filter: weights above zero in one colour, below zero in another, zero \
-             between; below each what the network loses without it.",
+             between.",
         ),
         (
             CARDS,
             "What they answer to",
-            "A card for each of these filters: its kernel, its response to one image before and after ReLU, and the nine \
-             patches of training images that excite it most.",
+            "A card for each of these filters: its kernel, its response to one image, and the nine patches of training \
+             images that excite it most.",
         ),
         (
             FEATURE_MAPS,

@@ -35,26 +35,33 @@ pub(crate) fn of(
     }))
 }
 
-/// Writes the films of the network's layers.
-pub(super) fn look(looked: &Looked, network: &Network) -> Result<(), Failure> {
-    output::out(&format!("{}\n", network.title()))?;
+/// Writes the films of the networks' layers.
+pub(super) fn look(looked: &Looked, networks: &[Network]) -> Result<(), Failure> {
+    let mut any = false;
+    for network in networks {
+        any |= look_at(looked, network)?;
+    }
+    if any {
+        return Ok(());
+    }
+    let names: Vec<String> = networks.iter().map(Network::title).collect();
+    let message = format!("{}: no filters of each epoch were kept", names.join(", "));
+    let hint = "trainings of earlier versions kept none; a trial whose result.json is removed is trained again by `tenfold run`";
+    Err(Failure::new(USAGE, message, Some(hint.to_owned())))
+}
+
+/// Writes the films of a network's layers, if its training kept any.
+fn look_at(looked: &Looked, network: &Network) -> Result<bool, Failure> {
     let mut any = false;
     for layer in &network.layers {
         let Some(film) = of(&looked.folder, network, layer, None, looked.filters.unwrap_or(FILTERS))? else { continue };
+        if !any {
+            output::out(&format!("{}\n", network.title()))?;
+        }
         any = true;
         looked.write(&network.file(&format!("film-{}.png", layer.name)), &strip(&film))?;
         looked.write(&network.file(&format!("film-{}-moving.png", layer.name)), &animation(&film))?;
         looked.screen.picture(|| draw(&film))?;
     }
-    if any {
-        return Ok(());
-    }
-    let message = if network.layers.is_empty() {
-        format!("{} has no layer with filters", network.title())
-    } else {
-        format!("the training of {} kept no filters of each epoch", network.title())
-    };
-    let hint = "only earlier versions and layers of more than 8 MiB keep none: remove the result.json of the trial, and \
-                `tenfold run` trains it again";
-    Err(Failure::new(USAGE, message, Some(hint.to_owned())))
+    Ok(any)
 }

@@ -16,13 +16,17 @@ use crate::progress::bar;
 const PATCHES: usize = 9;
 /// Filters of a layer beyond which silencing each of them takes too long.
 const MOST_SILENCED: usize = 256;
-/// Validation images on which responses are compared.
+/// Validation images on which responses are compared, at most.
 const SAMPLE: usize = 300;
+/// Responses that are held at a time: 256 MiB.
+const MOST_RESPONSES: usize = 64 << 20;
 
-/// The validation images on which responses are compared.
-pub(super) fn sample(splits: &Splits) -> Dataset {
-    let first: Vec<u32> = (0..splits.valid.len().min(SAMPLE) as u32).collect();
-    splits.valid.select(&first)
+/// The validation images on which responses of these layers are compared: fewer where there are many responses to each.
+pub(super) fn sample<'l>(splits: &Splits, layers: impl IntoIterator<Item = &'l FilterLayer>) -> Dataset {
+    let responses = |layer: &FilterLayer| layer.filters * layer.response[0] * layer.response[1];
+    let largest = layers.into_iter().map(responses).max().unwrap_or(1).max(1);
+    let images = SAMPLE.min(MOST_RESPONSES / largest).clamp(1, splits.valid.len());
+    splits.valid.select(&(0..images as u32).collect::<Vec<_>>())
 }
 
 /// What is known of the filters of one layer.
@@ -79,7 +83,7 @@ impl LayerFilters {
             order.sort_by(|&a, &b| measured[b].lost.total_cmp(&measured[a].lost));
         }
         let responses = responses(model, layer, &splits.train, PATCHES, threads);
-        let alike = duplicates(model, layer, &sample(splits), threads);
+        let alike = duplicates(model, layer, &sample(splits, [layer]), threads);
         let dead = |filter: usize| layer.rectified && responses[filter].cut >= 1.0;
         let class = |class: usize| class.to_string();
         let card = |&number: &usize| Card {

@@ -1,4 +1,4 @@
-//! The test images that the networks get wrong, and labels that are likely wrong.
+//! The test images that the networks get wrong, and suspect labels.
 
 use tenfold_report::format::count;
 use tenfold_report::look::gallery::{Entry, Gallery, Pair, gallery as picture};
@@ -12,6 +12,8 @@ use crate::failure::{Failure, USAGE};
 use crate::output;
 use crate::progress::bar;
 
+/// Suspect labels that are listed at most; the page has all.
+const SUSPECTS: usize = 20;
 /// Images of a pair that are shown at most.
 const MOST_OF_A_PAIR: usize = 24;
 
@@ -70,7 +72,8 @@ pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
         pairs: pairs.collect(),
     };
     output::out(&format!(
-        "{} of {} test images are wrong for a recipe; {} likely wrong\n",
+        "{} of {} test images are taken for another class by at least half of a recipe's trainings; {} suspect, for a \
+         person to look at\n",
         count(mistaken as u64),
         count(test.len() as u64),
         if found.suspects.len() == 1 {
@@ -79,7 +82,7 @@ pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
             format!("{} labels are", found.suspects.len())
         },
     ))?;
-    for suspect in &found.suspects {
+    for suspect in found.suspects.iter().take(SUSPECTS) {
         let (yes, of) = suspect.votes;
         output::out(&format!(
             "  test image {}, labelled {}: {yes} of {of} networks say {}\n",

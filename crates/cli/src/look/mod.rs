@@ -79,11 +79,14 @@ pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
         return Ok(DONE);
     }
     let given = way::given(&looked, args)?;
-    for network in looked.networks(args)? {
+    let networks = looked.networks(args)?;
+    if args.film {
+        film::look(&looked, &networks)?;
+        return Ok(DONE);
+    }
+    for network in networks {
         if let Some(given) = &given {
             way::look(&looked, &network, given, args)?;
-        } else if args.film {
-            film::look(&looked, &network)?;
         } else {
             network::look(&looked, &network, args)?;
         }

@@ -33,6 +33,8 @@ pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Resul
     let given = way::of_data("validation", 0, valid.image(0), valid.labels()[0]);
     let traced = trace(&network.model, &given.pixels);
     let shared = image(valid.shape(), &given.pixels);
+    // First, because what is typed may be wrong.
+    let way = way::journey(network, &given, &traced, &way::Wish::of(looked, args), looked.threads)?;
     let mut sections = Vec::new();
     let mut first_order = None;
     for layer in &network.layers {
@@ -57,7 +59,6 @@ pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Resul
         sections.push(section(&found, &layer.name, sheet_png, cards_png));
         first_order.get_or_insert((layer.clone(), found.order));
     }
-    let way = way::journey(network, &given, &traced, &way::Wish::of(looked, args), looked.threads)?;
     sections.push(journey_section(&way));
     if let Some((layer, order)) = &first_order {
         let most = looked.filters.unwrap_or(FILM_FILTERS);
@@ -88,13 +89,18 @@ fn layers(network: &Network) -> String {
 /// What there is to say of a layer's filters, in a line.
 fn words(found: &LayerFilters, layer: &str) -> String {
     let mut text = format!("{layer}: {} filters", found.sheet.of);
-    let first = found.sheet.cards.first().filter(|_| found.measured);
-    if let Some((card, matters)) = first.and_then(|card| Some((card, card.matters.as_ref()?))) {
-        let (lost, suffers) = (100.0 * matters.lost, 100.0 * matters.suffers_lost);
-        text.push_str(&format!(
-            "; without filter {} balanced accuracy falls by {lost:.2} points, recall of {} by {suffers:.1}",
-            card.filter.number, matters.suffers
-        ));
+    let first = found.sheet.cards.first().and_then(|card| Some((card, card.matters.as_ref()?)));
+    match first.filter(|_| found.measured) {
+        Some((card, matters)) if matters.lost > 0.0 => {
+            let (lost, recall) = (100.0 * matters.lost, 100.0 * matters.suffers_lost);
+            let (number, class) = (card.filter.number, &matters.suffers);
+            text.push_str(&format!("; without filter {number} balanced accuracy falls by {lost:.2} points"));
+            if recall > 0.0 {
+                text.push_str(&format!(", recall of {class} by {recall:.1}"));
+            }
+        }
+        Some(_) => text.push_str("; without any one of them balanced accuracy does not fall"),
+        None => {}
     }
     for (count, what) in [(found.dead, "never answer"), (found.duplicates, "answer like an earlier one")] {
         if count > 0 {
@@ -112,9 +118,9 @@ fn section(found: &LayerFilters, layer: &str, sheet: Vec<u8>, cards: Vec<u8>) ->
     };
     let head = [
         "filter",
-        "points lost",
+        "balanced accuracy, points",
         "class that suffers",
-        "its recall lost",
+        "its recall, points",
         "cut off by ReLU",
         "largest response",
         "mark",
@@ -146,10 +152,9 @@ fn section(found: &LayerFilters, layer: &str, sheet: Vec<u8>, cards: Vec<u8>) ->
             },
             Shown {
                 title: "What they answer to".to_owned(),
-                alternative:
-                    "A card for each filter: its kernel, its response to one image before and after ReLU, and \
+                alternative: "A card for each filter: its kernel, its response to one image, and \
                               the nine patches of training images that excite it most."
-                        .to_owned(),
+                    .to_owned(),
                 png: cards,
             },
         ],
@@ -173,7 +178,9 @@ fn through_training(layer: &str, strip: Vec<u8>, animation: Vec<u8>) -> Section 
     Section {
         id: "training".to_owned(),
         heading: "Through training".to_owned(),
-        sentences: vec![format!("The filters of {layer} that matter most, before training and after each epoch.")],
+        sentences: vec![format!(
+            "Filters of {layer} before training and after each epoch, in the order in which they stand above."
+        )],
         pictures: vec![
             Shown {
                 title: format!("{layer} by epoch"),
@@ -207,8 +214,8 @@ fn other_seeds(looked: &Looked, network: &Network, layer: &str) -> Result<Option
     let mut sentences: Vec<String> =
         recurrence::sentences(&rows, layer).into_iter().map(|sentence| sentence + ".").collect();
     sentences.push(
-        "Two filters are the same if each is the other's nearest and responses to 300 validation images, and kernels where \
-         they can be compared, correlate by 0.9 or more."
+        "Two filters are the same if each is the other's nearest, and their responses to some validation images, and \
+         their kernels where these can be compared, correlate by 0.9 or more."
             .to_owned(),
     );
     Ok(Some(Section {

@@ -22,7 +22,7 @@ pub(super) fn of(looked: &Looked, networks: &[&Network], layer: &str) -> Rows {
     let layer_of = |network: &&Network| network.layers.iter().find(|found| found.name == layer).cloned();
     let pairs: Vec<(&Network, FilterLayer)> =
         networks.iter().filter_map(|network| Some((*network, layer_of(network)?))).collect();
-    let sample = sample(&looked.splits);
+    let sample = sample(&looked.splits, pairs.iter().map(|(_, layer)| layer));
     let models: Vec<_> = pairs.iter().map(|(network, layer)| (&network.model, layer)).collect();
     let found = recurrence(&models, &sample, looked.threads);
     let values: Vec<Vec<f32>> = pairs.iter().map(|(network, layer)| kernels(&network.model, layer)).collect();

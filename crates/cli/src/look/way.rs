@@ -1,5 +1,6 @@
 //! One image's way through a network.
 
+use tenfold_nn::data::ImageShape;
 use tenfold_nn::look::{Trace, input_gradient, occlusion, receptive_field, trace};
 use tenfold_nn::model::{Architecture, Layer, Shape};
 use tenfold_report::colormap::{diverging, largest_magnitude, sequential};
@@ -52,7 +53,8 @@ pub(crate) struct Given {
 pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<Given>, Failure> {
     if let Some(path) = &args.file {
         let (steps, pixels) = input_for(looked.splits.train.shape(), path)?;
-        let name = file_name(path);
+        // A name that nothing else has.
+        let name = format!("file-{}", file_name(path));
         let heading = plain(&path.file_name().unwrap_or_default().to_string_lossy());
         return Ok(Some(Given { heading, name, steps, pixels, label: None }));
     }
@@ -139,7 +141,10 @@ pub(crate) fn journey(
     };
     Ok(Journey {
         title: network.title(),
-        heading: given.heading.clone(),
+        heading: match shape.channels {
+            1 | 3 => given.heading.clone(),
+            all => format!("{}; channel 1 of {all}, slopes the largest of all", given.heading),
+        },
         steps: given.steps.clone(),
         image: image(shape, &given.pixels),
         classes: (0..classes).map(class).collect(),
@@ -148,9 +153,20 @@ pub(crate) fn journey(
         explained,
         occlusion: occlusion(&network.model, &given.pixels, explained, side, threads),
         occlusion_side: side,
-        gradient: input_gradient(&network.model, &given.pixels, explained),
+        gradient: as_shown(shape, input_gradient(&network.model, &given.pixels, explained)),
         stages: stages.into_iter().map(|(_, stage)| stage).collect(),
     })
+}
+
+/// A gradient with the channels of the picture: where that shows one of several, of each pixel the slope of the largest
+/// magnitude.
+fn as_shown(shape: ImageShape, gradient: Vec<f64>) -> Vec<f64> {
+    if matches!(shape.channels, 1 | 3) {
+        return gradient;
+    }
+    let area = shape.height * shape.width;
+    let larger = |a: f64, b: f64| if b.abs() > a.abs() { b } else { a };
+    (0..area).map(|at| gradient.iter().skip(at).step_by(area).copied().fold(0.0, larger)).collect()
 }
 
 /// The layers that change something, but for the logits, each with its index.
@@ -195,7 +211,7 @@ fn largest(values: &[f32], [channels, height, width]: [usize; 3], most: usize) -
     order
 }
 
-/// The unit of the last convolution that answers most strongly, after the activation that follows it.
+/// The unit of the last convolution that answers most strongly.
 fn strongest_unit(architecture: &Architecture, stages: &[(usize, Stage)]) -> Option<Unit> {
     let is_conv = |index: usize| matches!(architecture.layers()[index].layer, Layer::Conv { .. });
     let at = stages.iter().rposition(|(index, _)| is_conv(*index))?;

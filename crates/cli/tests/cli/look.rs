@@ -174,7 +174,7 @@ fn a_picture_of_ones_own_is_centred_and_followed() {
     let ended = look(&path, &["--image", "0", "--model", "small", "--seed", "1"]);
     assert!(ended.out.lines().next().unwrap().ends_with(&theirs), "the same digit: {theirs}, {}", ended.out);
     // Taller by the band of steps.
-    let with_steps = size(&path.join("look/small-seed-1/my-digit-.png"));
+    let with_steps = size(&path.join("look/small-seed-1/file-my-digit-.png"));
     assert!(with_steps.1 > size(&path.join("look/small-seed-1/test-0.png")).1, "the steps are shown");
 }
 
@@ -203,7 +203,7 @@ fn filters_are_followed_through_training_and_to_other_networks() {
     fs::write(&trial, record).unwrap();
     let ended = look(&path, &["--film", "--model", "small"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
-    assert!(ended.err.contains("kept no filters of each epoch"), "{}", ended.err);
+    assert!(ended.err.contains("no filters of each epoch were kept"), "{}", ended.err);
 }
 
 #[test]
@@ -211,7 +211,13 @@ fn the_mistakes_are_shown() {
     let path = copy("look-mistakes");
     let ended = look(&path, &["--mistakes"]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert!(ended.out.contains(" of 200 test images are wrong for a recipe; "), "{}", ended.out);
+    assert!(
+        ended
+            .out
+            .contains(" of 200 test images are taken for another class by at least half of a recipe's trainings; "),
+        "{}",
+        ended.out
+    );
     size(&path.join("look/mistakes.png"));
     let page = fs::read_to_string(path.join("look/mistakes.html")).unwrap();
     assert!(page.contains("3 recipes, 6 trainings") && page.contains(" taken for "), "pairs and who was asked");
@@ -290,4 +296,49 @@ fn what_is_not_there_is_refused_with_advice() {
     let ended = look(&path, &["--model", "small", "--seed", "1"]);
     assert_eq!(ended.code, Some(4), "{}", ended.err);
     assert!(ended.err.contains("is not the file that the trial wrote"), "{}", ended.err);
+}
+
+/// Images of two channels, which no picture can show as they are, and networks where no ReLU follows the convolution.
+#[test]
+fn other_channels_and_activations_are_shown_too() {
+    let path = folder("look-channels");
+    fs::create_dir(path.join("data")).unwrap();
+    let file = |name: &str, dims: &[usize], bytes: Vec<u8>| {
+        fs::write(path.join("data").join(name), super::idx(dims, &bytes)).unwrap();
+    };
+    let pixels = |n: usize| (0..n * 2 * 64).map(|i| ((i * 37 + i / 128 * 11) % 256) as u8).collect();
+    let labels = |n: usize| (0..n).map(|i| (i % 10) as u8).collect();
+    file(super::FILES[0], &[60, 2, 8, 8], pixels(60));
+    file(super::FILES[1], &[60], labels(60));
+    file(super::FILES[2], &[20, 2, 8, 8], pixels(20));
+    file(super::FILES[3], &[20], labels(20));
+    let study = path.join("two.toml");
+    let recipe = |name: &str, layers: &str| format!("[[recipe]]\nname = \"{name}\"\nlayers = [{layers}]\nepochs = 1\n");
+    let recipes = [
+        recipe("tanh", r#""conv 3 3x3 same", "tanh", "linear 10""#),
+        recipe("pool", r#""conv 3 3x3", "maxpool 2", "relu", "linear 10""#),
+        recipe("late", r#""tanh", "linear 10""#),
+    ];
+    fs::write(&study, format!("name = \"two\"\n{}", recipes.concat())).unwrap();
+    let (data, out) = (path.join("data"), path.join("out"));
+    let ended = run(&["run", text(&study), "--data", text(&data), "--out", text(&out)]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for arguments in [&[][..], &["--image", "3"], &["--film"], &["--mistakes"]] {
+        let ended = run(&[&["look", text(&out), "--data", text(&data)], arguments].concat());
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.err);
+        assert!(!ended.out.contains("falls by 0.00") && !ended.out.contains("falls by -"), "{}", ended.out);
+    }
+    let page = fs::read_to_string(out.join("look/pool-seed-1/test-3.html")).unwrap();
+    assert!(page.contains("channel 1 of 2"), "what is shown of two channels is said");
+
+    // A record that was edited is not believed.
+    let record = fs::read_to_string(out.join("results.json")).unwrap();
+    let flat: String = record.split_whitespace().collect();
+    assert!(flat.contains("\"shape\":[2,8,8]"));
+    let mut record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    record["dataset"]["shape"] = serde_json::json!([2, 4, 16]);
+    fs::write(out.join("results.json"), record.to_string()).unwrap();
+    let ended = run(&["look", text(&out), "--data", text(&data), "--image", "3"]);
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("is not true of them"), "{}", ended.err);
 }

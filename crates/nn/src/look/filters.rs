@@ -16,7 +16,7 @@ pub struct FilterLayer {
     pub kernel: [usize; 3],
     /// Rows and columns of a filter's response; 1 and 1 of a linear layer.
     pub response: [usize; 2],
-    /// Whether ReLU follows.
+    /// Whether ReLU follows, perhaps behind max-pooling.
     pub rectified: bool,
 }
 
@@ -37,7 +37,9 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
             }
             _ => continue,
         };
-        let next = layers[index + 1..].iter().map(|info| info.layer).find(|&layer| !passes_on(layer));
+        // The largest of what ReLU leaves is what ReLU leaves of the largest.
+        let passed = |layer: Layer| passes_on(layer) || matches!(layer, Layer::MaxPool { .. });
+        let next = layers[index + 1..].iter().map(|info| info.layer).find(|&layer| !passed(layer));
         let (name, rectified) = (info.name.clone(), next == Some(Layer::Relu));
         found.push(FilterLayer { index, name, filters, kernel, response, rectified });
     }

@@ -110,7 +110,7 @@ const IMAGES_SHOWN: usize = 600;
 /// Side of an image on the page.
 const IMAGE_PX: usize = 84;
 
-/// The page of the gallery: likely wrong labels, then the pairs, each image with every recipe's two best guesses. Where there are
+/// The page of the gallery: suspect labels, then the pairs, each image with every recipe's two best guesses. Where there are
 /// many images fewer of each pair are shown, then fewer pairs; it says so. The same input gives the same bytes.
 pub fn gallery_page(gallery: &Gallery) -> String {
     let all = || gallery.suspects.iter().chain(gallery.pairs.iter().flat_map(|pair| &pair.entries));
@@ -139,7 +139,7 @@ pub fn gallery_page(gallery: &Gallery) -> String {
 
     let mut sections = Vec::new();
     if !suspects.is_empty() {
-        let heading = format!("Likely wrong labels: {}", count(gallery.suspects.len() as u64));
+        let heading = format!("Suspect labels: {}", count(gallery.suspects.len() as u64));
         let body = html! {
             p { (SUSPECTS) }
             @if suspects.len() < gallery.suspects.len() { p.note { (count(suspects.len() as u64)) " shown" } }
@@ -303,7 +303,7 @@ mod tests {
     fn the_gallery_names_images_and_guesses() {
         let page = gallery_page(&gallery::tests::made_up(2, &[3, 1]));
         for words in [
-            "Likely wrong labels: 2",
+            "Suspect labels: 2",
             "<h3 id=\"pair-0\">7 taken for 0: 3 images</h3>",
             "<a href=\"#pair-1\">7 \u{2192} 1</a> (1)",
             "aria-label=\"test image 1001, labelled 7\"",

@@ -1,4 +1,4 @@
-//! The test images that networks get wrong, and the labels that are likely wrong.
+//! The test images that networks get wrong, and the suspect labels.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub struct Suspect {
 pub struct Gallery {
     /// By pair of label and what it is taken for, the pairs with the most mistakes first; within a pair the worst first.
     pub pairs: Vec<Vec<Mistaken>>,
-    /// Labels that are likely wrong, the likeliest first.
+    /// Suspect labels, the likeliest first.
     pub suspects: Vec<Suspect>,
 }
 

@@ -354,7 +354,7 @@ fn a_damaged_trial_is_run_again() {
 
     fs::write(scratch.0.join("trials/conv/seed-1/model.safetensors"), "other weights").unwrap();
     let folder = RunFolder::open(&scratch.0).unwrap();
-    let error = trained(&folder, &log.record, trial(&log.record, "conv", 1)).err().expect("is refused").to_string();
+    let error = trained(&folder, &log.record, trial(&log.record, "conv", 1)).expect_err("is refused").to_string();
     assert!(error.contains("model.safetensors: is not the file that the trial wrote; remove "), "{error}");
 }
 

@@ -7,7 +7,7 @@ use tenfold_report::comparison::{
     Compared, ComparedRecipe, ComparedStudy, SameImages, csv, document, json, same_machine,
 };
 use tenfold_study::comparison::{Comparison, MARGIN, RecipeTrials, compare as compare_trials};
-use tenfold_study::record::{RecipeRecord, Status};
+use tenfold_study::record::RecipeRecord;
 use tenfold_study::{FinishedStudy, FinishedStudyError, nearest};
 
 use crate::args::{CompareArgs, CompareFormat};
@@ -28,7 +28,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     };
     let finished = studies.iter().enumerate().any(|(n, study)| {
         let recipes = study.record.recipes.iter().filter(|recipe| wanted(n, recipe));
-        recipes.flat_map(|recipe| &recipe.trials).any(|trial| trial.status == Status::Finished)
+        recipes.flat_map(RecipeRecord::finished).next().is_some()
     });
     if !finished {
         let folders: Vec<String> = args.folders.iter().map(|folder| shown(folder)).collect();

@@ -8,7 +8,7 @@ use tenfold_report::look::cards::{Sheet, cards, filters};
 use tenfold_report::look::film::strip;
 use tenfold_report::look::journey::journey;
 use tenfold_study::comparison::{ChosenBy, Pick};
-use tenfold_study::record::{RecipeRecord, StudyRecord, TrialRecord};
+use tenfold_study::record::{StudyRecord, TrialRecord};
 use tenfold_study::{Prediction, RunFolder, predictions};
 
 use crate::failure::Failure;
@@ -98,8 +98,7 @@ const FIRST: &str = "conv1";
 
 /// The best trial among those of networks with a convolution.
 fn best_convolutional(record: &StudyRecord) -> Option<(Pick, &TrialRecord)> {
-    let convolves = |recipe: &RecipeRecord| recipe.layers.iter().any(|layer| layer.starts_with("conv "));
-    let pick = record.pick(convolves)?;
+    let pick = record.pick(|recipe| recipe.has_filters(&record.dataset, FIRST))?;
     let recipe = record.recipes.iter().find(|recipe| recipe.name == pick.recipe)?;
     let trial = recipe.trials.iter().find(|trial| trial.seed == pick.seed)?;
     Some((pick, trial))

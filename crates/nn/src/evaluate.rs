@@ -23,7 +23,7 @@ pub struct Evaluation {
 }
 
 /// Images of one batch: enough to read the weights seldom, few enough to stay in the cache.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// Evaluates `model` on `data`, dropout switched off.
 ///

@@ -197,10 +197,7 @@ impl Grid<'_> {
             picture.text((MARGIN, legend_y), Align::Left, Face::Regular, SOFT_INK, "no filters");
             return picture;
         }
-        legend::signed_bar(&mut picture, (legend_x, legend_y), self.limit);
-        if self.has_nan {
-            legend::not_a_number(&mut picture, (legend_x, legend_y + legend::HEIGHT + 12));
-        }
+        legend::signed_scale(&mut picture, (legend_x, legend_y), self.limit, self.has_nan);
         picture
     }
 

@@ -48,6 +48,14 @@ pub(crate) fn positive_bar(picture: &mut Picture, (x, y): (usize, usize), limit:
     finish(picture, (x, y), POSITIVE_WIDTH, [(0, "0".to_owned())].into_iter().chain(end));
 }
 
+/// A bar from `-limit` to `limit`, and below it what the colour of no number means, where there is one.
+pub(crate) fn signed_scale(picture: &mut Picture, (x, y): (usize, usize), limit: f32, has_nan: bool) {
+    signed_bar(picture, (x, y), limit);
+    if has_nan {
+        not_a_number(picture, (x, y + HEIGHT + 12));
+    }
+}
+
 /// A swatch that explains [`NOT_A_NUMBER`].
 pub(crate) fn not_a_number(picture: &mut Picture, (x, y): (usize, usize)) {
     picture.fill(x, y, BAR_HEIGHT, BAR_HEIGHT, NOT_A_NUMBER);

@@ -116,7 +116,7 @@ impl FinishedStudy {
         let mut predictions = Vec::new();
         for recipe in &record.recipes {
             let mut by_seed = BTreeMap::new();
-            for trial in recipe.trials.iter().filter(|trial| trial.status == Status::Finished) {
+            for trial in recipe.finished() {
                 let folder = path.join(seed_folder(&recipe.name, trial.seed));
                 let file = folder.join(PREDICTIONS);
                 let Some(bytes) = read(&file, MAX_PREDICTIONS_BYTES)? else { continue };

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tenfold_nn::Precision;
 use tenfold_nn::data::ImageShape;
+use tenfold_nn::look::filter_layers;
 use tenfold_nn::model::{Architecture, Init, Layer};
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{EpochResult, Pixels, StopReason};
@@ -185,6 +186,17 @@ pub struct RecipeRecord {
 }
 
 impl RecipeRecord {
+    /// The trials that have finished, by seed.
+    pub fn finished(&self) -> impl Iterator<Item = &TrialRecord> {
+        self.trials.iter().filter(|trial| trial.status == Status::Finished)
+    }
+
+    /// Whether it has a layer of this name whose filters can be drawn, such as `conv1`.
+    pub fn has_filters(&self, dataset: &DatasetRecord, name: &str) -> bool {
+        let network = self.architecture(dataset);
+        network.is_ok_and(|network| filter_layers(&network).iter().any(|layer| layer.name == name))
+    }
+
     /// The network, or what is wrong with what the record says of it.
     pub fn architecture(&self, dataset: &DatasetRecord) -> Result<Architecture, String> {
         self.pixels.check()?;

@@ -4,7 +4,7 @@ use tenfold_report::format::count;
 use tenfold_report::look::gallery::{Entry, Gallery, Pair, gallery as picture};
 use tenfold_report::look::page::gallery_page;
 use tenfold_study::look::{Guesses, gallery};
-use tenfold_study::record::Status;
+use tenfold_study::record::RecipeRecord;
 use tenfold_study::trained;
 
 use super::{LOOK, Looked, image};
@@ -20,8 +20,7 @@ const MOST_OF_A_PAIR: usize = 24;
 /// Writes the gallery of mistakes as a page and as a picture.
 pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
     let record = &looked.study.record;
-    let trials = || record.recipes.iter().flat_map(|recipe| &recipe.trials);
-    let finished: Vec<_> = trials().filter(|trial| trial.status == Status::Finished).collect();
+    let finished: Vec<_> = record.recipes.iter().flat_map(RecipeRecord::finished).collect();
     if finished.is_empty() {
         return Err(Failure::new(USAGE, "no training has finished".to_owned(), None));
     }
@@ -62,7 +61,7 @@ pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
     // Some may be wrong in another way than the rest.
     let wrong = |all: &[Guesses]| all.iter().fold((0, 0), |sum, g| (sum.0 + g.wrong.0, sum.1 + g.wrong.1));
     let suspects = found.suspects.iter().map(|s| entry(s.image, s.label, s.says, wrong(&s.guesses), &s.guesses));
-    let with_some = record.recipes.iter().filter(|r| finished.iter().any(|trial| trial.recipe == r.name)).count();
+    let with_some = record.recipes.iter().filter(|recipe| recipe.finished().next().is_some()).count();
     let mistaken: usize = found.pairs.iter().map(Vec::len).sum();
     let many = |n: usize, what: &str| format!("{} {what}{}", count(n as u64), if n == 1 { "" } else { "s" });
     let shown = Gallery {

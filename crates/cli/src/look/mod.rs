@@ -14,7 +14,7 @@ use tenfold_nn::data::Splits;
 use tenfold_nn::look::{FilterLayer, filter_layers};
 use tenfold_nn::model::Model;
 use tenfold_report::feature_maps::Image;
-use tenfold_study::record::{RecipeRecord, Status, StudyRecord, TrialRecord};
+use tenfold_study::record::{RecipeRecord, StudyRecord, TrialRecord};
 use tenfold_study::{FinishedStudy, RunFolder, nearest, trained};
 
 use crate::args::LookArgs;
@@ -154,14 +154,14 @@ fn chosen<'r>(
     let mut trials = Vec::new();
     for recipe in recipes.iter().filter(|recipe| names.is_empty() || names.contains(&recipe.name)) {
         let found = match seed {
-            Some(seed) => finished(recipe).find(|trial| trial.seed == seed),
-            None => best(finished(recipe)),
+            Some(seed) => recipe.finished().find(|trial| trial.seed == seed),
+            None => best(recipe.finished()),
         };
         match found {
             Some(found) => trials.push(found),
             None if names.is_empty() => {}
             None => {
-                let seeds: Vec<String> = finished(recipe).map(|trial| trial.seed.to_string()).collect();
+                let seeds: Vec<String> = recipe.finished().map(|trial| trial.seed.to_string()).collect();
                 let hint = (!seeds.is_empty()).then(|| format!("there are seeds {}", seeds.join(", ")));
                 return Err(Failure::new(USAGE, format!("no training of {}{of} has finished", recipe.name), hint));
             }
@@ -171,11 +171,6 @@ fn chosen<'r>(
         return Err(Failure::new(USAGE, format!("no training{of} has finished"), None));
     }
     Ok(trials)
-}
-
-/// The finished trials of a recipe.
-fn finished(recipe: &RecipeRecord) -> impl Iterator<Item = &TrialRecord> {
-    recipe.trials.iter().filter(|trial| trial.status == Status::Finished)
 }
 
 /// The one with the best balanced accuracy on validation, the first of equals.

@@ -9,7 +9,7 @@ use tenfold_report::look::film::{animation, strip};
 use tenfold_report::look::page::{NetworkPage, Section, journey_section, network_page};
 use tenfold_report::look::recurrence::recurrence as recurrence_picture;
 use tenfold_report::look::terminal::Tile;
-use tenfold_study::record::Status;
+use tenfold_study::record::RecipeRecord;
 
 use super::filters::LayerFilters;
 use super::{LOOK, Looked, Network, film, image, recurrence, way};
@@ -200,8 +200,8 @@ fn through_training(layer: &str, strip: Vec<u8>, animation: Vec<u8>) -> Section 
 /// The filters that recur in other seeds of the recipe, if there are other seeds.
 fn other_seeds(looked: &Looked, network: &Network, layer: &str) -> Result<Option<Section>, Failure> {
     let recipe = looked.study.record.recipes.iter().find(|recipe| recipe.name == network.trial.recipe);
-    let trials = recipe.map_or(&[][..], |recipe| &recipe.trials[..]);
-    let others = trials.iter().filter(|t| t.status == Status::Finished && t.seed != network.trial.seed);
+    let finished = recipe.into_iter().flat_map(RecipeRecord::finished);
+    let others = finished.filter(|trial| trial.seed != network.trial.seed);
     let mut networks = Vec::new();
     for trial in others.take(OTHER_SEEDS) {
         networks.push(looked.network(trial)?);

@@ -1,13 +1,13 @@
 //! The same filter in several networks.
 
-use tenfold_nn::look::{FilterLayer, filter_layers, kernels};
+use tenfold_nn::look::{FilterLayer, kernels};
 use tenfold_report::colormap::largest_magnitude;
 use tenfold_report::look::recurrence::{Row, Rows, draw, recurrence as picture};
 use tenfold_study::look::recurrence;
-use tenfold_study::record::TrialRecord;
+use tenfold_study::record::{RecipeRecord, TrialRecord};
 
 use super::filters::{each, sample};
-use super::{LOOK, Looked, Network, best, chosen, finished};
+use super::{LOOK, Looked, Network, best, chosen};
 use crate::args::LookArgs;
 use crate::failure::{Failure, USAGE};
 use crate::output;
@@ -85,13 +85,13 @@ fn trials<'l>(looked: &'l Looked, args: &LookArgs, layers: &[String]) -> Result<
     let record = &looked.study.record;
     let recipe = |name: &str| record.recipes.iter().find(|recipe| recipe.name == name);
     let has_layer = |trial: &&TrialRecord| {
-        let network = recipe(&trial.recipe).and_then(|recipe| recipe.architecture(&record.dataset).ok());
-        network.is_some_and(|network| filter_layers(&network).iter().any(|layer| layers.contains(&layer.name)))
+        recipe(&trial.recipe).is_some_and(|r| layers.iter().any(|layer| r.has_filters(&record.dataset, layer)))
     };
     let chosen: Vec<&TrialRecord> =
         chosen(&record.recipes, &args.model, args.seed)?.into_iter().filter(has_layer).collect();
     let Some(&first) = chosen.first() else { return Ok(Vec::new()) };
-    let others = |name: &str| recipe(name).into_iter().flat_map(finished).filter(|trial| trial.seed != first.seed);
+    let others =
+        |name: &str| recipe(name).into_iter().flat_map(RecipeRecord::finished).filter(|trial| trial.seed != first.seed);
     let mut trials = vec![first];
     if chosen.len() == 1 {
         trials.extend(others(&first.recipe));

@@ -2,6 +2,7 @@
 
 use super::FilterLayer;
 use crate::data::Dataset;
+use crate::evaluate::BATCH;
 use crate::model::Model;
 use crate::network::{Layout, Network};
 use crate::plan::{Plan, Scratch};
@@ -174,9 +175,6 @@ fn each_image<L: Send>(
     locals: &mut [L],
     look: impl Fn(&mut L, usize, Output) + Sync,
 ) {
-    /// As many images as the evaluation takes at once.
-    const BATCH: usize = 64;
-
     let architecture = model.architecture();
     assert_eq!(data.shape(), architecture.input(), "data fit the network");
     // The layers before, and this one; what follows is an operation of its own.

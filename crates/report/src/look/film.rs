@@ -92,10 +92,7 @@ pub fn draw(strip: &Strip) -> Picture {
         }
     }
     let legend_x = MARGIN + legend::OVERHANG;
-    legend::signed_bar(&mut picture, (legend_x, legend_y), limit);
-    if has_nan {
-        legend::not_a_number(&mut picture, (legend_x, legend_y + legend::HEIGHT + 12));
-    }
+    legend::signed_scale(&mut picture, (legend_x, legend_y), limit, has_nan);
     picture
 }
 

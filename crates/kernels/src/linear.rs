@@ -81,15 +81,54 @@ pub(crate) fn covers(len: usize, rows: usize, stride: usize, columns: usize) -> 
     rows == 0 || (rows - 1).saturating_mul(stride).saturating_add(columns) <= len
 }
 
-/// Overwrites `y` with the output columns of the vectors `vectors` (16 columns each).
+/// Which sums a call of a forward pass takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sums {
+    /// Output vectors, of 16 columns each.
+    pub vectors: Range<usize>,
+    /// Blocks of inputs. The first of a layer begins with the bias; others go on from the sum over all before, so that many
+    /// calls give the same bits as one.
+    pub blocks: Range<usize>,
+    /// One past the last vector that the same thread sums over these blocks soon: their weights are asked for in time.
+    pub until: usize,
+}
+
+impl Sums {
+    /// Vectors `vectors` over all inputs.
+    pub fn over_all_inputs(layout: LinearWeight, vectors: Range<usize>) -> Sums {
+        let until = vectors.end;
+        Sums { vectors, blocks: 0..layout.blocks(), until }
+    }
+
+    /// Panics unless the sums are some of `layout`'s and `y` holds exactly their columns, for `rows` rows.
+    pub(crate) fn check(&self, layout: LinearWeight, rows: usize, y: &Columns<'_, f32>) {
+        let all = layout.padded_outputs() / LANES;
+        assert!(
+            self.vectors.end.max(self.until) <= all && self.blocks.end <= layout.blocks(),
+            "{self:?} of {layout:?}"
+        );
+        assert_eq!(y.columns(), self.vectors.len() * LANES, "y holds the columns of the vectors");
+        assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
+    }
+
+    /// The bias as the first summand, where the first block is among these.
+    pub(crate) fn begin(&self, bias: &[f32], rows: usize, y: &mut Columns<'_, f32>) {
+        if self.blocks.start == 0 {
+            for n in 0..rows {
+                y.row_mut(n).copy_from_slice(&bias[self.vectors.start * LANES..self.vectors.end * LANES]);
+            }
+        }
+    }
+}
+
+/// Computes `sums` of the rows of `x` into `y`, which holds exactly the columns of their vectors, for `rows` rows.
 ///
-/// `x`: `rows` rows, `x_stride` apart. `bias`: one element per padded output. `y` holds exactly the columns of
-/// `vectors`, for `rows` rows.
+/// `x`: `rows` rows, `x_stride` apart. `bias`: one element per padded output.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_forward(
     isa: Isa,
     layout: LinearWeight,
-    vectors: Range<usize>,
+    sums: &Sums,
     x: &[f32],
     x_stride: usize,
     rows: usize,
@@ -100,14 +139,10 @@ pub fn linear_forward(
     let (k, padded) = (layout.in_features, layout.padded_outputs());
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), padded, "bias has one element per padded output");
-    assert!(vectors.end <= padded / LANES, "vectors {vectors:?} of {padded} columns");
-    assert_eq!(y.columns(), vectors.len() * LANES, "y holds the columns of the vectors");
-    assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
+    sums.check(layout, rows, y);
     assert!(x_stride >= k && (covers(x.len(), rows, x_stride, k)), "x is [rows, {k}]");
-    for n in 0..rows {
-        y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
-    }
-    let runs = Runs { layout, vectors: vectors.clone() };
+    sums.begin(bias, rows, y);
+    let runs = Runs { layout, sums };
     let mut run = runs.first();
     while let Some(this) = run {
         let next = runs.after(&this);
@@ -138,19 +173,19 @@ pub fn linear_forward(
         let mut starts = [std::ptr::null(); BLOCKS_AT_ONCE];
         let calls = rows.div_ceil(6) * this.blocks.len() * len.div_ceil(STRIDE);
         let mut ahead = runs.ahead(next.as_ref(), weight, &mut starts, calls);
-        let column = (this.vectors.start - vectors.start) * LANES;
+        let column = (this.vectors.start - sums.vectors.start) * LANES;
         let (a_end, b_end, _) = sum.extents();
         assert!(a_end <= x.len() && b_end <= weight.len(), "operands cover the sum");
         // SAFETY: a and b are covered (asserted); c lies within the columns and rows that `y` holds (asserted above).
         unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr().add(column), &mut ahead) };
-        run = next;
+        run = runs.of_this_call(next);
     }
 }
 
 /// The order in which a forward pass goes through its part of the weights: panel by panel, in each some blocks at a time.
-pub(crate) struct Runs {
+pub(crate) struct Runs<'s> {
     pub(crate) layout: LinearWeight,
-    pub(crate) vectors: Range<usize>,
+    pub(crate) sums: &'s Sums,
 }
 
 /// Some blocks of one panel.
@@ -160,27 +195,34 @@ pub(crate) struct Run {
     pub(crate) blocks: Range<usize>,
 }
 
-impl Runs {
+impl Runs<'_> {
     pub(crate) fn first(&self) -> Option<Run> {
-        self.at(self.vectors.start, 0)
+        self.of_this_call(self.at(self.sums.vectors.start, self.sums.blocks.start))
     }
 
+    /// What comes next, in this call or in one soon.
     pub(crate) fn after(&self, run: &Run) -> Option<Run> {
         match self.at(run.vectors.start, run.blocks.end) {
             Some(next) => Some(next),
-            None => self.at(run.vectors.end, 0),
+            None => self.at(run.vectors.end, self.sums.blocks.start),
         }
+    }
+
+    pub(crate) fn of_this_call(&self, run: Option<Run>) -> Option<Run> {
+        run.filter(|run| run.vectors.start < self.sums.vectors.end)
     }
 
     /// From vector `vector` and block `block` on, if there is anything.
     fn at(&self, vector: usize, block: usize) -> Option<Run> {
-        if vector >= self.vectors.end || block >= self.layout.blocks() {
+        let Sums { vectors, blocks, until } = self.sums;
+        if vector >= *until || block >= blocks.end {
             return None;
         }
         let panels = self.layout.panels(0);
         let panel = panels.panel_of(vector * LANES);
-        let end = (panels.columns(panel).end / LANES).min(self.vectors.end);
-        let full = self.layout.in_features / BLOCK;
+        let end = if vector < vectors.end { vectors.end } else { *until };
+        let end = (panels.columns(panel).end / LANES).min(end);
+        let full = (self.layout.in_features / BLOCK).min(blocks.end);
         let blocks = if block < full { block..(block + BLOCKS_AT_ONCE).min(full) } else { block..block + 1 };
         Some(Run { panel, vectors: vector..end, blocks })
     }
@@ -483,10 +525,17 @@ mod tests {
             on_every_isa(|isa| {
                 let mut out = vec![f32::NAN; rows * stride];
                 let all = layout.padded_outputs() / LANES;
+                let blocks = layout.blocks();
                 for vectors in [0..all / 2, all / 2..all] {
                     let arena = Arena::new(&mut out);
                     let mut y = arena.write_columns(0, rows, stride, vectors.start * LANES..vectors.end * LANES);
-                    linear_forward(isa, layout, vectors, &x, x_stride, rows, &packed, &padded_bias, &mut y.columns());
+                    let (mut y, bias) = (y.columns(), &padded_bias);
+                    // One half in one go, the other in two.
+                    let first = if vectors.start == 0 { blocks / 2 } else { blocks };
+                    for blocks in [0..first, first..blocks] {
+                        let sums = Sums { vectors: vectors.clone(), blocks, until: all };
+                        linear_forward(isa, layout, &sums, &x, x_stride, rows, &packed, bias, &mut y);
+                    }
                 }
                 assert_close(&unpad(&out, n, stride), &expected, 1e-5, &format!("forward {rows}x{k}x{n}"));
                 assert!(out.chunks(stride).all(|r| r[layout.padded_outputs()..].iter().all(|v| v.is_nan())), "overrun");

@@ -313,7 +313,7 @@ fn backward_body<L: Lanes, const O: usize>(
 mod tests {
     use super::*;
     use crate::ahead::Ahead;
-    use crate::linear::{LinearWeight, linear_backward_weight, linear_forward};
+    use crate::linear::{LinearWeight, Sums, linear_backward_weight, linear_forward};
     use crate::pixels::PixelTable;
     use crate::testing::{on_every_isa, values};
 
@@ -369,7 +369,7 @@ mod tests {
             on_every_isa(|isa| {
                 let (mut expected, mut got) = (vec![f32::NAN; rows * LANES], vec![f32::NAN; rows * LANES]);
                 let y = &mut Columns::new(&mut expected, LANES, LANES);
-                linear_forward(isa, plain, 0..1, &x, inputs, rows, &weight, &bias, y);
+                linear_forward(isa, plain, &Sums::over_all_inputs(plain, 0..1), &x, inputs, rows, &weight, &bias, y);
                 let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
                 let y = &mut Columns::new(&mut got, LANES, LANES);
                 let mut lit = vec![[0xAA; 2]; layout.lit_len(rows)];

@@ -423,7 +423,7 @@ unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands,
 mod tests {
     use super::*;
     use crate::arena::Arena;
-    use crate::linear::{linear_backward_weight, linear_forward};
+    use crate::linear::{Sums, linear_backward_weight, linear_forward};
     use crate::pixels::PixelTable;
     use crate::testing::{on_every_isa, values};
 
@@ -518,7 +518,17 @@ mod tests {
                 let (mut expected, mut got) = (vec![f32::NAN; rows * padded], vec![f32::NAN; rows * padded]);
                 let all = padded / LANES;
                 let y = &mut Columns::new(&mut expected, padded, padded);
-                linear_forward(isa, layout, 0..all, &x, inputs, rows, &weight, &bias, y);
+                linear_forward(
+                    isa,
+                    layout,
+                    &Sums::over_all_inputs(layout, 0..all),
+                    &x,
+                    inputs,
+                    rows,
+                    &weight,
+                    &bias,
+                    y,
+                );
                 let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
                 let batch = Lit { images, lit: &lit };
                 for vectors in [0..all / 2, all / 2..all] {

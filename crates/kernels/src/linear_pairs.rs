@@ -9,9 +9,8 @@ use crate::arena::Columns;
 use crate::contract::{Pair, STRIDE, Segment, Sum, contract_pairs};
 use crate::isa::{Isa, dispatch_pairs};
 use crate::lanes::{LANES, Lanes};
-use crate::linear::{BLOCK, BLOCKS_AT_ONCE, Dots, LinearWeight, Part, Runs, covers, dot_tiles};
+use crate::linear::{BLOCK, BLOCKS_AT_ONCE, Dots, LinearWeight, Part, Runs, Sums, covers, dot_tiles};
 use crate::pairs::{neighbours, pack_neighbours, pack_rows};
-use std::ops::Range;
 
 /// Elements of scratch memory that the functions of this module need.
 pub fn scratch_len(layout: LinearWeight) -> usize {
@@ -30,7 +29,7 @@ fn row_of_weights(layout: LinearWeight) -> usize {
 pub fn linear_forward_pairs(
     isa: Isa,
     layout: LinearWeight,
-    vectors: Range<usize>,
+    sums: &Sums,
     x: &[f32],
     x_stride: usize,
     rows: usize,
@@ -42,14 +41,10 @@ pub fn linear_forward_pairs(
     let padded = layout.padded_outputs();
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), padded, "bias has one element per padded output");
-    assert!(vectors.end <= padded / LANES, "vectors {vectors:?} of {padded} columns");
-    assert_eq!(y.columns(), vectors.len() * LANES, "y holds the columns of the vectors");
-    assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
+    sums.check(layout, rows, y);
     assert!(covers(x.len(), rows, x_stride, layout.in_features.div_ceil(2)), "x is [rows, pairs of inputs]");
-    for n in 0..rows {
-        y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
-    }
-    let runs = Runs { layout, vectors: vectors.clone() };
+    sums.begin(bias, rows, y);
+    let runs = Runs { layout, sums };
     let mut run = runs.first();
     while let Some(this) = run {
         let next = runs.after(&this);
@@ -83,12 +78,12 @@ pub fn linear_forward_pairs(
         let mut starts = [std::ptr::null(); BLOCKS_AT_ONCE];
         let calls = rows.div_ceil(6) * this.blocks.len() * steps.div_ceil(STRIDE);
         let mut ahead = runs.ahead(next.as_ref(), weight, &mut starts, calls);
-        let column = (this.vectors.start - vectors.start) * LANES;
+        let column = (this.vectors.start - sums.vectors.start) * LANES;
         let (a_end, b_end, _) = sum.extents();
         assert!(a_end <= x.len() && b_end <= scratch.len(), "operands cover the sum");
         // SAFETY: a and b are covered (asserted); c lies within the columns and rows that `y` holds (asserted above).
         unsafe { contract_pairs(isa, &sum, x.as_ptr(), scratch.as_ptr(), y.as_mut_ptr().add(column), &mut ahead) };
-        run = next;
+        run = runs.of_this_call(next);
     }
 }
 
@@ -253,18 +248,21 @@ mod tests {
                 for vectors in [0..all / 2, all / 2..all] {
                     let arena = Arena::new(&mut y);
                     let mut y = arena.write_columns(0, rows, stride, vectors.start * LANES..vectors.end * LANES);
-                    linear_forward_pairs(
-                        isa,
-                        layout,
-                        vectors,
-                        &x_pairs,
-                        neighbours(k),
-                        rows,
-                        &packed,
-                        &padded_bias,
-                        &mut y.columns(),
-                        &mut scratch,
-                    );
+                    let half = layout.blocks() / 2;
+                    for blocks in [0..half, half..layout.blocks()] {
+                        linear_forward_pairs(
+                            isa,
+                            layout,
+                            &Sums { vectors: vectors.clone(), blocks, until: all },
+                            &x_pairs,
+                            neighbours(k),
+                            rows,
+                            &packed,
+                            &padded_bias,
+                            &mut y.columns(),
+                            &mut scratch,
+                        );
+                    }
                 }
                 let y: Vec<f32> = y.chunks(stride).flat_map(|row| row[..n].to_vec()).collect();
                 assert_close(&y, &expected, 0.0, &format!("forward {what}"));

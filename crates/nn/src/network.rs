@@ -328,6 +328,14 @@ impl Op {
     pub(crate) fn learns(&self) -> bool {
         matches!(self.kind, Kind::Conv { .. } | Kind::ConvPool { .. } | Kind::Linear { .. } | Kind::LinearFew { .. })
     }
+
+    /// Whether `threads` threads can share its sums in a relay ([`crate::workers::Team`]): if there are enough panels of
+    /// outputs that none waits for more than half of the time until the first has come to it.
+    pub(crate) fn can_relay(&self, threads: usize) -> bool {
+        let Kind::Linear { layout, .. } = self.kind else { return false };
+        let enough = layout.panels(0).count() >= 2 * threads && layout.blocks() >= 4 * threads;
+        self.passes_gradient && threads > 1 && enough
+    }
 }
 
 fn activation_of(layer: Layer) -> Option<Activation> {

@@ -22,7 +22,7 @@ use tenfold_kernels::conv_pool_forward::conv_pool_forward;
 use tenfold_kernels::conv_pool_narrow::gather_narrow;
 use tenfold_kernels::conv2d::add_bias;
 use tenfold_kernels::linear::{
-    LinearWeight, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
+    LinearWeight, Sums, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
 use tenfold_kernels::linear_pairs::{linear_backward_input_pairs, linear_backward_weight_pairs, linear_forward_pairs};
 use tenfold_kernels::memory::fetch;
@@ -52,6 +52,15 @@ pub(crate) enum Split {
     Sixteens,
     /// Each takes columns of the output for all images.
     Columns,
+    /// Each sums its own inputs into all outputs of all images, going on from what the thread before it has summed.
+    Inputs,
+}
+
+impl Split {
+    /// Whether a thread sees more than its own images.
+    pub(crate) fn needs_all_images(self) -> bool {
+        matches!(self, Split::Columns | Split::Inputs)
+    }
 }
 
 /// Which batch, and what its step is.
@@ -166,7 +175,7 @@ impl<'a> Step<'a> {
         for (at, op) in self.network.ops[..until].iter().enumerate() {
             // A thread that goes on with its own images needs no other.
             let goes_on = |op: &Op| self.split(worker, op) == Split::Images;
-            if self.split(worker, op) == Split::Columns || (at > 0 && !goes_on(&self.network.ops[at - 1])) {
+            if self.split(worker, op).needs_all_images() || (at > 0 && !goes_on(&self.network.ops[at - 1])) {
                 worker.meet();
             }
             self.forward_op(worker, scratch, at, op, data, batch);
@@ -185,6 +194,7 @@ impl<'a> Step<'a> {
     pub(crate) fn split(&self, worker: &Worker, op: &Op) -> Split {
         match &op.kind {
             Kind::LinearFew { .. } => Split::Sixteens,
+            _ if self.plan.training && worker.team().relay && op.can_relay(worker.threads()) => Split::Inputs,
             // A layer with few outputs would leave threads without work.
             Kind::Linear { layout, .. } if layout.padded_outputs() / LANES >= 4 * worker.threads() => Split::Columns,
             _ => Split::Images,
@@ -243,8 +253,8 @@ impl<'a> Step<'a> {
         let input = |n: usize| self.floats.read(Self::images(from, &op.input, n..n + 1));
         let output = |n: usize| self.floats.write(Self::images(to, &op.output, n..n + 1));
         match &op.kind {
-            Kind::Linear { layout, pairs, weight, bias } => {
-                self.linear_forward(worker, scratch, at, op, *layout, *pairs, weight, bias, data, batch);
+            Kind::Linear { .. } => {
+                self.linear_forward(worker, scratch, at, data, batch);
                 return;
             }
             Kind::LinearFew { layout, weight, bias } => {
@@ -319,63 +329,79 @@ impl<'a> Step<'a> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one arm of forward_op")]
-    fn linear_forward(
-        &self,
-        worker: &Worker,
-        scratch: &mut Scratch,
-        at: usize,
-        op: &Op,
-        layout: LinearWeight,
-        pairs: bool,
-        weight: &Range<usize>,
-        bias: &Range<usize>,
-        data: &Dataset,
-        batch: &Batch,
-    ) {
-        let (rows, all) = (batch.indices.len(), layout.padded_outputs() / LANES);
+    fn linear_forward(&self, worker: &Worker, scratch: &mut Scratch, at: usize, data: &Dataset, batch: &Batch) {
+        let op = &self.network.ops[at];
+        let Kind::Linear { layout, pairs, .. } = op.kind else { unreachable!("a linear layer") };
+        let rows = batch.indices.len();
         let lit = self.lit(at);
         if pairs {
             self.round_input(worker, self.input_start(at), op, layout, rows, &self.plan.buffers[at]);
             worker.meet();
         }
-        let (images, vectors) = match self.split(worker, op) {
-            Split::Images | Split::Sixteens => (worker.share(rows), 0..all),
-            Split::Columns if lit.is_some() => (0..rows, vectors_of_panels(worker, layout)),
-            Split::Columns => (0..rows, worker.share(all)),
-        };
-        if let Some(lit) = lit
-            && self.plan.training
-            && self.split(worker, op) == Split::Columns
-        {
-            self.turn_lit(worker, lit, rows);
+        let all = layout.padded_outputs() / LANES;
+        let mut part = |images, sums| self.linear_part(scratch, at, data, batch, images, &sums);
+        match self.split(worker, op) {
+            Split::Images | Split::Sixteens => {
+                part(worker.share(rows), Sums::over_all_inputs(layout, 0..all));
+            }
+            Split::Columns => {
+                let vectors = if lit.is_some() { vectors_of_panels(worker, layout) } else { worker.share(all) };
+                if let Some(lit) = lit.filter(|_| self.plan.training) {
+                    self.turn_lit(worker, lit, rows);
+                }
+                part(0..rows, Sums::over_all_inputs(layout, vectors));
+            }
+            Split::Inputs => {
+                // The blocks that it will learn from on the way back, panel by panel.
+                let (blocks, panels) = (worker.share(layout.blocks()), layout.panels(0));
+                for columns in (0..panels.count()).map(|p| panels.columns(p)) {
+                    worker.take_over();
+                    let vectors = columns.start / LANES..columns.end / LANES;
+                    part(0..rows, Sums { vectors, blocks: blocks.clone(), until: all });
+                    worker.hand_on();
+                }
+            }
         }
+    }
+
+    /// Some sums of a linear layer's output for images `images`, and the activation, where they are whole.
+    fn linear_part(
+        &self,
+        scratch: &mut Scratch,
+        at: usize,
+        data: &Dataset,
+        batch: &Batch,
+        images: Range<usize>,
+        sums: &Sums,
+    ) {
+        let op = &self.network.ops[at];
+        let Kind::Linear { layout, pairs, weight, bias } = &op.kind else { unreachable!("a linear layer") };
+        let vectors = sums.vectors.clone();
         if images.is_empty() || vectors.is_empty() {
             return;
         }
+        let (layout, rows) = (*layout, images.len());
         let (from, to) = (self.input_start(at), self.plan.buffers[at].output);
         let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
         let columns = vectors.start * LANES..vectors.end * LANES;
         let start = Self::images(to, &op.output, images.clone()).start;
-        let mut y = self.floats.write_columns(start, images.len(), op.output.image_len(), columns.clone());
+        let mut y = self.floats.write_columns(start, rows, op.output.image_len(), columns.clone());
         let mut y = y.columns();
-        if let Some(lit) = lit {
-            let images = images.clone();
+        if let Some(lit) = self.lit(at) {
             self.linear_forward_lit(data, batch, lit, layout, (&weight, &bias), images, vectors, &mut y);
-        } else if pairs {
+        } else if *pairs {
             let Pairs { x, x_stride: stride, .. } = self.plan.buffers[at].pairs;
             let x = self.floats.read(x + images.start * stride..x + images.end * stride);
             let scratch = scratch.values.as_mut_slice();
-            let rows = images.len();
-            linear_forward_pairs(self.isa, layout, vectors, &x, stride, rows, &weight, &bias, &mut y, scratch);
+            linear_forward_pairs(self.isa, layout, sums, &x, stride, rows, &weight, &bias, &mut y, scratch);
         } else {
-            let x = self.floats.read(Self::images(from, &op.input, images.clone()));
+            let x = self.floats.read(Self::images(from, &op.input, images));
             let stride = op.input.image_len();
-            linear_forward(self.isa, layout, vectors, &x, stride, images.len(), &weight, &bias, &mut y);
+            linear_forward(self.isa, layout, sums, &x, stride, rows, &weight, &bias, &mut y);
         }
-        if let Some(activation) = op.activation {
+        if let Some(activation) = op.activation.filter(|_| sums.blocks.end == layout.blocks()) {
             let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
-            for n in 0..images.len() {
+            for n in 0..rows {
                 activation_forward(self.isa, activation, &mut y.row_mut(n)[..real]);
             }
         }
@@ -412,7 +438,7 @@ impl<'a> Step<'a> {
     /// Loss of the batch, its gradient with respect to the logits, and whether each prediction is right.
     /// Ends with a meeting.
     pub(crate) fn loss(&self, worker: &Worker, scratch: &mut Scratch, data: &Dataset, batch: &Batch) {
-        if self.network.ops.last().is_some_and(|op| self.split(worker, op) == Split::Columns) {
+        if self.network.ops.last().is_some_and(|op| self.split(worker, op).needs_all_images()) {
             worker.meet();
         }
         self.loss_of_share(worker, scratch, data, batch);

@@ -12,7 +12,7 @@ use crate::plan::{Memory, Plan, Scratch};
 use crate::precision::Precision;
 use crate::rng::{Rng, Stream, permutation};
 use crate::step::{Batch, Learn, Step};
-use crate::workers::{Worker, on_threads};
+use crate::workers::{Worker, in_team};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -410,12 +410,13 @@ impl<'a> Trainer<'a> {
         let (mut total, mut stopped, mut done) = (0.0, None, 0);
         // Spent by the caller, drawing for example: not training time.
         let mut elsewhere = Duration::ZERO;
-        let mut pace = Pace::new(self.threads, steps);
+        let relays = |threads| self.model.network.ops.iter().any(|op| op.can_relay(threads));
+        let mut pace = Pace::new(self.threads, steps, relays);
         while done < steps && stopped.is_none() {
             let (stretch, start) = (pace.stretch(done), done);
             let mut watch = Watch::new();
-            on_threads(
-                stretch.threads,
+            in_team(
+                stretch.team,
                 &mut self.scratch,
                 |worker, scratch| {
                     for index in start..stretch.end {

@@ -4,43 +4,48 @@
 //! barrier spins. After a bounded number of rounds it offers the processor to others, so that a busy machine, or one
 //! with fewer cores than threads, makes progress.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Rounds of spinning (about 10 to 50 microseconds) before a waiting thread yields.
 const SPINS: u32 = 10_000;
 
+/// How many threads compute a step, and how they share the large linear layers of a training.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Team {
+    pub(crate) threads: usize,
+    /// Each sums the inputs whose weights it updates, and hands the sums on to the next; otherwise each sums all inputs for
+    /// some of the outputs.
+    pub(crate) relay: bool,
+}
+
 /// Where the threads of one step wait for each other.
 pub(crate) struct Barrier {
-    threads: usize,
+    team: Team,
     arrived: AtomicUsize,
     generation: AtomicUsize,
+    /// How often each thread has handed something on to the next.
+    handed_on: Vec<AtomicUsize>,
     /// A thread has panicked and will never arrive.
     broken: AtomicBool,
 }
 
-/// One of the threads.
-pub(crate) struct Worker<'a> {
-    pub(crate) index: usize,
-    barrier: &'a Barrier,
-}
+impl Barrier {
+    fn new(team: Team) -> Barrier {
+        Barrier {
+            team,
+            arrived: AtomicUsize::new(0),
+            generation: AtomicUsize::new(0),
+            handed_on: (0..team.threads).map(|_| AtomicUsize::new(0)).collect(),
+            broken: AtomicBool::new(false),
+        }
+    }
 
-impl Worker<'_> {
-    /// Waits until every thread has called this as often as this one.
-    pub(crate) fn meet(&self) {
-        let barrier = self.barrier;
-        if barrier.threads == 1 {
-            return;
-        }
-        let generation = barrier.generation.load(Ordering::Acquire);
-        if barrier.arrived.fetch_add(1, Ordering::AcqRel) + 1 == barrier.threads {
-            barrier.arrived.store(0, Ordering::Relaxed);
-            barrier.generation.store(generation.wrapping_add(1), Ordering::Release);
-            return;
-        }
+    fn wait_until(&self, come: impl Fn() -> bool) {
         let mut spins = 0;
-        while barrier.generation.load(Ordering::Acquire) == generation {
-            assert!(!barrier.broken.load(Ordering::Relaxed), "another training thread has panicked");
+        while !come() {
+            assert!(!self.broken.load(Ordering::Relaxed), "another training thread has panicked");
             if spins < SPINS {
                 spins += 1;
                 std::hint::spin_loop();
@@ -49,21 +54,68 @@ impl Worker<'_> {
             }
         }
     }
+}
+
+/// One of the threads.
+pub(crate) struct Worker<'a> {
+    pub(crate) index: usize,
+    barrier: &'a Barrier,
+    /// How often this thread has taken over from the one before.
+    taken_over: Cell<usize>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(index: usize, barrier: &'a Barrier) -> Worker<'a> {
+        Worker { index, barrier, taken_over: Cell::new(0) }
+    }
+
+    /// Lets the next thread go on with what this one has written; the last one hands on to nobody.
+    pub(crate) fn hand_on(&self) {
+        self.barrier.handed_on[self.index].fetch_add(1, Ordering::Release);
+    }
+
+    /// Waits until the thread before has called [`Worker::hand_on`] as often as this one has called this; the first one
+    /// takes over from nobody.
+    pub(crate) fn take_over(&self) {
+        let Some(before) = self.index.checked_sub(1) else { return };
+        self.taken_over.set(self.taken_over.get() + 1);
+        self.barrier.wait_until(|| self.barrier.handed_on[before].load(Ordering::Acquire) >= self.taken_over.get());
+    }
+
+    /// Waits until every thread has called this as often as this one.
+    pub(crate) fn meet(&self) {
+        let barrier = self.barrier;
+        if barrier.team.threads == 1 {
+            return;
+        }
+        let generation = barrier.generation.load(Ordering::Acquire);
+        if barrier.arrived.fetch_add(1, Ordering::AcqRel) + 1 == barrier.team.threads {
+            barrier.arrived.store(0, Ordering::Relaxed);
+            barrier.generation.store(generation.wrapping_add(1), Ordering::Release);
+            return;
+        }
+        barrier.wait_until(|| barrier.generation.load(Ordering::Acquire) != generation);
+    }
 
     /// This thread's share of `n` equal pieces of work: contiguous, and together all of them.
     pub(crate) fn share(&self, n: usize) -> Range<usize> {
-        let threads = self.barrier.threads;
+        let threads = self.threads();
         n * self.index / threads..n * (self.index + 1) / threads
     }
 
     /// How many threads there are.
     pub(crate) fn threads(&self) -> usize {
-        self.barrier.threads
+        self.team().threads
+    }
+
+    /// How the threads work together.
+    pub(crate) fn team(&self) -> Team {
+        self.barrier.team
     }
 
     /// Whether this is the last thread, which does small extra work beside the others' shares.
     pub(crate) fn is_last(&self) -> bool {
-        self.index + 1 == self.barrier.threads
+        self.index + 1 == self.threads()
     }
 }
 
@@ -75,29 +127,34 @@ impl Drop for Worker<'_> {
     }
 }
 
-/// Runs `work` on `threads` threads at once, the calling one among them as number 0, whose result is returned.
-///
-/// `local[i]` is thread `i`'s own; there are at least as many as threads.
+/// [`in_team`] on `threads` threads that share linear layers by outputs.
 pub(crate) fn on_threads<L: Send, R>(
     threads: usize,
     local: &mut [L],
     work: impl Fn(&Worker, &mut L) + Sync,
     first: impl FnOnce(&Worker, &mut L) -> R,
 ) -> R {
-    let barrier = Barrier {
-        threads,
-        arrived: AtomicUsize::new(0),
-        generation: AtomicUsize::new(0),
-        broken: AtomicBool::new(false),
-    };
+    in_team(Team { threads, relay: false }, local, work, first)
+}
+
+/// Runs `work` on all threads of `team` at once, the calling one among them as number 0, whose result is returned.
+///
+/// `local[i]` is thread `i`'s own; there are at least as many as threads.
+pub(crate) fn in_team<L: Send, R>(
+    team: Team,
+    local: &mut [L],
+    work: impl Fn(&Worker, &mut L) + Sync,
+    first: impl FnOnce(&Worker, &mut L) -> R,
+) -> R {
+    let (barrier, threads) = (Barrier::new(team), team.threads);
     assert!(threads > 0 && local.len() >= threads, "a local for each of {threads} threads");
     let (mine, others) = local.split_first_mut().expect("at least one thread");
     std::thread::scope(|scope| {
         // Made before the others start: if one cannot, this one's end tells those that have not to wait.
-        let this = Worker { index: 0, barrier: &barrier };
+        let this = Worker::new(0, &barrier);
         for (index, local) in others.iter_mut().enumerate().take(threads - 1) {
             let (barrier, work) = (&barrier, &work);
-            scope.spawn(move || work(&Worker { index: index + 1, barrier }, local));
+            scope.spawn(move || work(&Worker::new(index + 1, barrier), local));
         }
         first(&this, mine)
     })
@@ -124,17 +181,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_handed_on_has_been_written() {
+        for threads in [1, 2, 3, 5] {
+            let places: Vec<AtomicUsize> = (0..200).map(|_| AtomicUsize::new(0)).collect();
+            let program = |worker: &Worker, _: &mut ()| {
+                for place in &places {
+                    worker.take_over();
+                    // Each place has gone through the hands of all threads before, in order.
+                    assert_eq!(place.swap(worker.index + 1, Ordering::Relaxed), worker.index);
+                    worker.hand_on();
+                }
+            };
+            on_threads(threads, &mut vec![(); threads], program, program);
+            assert!(places.iter().all(|place| place.load(Ordering::Relaxed) == threads));
+        }
+    }
+
+    #[test]
     fn shares_are_whole() {
         for threads in 1..7 {
-            let barrier = Barrier {
-                threads,
-                arrived: AtomicUsize::new(0),
-                generation: AtomicUsize::new(0),
-                broken: AtomicBool::new(false),
-            };
+            let barrier = Barrier::new(Team { threads, relay: false });
             for n in 0..20 {
-                let all: Vec<usize> =
-                    (0..threads).flat_map(|index| Worker { index, barrier: &barrier }.share(n)).collect();
+                let all: Vec<usize> = (0..threads).flat_map(|index| Worker::new(index, &barrier).share(n)).collect();
                 assert_eq!(all, (0..n).collect::<Vec<_>>());
             }
         }

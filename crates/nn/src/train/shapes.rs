@@ -6,6 +6,7 @@ use super::*;
 use crate::chain::{Link, sizes, to_f32, window};
 use crate::data::ImageShape;
 use crate::model::{Layer, Padding, Shape};
+use crate::workers::Team;
 use proptest::prelude::{Just, Strategy, prop};
 use proptest::prop_oneof;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -473,7 +474,7 @@ enum Trouble {
     Wrong(String),
 }
 
-/// Checks one case on every instruction set and several numbers of threads.
+/// Checks one case on every instruction set and by several teams of threads.
 fn check(case: &Case) -> Result<Errors, Trouble> {
     let (model, (batches, data)) = (case.model(), case.data());
     let expected = expected(&model, &data, batches.last().expect("two batches"), NEAR);
@@ -483,9 +484,9 @@ fn check(case: &Case) -> Result<Errors, Trouble> {
     let mut first: Option<(String, Got)> = None;
     let mut errors = Errors::default();
     for &isa in Isa::available() {
-        for threads in [1, 3] {
-            let who = format!("{} on {threads} threads", isa.name());
-            let got = gradients(isa, threads, &model, &data, &batches);
+        for (threads, relay) in [(1, false), (3, false), (2, true)] {
+            let who = format!("{} on {threads} threads{}", isa.name(), if relay { " in a relay" } else { "" });
+            let got = gradients(isa, Team { threads, relay }, &model, &data, &batches);
             let outcome = match &first {
                 Some((name, reference)) => same_bits(&got, reference).map_err(|why| format!("{who} and {name}: {why}")),
                 None => accuracy(&got, &expected).map(|e| errors = e).map_err(|why| format!("{who}: {why}")),
@@ -642,6 +643,8 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(20, 9, 9), &["conv 33 2x7 stride 1x2", "relu", "maxpool 2", "conv 3 1x1", "relu", "linear 6"], 9),
         (image(1, 28, 28), &["linear 200", "relu", "linear 200", "relu", "linear 10"], 10),
         (image(1, 8, 8), &["linear 64", "relu", "linear 10"], 1024),
+        // A layer that two threads share in a relay, with a shorter last block.
+        (image(1, 20, 18), &["conv 5 3x3 same", "relu", "maxpool 2", "linear 270", "tanh", "linear 10"], 13),
         // Few outputs over pixels, then layers whose threads share the images otherwise.
         (image(1, 28, 28), &["linear 16", "sigmoid", "linear 130", "tanh", "linear 10"], 50),
         (image(3, 5, 7), &["linear 1", "tanh", "linear 20", "tanh", "linear 3"], 33),
@@ -663,6 +666,29 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
             let (case, outcome) = clear.unwrap_or_else(|| panic!("no seed is clear: {:?}", of_seed(0)));
             if let Err(Trouble::Wrong(why)) = outcome {
                 panic!("{case:?}: {why}");
+            }
+        }
+    }
+}
+
+/// A training has teams take turns, as they are faster or slower.
+#[test]
+fn a_relay_gives_the_bits_of_one_thread() {
+    let layers = ["conv 4 5x5 same", "relu", "maxpool 2", "linear 520", "tanh", "linear 530", "relu", "linear 10"];
+    let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+    let input = ImageShape { channels: 1, height: 28, width: 28 };
+    let net = Architecture::new(input, parsed, 10).expect("fits");
+    let case = Case { net, rows: 11, before: 1, pixels: Pixels::default(), picture: None, seed: 1 };
+    let (batches, data) = case.data();
+    for precision in [Precision::F32, Precision::Bf16] {
+        let model = case.model().with_precision(precision);
+        let of = |threads, relay| gradients(Isa::detect(), Team { threads, relay }, &model, &data, &batches);
+        let one = of(1, false);
+        for threads in 2..=6 {
+            let shared = model.network.ops.iter().filter(|op| op.can_relay(threads)).count();
+            assert_eq!(shared, if threads <= 4 { 2 } else { 0 }, "layers that {threads} threads share in a relay");
+            for relay in [false, true] {
+                same_bits(&of(threads, relay), &one).unwrap_or_else(|why| panic!("{threads} threads, {relay}: {why}"));
             }
         }
     }

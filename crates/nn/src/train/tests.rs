@@ -3,6 +3,7 @@
 use super::*;
 use crate::data::{ImageShape, Source};
 use crate::model::Layer;
+use crate::workers::{Team, on_threads};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
@@ -144,7 +145,7 @@ pub(super) type NamedArrays = Vec<(String, Vec<f64>)>;
 /// mean loss, and gradients in PyTorch's order. No batch may be larger than the first.
 pub(super) fn gradients(
     isa: Isa,
-    threads: usize,
+    team: Team,
     model: &Model,
     data: &Dataset,
     batches: &[Vec<u32>],
@@ -153,7 +154,7 @@ pub(super) fn gradients(
     let rows = batches.last().expect("a batch").len();
     let network = model.network.clone();
     let plan = Plan::new(&network, batches[0].len(), true);
-    let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
+    let (mut memory, mut scratch) = (plan.memory(), (0..team.threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let mut params = model.values.clone();
     let mut grads = Aligned::zeroed(network.param_len);
     let pixels = model.pixels().table();
@@ -171,7 +172,7 @@ pub(super) fn gradients(
                 worker.meet();
             }
         };
-        on_threads(threads, &mut scratch, program, program);
+        in_team(team, &mut scratch, program, program);
         step.with_losses(rows, |losses, _| loss = losses.iter().sum::<f64>() / rows as f64);
         step.logits(0..rows, |packed, stride| {
             logits = packed.chunks(stride).flat_map(|r| r[..net.classes()].iter().map(|&v| f64::from(v))).collect();
@@ -199,7 +200,7 @@ fn logits_loss_and_every_gradient_are_pytorchs() {
         let batch = [(0..fixture.usize("batch") as u32).collect()];
         for isa in isas_for(name) {
             for threads in [1, 3] {
-                let (logits, loss, grads) = gradients(isa, threads, &model, &data, &batch);
+                let (logits, loss, grads) = gradients(isa, Team { threads, relay: true }, &model, &data, &batch);
                 fixture.check("logits", None, &logits, 1e-5);
                 fixture.check("loss", None, &[loss], 1e-6);
                 for (param, grad) in grads {
@@ -223,9 +224,10 @@ fn in_bf16_logits_and_gradients_are_near_those_in_f32() {
         let net = Architecture::new(data.shape(), parsed, 10).expect("fits");
         let model = Model::new(net, Init::Xavier, 3, Pixels::default());
         let batches = [(0..33).collect::<Vec<u32>>()];
-        let (logits, loss, grads) = gradients(Isa::detect(), 2, &model, &data, &batches);
+        let (isa, team) = (Isa::detect(), Team { threads: 2, relay: true });
+        let (logits, loss, grads) = gradients(isa, team, &model, &data, &batches);
         let rounded = model.with_precision(Precision::Bf16);
-        let (near_logits, near_loss, near_grads) = gradients(Isa::detect(), 2, &rounded, &data, &batches);
+        let (near_logits, near_loss, near_grads) = gradients(isa, team, &rounded, &data, &batches);
         assert!((near_loss - loss).abs() < 2e-3 * loss, "{layers:?}: loss {near_loss}, in f32 {loss}");
         let arrays = std::iter::once(("logits", &near_logits, &logits));
         let arrays = arrays.chain(near_grads.iter().zip(&grads).map(|(near, grad)| (&*grad.0, &near.1, &grad.1)));

@@ -38,26 +38,28 @@ fn neighbours_body<L: Lanes>(
 ) {
     for n in 0..rows {
         let (x, out) = (&x[n * x_stride..][..columns], &mut out[n * out_stride..][..neighbours(columns)]);
-        for (x, out) in x.chunks(2 * LANES).zip(out.chunks_exact_mut(LANES)) {
-            let (low, high) = whole::<L>(x);
-            // SAFETY: a chunk of `out` holds a vector.
-            unsafe { L::store_pairs(out.as_mut_ptr(), L::pack_neighbours(low, high)) };
+        let (mut pairs, whole) = (out.chunks_exact_mut(LANES), x.chunks_exact(2 * LANES));
+        let rest = whole.remainder();
+        for (x, out) in whole.zip(&mut pairs) {
+            pack_vectors::<L>(x, out);
+        }
+        if let Some(out) = pairs.next() {
+            let mut filled = [0.0; 2 * LANES];
+            filled[..rest.len()].copy_from_slice(rest);
+            pack_vectors::<L>(&filled, out);
         }
     }
 }
 
-/// Two vectors, with zeros where there is nothing.
+/// Two vectors to one of pairs.
 #[inline(always)]
-fn whole<L: Lanes>(x: &[f32]) -> (L::V, L::V) {
-    let mut filled = [0.0; 2 * LANES];
-    let x = if x.len() == 2 * LANES {
-        x
-    } else {
-        filled[..x.len()].copy_from_slice(x);
-        &filled
-    };
-    // SAFETY: there are two vectors.
-    unsafe { (L::load(x.as_ptr()), L::load(x.as_ptr().add(LANES))) }
+fn pack_vectors<L: Lanes>(x: &[f32], out: &mut [f32]) {
+    assert!(x.len() == 2 * LANES && out.len() == LANES, "two vectors to one");
+    // SAFETY: there are two vectors to be read and one to be written.
+    unsafe {
+        let (low, high) = (L::load(x.as_ptr()), L::load(x.as_ptr().add(LANES)));
+        L::store_pairs(out.as_mut_ptr(), L::pack_neighbours(low, high));
+    }
 }
 
 /// Overwrites row t of `out`, for each pair t of the `rows` rows of `x`, with `(x[2t][j], x[2t + 1][j])` for the columns j,

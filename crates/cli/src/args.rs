@@ -163,9 +163,13 @@ pub(crate) struct LookArgs {
     /// Only the filters of these layers, such as conv2.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     pub(crate) layer: Vec<String>,
-    /// Show N filters of each layer, those that matter most. [default: 64, as cards 16]
+    /// Show N filters of each layer: those that matter most, in a film those with the largest weights, with --match those
+    /// that recur most, with --image or --file those that answer most. [default: 64, as cards and elsewhere 16]
     #[arg(long, value_name = "N", value_parser = whole(4096))]
     pub(crate) filters: Option<usize>,
+    /// Show these filters of each layer, by their numbers from 0.
+    #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with = "filters")]
+    pub(crate) filter: Vec<usize>,
     /// What each layer makes of image N.
     #[arg(long, value_name = "N", group = "what")]
     pub(crate) image: Option<usize>,
@@ -188,7 +192,7 @@ pub(crate) struct LookArgs {
     #[arg(long = "match", group = "what")]
     pub(crate) same: bool,
     /// The test images that the networks get wrong, and suspect labels.
-    #[arg(long, group = "what", conflicts_with_all = ["model", "seed", "layer", "filters"])]
+    #[arg(long, group = "what", conflicts_with_all = ["model", "seed", "layer", "filters", "filter"])]
     pub(crate) mistakes: bool,
     /// How to show pictures on the terminal.
     #[arg(long, value_enum, default_value_t = ShowOn::Auto)]
@@ -205,6 +209,7 @@ const LOOK_EXAMPLES: &str = "\
 Examples:
   tenfold look runs/digits                             a page for each network
   tenfold look runs/digits --model cnn2 --layer conv1 --filters 5   the five filters that matter most
+  tenfold look runs/digits --model cnn2 --layer conv2 --filter 3,17   these two
   tenfold look runs/digits --model cnn2 --image 1234   a test image's way through
   tenfold look runs/digits --model cnn2 --file 7.png   your own digit's
   tenfold look runs/digits --image 18 --class 8 --unit conv2:5,3,4   why not 8, and what a unit sees

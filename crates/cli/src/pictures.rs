@@ -13,6 +13,7 @@ use tenfold_study::{Prediction, RunFolder, predictions};
 
 use crate::failure::Failure;
 use crate::look::filters::{LayerFilters, response};
+use crate::look::selection::Selection;
 use crate::look::way::{Wish, journey as way, of_data};
 use crate::look::{Network, film, image};
 
@@ -64,7 +65,9 @@ pub(crate) fn draw(
     let given = of_data("test", first, test.image(first), said[first].label);
     let traced = trace(&network.model, &given.pixels);
     let shared = image(test.shape(), &given.pixels);
-    let found = LayerFilters::of(splits, threads, &network, layer, (&shared, &traced), FILTERS_SHOWN);
+    let selection = Selection::default();
+    let shown_filters = (&selection, FILTERS_SHOWN);
+    let found = LayerFilters::of(splits, threads, &network, layer, (&shared, &traced), shown_filters);
     let sheet = Sheet { title: format!("Filters of {of}"), ..found.sheet };
     folder.write(FILTERS, &filters(&sheet))?;
     folder.write(CARDS, &cards(&sheet))?;
@@ -86,7 +89,7 @@ pub(crate) fn draw(
             "No picture of feature maps: images of {shape} are larger than {LARGEST_SIDE} pixels a side.\n"
         ));
     }
-    if let Some(film) = film::of(folder, &network, layer, Some(&found.order), FILTERS_SHOWN)? {
+    if let Some(film) = film::of(folder, &network, layer, Some(&found.order), shown_filters)? {
         folder.write(FILM, &strip(&film))?;
         text.push_str(&format!("{FILM}: the filters before training and after each epoch\n"));
     }

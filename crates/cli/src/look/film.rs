@@ -6,6 +6,7 @@ use tenfold_study::RunFolder;
 use tenfold_study::look::film;
 
 use super::filters::{each, strongest};
+use super::selection::Selection;
 use super::{Looked, Network};
 use crate::failure::{Failure, USAGE};
 use crate::output;
@@ -13,14 +14,14 @@ use crate::output;
 /// Filters in a film unless somebody asks for more.
 const FILTERS: usize = 16;
 
-/// The film of a layer, if its training kept one: of the first `most` filters of `order`, or of those with the largest
-/// weights in the end.
+/// The film of a layer, if its training kept one: of the selected filters of `order`, which is that of their weights in
+/// the end if there is none.
 pub(crate) fn of(
     folder: &RunFolder,
     network: &Network,
     layer: &FilterLayer,
     order: Option<&[usize]>,
-    most: usize,
+    (selection, unless): (&Selection, usize),
 ) -> Result<Option<Strip>, Failure> {
     let Some(film) = film(folder, &network.trial, layer)? else { return Ok(None) };
     let epochs: Vec<_> = film.kernels.iter().map(|kernels| each(layer, kernels)).collect();
@@ -31,7 +32,7 @@ pub(crate) fn of(
         title: format!("{} of {} through training", layer.name, network.title()),
         epochs: film.epochs,
         of: layer.filters,
-        rows: order.iter().take(most).map(row).collect(),
+        rows: selection.of(order, unless).iter().map(row).collect(),
     }))
 }
 
@@ -54,7 +55,7 @@ pub(super) fn look(looked: &Looked, networks: &[Network]) -> Result<(), Failure>
 fn look_at(looked: &Looked, network: &Network) -> Result<bool, Failure> {
     let mut any = false;
     for layer in &network.layers {
-        let Some(film) = of(&looked.folder, network, layer, None, looked.filters.unwrap_or(FILTERS))? else { continue };
+        let Some(film) = of(&looked.folder, network, layer, None, (&looked.filters, FILTERS))? else { continue };
         if !any {
             output::out(&format!("{}\n", network.title()))?;
         }

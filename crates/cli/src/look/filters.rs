@@ -9,6 +9,7 @@ use tenfold_report::filters::Filter;
 use tenfold_report::look::cards::{Card, Matters, Patch, Sheet};
 use tenfold_study::look::{Importance, duplicates, importance};
 
+use super::selection::Selection;
 use super::{Network, image};
 use crate::progress::bar;
 
@@ -57,14 +58,14 @@ pub(super) fn strongest(filters: &[Filter]) -> Vec<usize> {
 }
 
 impl LayerFilters {
-    /// Of `layer`, `shown` of its filters, with their responses to an image that was traced.
+    /// Of `layer`, the selected filters, with their responses to an image that was traced.
     pub(crate) fn of(
         splits: &Splits,
         threads: usize,
         network: &Network,
         layer: &FilterLayer,
         (shared, trace): (&Image, &Trace),
-        shown: usize,
+        (selection, unless): (&Selection, usize),
     ) -> LayerFilters {
         let model = &network.model;
         let values = kernels(model, layer);
@@ -104,7 +105,7 @@ impl LayerFilters {
             of: layer.filters,
             limit: largest_magnitude(&values),
             image: Some(shared.clone()),
-            cards: order[..shown.min(order.len())].iter().map(card).collect(),
+            cards: selection.of(&order, unless).iter().map(card).collect(),
         };
         let dead = (0..layer.filters).filter(|&filter| dead(filter)).count();
         let duplicates = alike.iter().flatten().count();

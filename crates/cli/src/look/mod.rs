@@ -5,6 +5,7 @@ pub(crate) mod filters;
 mod mistakes;
 mod network;
 mod recurrence;
+pub(crate) mod selection;
 mod terminal;
 pub(crate) mod way;
 
@@ -22,6 +23,7 @@ use crate::environment::environment;
 use crate::failure::{DONE, Failure, USAGE};
 use crate::output::{self, plain};
 use crate::report;
+use selection::Selection;
 use terminal::Screen;
 
 /// The folder within the run folder that everything is written to.
@@ -35,7 +37,7 @@ struct Looked {
     threads: usize,
     screen: Screen,
     /// Filters that were asked for.
-    filters: Option<usize>,
+    filters: Selection,
 }
 
 /// One trained network.
@@ -69,7 +71,8 @@ impl Network {
 pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
     let (folder, study, splits) = report::open(&args.folder, args.data.as_deref())?;
     let threads = environment(args.threads).threads;
-    let looked = Looked { folder, study, splits, threads, screen: Screen::new(args.show), filters: args.filters };
+    let filters = Selection { most: args.filters, these: args.filter.clone() };
+    let looked = Looked { folder, study, splits, threads, screen: Screen::new(args.show), filters };
     if args.mistakes {
         mistakes::look(&looked)?;
         return Ok(DONE);
@@ -109,7 +112,10 @@ impl Looked {
         known.sort();
         known.dedup();
         match args.layer.iter().find(|name| !known.contains(name)) {
-            None => Ok(networks),
+            None => {
+                self.filters.check(&networks)?;
+                Ok(networks)
+            }
             Some(unknown) => {
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
                 Err(no_such(&format!("no network has a layer {unknown:?} with filters"), unknown, &known))

@@ -44,11 +44,11 @@ pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Resul
             network,
             layer,
             (&shared, &traced),
-            looked.filters.unwrap_or(MOST_FILTERS),
+            (&looked.filters, MOST_FILTERS),
         );
         output::out(&format!("  {}\n", words(&found, &layer.name)))?;
         let some = Sheet {
-            cards: found.sheet.cards.iter().take(looked.filters.unwrap_or(CARDS)).cloned().collect(),
+            cards: found.sheet.cards.iter().take(looked.filters.most(CARDS)).cloned().collect(),
             ..found.sheet.clone()
         };
         let (sheet_png, cards_png) = (filters(&found.sheet), cards(&some));
@@ -61,8 +61,8 @@ pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Resul
     }
     sections.push(journey_section(&way));
     if let Some((layer, order)) = &first_order {
-        let most = looked.filters.unwrap_or(FILM_FILTERS);
-        if let Some(film) = film::of(&looked.folder, network, layer, Some(order), most)? {
+        let shown = (&looked.filters, FILM_FILTERS);
+        if let Some(film) = film::of(&looked.folder, network, layer, Some(order), shown)? {
             sections.push(through_training(&layer.name, strip(&film), animation(&film)));
         }
         sections.extend(other_seeds(looked, network, &layer.name)?);
@@ -99,8 +99,11 @@ fn words(found: &LayerFilters, layer: &str) -> String {
                 text.push_str(&format!(", recall of {class} by {recall:.1}"));
             }
         }
-        Some(_) => text.push_str("; without any one of them balanced accuracy does not fall"),
-        None => {}
+        // The first of those that are shown is the first of all, unless others were asked for.
+        Some((card, _)) if found.order.first() == Some(&card.filter.number) => {
+            text.push_str("; without any one of them balanced accuracy does not fall");
+        }
+        _ => {}
     }
     for (count, what) in [(found.dead, "never answer"), (found.duplicates, "answer like an earlier one")] {
         if count > 0 {

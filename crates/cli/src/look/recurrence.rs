@@ -37,13 +37,15 @@ pub(super) fn of(looked: &Looked, networks: &[&Network], layer: &str) -> Rows {
             .map(|(twin, filters)| twin.map(|twin| (filters[twin.filter].clone(), twin.kernel, twin.response)))
             .collect(),
     };
+    let order: Vec<usize> = found.rows.iter().map(|row| row.filter).collect();
+    let shown = looked.filters.of(&order, FILTERS);
     Rows {
         title: format!("{layer} of {} in other networks", pairs[0].0.title()),
         networks: pairs.iter().map(|(network, _)| network.title()).collect(),
         limits: values.iter().map(largest_magnitude).collect(),
         of: all,
         recur: found.recur.iter().copied().zip(found.by_chance.iter().copied()).collect(),
-        rows: found.rows[..looked.filters.unwrap_or(FILTERS).min(all)].iter().map(row).collect(),
+        rows: found.rows.iter().filter(|row| shown.contains(&row.filter)).map(row).collect(),
     }
 }
 
@@ -55,6 +57,7 @@ pub(super) fn look(looked: &Looked, args: &LookArgs) -> Result<(), Failure> {
     for trial in trials(looked, args, &layers)? {
         networks.push(looked.network(trial)?);
     }
+    looked.filters.check(&networks)?;
     let mut any = false;
     for layer in &layers {
         let has = |network: &&Network| network.layers.iter().any(|found| found.name == *layer);

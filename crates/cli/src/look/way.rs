@@ -9,6 +9,7 @@ use tenfold_report::look::journey::{Class, Journey, Stage, Unit, draw, journey a
 use tenfold_report::look::page::{NetworkPage, journey_section, network_page};
 use tenfold_report::look::terminal::Tile;
 
+use super::selection::Selection;
 use super::terminal::tile;
 use super::{Looked, Network, file_name, image, no_such};
 use crate::args::{LookArgs, Of, UnitName};
@@ -29,12 +30,17 @@ pub(crate) struct Wish<'a> {
     /// Whether the network was asked for by name, so that it has to have the unit.
     named: bool,
     /// Maps of a layer.
-    maps: Option<usize>,
+    maps: Selection,
 }
 
 impl<'a> Wish<'a> {
     pub(super) fn of(looked: &Looked, args: &'a LookArgs) -> Wish<'a> {
-        Wish { class: args.class, unit: args.unit.as_ref(), named: !args.model.is_empty(), maps: looked.filters }
+        Wish {
+            class: args.class,
+            unit: args.unit.as_ref(),
+            named: !args.model.is_empty(),
+            maps: looked.filters.clone(),
+        }
     }
 }
 
@@ -132,7 +138,7 @@ pub(crate) fn journey(
     let shape = architecture.input();
     // About a sixth of the image, odd, so that it has a middle.
     let side = (shape.height.min(shape.width) / 6).max(2) | 1;
-    let mut stages = stages(architecture, traced, wish.maps.unwrap_or(MAPS));
+    let mut stages = stages(architecture, traced, &wish.maps);
     // Of networks that nobody has named, some may not have the layer.
     let has = |unit: &UnitName| architecture.layers().iter().any(|info| info.name == unit.layer);
     let unit = match wish.unit {
@@ -170,10 +176,10 @@ fn as_shown(shape: ImageShape, gradient: Vec<f64>) -> Vec<f64> {
 }
 
 /// The layers that change something, but for the logits, each with its index.
-fn stages(architecture: &Architecture, traced: &Trace, most: usize) -> Vec<(usize, Stage)> {
+fn stages(architecture: &Architecture, traced: &Trace, maps: &Selection) -> Vec<(usize, Stage)> {
     let layers = architecture.layers();
     let mut stages = Vec::new();
-    let (mut signed, mut shown) = (true, Vec::new());
+    let (mut signed, mut shown) = (true, None::<Vec<usize>>);
     for (index, info) in layers.iter().enumerate().take(layers.len() - 1) {
         match info.layer {
             Layer::Flatten | Layer::Dropout { .. } => continue,
@@ -187,37 +193,39 @@ fn stages(architecture: &Architecture, traced: &Trace, most: usize) -> Vec<(usiz
         };
         if matches!(info.layer, Layer::Conv { .. } | Layer::Linear { .. }) {
             // The maps with the largest responses, and the same ones before and after what follows.
-            shown = largest(&traced.outputs[index], shape, if shape[1..] == [1, 1] { usize::MAX } else { most });
-        } else if shown.is_empty() {
-            shown = (0..shape[0]).collect();
+            let order = largest(&traced.outputs[index], shape);
+            let mut some = if shape[1..] == [1, 1] { order } else { maps.of(&order, MAPS) };
+            some.sort_unstable();
+            shown = Some(some);
         }
         let name = format!("{}: {}", info.name, info.layer);
         let values = traced.outputs[index].clone();
-        stages.push((index, Stage { name, signed, shape, values, shown: shown.clone() }));
+        let shown = shown.clone().unwrap_or_else(|| (0..shape[0]).collect());
+        stages.push((index, Stage { name, signed, shape, values, shown }));
     }
     stages
 }
 
-/// The channels with the largest values, in their order.
-fn largest(values: &[f32], [channels, height, width]: [usize; 3], most: usize) -> Vec<usize> {
+/// The channels, those with the largest values first.
+fn largest(values: &[f32], [channels, height, width]: [usize; 3]) -> Vec<usize> {
     let area = (height * width).max(1);
     let peak = |channel: usize| {
         values[channel * area..(channel + 1) * area].iter().fold(f32::NEG_INFINITY, |peak, &v| peak.max(v))
     };
     let mut order: Vec<usize> = (0..channels).collect();
     order.sort_by(|&a, &b| peak(b).total_cmp(&peak(a)));
-    order.truncate(most);
-    order.sort_unstable();
     order
 }
 
-/// The unit of the last convolution that answers most strongly.
+/// The unit of the last convolution that answers most strongly, of the maps that are shown.
 fn strongest_unit(architecture: &Architecture, stages: &[(usize, Stage)]) -> Option<Unit> {
     let is_conv = |index: usize| matches!(architecture.layers()[index].layer, Layer::Conv { .. });
     let at = stages.iter().rposition(|(index, _)| is_conv(*index))?;
     let (_, stage) = &stages[at];
     let [_, height, width] = stage.shape;
-    let strongest = (0..stage.values.len()).rev().max_by(|&a, &b| stage.values[a].total_cmp(&stage.values[b]))?;
+    let is_shown = |at: &usize| stage.shown.contains(&(at / (height * width)));
+    let strongest =
+        (0..stage.values.len()).rev().filter(is_shown).max_by(|&a, &b| stage.values[a].total_cmp(&stage.values[b]))?;
     let place = (strongest / (height * width), strongest / width % height, strongest % width);
     Some(unit(architecture, stages, at, place))
 }

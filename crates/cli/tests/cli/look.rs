@@ -130,6 +130,14 @@ fn some_layers_and_filters_of_a_seed_can_be_asked_for() {
     assert!(!ended.out.contains("flat") && !ended.out.contains("conv1"), "networks without the layer: {}", ended.out);
     let page = fs::read_to_string(path.join("look/small-seed-2.html")).unwrap();
     assert!(page.contains("2 of 3 filters of conv2"), "n of N is said");
+    let ended = look(&path, &["--model", "small", "--seed", "2", "--filter", "3,1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let page = fs::read_to_string(path.join("look/small-seed-2.html")).unwrap();
+    assert!(page.contains("2 of 4 filters of conv1") && page.contains("1 of 3 filters of conv2"), "by their numbers");
+    for rest in [&["--film"][..], &["--match", "--layer", "conv2"], &["--image", "3"]] {
+        let ended = look(&path, &[&["--model", "small", "--filter", "2"], rest].concat());
+        assert_eq!(ended.code, Some(0), "{rest:?}: {}", ended.err);
+    }
 }
 
 #[test]
@@ -262,6 +270,10 @@ fn what_is_not_there_is_refused_with_advice() {
         (vec!["--model", "small", "--seed", "9"], 2, "there are seeds 1, 2"),
         (vec!["--seed", "9"], 2, "no training from seed 9 has finished"),
         (vec!["--layer", "conv9"], 2, "did you mean \"conv"),
+        (vec!["--model", "small", "--filter", "1,4"], 2, "those of conv1 of small are numbered from 0 to 3"),
+        (vec!["--match", "--model", "small", "--filter", "4"], 2, "there is no filter 4"),
+        (vec!["--filter", "1", "--filters", "1"], 2, "cannot be used with"),
+        (vec!["--filter", "x"], 2, "invalid"),
         (vec!["--image", "200"], 2, "they are numbered from 0 to 199"),
         (vec!["--image", "60", "--of", "valid"], 2, "there is no validation image 60"),
         (vec!["--image", "-1"], 2, "unexpected argument"),

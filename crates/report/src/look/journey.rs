@@ -454,47 +454,66 @@ impl Strip {
 
 const BAR_COLOR: Rgb = [0, 114, 178];
 const BAR_GROUND: Rgb = [228, 228, 228];
+const BAR_HEIGHT: usize = 13;
 const CLASS_HEIGHT: usize = 18;
 /// Classes up to which one column of wide bars is enough.
 const ONE_COLUMN: usize = 12;
+
+/// Room for a number behind its bar.
+const NUMBER_WIDTH: usize = 66;
 
 /// What the network says of each class.
 fn classes(journey: &Journey) -> Picture {
     let classes = &journey.classes;
     let columns = if classes.len() <= ONE_COLUMN { 1 } else { 3 };
     let in_column = classes.len().div_ceil(columns).max(1);
-    let (name_columns, bar_width) = if columns == 1 { (40, 480) } else { (14, 110) };
+    let (name_columns, bar_width, said_and_label) =
+        if columns == 1 { (40, 400, "predicted, as labelled") } else { (14, 70, "as labelled") };
     let names: Vec<String> = classes.iter().map(|class| cut(&class.name, name_columns)).collect();
     let name_width = names.iter().map(|name| Face::Bold.text_width(name)).max().unwrap_or(0);
     let said = predicted(classes).map(|class| &class.name);
+    let finite = |value: f32| if value.is_finite() { value } else { 0.0 };
+    let limit = largest_magnitude(&classes.iter().map(|class| finite(class.logit)).collect::<Vec<_>>());
 
     let mut picture = Picture::new(WIDTH, STAGE_HEADING + in_column * CLASS_HEIGHT + BAND_GAP);
     let paper = &mut picture;
     paper.text((MARGIN, 2), Align::Left, Face::Bold, INK, "What the network says");
-    let facts = "bars from 0 to 1 are probabilities (softmax of the logits); then probability and logit";
-    paper.text((MARGIN, 2 + LINE), Align::Left, Face::Regular, SOFT_INK, facts);
+    let facts = format!(
+        "the logit, its bar from zero in the middle up to {limit:.2} at the end, and the probability (softmax of the logits), its \
+         bar from 0 to 1"
+    );
+    paper.text((MARGIN, 2 + LINE), Align::Left, Face::Regular, SOFT_INK, &facts);
     for (n, (class, name)) in classes.iter().zip(&names).enumerate() {
         let x = MARGIN + n / in_column * (ROOM / columns);
         let y = STAGE_HEADING + n % in_column * CLASS_HEIGHT;
         let (is_label, is_said) = (journey.label == Some(n), said == Some(&class.name));
         let face = if is_label || is_said { Face::Bold } else { Face::Regular };
         paper.text((x + name_width, y), Align::Right, face, INK, name);
-        let bar_x = x + name_width + 10;
-        paper.fill(bar_x, y, bar_width, 13, BAR_GROUND);
-        let share = if class.probability.is_finite() { class.probability.clamp(0.0, 1.0) } else { 0.0 };
-        paper.fill(bar_x, y, (share * bar_width as f32).round() as usize, 13, BAR_COLOR);
-        let number_x = bar_x + bar_width + 10 + 7 * Face::Regular.width();
+
+        let (logit_x, half) = (x + name_width + 10, bar_width / 2);
+        paper.fill(logit_x, y, bar_width, BAR_HEIGHT, BAR_GROUND);
+        let long = (finite(class.logit).abs() / limit.max(f32::MIN_POSITIVE) * half as f32).round() as usize;
+        let start = if class.logit < 0.0 { logit_x + half - long } else { logit_x + half };
+        paper.fill(start, y, long, BAR_HEIGHT, diverging(class.logit.signum(), 1.0));
+        paper.fill(logit_x + half, y, 1, BAR_HEIGHT, INK);
+        let number_x = logit_x + bar_width + NUMBER_WIDTH;
+        paper.text((number_x, y), Align::Right, face, INK, &format!("{:+.2}", class.logit));
+
+        let bar_x = number_x + 14;
+        paper.fill(bar_x, y, bar_width, BAR_HEIGHT, BAR_GROUND);
+        let share = finite(class.probability).clamp(0.0, 1.0);
+        paper.fill(bar_x, y, (share * bar_width as f32).round() as usize, BAR_HEIGHT, BAR_COLOR);
+        let number_x = bar_x + bar_width + NUMBER_WIDTH;
         paper.text((number_x, y), Align::Right, face, INK, &probability(class.probability));
-        paper.text((number_x + 72, y), Align::Right, face, INK, &format!("{:+.2}", class.logit));
         let wrong = journey.label.is_some() && is_label != is_said;
         let words = match (is_label, is_said) {
-            (true, true) => "predicted, as labelled",
+            (true, true) => said_and_label,
             (true, false) => "the label",
             (false, true) => "predicted",
             (false, false) => "",
         };
         let color = if wrong && is_said { ALARM } else { INK };
-        paper.text((number_x + 86, y), Align::Left, Face::Bold, color, words);
+        paper.text((number_x + 14, y), Align::Left, Face::Bold, color, words);
     }
     picture
 }
@@ -624,14 +643,21 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn bars_are_as_long_as_probabilities() {
-        let picture = classes(&made_up());
-        let x = MARGIN + 7 + 10;
-        for (n, length) in [0, 120, 72, 288].into_iter().enumerate() {
+    fn bars_are_as_long_as_logits_and_probabilities() {
+        let journey = made_up();
+        let picture = classes(&journey);
+        let logit_x = MARGIN + 7 + 10;
+        let probability_x = logit_x + 400 + NUMBER_WIDTH + 14;
+        // Logits from -1.5 to 1.5; of a bar to the right the first column is the line of zero.
+        for (n, (logit, probability)) in [(200, 0), (67, 100), (66, 60), (199, 240)].into_iter().enumerate() {
             let y = STAGE_HEADING + n * CLASS_HEIGHT + 6;
-            let blue = (0..480).filter(|column| picture.pixel(x + column, y) == BAR_COLOR).count();
-            assert_eq!(blue, length, "class {n}");
-            assert_eq!(picture.pixel(x + 479, y), BAR_GROUND);
+            let count = |x: usize, color| (0..400).filter(|column| picture.pixel(x + column, y) == color).count();
+            let sign = journey.classes[n].logit.signum();
+            let (color, side) = (diverging(sign, 1.0), if sign < 0.0 { 199 } else { 201 });
+            assert_eq!(count(logit_x, color), logit, "logit of class {n}");
+            assert_eq!(picture.pixel(logit_x + side, y), color, "class {n}");
+            assert_eq!(count(probability_x, BAR_COLOR), probability, "probability of class {n}");
+            assert_eq!(picture.pixel(probability_x + 399, y), BAR_GROUND);
         }
     }
 
@@ -647,7 +673,7 @@ pub(crate) mod tests {
     fn the_picture_is_pinned() {
         let picture = draw(&made_up());
         assert_eq!((picture.width(), picture.height()), (1480, 1460));
-        assert_eq!(fingerprint(&picture), 6982228631319637759, "looked at and found good? then pin the new value");
+        assert_eq!(fingerprint(&picture), 13280910105302988511, "looked at and found good? then pin the new value");
         assert_eq!(journey(&made_up()), picture.png());
     }
 

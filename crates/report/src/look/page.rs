@@ -82,7 +82,7 @@ pub fn journey_section(way: &Journey) -> Section {
     let layers: Vec<&str> = way.stages.iter().map(|stage| stage.name.split(':').next().unwrap_or("")).collect();
     let alternative = format!(
         "The input, which of its pixels mattered for class {}, what {} make of it as maps and strips of colours, and the \
-         probability of each class as a bar.",
+         logit and the probability of each class as bars.",
         name(way.classes.get(way.explained)),
         listed(&layers)
     );
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(
             section.pictures[0].alternative,
             "The input, which of its pixels mattered for class 3, what conv1, maxpool1 and fc1 make of it as maps and strips \
-             of colours, and the probability of each class as a bar."
+             of colours, and the logit and the probability of each class as bars."
         );
         let (_, _, rows) = &section.tables[0];
         assert_eq!(rows[1], ["1", "0.2500", "-0.50", "the label"]);

@@ -121,19 +121,14 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
                 Some([one]) => Some(*one),
                 _ => None,
             },
-            seeds: variances(n).map(|(variances, _)| variances.seeds(ACCURACY, &statistics.accuracy_by_seed)),
+            luck: variances(n).map_or(0.0, |(variances, _)| variances.luck[ACCURACY]),
         })
         .collect();
     let image_part = |a: usize, b: usize| {
         let resampled = resampled.as_ref()?;
         let (a, b) = (place(a)?, place(b)?);
-        let n = images.labels.len();
-        // Two networks that answer alike on n images may still differ on one of many others: the variance is at least
-        // that of one image on which they differ, as Agresti and Min add one to the counts of both (Statistics in
-        // Medicine 24, 2005).
-        let least = 1.0 / (n as f64 * n as f64);
-        let variance = resampled.differences[a.min(b)][a.max(b)].max(least);
-        Some(ImagePart { variance, units: resampled.units, images: n })
+        let variance = resampled.differences[a.min(b)][a.max(b)];
+        Some(ImagePart { variance, units: resampled.units, images: images.labels.len() })
     };
     let pairs = pairs(&sides, image_part, margin);
     let balanced = |recipe: &Finished| {

@@ -1,11 +1,11 @@
 //! What the trials of one recipe say.
 
-use super::resample::{ACCURACY, BALANCED_ACCURACY, Variances, of_class};
+use super::resample::{ACCURACY, BALANCED_ACCURACY, Variances, of_class, seeds_part};
 use super::{ClassStatistics, Estimate, Interval, LEVEL};
 use crate::metrics::{ClassMetrics, Metrics};
+use crate::stats::banerjee::{Part, TwoErrors};
 use crate::stats::moments::{mean, variance};
 use crate::stats::student::{mean_interval, normal_quantile, t_quantile};
-use crate::stats::welch::Difference;
 use crate::stats::wilson::wilson;
 
 /// The figures of one recipe on the test images.
@@ -84,16 +84,15 @@ pub(super) fn examples(metrics: &Metrics) -> f64 {
 }
 
 /// Where a figure between 0 and 1 lies for new seeds and new images: Wilson's interval of as many images as would give
-/// its variance, with Student's quantile, as is done for shares in surveys (Korn and Graubard, Survey Methodology 24,
+/// its width, with Student's quantile, as is done for shares in surveys (Korn and Graubard, Survey Methodology 24,
 /// 1998; Dean and Pagano, Journal of Survey Statistics and Methodology 3, 2015). Never narrower than if each of the
 /// `n` images counted for itself: where all are right, the bootstrap sees no variance.
 fn share_interval(share: f64, n: f64, variances: &Variances, units: usize, figure: usize, values: &[f64]) -> Interval {
-    let seeds = (values.len().max(2) - 1) as f64;
-    let parts = [(variances.images[figure], units as f64 - 1.0), (variances.seeds(figure, values), seeds)];
-    // With one seed there is no part of the seeds, and it has no say in the degrees of freedom.
-    let total = Difference::new(share, if values.len() > 1 { &parts } else { &parts[..1] });
-    let effective = if total.variance > 0.0 { share * (1.0 - share) / total.variance } else { n };
-    let df = if total.variance > 0.0 { total.df } else { units as f64 - 1.0 };
+    let images = Part { variance: variances.images_alone(figure), df: units as f64 - 1.0 };
+    let total = TwoErrors { value: share, parts: [images, seeds_part(values).unwrap_or(Part::NONE)] };
+    let quantile = t_quantile(LEVEL, images.df);
+    let effective = share * (1.0 - share) * quantile * quantile / total.square(1.0 - LEVEL);
+    // Also where nothing varies, which makes it infinite or no number.
     let effective = if effective > 0.0 { effective.min(n) } else { n };
-    wilson(share, effective, t_quantile(LEVEL, df))
+    wilson(share, effective, quantile)
 }

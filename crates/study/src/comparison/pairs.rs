@@ -6,6 +6,7 @@
 //! says that the recipe is better, because another seed could turn it round.
 
 use super::{Interval, LEVEL, McNemar, PairStatistics, Test, Verdict};
+use crate::stats::banerjee::{Part, TwoErrors};
 use crate::stats::beats::beats;
 use crate::stats::holm::holm;
 use crate::stats::mcnemar::mcnemar;
@@ -24,8 +25,8 @@ pub(super) struct Side<'a> {
     pub(super) accuracies: &'a [f64],
     /// What its only seed said, if it has only one.
     pub(super) only_seed: Option<&'a [Prediction]>,
-    /// The part of the variance of its mean accuracy that is the seeds' own; none without predictions.
-    pub(super) seeds: Option<f64>,
+    /// The part of the variance of its mean accuracy, over seeds as over images, that is luck; 0 without predictions.
+    pub(super) luck: f64,
 }
 
 /// The images' part in a difference.
@@ -37,6 +38,16 @@ pub(super) struct ImagePart {
     pub(super) images: usize,
 }
 
+impl ImagePart {
+    /// The variance without the luck, which the seeds' part holds. Two networks that answer alike on n images may still
+    /// differ on one of many others: it is at least that of one image on which they differ, as Agresti and Min add one to
+    /// the counts of both (Statistics in Medicine 24, 2005).
+    fn alone(&self, [first, second]: [&Side; 2]) -> f64 {
+        let n = self.images as f64;
+        (self.variance - first.luck - second.luck).max(1.0 / (n * n))
+    }
+}
+
 /// All that is known of a pair before the tests are adjusted for one another.
 struct Pair<'a> {
     first: &'a Side<'a>,
@@ -44,9 +55,9 @@ struct Pair<'a> {
     difference: f64,
     images: Option<ImagePart>,
     these: Option<Difference>,
-    new: Option<Difference>,
+    new: Option<TwoErrors>,
     /// Images that only the first and only the second network gets right, and their difference for new images.
-    networks: Option<(u64, u64, Difference)>,
+    networks: Option<(u64, u64, TwoErrors)>,
 }
 
 /// Every pair: first with second, first with third, and so on. `images` gives the images' part in the difference of the
@@ -68,9 +79,8 @@ pub(super) fn pairs(
     let mcnemars = adjusted(&all, |pair| pair.networks.map(|(first, second, _)| mcnemar(first, second)));
     let clustered = adjusted(&all, |pair| pair.networks.map(|(_, _, difference)| difference.p()));
     let statistics = all.iter().enumerate().map(|(n, pair)| {
-        let test = |of: Option<Difference>, p_holm: Option<f64>| {
-            of.zip(p_holm).map(|(of, p_holm)| Test { interval: of.interval(LEVEL), p: of.p(), p_holm })
-        };
+        let these_images = pair.these.zip(these[n]);
+        let new_images = pair.new.zip(new[n]);
         let equivalence = pair.new.map(|new| new.interval(1.0 - 2.0 * (1.0 - LEVEL)));
         let shown = |p: Option<f64>| p.is_some_and(|p| p < 1.0 - LEVEL);
         let verdict = if shown(new[n]) && (these[n].is_none() || shown(these[n])) {
@@ -90,8 +100,8 @@ pub(super) fn pairs(
             first: pair.first.name.to_owned(),
             second: pair.second.name.to_owned(),
             difference: pair.difference,
-            these_images: test(pair.these, these[n]),
-            new_images: test(pair.new, new[n]),
+            these_images: these_images.map(|(of, p_holm)| Test { interval: of.interval(LEVEL), p: of.p(), p_holm }),
+            new_images: new_images.map(|(of, p_holm)| Test { interval: of.interval(LEVEL), p: of.p(), p_holm }),
             one_seed: pair.networks.zip(mcnemars[n]).map(|((only_first, only_second, difference), p_holm)| McNemar {
                 only_first,
                 only_second,
@@ -119,15 +129,17 @@ fn pair<'a>(first: &'a Side, second: &'a Side, images: Option<ImagePart>) -> Pai
     let difference = of(first) - of(second);
     let several = sides.iter().all(|side| side.accuracies.len() >= 2);
     let enough = sides.iter().all(|side| side.accuracies.len() >= FEWEST_SEEDS);
-    let image_part = images.as_ref().map(|part| (part.variance, part.units as f64 - 1.0));
-    let seeds_part = |side: &Side| Some((side.seeds?, (side.accuracies.len() - 1) as f64));
-    let new = || Some(Difference::new(difference, &[image_part?, seeds_part(first)?, seeds_part(second)?]));
+    let image_part = images.as_ref().map(|part| Part { variance: part.alone(sides), df: part.units as f64 - 1.0 });
+    let new = || {
+        let Difference { variance, df, .. } = welch(first.accuracies, second.accuracies)?;
+        Some(TwoErrors { value: difference, parts: [image_part?, Part { variance, df }] })
+    };
     let networks = || {
         let (a, b) = (first.only_seed?, second.only_seed?);
         let right = |p: &Prediction| p.prediction == p.label;
         let only =
             |x: &[Prediction], y: &[Prediction]| x.iter().zip(y).filter(|(x, y)| right(x) && !right(y)).count() as u64;
-        Some((only(a, b), only(b, a), Difference::new(difference, &[image_part?])))
+        Some((only(a, b), only(b, a), TwoErrors { value: difference, parts: [image_part?, Part::NONE] }))
     };
     Pair {
         first,
@@ -162,8 +174,8 @@ fn more_images(pair: &Pair, sought: f64, level: f64) -> Option<u64> {
     let seeds = if pair.networks.is_some() {
         0.0
     } else {
-        pair.new?;
-        pair.first.seeds? + pair.second.seeds?
+        let [_, seeds] = pair.new?.parts;
+        (seeds.variance - pair.first.luck - pair.second.luck).max(0.0)
     };
     let left = variance_allowed(sought, level) - seeds;
     // Twice as many images, by twice as many writers, halve the variance.

@@ -9,15 +9,18 @@
 //! its parts, as in an analysis of variance with two random factors:
 //!
 //! ```text
-//! images    variance over draws of the mean over seeds; it holds the luck once
-//! seeds     s^2 / n over seeds on these images, which holds the luck once more, less the luck, but not below 0
+//! images    variance over draws of the mean over seeds, less the luck that it holds
+//! seeds     s^2 / n over seeds on these images, which holds the luck too
 //! luck      variance over draws of each seed's deviation from the mean, summed over seeds, / (n (n - 1))
 //! ```
-//! The tests in `simulation.rs` show that intervals made of it cover as they say.
+//! The luck stays with the seeds and leaves the images, not the other way round: a difference of two uncertain numbers is
+//! often negative where the seeds are few, and the images are many. The two parts go together as in
+//! [`crate::stats::banerjee`]; the tests in `simulation.rs` show that intervals made of it cover as they say.
 
 use tenfold_nn::rng::{Rng, Stream};
 
 use super::TestImages;
+use crate::stats::banerjee::Part;
 use crate::stats::moments::variance;
 use crate::trial::Prediction;
 
@@ -40,16 +43,20 @@ pub(super) struct Variances {
     /// By figure: the variance over images of the mean over seeds.
     pub(super) images: Vec<f64>,
     /// By figure: the part of it, and of the variance of that mean over seeds, that is luck.
-    luck: Vec<f64>,
+    pub(super) luck: Vec<f64>,
 }
 
 impl Variances {
-    /// The part of the variance of the mean of a figure that is the seeds' own; `values` are the figure's by seed.
-    pub(super) fn seeds(&self, figure: usize, values: &[f64]) -> f64 {
-        // Two seeds are often so close by chance that nothing would remain; then the luck stays in, counted twice.
-        let luck = if values.len() > 2 { self.luck[figure] } else { 0.0 };
-        variance(values).map_or(0.0, |variance| (variance / values.len() as f64 - luck).max(0.0))
+    /// The images' part in the variance of the mean of a figure over seeds.
+    pub(super) fn images_alone(&self, figure: usize) -> f64 {
+        (self.images[figure] - self.luck[figure]).max(0.0)
     }
+}
+
+/// The seeds' part in the variance of a mean over seeds, luck included; none of a single seed.
+pub(super) fn seeds_part(values: &[f64]) -> Option<Part> {
+    let n = values.len() as f64;
+    variance(values).map(|variance| Part { variance: variance / n, df: n - 1.0 })
 }
 
 /// What the draws say of all recipes.

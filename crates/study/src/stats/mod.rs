@@ -1,5 +1,6 @@
 //! Statistics, one idea a file. Plain functions of plain numbers; what they mean for a study is `comparison`'s matter.
 
+pub(crate) mod banerjee;
 pub(crate) mod beats;
 pub(crate) mod holm;
 pub(crate) mod kaplan_meier;

@@ -15,19 +15,24 @@ pub(crate) fn two_sided_p(t: f64, df: f64) -> f64 {
 }
 
 /// What |t| exceeds with probability 1 - `level`, with `df` degrees of freedom; 0 < `level` < 1.
+pub(crate) fn t_quantile(level: f64, df: f64) -> f64 {
+    rounded(t_exceeded(1.0 - level, df))
+}
+
+/// What |t| exceeds with this probability, between 0 and 1, with `df` degrees of freedom; not rounded.
 ///
 /// By halving, because the inverse that the library offers is off in the fifth digit for many degrees of freedom.
-pub(crate) fn t_quantile(level: f64, df: f64) -> f64 {
+pub(super) fn t_exceeded(probability: f64, df: f64) -> f64 {
     let outside = |t: f64| beta_reg(df / 2.0, 0.5, df / (df + t * t));
     let (mut low, mut high) = (0.0, 1.0);
-    while outside(high) > 1.0 - level {
+    while outside(high) > probability {
         (low, high) = (high, high * 2.0);
     }
     for _ in 0..60 {
         let middle = (low + high) / 2.0;
-        *(if outside(middle) > 1.0 - level { &mut low } else { &mut high }) = middle;
+        *(if outside(middle) > probability { &mut low } else { &mut high }) = middle;
     }
-    rounded(high)
+    high
 }
 
 /// What the absolute value of a standard normal variable exceeds with probability 1 - `level`.

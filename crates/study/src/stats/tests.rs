@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use tenfold_nn::rng::{Rng, Stream};
 
+use super::banerjee::{Part, TwoErrors};
 use super::beats::beats;
 use super::holm::holm;
 use super::kaplan_meier::{Case, kaplan_meier, median_time};
@@ -21,6 +23,7 @@ struct Fixtures {
     two_sided_p: Vec<(f64, f64, f64)>,
     normal_quantile: Vec<(f64, f64)>,
     welch: BTreeMap<String, WelchCase>,
+    two_errors: Vec<TwoErrorsCase>,
     wilson: Vec<WilsonCase>,
     mcnemar: Vec<McNemarCase>,
     holm: Vec<HolmCase>,
@@ -41,6 +44,14 @@ struct WelchCase {
     p: f64,
     interval: (f64, f64),
     beats: f64,
+}
+
+#[derive(Deserialize)]
+struct TwoErrorsCase {
+    value: f64,
+    parts: [(f64, f64); 2],
+    half: f64,
+    p: f64,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +143,62 @@ fn means_and_differences_are_scipys() {
         near(&name, ours.p(), case.p);
         let interval = ours.interval(0.95);
         assert!((interval.low - case.interval.0).abs() < 1e-9 && (interval.high - case.interval.1).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn two_errors_are_scipys() {
+    for TwoErrorsCase { value, parts, half, p } in fixtures().two_errors {
+        let parts = parts.map(|(variance, df)| Part { variance, df });
+        for parts in [parts, [parts[1], parts[0]]] {
+            let ours = TwoErrors { value, parts };
+            let Interval { low, high } = ours.interval(0.95);
+            near("half", (high - low) / 2.0, half);
+            near("p", ours.p(), p);
+        }
+    }
+}
+
+#[test]
+fn one_error_is_students_and_none_leaves_no_doubt() {
+    let of = |value, variance, df| TwoErrors { value, parts: [Part::NONE, Part { variance, df }] };
+    for (t, df) in [(0.1, 1.0), (2.5, 3.0), (40.0, 2.5), (6.0, 9999.0)] {
+        near("p", of(-0.02 * t, 4e-4, df).p(), two_sided_p(t, df));
+        near("high", of(0.0, 4e-4, df).interval(0.9).high, 0.02 * t_quantile(0.9, df));
+    }
+    assert_eq!((of(0.0, 4e-4, 3.0).p(), of(0.0, 0.0, 3.0).p(), of(0.1, 0.0, 3.0).p()), (1.0, 1.0, 0.0));
+    assert_eq!(of(0.1, 0.0, 3.0).interval(0.95), Interval { low: 0.1, high: 0.1 });
+    // Too small for a number.
+    assert_eq!(of(1.0, 1e-6, 9999.0).p(), 0.0);
+}
+
+/// Whatever part of the variance is the seeds', and however few there are. With one sum of degrees of freedom, eight of a
+/// hundred intervals at 0.99 miss where one degree of freedom has nine tenths of it.
+#[test]
+fn intervals_of_two_errors_cover_at_least_at_their_level() {
+    const DRAWS: usize = 2000;
+    let rng = Rng::new(5, Stream::Init, 0);
+    let mut next = 0;
+    let mut normal = || {
+        next += 1;
+        f64::from(rng.normal_at(next))
+    };
+    for df in [1, 2, 4] {
+        for seeds in [0.0, 0.3, 0.7, 1.0] {
+            for level in [0.95, 0.99] {
+                let misses = |_| {
+                    let value = normal();
+                    let squares: f64 = (0..df).map(|_| normal().powi(2)).sum();
+                    let known = Part { variance: 1.0 - seeds, df: 9999.0 };
+                    let estimated = Part { variance: seeds * squares / f64::from(df), df: df.into() };
+                    let Interval { low, high } = TwoErrors { value, parts: [known, estimated] }.interval(level);
+                    low > 0.0 || high < 0.0
+                };
+                let missed = (0..DRAWS).map(misses).filter(|missed| *missed).count() as f64 / DRAWS as f64;
+                let most = (1.0 - level) + 3.0 * (level * (1.0 - level) / DRAWS as f64).sqrt();
+                assert!(missed <= most, "{df} degrees of freedom, {seeds} of the variance: {missed} at {level}");
+            }
+        }
     }
 }
 

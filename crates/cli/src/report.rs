@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tenfold_nn::data::{HeldOut, Splits};
 use tenfold_report::html::{Page, Shown, page};
-use tenfold_study::record::StudyRecord;
+use tenfold_study::record::{RESULTS, StudyRecord};
 use tenfold_study::{FinishedStudy, RunFolder};
 
 use crate::args::ReportArgs;
@@ -39,7 +39,7 @@ pub(crate) fn open(path: &Path, data: Option<&Path>) -> Result<(RunFolder, Finis
     }
     // Before it is held: nothing is made in a folder that is none of a run.
     let study = FinishedStudy::read(path)?;
-    let splits = splits(&study.record, data)?;
+    let splits = splits(path, &study.record, data)?;
     let folder = RunFolder::open(path)?;
     // Once more: a run may have ended meanwhile.
     Ok((folder, FinishedStudy::read(path)?, splits))
@@ -61,7 +61,7 @@ pub(crate) fn write(folder: &RunFolder, study: &FinishedStudy, test: &HeldOut) -
 }
 
 /// The data of the record: MNIST, or a folder's, with the record's checksum.
-fn splits(record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
+fn splits(folder: &Path, record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
     let of = &record.dataset;
     let source = source(data, of.classes)?;
     let splits = source.split(of.valid, of.split_seed)?;
@@ -72,7 +72,8 @@ fn splits(record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> 
         if (found, sizes) == ((of.shape, of.classes), [of.train, of.valid, of.test]) {
             return Ok(splits);
         }
-        let message = "results.json: what it says of the images is not true of them; it was edited".to_owned();
+        let file = folder.join(RESULTS);
+        let message = format!("{}: what it says of the images is not true of them; it was edited", file.display());
         return Err(Failure::new(DATA, message, None));
     }
     let found = data.map_or("the built-in MNIST".to_owned(), |folder| folder.display().to_string());

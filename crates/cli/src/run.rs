@@ -7,7 +7,7 @@ use tenfold_nn::train::{Event, Flow};
 use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::count;
 use tenfold_study::comparison::ChosenBy;
-use tenfold_study::record::{EpochRecord, Status, StudyRecord};
+use tenfold_study::record::{EpochRecord, RESULTS, Status, StudyRecord};
 use tenfold_study::{FinishedStudy, Plan, RunFolder, Settings, StudyEvent, TrialState};
 
 use crate::args::{Format, RunArgs};
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let mut finished = FinishedStudy::read(&path)?;
     finished.complete();
     let record = &finished.record;
-    folder.write("results.json", record.to_json().as_bytes())?;
+    folder.write(RESULTS, record.to_json().as_bytes())?;
     let drawn = pictures::draw(&folder, record, &splits, plan.environment().threads)?;
     report::write(&folder, &finished, &splits.test)?;
     match args.format {

@@ -52,6 +52,17 @@ pub(crate) fn columns() -> usize {
     COLUMNS
 }
 
+/// Pixels that the terminal on standard output is wide, if it says so.
+pub(crate) fn pixels() -> Option<usize> {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(stdout())
+        && size.ws_xpixel > 0
+    {
+        return Some(usize::from(size.ws_xpixel));
+    }
+    None
+}
+
 #[cfg(not(unix))]
 fn asked() -> Show {
     Show::HalfBlocks

@@ -64,6 +64,34 @@ impl Picture {
         [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2]]
     }
 
+    /// The picture, made smaller if it is wider than `width` pixels: each pixel is then the mean of what it covers.
+    pub fn at_most(self, width: usize) -> Picture {
+        let (from_width, from_height) = (self.width, self.height);
+        if from_width <= width {
+            return self;
+        }
+        let width = width.max(1);
+        let mut small = Picture::new(width, (from_height * width + from_width / 2) / from_width);
+        let height = small.height;
+        // Pixel `at` of `to` covers pixels of `from`, each by so many parts, `from` in all.
+        let covered = |at: usize, to: usize, from: usize| {
+            let (start, end) = (at * from, (at + 1) * from);
+            (start / to..end.div_ceil(to)).map(move |n| (n, ((n + 1) * to).min(end) - (n * to).max(start)))
+        };
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let mut sums = [0; 3];
+            for (row, tall) in covered(y, height, from_height) {
+                for (column, wide) in covered(x, width, from_width) {
+                    let color = self.pixel(column, row);
+                    (0..3).for_each(|c| sums[c] += usize::from(color[c]) * tall * wide);
+                }
+            }
+            let all = from_width * from_height;
+            small.fill(x, y, 1, 1, sums.map(|sum| ((sum + all / 2) / all) as u8));
+        }
+        small
+    }
+
     /// Fills the rectangle with its top left corner at (`x`, `y`).
     pub fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, color: Rgb) {
         let right = x.saturating_add(width).min(self.width);
@@ -179,6 +207,23 @@ mod tests {
     use super::*;
 
     const RED: Rgb = [200, 0, 0];
+
+    #[test]
+    fn a_smaller_picture_is_made_of_means() {
+        let mut picture = Picture::new(4, 2);
+        picture.tile((0, 0), (4, 2), 1, |y, x| [(10 * x) as u8, (100 * y) as u8, 7]);
+        let half = picture.clone().at_most(2);
+        assert_eq!((half.width(), half.height()), (2, 1));
+        assert_eq!((half.pixel(0, 0), half.pixel(1, 0)), ([5, 50, 7], [25, 50, 7]));
+        // Each of three covers a pixel and a third: 0 and a third of 10, two thirds of 10 and of 20.
+        let three = picture.clone().at_most(3);
+        assert_eq!((three.width(), three.height()), (3, 2));
+        assert_eq!((0..3).map(|x| three.pixel(x, 1)).collect::<Vec<_>>(), [[3, 100, 7], [15, 100, 7], [28, 100, 7]]);
+        assert_eq!(picture.clone().at_most(4), picture);
+        assert_eq!(picture.clone().at_most(0).pixel(0, 0), [15, 50, 7]);
+        let line = Picture::new(1000, 1).at_most(10);
+        assert_eq!((line.width(), line.height(), line.pixel(9, 0)), (10, 1, [255; 3]));
+    }
 
     #[test]
     fn tiles_are_enlarged_by_whole_pixels() {

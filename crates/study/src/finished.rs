@@ -12,11 +12,9 @@ use thiserror::Error;
 use crate::comparison::{self, Comparison, RecipeTrials, TestImages};
 use crate::folder::regular;
 use crate::metrics::Metrics;
-use crate::record::{RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
+use crate::record::{RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
 use crate::spec::is_name;
 use crate::trial::{PREDICTIONS, Prediction, RESULT, parse_predictions, seed_folder};
-
-const RESULTS: &str = "results.json";
 
 /// The most bytes of `results.json`: a trial takes some 30 KiB.
 const MAX_RESULTS_BYTES: u64 = 256 << 20;

@@ -18,6 +18,9 @@ use crate::metrics::Metrics;
 use crate::published::PublishedRun;
 use crate::run::ProcessorTime;
 
+/// The record's file in a run folder.
+pub const RESULTS: &str = "results.json";
+
 /// The version of the record's form.
 pub const SCHEMA: u32 = 1;
 

@@ -13,10 +13,8 @@ use crate::ledger::Ledger;
 use crate::look::KeptFilters;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, TrialState};
-use crate::record::{ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
+use crate::record::{RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
 use crate::trial::{self, Product};
-
-const RESULTS: &str = "results.json";
 
 /// Processor time that was spent until now, in seconds.
 #[derive(Clone, Copy, PartialEq, Debug)]

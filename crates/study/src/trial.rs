@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::folder::{FolderError, RunFolder};
 use crate::look::KeptFilters;
-use crate::record::{DatasetRecord, EpochRecord, Status, StudyRecord, TrialRecord};
+use crate::record::{DatasetRecord, EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
 
 /// The version of what training computes: raised whenever the same settings and seed give other bits.
 pub const TRAINING_VERSION: u32 = 2;
@@ -206,8 +206,10 @@ pub enum TrialFileError {
         record: PathBuf,
     },
     /// What the record says of the network makes none.
-    #[error("results.json: recipe {recipe:?}: {fault}")]
+    #[error("{}: recipe {recipe:?}: {fault}", .path.display())]
     Layers {
+        /// The record.
+        path: PathBuf,
         /// The recipe.
         recipe: String,
         /// What is wrong with it.
@@ -229,9 +231,10 @@ pub enum TrialFileError {
 /// If the record has no such recipe.
 pub fn trained(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) -> Result<Model, TrialFileError> {
     let recipe = record.recipes.iter().find(|recipe| recipe.name == trial.recipe).expect("the trial is of this record");
-    let architecture = recipe
-        .architecture(&record.dataset)
-        .map_err(|fault| TrialFileError::Layers { recipe: recipe.name.clone(), fault })?;
+    let architecture = recipe.architecture(&record.dataset).map_err(|fault| {
+        let path = folder.path().join(RESULTS);
+        TrialFileError::Layers { path, recipe: recipe.name.clone(), fault }
+    })?;
     let (path, bytes) = written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref())?;
     safetensors::read(&bytes, &architecture, recipe.pixels)
         .map(|model| model.with_precision(trial.precision))

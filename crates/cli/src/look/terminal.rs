@@ -7,12 +7,14 @@ use tenfold_report::picture::Picture;
 use crate::args::ShowOn;
 use crate::failure::Failure;
 use crate::output;
-use crate::terminal::{Show, columns, detect};
+use crate::terminal::{Show, columns, detect, pixels};
 
 /// What standard output can show.
 pub(super) struct Screen {
     show: Show,
     columns: usize,
+    /// Its width, if it says so.
+    pixels: Option<usize>,
 }
 
 /// Lines of half blocks that a picture takes at most.
@@ -27,14 +29,16 @@ impl Screen {
             ShowOn::Kitty => Show::Kitty,
             ShowOn::None => Show::Nothing,
         };
-        Screen { show, columns: columns() }
+        Screen { show, columns: columns(), pixels: pixels() }
     }
 
-    /// Shows a picture as large as it is, where the terminal can; with half blocks it would be too coarse to read.
+    /// Shows a picture, made smaller where it is too wide, if the terminal can; with half blocks it would be too coarse to
+    /// read.
     pub(super) fn picture(&self, draw: impl FnOnce() -> Picture) -> Result<(), Failure> {
+        let fitted = || draw().at_most(self.pixels.unwrap_or(usize::MAX));
         match self.show {
-            Show::Sixel => output::out(&sixel(&draw())),
-            Show::Kitty => output::out(&kitty(&draw().png())),
+            Show::Sixel => output::out(&sixel(&fitted())),
+            Show::Kitty => output::out(&kitty(&fitted().png())),
             Show::HalfBlocks | Show::Nothing => Ok(()),
         }
     }

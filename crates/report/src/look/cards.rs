@@ -208,7 +208,7 @@ fn suffering(matters: &Matters) -> Option<String> {
 }
 
 /// What is lost, 1 being all, as a change in points: `-0.42`.
-fn points(lost: f64, decimals: usize) -> String {
+pub fn points(lost: f64, decimals: usize) -> String {
     let change = -100.0 * lost;
     if !change.is_finite() {
         return NONE.to_owned();

@@ -1,8 +1,7 @@
 //! A run folder that is only read: its record and predictions, without training and without its lock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -10,18 +9,14 @@ use tenfold_nn::data::test_writers;
 use thiserror::Error;
 
 use crate::comparison::{self, Comparison, RecipeTrials, TestImages};
-use crate::folder::regular;
+use crate::folder::{MOST_BYTES, bounded};
 use crate::metrics::Metrics;
 use crate::record::{RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
 use crate::spec::is_name;
 use crate::trial::{PREDICTIONS, Prediction, RESULT, parse_predictions, seed_folder};
 
-/// The most bytes of `results.json`: a trial takes some 30 KiB.
-const MAX_RESULTS_BYTES: u64 = 256 << 20;
 /// The most pixels of an image, all channels together.
 const MAX_PIXELS: usize = 1 << 26;
-/// The most bytes of a `predictions.csv`: an image takes some 20.
-const MAX_PREDICTIONS_BYTES: u64 = 256 << 20;
 
 /// What a run folder says of the trials that were run. Some may be missing, interrupted or still to come.
 #[derive(Clone, Debug)]
@@ -94,7 +89,7 @@ impl FinishedStudy {
     /// Reads the run folder `path`. It may be in use: whatever a run is writing meanwhile, its files are whole.
     pub fn read(path: &Path) -> Result<FinishedStudy, FinishedStudyError> {
         let file = path.join(RESULTS);
-        let Some(bytes) = read(&file, MAX_RESULTS_BYTES)? else {
+        let Some(bytes) = read(&file)? else {
             return Err(FinishedStudyError::NotARunFolder { path: path.to_owned() });
         };
         let damaged = |fault: String| FinishedStudyError::Damaged { path: file.clone(), fault };
@@ -117,7 +112,7 @@ impl FinishedStudy {
             for trial in recipe.finished() {
                 let folder = path.join(seed_folder(&recipe.name, trial.seed));
                 let file = folder.join(PREDICTIONS);
-                let Some(bytes) = read(&file, MAX_PREDICTIONS_BYTES)? else { continue };
+                let Some(bytes) = read(&file)? else { continue };
                 let said = matching(&bytes, trial, &mut labels).map_err(|fault| FinishedStudyError::Predictions {
                     path: file,
                     fault,
@@ -162,13 +157,13 @@ impl FinishedStudy {
 }
 
 /// The contents of a file; none if it is not there.
-fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FinishedStudyError> {
-    let mut bytes = Vec::new();
-    let result = regular(path).and_then(|()| File::open(path)?.take(limit + 1).read_to_end(&mut bytes));
-    match result {
-        Ok(_) if bytes.len() as u64 > limit => Err(FinishedStudyError::TooLarge { path: path.to_owned(), limit }),
-        Ok(_) => Ok(Some(bytes)),
+fn read(path: &Path) -> Result<Option<Vec<u8>>, FinishedStudyError> {
+    match bounded(path, MOST_BYTES) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(reason) if matches!(reason.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(reason) if reason.kind() == io::ErrorKind::FileTooLarge => {
+            Err(FinishedStudyError::TooLarge { path: path.to_owned(), limit: MOST_BYTES })
+        }
         Err(reason) => Err(FinishedStudyError::Io { path: path.to_owned(), reason }),
     }
 }

@@ -142,10 +142,16 @@ impl RunFolder {
         }
     }
 
-    /// The contents of `file`, a path within the folder; none if it is not there.
+    /// The contents of `file`, a path within the folder; none if it is not there. An error if it is larger than any that a
+    /// run writes, but for weights: 256 MiB.
     pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, FolderError> {
+        self.read_up_to(file, MOST_BYTES)
+    }
+
+    /// [`RunFolder::read`] with another limit, in bytes.
+    pub(crate) fn read_up_to(&self, file: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, FolderError> {
         let path = self.within(file.as_ref());
-        match regular(&path).and_then(|()| fs::read(&path)) {
+        match bounded(&path, limit) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(reason) => Err(FolderError::Io { path, operation: "read the file", reason }),
@@ -196,6 +202,22 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
+/// The most bytes of a file other than weights: `results.json` has some 30 KiB for each trial, predictions some 20 bytes for
+/// each image.
+pub(crate) const MOST_BYTES: u64 = 256 << 20;
+
+/// The contents of a regular file of at most `limit` bytes; `FileTooLarge` if it has more.
+pub(crate) fn bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    regular(path)?;
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let found = format!("it has more than {limit} bytes, no run writes that");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, found));
+    }
+    Ok(bytes)
+}
+
 /// An error unless `path` is a file with an end: a pipe or a device would keep its reader waiting.
 pub(crate) fn regular(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_file() {
@@ -217,6 +239,9 @@ mod tests {
         fs::write(folder.path().join("c/.d.txt.tmp"), "half a fi").unwrap();
         folder.write("c/d.txt", b"two").unwrap();
         assert_eq!(folder.read("c/d.txt").unwrap().as_deref(), Some(&b"two"[..]));
+        assert_eq!(folder.read_up_to("c/d.txt", 3).unwrap().as_deref(), Some(&b"two"[..]));
+        let error = folder.read_up_to("c/d.txt", 2).unwrap_err().to_string();
+        assert!(error.ends_with("d.txt: cannot read the file: it has more than 2 bytes, no run writes that"), "{error}");
         assert_eq!(folder.list("c").unwrap(), ["d.txt"]);
         folder.remove("c/d.txt").unwrap();
         folder.remove("c/d.txt").unwrap();

@@ -14,7 +14,7 @@ use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{Pixels, TrainConfig};
 use thiserror::Error;
 
-use crate::folder::{FolderError, RunFolder};
+use crate::folder::{FolderError, MOST_BYTES, RunFolder};
 use crate::look::KeptFilters;
 use crate::record::{DatasetRecord, EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
 
@@ -235,7 +235,9 @@ pub fn trained(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) ->
         let path = folder.path().join(RESULTS);
         TrialFileError::Layers { path, recipe: recipe.name.clone(), fault }
     })?;
-    let (path, bytes) = written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref())?;
+    // The arrays, and room for what the header says of them.
+    let limit = 4 * architecture.parameters() as u64 + HEADER_BYTES;
+    let (path, bytes) = written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref(), limit)?;
     safetensors::read(&bytes, &architecture, recipe.pixels)
         .map(|model| model.with_precision(trial.precision))
         .map_err(|error| TrialFileError::Weights { path, error })
@@ -246,20 +248,24 @@ pub(crate) fn kept_filters(folder: &RunFolder, trial: &TrialRecord) -> Result<Ve
     if trial.filters_sha256.is_none() {
         return Ok(Vec::new());
     }
-    let (path, bytes) = written(folder, trial, FILTERS, trial.filters_sha256.as_deref())?;
+    let (path, bytes) = written(folder, trial, FILTERS, trial.filters_sha256.as_deref(), MOST_BYTES)?;
     safetensors::read_arrays(&bytes).map_err(|error| TrialFileError::Weights { path, error })
 }
 
-/// Path and contents of the file of this name that the trial wrote, with this checksum.
+/// The most bytes of the header of a network's weights.
+const HEADER_BYTES: u64 = 1 << 20;
+
+/// Path and contents of the file of this name that the trial wrote, with this checksum and of at most `limit` bytes.
 fn written(
     folder: &RunFolder,
     trial: &TrialRecord,
     name: &str,
     checksum: Option<&str>,
+    limit: u64,
 ) -> Result<(PathBuf, Vec<u8>), TrialFileError> {
     let at = seed_folder(&trial.recipe, trial.seed);
     let path = |name: &str| folder.path().join(&at).join(name);
-    let bytes = folder.read(format!("{at}/{name}"))?.unwrap_or_default();
+    let bytes = folder.read_up_to(format!("{at}/{name}"), limit)?.unwrap_or_default();
     if checksum != Some(&*sha256(&bytes)) {
         return Err(TrialFileError::Changed { path: path(name), record: path(RESULT) });
     }

@@ -308,6 +308,12 @@ fn what_is_not_there_is_refused_with_advice() {
     let ended = look(&path, &["--model", "small", "--seed", "1"]);
     assert_eq!(ended.code, Some(4), "{}", ended.err);
     assert!(ended.err.contains("is not the file that the trial wrote"), "{}", ended.err);
+    // Not read to its end: it has a terabyte, all of it holes.
+    let weights = fs::File::create(path.join("trials/small/seed-1/model.safetensors")).unwrap();
+    weights.set_len(1 << 40).unwrap();
+    let ended = look(&path, &["--model", "small", "--seed", "1"]);
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("model.safetensors: cannot read the file: it has more than"), "{}", ended.err);
 }
 
 /// Images of two channels, which no picture can show as they are, and networks where no ReLU follows the convolution.

@@ -82,7 +82,12 @@ pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
         return Ok(DONE);
     }
     let given = way::given(&looked, args)?;
-    let networks = looked.networks(args)?;
+    let mut networks = looked.networks(args)?;
+    if given.is_none() && !looked.filters.these.is_empty() {
+        // No page and no picture without a filter.
+        networks.iter_mut().for_each(|n| n.layers.retain(|layer| looked.filters.has_any(layer.filters)));
+        networks.retain(|network| !network.layers.is_empty());
+    }
     if args.film {
         film::look(&looked, &networks)?;
         return Ok(DONE);

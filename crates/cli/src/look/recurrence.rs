@@ -60,7 +60,8 @@ pub(super) fn look(looked: &Looked, args: &LookArgs) -> Result<(), Failure> {
     looked.filters.check(&networks)?;
     let mut any = false;
     for layer in &layers {
-        let has = |network: &&Network| network.layers.iter().any(|found| found.name == *layer);
+        let shown = |found: &FilterLayer| found.name == *layer && looked.filters.has_any(found.filters);
+        let has = |network: &&Network| network.layers.iter().any(shown);
         let with: Vec<&Network> = networks.iter().filter(has).take(MOST_NETWORKS).collect();
         if with.len() < 2 {
             continue;

@@ -24,6 +24,11 @@ impl Selection {
         order.iter().filter(asked_for).take(self.most(unless)).copied().collect()
     }
 
+    /// Whether a layer of so many filters has any to show.
+    pub(super) fn has_any(&self, filters: usize) -> bool {
+        self.these.is_empty() || self.these.iter().any(|&filter| filter < filters)
+    }
+
     /// An error if none of the layers that are looked at has a filter that was asked for.
     pub(super) fn check(&self, networks: &[Network]) -> Result<(), Failure> {
         let layers = || networks.iter().flat_map(|network| network.layers.iter().map(move |layer| (network, layer)));

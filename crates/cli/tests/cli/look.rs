@@ -134,6 +134,9 @@ fn some_layers_and_filters_of_a_seed_can_be_asked_for() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let page = fs::read_to_string(path.join("look/small-seed-2.html")).unwrap();
     assert!(page.contains("2 of 4 filters of conv1") && page.contains("1 of 3 filters of conv2"), "by their numbers");
+    let ended = look(&path, &["--seed", "2", "--filter", "3", "--film"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("film-conv1.png") && !ended.out.contains("film-conv2.png"), "{}", ended.out);
     for rest in [&["--film"][..], &["--match", "--layer", "conv2"], &["--image", "3"]] {
         let ended = look(&path, &[&["--model", "small", "--filter", "2"], rest].concat());
         assert_eq!(ended.code, Some(0), "{rest:?}: {}", ended.err);

@@ -241,7 +241,10 @@ mod tests {
         assert_eq!(folder.read("c/d.txt").unwrap().as_deref(), Some(&b"two"[..]));
         assert_eq!(folder.read_up_to("c/d.txt", 3).unwrap().as_deref(), Some(&b"two"[..]));
         let error = folder.read_up_to("c/d.txt", 2).unwrap_err().to_string();
-        assert!(error.ends_with("d.txt: cannot read the file: it has more than 2 bytes, no run writes that"), "{error}");
+        assert!(
+            error.ends_with("d.txt: cannot read the file: it has more than 2 bytes, no run writes that"),
+            "{error}"
+        );
         assert_eq!(folder.list("c").unwrap(), ["d.txt"]);
         folder.remove("c/d.txt").unwrap();
         folder.remove("c/d.txt").unwrap();

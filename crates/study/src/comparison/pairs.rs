@@ -43,8 +43,11 @@ impl ImagePart {
     /// differ on one of many others: it is at least that of one image on which they differ, as Agresti and Min add one to
     /// the counts of both (Statistics in Medicine 24, 2005).
     fn alone(&self, [first, second]: [&Side; 2]) -> f64 {
-        let n = self.images as f64;
-        (self.variance - first.luck - second.luck).max(1.0 / (n * n))
+        (self.variance - first.luck - second.luck).max(self.least())
+    }
+
+    fn least(&self) -> f64 {
+        1.0 / (self.images as f64 * self.images as f64)
     }
 }
 
@@ -130,8 +133,13 @@ fn pair<'a>(first: &'a Side, second: &'a Side, images: Option<ImagePart>) -> Pai
     let several = sides.iter().all(|side| side.accuracies.len() >= 2);
     let enough = sides.iter().all(|side| side.accuracies.len() >= FEWEST_SEEDS);
     let image_part = images.as_ref().map(|part| Part { variance: part.alone(sides), df: part.units as f64 - 1.0 });
+    let n = sides.map(|side| side.accuracies.len());
     let new = || {
         let Difference { variance, df, .. } = welch(first.accuracies, second.accuracies)?;
+        // Welch's sum of degrees of freedom holds for as many seeds of both. Two that are close by chance beside ten others
+        // would go unnoticed: then the fewer decide.
+        let [few, many] = if n[0] < n[1] { n } else { [n[1], n[0]] };
+        let df = if few < many { (few - 1) as f64 } else { df };
         Some(TwoErrors { value: difference, parts: [image_part?, Part { variance, df }] })
     };
     let networks = || {
@@ -179,7 +187,7 @@ fn more_images(pair: &Pair, sought: f64, level: f64) -> Option<u64> {
     };
     let left = variance_allowed(sought, level) - seeds;
     // Twice as many images, by twice as many writers, halve the variance.
-    let needed = part.images as f64 * part.variance / left;
+    let needed = part.images as f64 * part.variance.max(part.least()) / left;
     let more = (needed - part.images as f64).ceil();
     (left > 0.0 && (1.0..1e12).contains(&more)).then_some(more as u64)
 }

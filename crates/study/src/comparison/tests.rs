@@ -98,7 +98,7 @@ fn equal_answers_are_a_tie_that_so_few_images_cannot_call_equivalent() {
     let pair = &comparison.pairs[0];
     assert_eq!((pair.difference, pair.verdict, pair.first_beats_second), (0.0, Verdict::NotResolved, 0.5));
     assert_eq!((pair.these_images.unwrap().p, pair.new_images.unwrap().p), (1.0, 1.0));
-    assert!(pair.more_seeds.unwrap() > 100 && pair.better.is_none());
+    assert!(pair.more_seeds.unwrap() > 100 && pair.more_images.is_some() && pair.better.is_none());
     assert_eq!(comparison.groups, [["a", "b"]]);
     let choice = comparison.choice.unwrap();
     assert_eq!((choice.highest.as_str(), choice.leading.len(), choice.fastest.as_deref()), ("a", 2, Some("a")));

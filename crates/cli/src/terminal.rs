@@ -43,24 +43,23 @@ fn can_be_asked(term: Option<&OsStr>) -> bool {
 
 /// Columns of the terminal on standard output.
 pub(crate) fn columns() -> usize {
-    #[cfg(unix)]
-    if let Ok(size) = rustix::termios::tcgetwinsize(stdout())
-        && size.ws_col > 0
-    {
-        return usize::from(size.ws_col);
-    }
-    COLUMNS
+    let (columns, _) = width();
+    if columns > 0 { columns.into() } else { COLUMNS }
 }
 
 /// Pixels that the terminal on standard output is wide, if it says so.
 pub(crate) fn pixels() -> Option<usize> {
+    let (_, pixels) = width();
+    (pixels > 0).then(|| pixels.into())
+}
+
+/// Columns and pixels of the terminal on standard output, 0 where it does not say.
+fn width() -> (u16, u16) {
     #[cfg(unix)]
-    if let Ok(size) = rustix::termios::tcgetwinsize(stdout())
-        && size.ws_xpixel > 0
-    {
-        return Some(usize::from(size.ws_xpixel));
+    if let Ok(size) = rustix::termios::tcgetwinsize(stdout()) {
+        return (size.ws_col, size.ws_xpixel);
     }
-    None
+    (0, 0)
 }
 
 #[cfg(not(unix))]

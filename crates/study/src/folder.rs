@@ -219,7 +219,7 @@ pub(crate) fn bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// An error unless `path` is a file with an end: a pipe or a device would keep its reader waiting.
-pub(crate) fn regular(path: &Path) -> io::Result<()> {
+fn regular(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_file() {
         return Ok(());
     }

@@ -1,9 +1,9 @@
 //! Study files: what is compared, read from TOML, checked, and written out again with every default.
 
 use std::fmt::Write as _;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::{fs, io, io::Read};
 
 use serde::{Deserialize, Serialize};
 use tenfold_nn::Precision;
@@ -14,7 +14,7 @@ use tenfold_nn::train::{Pixels, TrainConfig};
 use thiserror::Error;
 use toml::Spanned;
 
-use crate::folder::regular;
+use crate::folder::bounded;
 use crate::stop;
 use crate::suggest::nearest;
 
@@ -174,14 +174,10 @@ impl Study {
         let name = path.display().to_string();
         let failed = |reason: io::Error| match reason.kind() {
             io::ErrorKind::NotFound => StudyFileError::NotFound { path: name.clone() },
+            io::ErrorKind::FileTooLarge => StudyFileError::TooLarge { path: name.clone() },
             _ => StudyFileError::Io { path: name.clone(), reason },
         };
-        let mut bytes = Vec::new();
-        let open = regular(path).and_then(|()| fs::File::open(path));
-        open.and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(StudyFileError::TooLarge { path: name });
-        }
+        let bytes = bounded(path, MAX_BYTES).map_err(failed)?;
         let text = String::from_utf8(bytes).map_err(|error| StudyFileError::NotText {
             path: name.clone(),
             position: error.utf8_error().valid_up_to(),
@@ -528,6 +524,8 @@ fn floor(text: &str, index: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SMALL: &str = "name = \"mine\"\n\n[[recipe]]\nname = \"a\"\nlayers = [\"linear 10\"]\n";

@@ -1,6 +1,6 @@
 //! What the trials of one recipe say.
 
-use super::resample::{ACCURACY, BALANCED_ACCURACY, Variances, of_class, seeds_part};
+use super::resample::{ACCURACY, BALANCED_ACCURACY, Variances, of_class};
 use super::{ClassStatistics, Estimate, Interval, LEVEL};
 use crate::metrics::{ClassMetrics, Metrics};
 use crate::stats::banerjee::{Part, TwoErrors};
@@ -89,7 +89,8 @@ pub(super) fn examples(metrics: &Metrics) -> f64 {
 /// `n` images counted for itself: where all are right, the bootstrap sees no variance.
 fn share_interval(share: f64, n: f64, variances: &Variances, units: usize, figure: usize, values: &[f64]) -> Interval {
     let images = Part { variance: variances.images_alone(figure), df: units as f64 - 1.0 };
-    let total = TwoErrors { value: share, parts: [images, seeds_part(values).unwrap_or(Part::NONE)] };
+    let seeds = Part::of_mean(values).unwrap_or(Part::NONE);
+    let total = TwoErrors { value: share, parts: [images, seeds] };
     let quantile = t_quantile(LEVEL, images.df);
     let effective = share * (1.0 - share) * quantile * quantile / total.square(1.0 - LEVEL);
     // Also where nothing varies, which makes it infinite or no number.

@@ -130,16 +130,14 @@ fn pair<'a>(first: &'a Side, second: &'a Side, images: Option<ImagePart>) -> Pai
     let sides = [first, second];
     let of = |side: &Side| mean(side.accuracies).unwrap_or(0.0);
     let difference = of(first) - of(second);
-    let several = sides.iter().all(|side| side.accuracies.len() >= 2);
-    let enough = sides.iter().all(|side| side.accuracies.len() >= FEWEST_SEEDS);
+    let [a, b] = sides.map(|side| side.accuracies.len());
+    let fewer = a.min(b);
     let image_part = images.as_ref().map(|part| Part { variance: part.alone(sides), df: part.units as f64 - 1.0 });
-    let n = sides.map(|side| side.accuracies.len());
     let new = || {
         let Difference { variance, df, .. } = welch(first.accuracies, second.accuracies)?;
         // Welch's sum of degrees of freedom holds for as many seeds of both. Two that are close by chance beside ten others
         // would go unnoticed: then the fewer decide.
-        let [few, many] = if n[0] < n[1] { n } else { [n[1], n[0]] };
-        let df = if few < many { (few - 1) as f64 } else { df };
+        let df = if a == b { df } else { (fewer - 1) as f64 };
         Some(TwoErrors { value: difference, parts: [image_part?, Part { variance, df }] })
     };
     let networks = || {
@@ -153,8 +151,8 @@ fn pair<'a>(first: &'a Side, second: &'a Side, images: Option<ImagePart>) -> Pai
         first,
         second,
         difference,
-        these: if enough { welch(first.accuracies, second.accuracies) } else { None },
-        new: if several { new() } else { None },
+        these: if fewer >= FEWEST_SEEDS { welch(first.accuracies, second.accuracies) } else { None },
+        new: if fewer >= 2 { new() } else { None },
         networks: networks(),
         images,
     }

@@ -20,8 +20,6 @@
 use tenfold_nn::rng::{Rng, Stream};
 
 use super::TestImages;
-use crate::stats::banerjee::Part;
-use crate::stats::moments::variance;
 use crate::trial::Prediction;
 
 /// Accuracy, balanced accuracy, and for each class precision, recall and F1: the figures of a trial, in this order.
@@ -51,12 +49,6 @@ impl Variances {
     pub(super) fn images_alone(&self, figure: usize) -> f64 {
         (self.images[figure] - self.luck[figure]).max(0.0)
     }
-}
-
-/// The seeds' part in the variance of a mean over seeds, luck included; none of a single seed.
-pub(super) fn seeds_part(values: &[f64]) -> Option<Part> {
-    let n = values.len() as f64;
-    variance(values).map(|variance| Part { variance: variance / n, df: n - 1.0 })
 }
 
 /// What the draws say of all recipes.

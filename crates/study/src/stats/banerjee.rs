@@ -1,5 +1,6 @@
 //! A number with two independent errors of unknown variance.
 
+use super::moments::variance;
 use super::student::{rounded, t_exceeded, two_sided_p};
 use crate::comparison::Interval;
 
@@ -13,6 +14,12 @@ pub(crate) struct Part {
 impl Part {
     /// No variance at all.
     pub(crate) const NONE: Part = Part { variance: 0.0, df: 1.0 };
+
+    /// That of the mean of these numbers; none of a single one.
+    pub(crate) fn of_mean(numbers: &[f64]) -> Option<Part> {
+        let n = numbers.len() as f64;
+        variance(numbers).map(|variance| Part { variance: variance / n, df: n - 1.0 })
+    }
 }
 
 /// A number that is known up to two independent errors.
@@ -32,7 +39,7 @@ pub(crate) struct TwoErrors {
 const LEAST: f64 = 1e-300;
 
 impl TwoErrors {
-    /// What Student's quantile squared times the variance is for an error of one part.
+    /// The square of half the interval, beyond which the value lies with probability `outside` at most.
     pub(crate) fn square(&self, outside: f64) -> f64 {
         let of =
             |part: &Part| if part.variance > 0.0 { t_exceeded(outside, part.df).powi(2) * part.variance } else { 0.0 };

@@ -13,6 +13,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ def main():
             torch._dynamo.reset()
             contestants = line_up(recipe, data, args)
             take_turns(recipe["name"], contestants, args)
+            if args.epochs:
+                whole_epochs(recipe["name"], contestants, args)
             results.append((recipe, contestants))
 
     text = report(described["environment"], results, args)
@@ -71,6 +74,8 @@ def arguments():
     option("--threads", type=whole, default=os.cpu_count(), metavar="N", help="threads of each (default: all cores)")
     option("--rounds", type=whole, default=5, metavar="R", help="turns of each (default: %(default)s)")
     option("--seconds", type=float, default=2.0, metavar="S", help="seconds of a turn (default: %(default)s)")
+    whole_epochs = "then train whole epochs, the best variant of each, and take the time of the last (default: none)"
+    option("--epochs", type=whole, metavar="E", help=whole_epochs)
     option("--tenfold", type=Path, default=binary, metavar="PATH", help="default: target/release/tenfold")
     option("--rust-peers", type=Path, metavar="PATH", help="binary of rust-peers: measure burn and candle too")
     option("--json", type=Path, metavar="FILE", help="write every measurement to this file")
@@ -100,6 +105,8 @@ class Contestant:
     precision: str
     ms_per_step: list = field(default_factory=list)
     evaluation_s: list = field(default_factory=list)
+    """The last of several whole epochs of a training from its beginning."""
+    whole_epoch_s: float = None
     failure: str = None
 
     def warm_up(self):
@@ -109,12 +116,17 @@ class Contestant:
         """Median milliseconds of a training step, and seconds for the test images where they are measured."""
         raise NotImplementedError
 
+    def last_epoch_s(self, epochs):
+        """Seconds of the training steps of the last of so many epochs, in a training from its beginning."""
+        raise NotImplementedError
+
 
 class PyTorch(Contestant):
     def __init__(self, recipe, data, channels_last, compiled, precision):
         layout = "channels-last" if channels_last else "contiguous"
         has_planes = has_convolutions(recipe)
         super().__init__("PyTorch", ("compile" if compiled else "eager") + f", {layout}" * has_planes, precision)
+        self.start = (recipe, data, channels_last, compiled, precision)
         self.batch_size = recipe["batch_size"]
         self.images, self.labels, self.test_images, self.test_labels = data
         if not has_planes:
@@ -169,6 +181,17 @@ class PyTorch(Contestant):
         self.network.train()
         return training, evaluation
 
+    def last_epoch_s(self, epochs):
+        fresh = PyTorch(*self.start)
+        fresh.warm_up()
+        for _ in range(epochs):
+            fresh.batches = iter(torch.randperm(TRAIN_IMAGES).split(self.batch_size))
+            start = time.perf_counter()
+            for _ in range(-(-TRAIN_IMAGES // self.batch_size)):
+                fresh.step()
+            seconds = time.perf_counter() - start
+        return seconds
+
 
 class Tenfold(Contestant):
     def __init__(self, recipe, args, precision):
@@ -179,9 +202,20 @@ class Tenfold(Contestant):
         self.turn(0.05)
 
     def turn(self, seconds):
-        precision = [] if self.precision == "f32" else ["--precision", self.precision]
-        [measured] = tenfold(self.args, "--only", self.recipe["name"], "--seconds", str(seconds), *precision)["recipes"]
+        [measured] = tenfold(self.args, "--seconds", str(seconds), *self.choice())["recipes"]
         return measured["ms_per_step"], TEST_IMAGES / measured["evaluation_images_per_s"]
+
+    def choice(self):
+        precision = [] if self.precision == "f32" else ["--precision", self.precision]
+        return ["--only", self.recipe["name"], *precision]
+
+    def last_epoch_s(self, epochs):
+        threads = ["--threads", str(self.args.threads)]
+        with tempfile.TemporaryDirectory() as folder:
+            out = ["--out", f"{folder}/run", "--epochs", str(epochs), "--format", "json"]
+            record = json_of([self.args.tenfold, "run", *self.choice(), *threads, *out])
+        [recipe] = [recipe for recipe in record["recipes"] if recipe["trials"]]
+        return recipe["trials"][0]["epochs"][-1]["train_time_s"]
 
 
 class RustPeer(Contestant):
@@ -222,6 +256,14 @@ def take_turns(name, contestants, args):
                 contestant.ms_per_step.append(ms_per_step)
                 if evaluation_s is not None:
                     contestant.evaluation_s.append(evaluation_s)
+
+
+def whole_epochs(name, contestants, args):
+    for precision in ("f32", "bf16"):
+        for framework in ("PyTorch", "tenfold"):
+            if best := fastest(contestants, framework, precision, step_ms):
+                what = counted(args.epochs, "epoch")
+                best.whole_epoch_s = attempt(name, what, best, lambda: best.last_epoch_s(args.epochs))
 
 
 def attempt(name, what, contestant, action):
@@ -348,8 +390,8 @@ def report(environment, results, args):
         f"Measured on {machine()}, with {counted(args.threads, 'thread')} each: tenfold {version(environment)} with "
         f"{environment['isa']}, PyTorch {torch.__version__.split('+')[0]} in the fastest of its variants. "
         f"Milliseconds per training step are the median of {counted(args.rounds, 'round')}, then the smallest and the "
-        f"largest; epochs are {TRAIN_IMAGES:,} images, evaluations {TEST_IMAGES:,}; times of PyTorch come first, and "
-        f"ratios are theirs to tenfold's."
+        f"largest; epochs are {TRAIN_IMAGES:,} images, {how_epochs(args)}, evaluations {TEST_IMAGES:,}; times of PyTorch "
+        f"come first, and ratios are theirs to tenfold's."
     )
     rows = []
     for recipe, contestants in results:
@@ -358,14 +400,15 @@ def report(environment, results, args):
             peer = fastest(contestants, "PyTorch", precision, step_ms)
             if ours and peer:
                 evaluation = evaluation_s(fastest(contestants, "PyTorch", precision, evaluation_s))
+                epochs = [epoch_s(recipe, contestant) for contestant in (peer, ours)]
                 rows.append([
                     recipe["name"], precision, peer.variant, spread(peer.ms_per_step), spread(ours.ms_per_step),
                     f"**{step_ms(peer) / step_ms(ours):.1f}x**",
-                    f"{short(epoch_s(recipe, peer))} / {short(epoch_s(recipe, ours))} s",
+                    f"{short(epochs[0])} / {short(epochs[1])} s", f"**{epochs[0] / epochs[1]:.1f}x**",
                     f"{short(evaluation)} / {short(evaluation_s(ours))} s", f"{evaluation / evaluation_s(ours):.1f}x",
                 ])
     steps = ["PyTorch", "PyTorch, ms/step", "tenfold, ms/step", "ratio"]
-    parts = [sentence, table(["recipe", "precision", *steps, "epoch", "evaluation", "ratio"], rows)]
+    parts = [sentence, table(["recipe", "precision", *steps, "epoch", "ratio", "evaluation", "ratio"], rows)]
 
     rows = []
     for recipe, contestants in results:
@@ -399,6 +442,7 @@ def every_contestant(results):
 def record(environment, results, args):
     def entry(contestant):
         values = {key: getattr(contestant, key) for key in ("framework", "variant", "precision", "failure")}
+        values["whole_epoch_s"] = contestant.whole_epoch_s
         for key in ("ms_per_step", "evaluation_s"):
             rounds = getattr(contestant, key)
             values[key] = statistics.median(rounds) if rounds else None
@@ -408,7 +452,7 @@ def record(environment, results, args):
     return {
         "machine": machine(), "environment": environment,
         "pytorch": torch.__version__, "python": platform.python_version(),
-        "threads": args.threads, "rounds": args.rounds, "seconds": args.seconds,
+        "threads": args.threads, "rounds": args.rounds, "seconds": args.seconds, "epochs": args.epochs,
         "recipes": [
             {key: recipe[key] for key in ("name", "batch_size", "parameters", "optimizer", "layers")}
             | {"contestants": [entry(contestant) for contestant in contestants]}
@@ -430,7 +474,13 @@ def evaluation_s(contestant):
     return statistics.median(contestant.evaluation_s)
 
 
+def how_epochs(args):
+    return f"the last of {args.epochs} of a real training" if args.epochs else "by the time of a step"
+
+
 def epoch_s(recipe, contestant):
+    if contestant.whole_epoch_s is not None:
+        return contestant.whole_epoch_s
     return step_ms(contestant) / 1e3 * TRAIN_IMAGES / recipe["batch_size"]
 
 

@@ -14,6 +14,9 @@ use crate::environment::{environment, free_memory_bytes};
 use crate::failure::{DIVERGED, DONE, Failure};
 use crate::{output, study_file};
 
+/// A training whose last steps take longer than its first by more than this factor is said to get slower.
+const SLOWER: f64 = 1.15;
+
 /// What `--format json` prints; `bench/peers.py` reads it.
 #[derive(Serialize)]
 struct BenchRecord {
@@ -35,6 +38,9 @@ struct RecipeSpeed {
     ms_per_step: f64,
     ms_per_step_low: f64,
     ms_per_step_high: f64,
+    /// Medians over the first and the last tenth of the steps.
+    ms_per_step_first_tenth: f64,
+    ms_per_step_last_tenth: f64,
     images_per_s: f64,
     gflops: f64,
     share_of_peak: f64,
@@ -83,7 +89,16 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
             let message = format!("{}: its training diverges at once, so there is nothing to measure", recipe.name);
             return Err(Failure::new(DIVERGED, message, Some("a smaller learning rate may help".to_owned())));
         };
-        let Speed { steps, step_s, step_low_s, step_high_s, evaluation_images_per_s, blocks } = speed;
+        let Speed {
+            steps,
+            step_s,
+            step_low_s,
+            step_high_s,
+            first_tenth_s,
+            last_tenth_s,
+            evaluation_images_per_s,
+            blocks,
+        } = speed;
         let images_per_s = recipe.batch_size as f64 / step_s;
         let flops = dense_flop(architecture) as f64 * images_per_s;
         let ms = |BlockTime { name, forward_s, backward_s }| BlockMs {
@@ -102,6 +117,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
             ms_per_step: 1e3 * step_s,
             ms_per_step_low: 1e3 * step_low_s,
             ms_per_step_high: 1e3 * step_high_s,
+            ms_per_step_first_tenth: 1e3 * first_tenth_s,
+            ms_per_step_last_tenth: 1e3 * last_tenth_s,
             images_per_s,
             gflops: flops / 1e9,
             share_of_peak: flops / peak,
@@ -136,6 +153,15 @@ fn text(record: &BenchRecord) -> String {
     let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     let mut text = format!("{cpu}, {isa}, {threads}; measured peak {:.0} GFLOP/s in f32\n\n", record.peak_gflops);
     text.push_str(&bench_table(&record.recipes.iter().map(row).collect::<Vec<_>>()));
+    for RecipeSpeed { name, ms_per_step_first_tenth: first, ms_per_step_last_tenth: last, .. } in &record.recipes {
+        if *last > SLOWER * first {
+            text.push_str(&format!(
+                "\n{name} got slower while it was measured: {first:.3} ms a step in the first tenth of its steps, {last:.3} \
+                 in the last.\nOther programs may have been running; if not, a whole training will be slower than this table \
+                 says.\n"
+            ));
+        }
+    }
     for recipe in record.recipes.iter().filter(|recipe| !recipe.blocks.is_empty()) {
         let row = |block: &BlockMs| BlockRow {
             name: block.name.clone(),

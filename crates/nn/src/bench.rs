@@ -22,6 +22,10 @@ pub struct Speed {
     pub step_low_s: f64,
     /// Of a tenth of the steps, each took more than this.
     pub step_high_s: f64,
+    /// The median over the first tenth of the steps.
+    pub first_tenth_s: f64,
+    /// The median over the last tenth: where it is clearly longer, this training gets slower as it goes on.
+    pub last_tenth_s: f64,
     /// Images a second through evaluation, the median of several passes.
     pub evaluation_images_per_s: f64,
     /// Where the time of a step goes, if that was asked for.
@@ -63,7 +67,8 @@ impl Effort<'_> {
     pub const STEPS: usize = 1 << 20;
 }
 
-/// Trains a network of its own on `train`, then evaluates `valid`.
+/// Trains a network of its own on `train`, from a state like that of a training past its first thousand steps
+/// ([`Trainer::grown_old`]), then evaluates `valid`.
 /// `None` if the training diverges, or is stopped, before enough steps are done.
 ///
 /// # Panics
@@ -77,7 +82,7 @@ pub fn measure(
     effort: &Effort,
 ) -> Option<Speed> {
     let isa = Isa::detect();
-    let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads);
+    let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads).grown_old();
     trainer.laps = effort.blocks.then(|| Laps::new(trainer.model.network.ops.len()));
     let started = Instant::now();
     let most = effort.steps.min(Effort::STEPS);
@@ -112,6 +117,12 @@ pub fn measure(
             enough = true;
         }
     }
+    let tenth = times.len().div_ceil(10);
+    let [first_tenth_s, last_tenth_s] = [&times[..tenth], &times[times.len() - tenth..]].map(|times| {
+        let mut times = times.to_vec();
+        times.sort();
+        times[times.len() / 2].as_secs_f64()
+    });
     times.sort();
     let at = |tenths: usize| times[(times.len() - 1) * tenths / 10].as_secs_f64();
     let mut evaluator = Evaluator::new(&trainer.model, valid.len(), threads);
@@ -128,6 +139,8 @@ pub fn measure(
         step_s: at(5),
         step_low_s: at(1),
         step_high_s: at(9),
+        first_tenth_s,
+        last_tenth_s,
         evaluation_images_per_s: valid.len() as f64 / evaluation,
         blocks: trainer.laps.as_ref().map_or(Vec::new(), |laps| block_times(&trainer, laps)),
     })

@@ -356,6 +356,15 @@ impl<'a> Trainer<'a> {
         Trainer { isa, config, model, first, second, pixels, plan, memory, scratch, threads, steps: 0, laps: None }
     }
 
+    /// The same, with optimizer states as a training past its first thousand steps has them: those of weights that get no
+    /// gradient have decayed to the smallest numbers that are kept, and no step from here on has others than the next.
+    pub(crate) fn grown_old(mut self) -> Self {
+        for state in [&mut self.first, &mut self.second] {
+            state.as_mut_slice().fill(f32::MIN_POSITIVE);
+        }
+        self
+    }
+
     /// Steps done in all.
     pub(crate) fn steps(&self) -> u64 {
         self.steps
@@ -462,5 +471,7 @@ impl<'a> Trainer<'a> {
 mod bits;
 #[cfg(test)]
 mod shapes;
+#[cfg(test)]
+mod subnormals;
 #[cfg(test)]
 pub(crate) mod tests;

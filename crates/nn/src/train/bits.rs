@@ -5,10 +5,10 @@ use super::*;
 use std::io::Write as _;
 
 /// What is trained, and how.
-struct Recipe {
-    name: &'static str,
-    layers: &'static [&'static str],
-    config: TrainConfig,
+pub(super) struct Recipe {
+    pub(super) name: &'static str,
+    pub(super) layers: &'static [&'static str],
+    pub(super) config: TrainConfig,
 }
 
 const CNN2_DROPOUT: &[&str] = &[
@@ -26,7 +26,7 @@ const CNN2_DROPOUT: &[&str] = &[
 
 /// The six recipes of the built-in study (`crates/study/src/digits.toml`), which this crate does not know: what counts here
 /// are the shapes.
-fn built_in() -> [Recipe; 6] {
+pub(super) fn built_in() -> [Recipe; 6] {
     let recipe = |name, layers, batch_size, lr| {
         let config = TrainConfig { batch_size, epochs: 1, optimizer: Optimizer::adam(lr), ..TrainConfig::default() };
         Recipe { name, layers, config }

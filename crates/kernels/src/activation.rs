@@ -1,8 +1,8 @@
 //! Activations in place, element by element; their gradients need only the output.
 
-use crate::isa::{Isa, dispatch};
-use crate::lanes::Lanes;
 use crate::math;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::Lanes;
 
 /// The closed list of activations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

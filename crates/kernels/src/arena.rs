@@ -91,7 +91,7 @@ impl<'a, T> Arena<'a, T> {
         self.len == 0
     }
 
-    /// Where element `index` is, for [`crate::Ahead`]; the address is not to be read.
+    /// Where element `index` is, for [`crate::Prefetch`]; the address is not to be read.
     pub fn address(&self, index: usize) -> *const T {
         self.data.wrapping_add(index)
     }

@@ -4,9 +4,9 @@
 //! there is one register-tiled loop, and [`Sum`] says where its operands lie. Every element of `c` is one chain of fused
 //! multiply-adds in the order of `k`; how rows and columns are grouped into tiles does not change a bit of it.
 
-use crate::ahead::Ahead;
-use crate::isa::{Isa, dispatch, dispatch_pairs};
-use crate::lanes::{LANES, Lanes};
+use crate::prefetch::Prefetch;
+use crate::simd::isa::{Isa, dispatch, dispatch_pairs};
+use crate::simd::lanes::{LANES, Lanes};
 
 /// A run of `k`: where it starts in `a` (relative to the row) and in `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Sum<'_> {
     }
 }
 
-/// Steps along `k` between two calls of [`Ahead::ask`].
+/// Steps along `k` between two calls of [`Prefetch::ask`].
 pub(crate) const STRIDE: usize = 8;
 
 /// What is multiplied.
@@ -125,30 +125,37 @@ impl<L: Lanes> Factor<L> for Pair {
 /// # Safety
 /// `a`, `b` and `c` are valid for the [`Sum::extents`]; nobody else touches the vectors of `c` that are written, and
 /// those overlap neither `a` nor `b`.
-pub(crate) unsafe fn contract(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
-    dispatch!(isa, single_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead))
+pub(crate) unsafe fn contract(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
+    dispatch!(isa, single_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
 }
 
 /// [`contract`] with pairs of bf16 in `a` and `b`; `c` is f32.
 ///
 /// # Safety
 /// As for [`contract`].
-pub(crate) unsafe fn contract_pairs(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
-    dispatch_pairs!(isa, pair_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead))
+pub(crate) unsafe fn contract_pairs(
+    isa: Isa,
+    sum: &Sum,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ahead: &mut Prefetch,
+) {
+    dispatch_pairs!(isa, pair_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
 }
 
 #[inline(always)]
-fn single_body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
+fn single_body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
     body::<L, Single>(sum, a, b, c, ahead);
 }
 
 #[inline(always)]
-fn pair_body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
+fn pair_body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
     body::<L, Pair>(sum, a, b, c, ahead);
 }
 
 #[inline(always)]
-fn body<L: Lanes, F: Factor<L>>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Ahead) {
+fn body<L: Lanes, F: Factor<L>>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
     let (max_rows, max_vectors) = L::TILE;
     for g in 0..sum.groups {
         let mut r = 0;
@@ -182,7 +189,7 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>>(
     a: *const f32,
     b: *const f32,
     c: *mut f32,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     macro_rules! pick {
         ($($r:literal)*; $v:literal) => {
@@ -211,7 +218,7 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
     a: *const f32,
     b: *const f32,
     c: *mut f32,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     // SAFETY: the caller vouches for every address formed from `sum`.
     unsafe {

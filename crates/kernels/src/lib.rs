@@ -19,41 +19,28 @@
 //! ([`Isa`]) give the same bits, and so does any split of the work between threads.
 
 pub mod activation;
-mod ahead;
 pub mod arena;
-mod bytes16;
+pub mod bf16;
 mod contract;
-mod contract_complex;
-pub mod conv2d;
-pub mod conv_fft;
-pub mod conv_pool;
-pub mod conv_pool_forward;
-pub mod conv_pool_narrow;
-mod fft16;
-mod isa;
-mod lanes;
+pub mod conv;
 pub mod linear;
-pub mod linear_few;
-pub mod linear_lit;
-mod linear_narrow;
-pub mod linear_pairs;
 pub mod math;
 pub mod memory;
 pub mod optimizer_step;
-pub mod pairs;
 mod panels;
-pub mod peak;
 pub mod pixels;
 mod planes;
-pub mod pool2d;
+pub mod pool;
+mod prefetch;
 pub mod reference;
+pub mod simd;
 pub mod softmax_cross_entropy;
 #[cfg(test)]
 mod testing;
 
-pub use ahead::Ahead;
 pub use contract::Segment;
-pub use isa::Isa;
-pub use lanes::LANES;
 pub use panels::Panels;
 pub use planes::Planes;
+pub use prefetch::Prefetch;
+pub use simd::isa::Isa;
+pub use simd::lanes::LANES;

@@ -1,6 +1,6 @@
 //! How memory is mapped and fetched.
 
-use crate::lanes::prefetch;
+use crate::simd::lanes::prefetch;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;

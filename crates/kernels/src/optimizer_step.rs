@@ -6,8 +6,8 @@
 //! definition, on every instruction set. The control register's bits that do the same in hardware would have to hold for
 //! compiled code that is not ours to speak for: Rust takes the default for granted.
 
-use crate::isa::{Isa, dispatch};
-use crate::lanes::Lanes;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::Lanes;
 
 /// Settings of one step of stochastic gradient descent.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 //!
 //! Panels are as nearly equally wide as whole vectors allow: a narrow one would leave registers idle.
 
-use crate::lanes::LANES;
+use crate::simd::lanes::LANES;
 use std::ops::Range;
 
 /// Columns of the widest panel: four vectors, the widest register tile.

@@ -1,7 +1,7 @@
 //! Bytes of an image as the numbers that a network sees.
 
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Index;
 
 /// The value of each pixel value: `(pixel / 255 - mean) / std`, rounded after each operation.

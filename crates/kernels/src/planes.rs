@@ -1,6 +1,6 @@
 //! The layout of feature maps: blocks of channels, with a border.
 
-use crate::lanes::LANES;
+use crate::simd::lanes::LANES;
 
 /// Where the elements of one image's feature maps lie.
 ///

@@ -2,19 +2,19 @@
 //!
 //! Sixteen examples at a time, class by class: lanes are examples, so that every sum runs over the classes in order.
 
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes, transpose};
 use crate::math;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes, transpose};
 
 /// Classes that there may be: a label is a byte.
 const CLASSES: usize = 256;
 
-/// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `hits[n]` whether the largest logit, the first of
+/// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `correct[n]` whether the largest logit, the first of
 /// equals, is the label's, and `grad_logits[n] = scale * (softmax(logits[n]) - onehot(labels[n]))`, padding columns zero.
 ///
 /// Rows of `logits` and `grad_logits` are `stride` apart, at least `classes` rounded up to whole vectors; all outputs are
 /// overwritten.
-#[expect(clippy::too_many_arguments, reason = "two matrices, labels, losses and hits, with their sizes")]
+#[expect(clippy::too_many_arguments, reason = "two matrices, labels, losses and correct, with their sizes")]
 pub fn softmax_cross_entropy(
     isa: Isa,
     logits: &[f32],
@@ -23,15 +23,15 @@ pub fn softmax_cross_entropy(
     labels: &[u8],
     scale: f32,
     losses: &mut [f64],
-    hits: &mut [u8],
+    correct: &mut [u8],
     grad_logits: &mut [f32],
 ) {
     assert_eq!(grad_logits.len(), labels.len() * stride, "grad_logits are [N, classes]");
     let target = Target { labels, scale };
-    run(isa, logits, stride, classes, Some(target), losses, hits, grad_logits);
+    run(isa, logits, stride, classes, Some(target), losses, correct, grad_logits);
 }
 
-/// The losses and hits of [`softmax_cross_entropy`] alone, with the same bits.
+/// The losses and correct of [`softmax_cross_entropy`] alone, with the same bits.
 pub fn cross_entropy(
     isa: Isa,
     logits: &[f32],
@@ -39,10 +39,10 @@ pub fn cross_entropy(
     classes: usize,
     labels: &[u8],
     losses: &mut [f64],
-    hits: &mut [u8],
+    correct: &mut [u8],
 ) {
     let target = Target { labels, scale: 1.0 };
-    run(isa, logits, stride, classes, Some(target), losses, hits, &mut []);
+    run(isa, logits, stride, classes, Some(target), losses, correct, &mut []);
 }
 
 /// Overwrites `probabilities` (`[N, classes]`, no padding) with `softmax(logits[n])`, rows of `logits` `stride` apart.
@@ -60,7 +60,7 @@ struct Target<'a> {
 }
 
 /// `out` is the gradient in rows of `stride`, or, without a target, the probabilities in rows of `classes`; or nothing.
-#[expect(clippy::too_many_arguments, reason = "two matrices, losses and hits, with their sizes")]
+#[expect(clippy::too_many_arguments, reason = "two matrices, losses and correct, with their sizes")]
 fn run(
     isa: Isa,
     logits: &[f32],
@@ -68,7 +68,7 @@ fn run(
     classes: usize,
     target: Option<Target>,
     losses: &mut [f64],
-    hits: &mut [u8],
+    correct: &mut [u8],
     out: &mut [f32],
 ) {
     let padded = classes.next_multiple_of(LANES);
@@ -78,14 +78,14 @@ fn run(
         let rows = labels.len();
         assert_eq!(logits.len(), rows * stride, "logits are [N, classes]");
         assert!(out.is_empty() || out.len() == logits.len(), "a gradient is as large as the logits");
-        assert!(losses.len() == rows && hits.len() == rows, "one loss and hit per example");
+        assert!(losses.len() == rows && correct.len() == rows, "one loss and hit per example");
         assert!(labels.iter().all(|&l| usize::from(l) < classes), "a label is not below {classes}");
     }
     // Most networks have few classes, and the room is cleared each time.
     if classes <= LANES {
-        dispatch!(isa, few(logits: &[f32], stride: usize, classes: usize, target: Option<Target>, losses: &mut [f64], hits: &mut [u8], out: &mut [f32]))
+        dispatch!(isa, few(logits: &[f32], stride: usize, classes: usize, target: Option<Target>, losses: &mut [f64], correct: &mut [u8], out: &mut [f32]))
     } else {
-        dispatch!(isa, many(logits: &[f32], stride: usize, classes: usize, target: Option<Target>, losses: &mut [f64], hits: &mut [u8], out: &mut [f32]))
+        dispatch!(isa, many(logits: &[f32], stride: usize, classes: usize, target: Option<Target>, losses: &mut [f64], correct: &mut [u8], out: &mut [f32]))
     }
 }
 
@@ -96,10 +96,10 @@ fn few<L: Lanes>(
     classes: usize,
     target: Option<Target>,
     losses: &mut [f64],
-    hits: &mut [u8],
+    correct: &mut [u8],
     out: &mut [f32],
 ) {
-    body::<L>(&mut [[0.0; LANES]; LANES], logits, stride, classes, target, losses, hits, out);
+    body::<L>(&mut [[0.0; LANES]; LANES], logits, stride, classes, target, losses, correct, out);
 }
 
 #[inline(always)]
@@ -109,10 +109,10 @@ fn many<L: Lanes>(
     classes: usize,
     target: Option<Target>,
     losses: &mut [f64],
-    hits: &mut [u8],
+    correct: &mut [u8],
     out: &mut [f32],
 ) {
-    body::<L>(&mut [[0.0; LANES]; CLASSES], logits, stride, classes, target, losses, hits, out);
+    body::<L>(&mut [[0.0; LANES]; CLASSES], logits, stride, classes, target, losses, correct, out);
 }
 
 /// `room` for sixteen examples, a vector per class. Loops over lanes become vectors when compiled for them.
@@ -125,7 +125,7 @@ fn body<L: Lanes>(
     classes: usize,
     target: Option<Target>,
     losses: &mut [f64],
-    hits: &mut [u8],
+    correct: &mut [u8],
     out: &mut [f32],
 ) {
     for first in (0..logits.len() / stride).step_by(LANES) {
@@ -151,7 +151,7 @@ fn body<L: Lanes>(
             }
             let best = largest::<L>(columns);
             for (l, &label) in labels.iter().enumerate() {
-                hits[first + l] = u8::from(best[l] == f32::from(label));
+                correct[first + l] = u8::from(best[l] == f32::from(label));
             }
         }
         // Subtracting the largest logit keeps exp from overflowing; softmax is unchanged.
@@ -251,15 +251,25 @@ mod tests {
             packed.chunks_mut(stride).for_each(|row| row[classes..].fill(9.0));
             on_every_isa(|isa| {
                 let (mut got, mut got_grad) = (vec![f64::NAN; rows], vec![f32::NAN; rows * stride]);
-                let mut hits = vec![9; rows];
-                softmax_cross_entropy(isa, &packed, stride, classes, &labels, 0.25, &mut got, &mut hits, &mut got_grad);
-                for ((row, &label), hit) in logits.chunks(classes).zip(&labels).zip(&hits) {
+                let mut correct = vec![9; rows];
+                softmax_cross_entropy(
+                    isa,
+                    &packed,
+                    stride,
+                    classes,
+                    &labels,
+                    0.25,
+                    &mut got,
+                    &mut correct,
+                    &mut got_grad,
+                );
+                for ((row, &label), hit) in logits.chunks(classes).zip(&labels).zip(&correct) {
                     let best = (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b]));
                     assert_eq!(*hit, u8::from(best == Some(usize::from(label))), "{row:?}, label {label}");
                 }
                 let (mut alone, mut hits_alone) = (vec![f64::NAN; rows], vec![9; rows]);
                 cross_entropy(isa, &packed, stride, classes, &labels, &mut alone, &mut hits_alone);
-                assert_eq!((&alone, &hits_alone), (&got, &hits), "losses and hits alone");
+                assert_eq!((&alone, &hits_alone), (&got, &correct), "losses and correct alone");
                 for (g, e) in got.iter().zip(&losses) {
                     assert!((g - e).abs() <= 1e-6 * e.abs().max(1.0), "loss {g}, expected {e}");
                 }
@@ -275,12 +285,12 @@ mod tests {
     fn huge_logits_do_not_overflow_and_nan_is_not_hidden() {
         let isa = Isa::detect();
         let row = |logits: [f32; 3]| pack_rows(&logits, 3, 16);
-        let (mut losses, mut hits, mut grad) = ([0.0], [9], [9.0; 16]);
-        softmax_cross_entropy(isa, &row([1e30, -1e30, 0.0]), 16, 3, &[0], 1.0, &mut losses, &mut hits, &mut grad);
+        let (mut losses, mut correct, mut grad) = ([0.0], [9], [9.0; 16]);
+        softmax_cross_entropy(isa, &row([1e30, -1e30, 0.0]), 16, 3, &[0], 1.0, &mut losses, &mut correct, &mut grad);
         assert_eq!((losses[0], grad), (0.0, [0.0; 16]));
-        softmax_cross_entropy(isa, &row([f32::NAN, 0.0, 0.0]), 16, 3, &[1], 1.0, &mut losses, &mut hits, &mut grad);
+        softmax_cross_entropy(isa, &row([f32::NAN, 0.0, 0.0]), 16, 3, &[1], 1.0, &mut losses, &mut correct, &mut grad);
         assert!(losses[0].is_nan());
-        assert_eq!(hits, [1], "NaN is never the largest, and the first of equals is");
+        assert_eq!(correct, [1], "NaN is never the largest, and the first of equals is");
     }
 
     /// All rows of four classes out of some numbers and what is none.
@@ -298,9 +308,9 @@ mod tests {
         for label in 0..4_u8 {
             let labels = vec![label; rows.len()];
             on_every_isa(|isa| {
-                let (mut losses, mut hits) = (vec![0.0; rows.len()], vec![9; rows.len()]);
-                cross_entropy(isa, &packed, 16, 4, &labels, &mut losses, &mut hits);
-                for (row, &hit) in rows.iter().zip(&hits) {
+                let (mut losses, mut correct) = (vec![0.0; rows.len()], vec![9; rows.len()]);
+                cross_entropy(isa, &packed, 16, 4, &labels, &mut losses, &mut correct);
+                for (row, &hit) in rows.iter().zip(&correct) {
                     assert_eq!(hit, u8::from(argmax(row) == usize::from(label)), "{row:?}, label {label}");
                 }
                 Vec::new()

@@ -9,7 +9,7 @@ use crate::workers::on_threads;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 use tenfold_kernels::Isa;
-use tenfold_kernels::peak::multiply_add;
+use tenfold_kernels::simd::peak::multiply_add;
 
 /// What [`measure`] found.
 #[derive(Clone, Debug, PartialEq, Serialize)]

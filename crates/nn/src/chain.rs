@@ -39,8 +39,8 @@ impl<'a> Link<'a> {
                 reference::conv2d_forward(&to_f32(x), sizes(shape), &self.weight, &self.bias, &window)
             }
             (Layer::MaxPool { .. }, Shape::Image(shape)) => {
-                let (_, winners) = reference::maxpool2d_forward(&to_f32(x), sizes(shape), &window(self.info.layer));
-                return (winners.iter().map(|&at| x[at]).collect(), winners);
+                let (_, argmax) = reference::maxpool2d_forward(&to_f32(x), sizes(shape), &window(self.info.layer));
+                return (argmax.iter().map(|&at| x[at]).collect(), argmax);
             }
             (Layer::AvgPool { .. }, Shape::Image(shape)) => {
                 reference::avgpool2d_forward(&to_f32(x), sizes(shape), &window(self.info.layer))
@@ -54,8 +54,8 @@ impl<'a> Link<'a> {
         (y, Vec::new())
     }
 
-    /// Gradients for one of the output, `grad_y`; `x` and `winners` are what [`Link::forward`] took and found.
-    pub(crate) fn backward(&self, x: &[f64], winners: &[usize], grad_y: &[f64]) -> Gradients {
+    /// Gradients for one of the output, `grad_y`; `x` and `argmax` are what [`Link::forward`] took and found.
+    pub(crate) fn backward(&self, x: &[f64], argmax: &[usize], grad_y: &[f64]) -> Gradients {
         let g = to_f32(grad_y);
         let x_grad = match (self.info.layer, self.info.input) {
             (Layer::Linear { out_features }, _) => {
@@ -69,7 +69,7 @@ impl<'a> Link<'a> {
                     reference::conv2d_backward(&to_f32(x), sizes(shape), &self.weight, out_channels, &g, &window);
                 return Gradients { x, learned: [weight, bias] };
             }
-            (Layer::MaxPool { .. }, _) => reference::maxpool2d_backward(&g, winners, x.len()),
+            (Layer::MaxPool { .. }, _) => reference::maxpool2d_backward(&g, argmax, x.len()),
             (Layer::AvgPool { .. }, Shape::Image(shape)) => {
                 reference::avgpool2d_backward(&g, sizes(shape), &window(self.info.layer))
             }

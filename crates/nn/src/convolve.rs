@@ -7,13 +7,13 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::LANES;
 use tenfold_kernels::arena::{Read, Write, WriteColumns};
-use tenfold_kernels::conv_fft::{
+use tenfold_kernels::conv::direct::{Conv2d, conv2d_backward_weight, conv2d_forward, rotate_weight};
+use tenfold_kernels::conv::fft::{
     ConvFft, FREQUENCIES, bias_gradient, multiply, multiply_gradient, transform_gradient, transform_input,
     transform_output, transform_weight,
 };
-use tenfold_kernels::conv_pool::{ConvPool, conv_pool_backward_weight};
-use tenfold_kernels::conv_pool_narrow::narrow_backward_weight;
-use tenfold_kernels::conv2d::{Conv2d, conv2d_backward_weight, conv2d_forward, rotate_weight};
+use tenfold_kernels::conv::pooled::{ConvPool, conv_pool_backward_weight};
+use tenfold_kernels::conv::pooled_small_in::small_in_backward_weight;
 
 /// Where the weights of a convolution are, and where their spectra and those of the images go.
 #[derive(Clone, Copy)]
@@ -236,14 +236,14 @@ impl<'a> Step<'a> {
         let start = self.input_start(at);
         let x = self.floats.read(start..start + rows * op.input.image_len() + shape.slack());
         let grad = self.floats.read(Self::images(buffers.grad, &op.grad, 0..rows));
-        let winners = self.bytes.read(buffers.winners..buffers.winners + rows * shape.winners_len());
-        if shape.is_narrow() {
-            let (units, len) = (worker.share(shape.narrow_units()), shape.narrow_unit_len());
+        let argmax = self.bytes.read(buffers.argmax..buffers.argmax + rows * shape.argmax_len());
+        if shape.is_small_in() {
+            let (units, len) = (worker.share(shape.small_in_units()), shape.small_in_unit_len());
             let mut out = self.floats.write(buffers.channels + units.start * len..buffers.channels + units.end * len);
-            let start = buffers.channels + shape.narrow_units() * len;
-            let biases = shape.narrow_biases(&units);
+            let start = buffers.channels + shape.small_in_units() * len;
+            let biases = shape.small_in_biases(&units);
             let mut bias = self.floats.write(start + biases.start * LANES..start + biases.end * LANES);
-            narrow_backward_weight(self.isa, shape, units, &x, &grad, &winners, rows, &mut out, &mut bias);
+            small_in_backward_weight(self.isa, shape, units, &x, &grad, &argmax, rows, &mut out, &mut bias);
             return;
         }
         let channels = worker.share(shape.conv.output.channels);
@@ -253,7 +253,7 @@ impl<'a> Step<'a> {
         let start = buffers.channels + shape.conv.output.channels * len + channels.start;
         let mut bias = self.floats.write(start..start + channels.len());
         let entries = &mut scratch.entries;
-        conv_pool_backward_weight(self.isa, shape, channels, &x, &grad, &winners, rows, entries, &mut out, &mut bias);
+        conv_pool_backward_weight(self.isa, shape, channels, &x, &grad, &argmax, rows, entries, &mut out, &mut bias);
     }
 
     /// This thread's share of the gradient of a convolution's weights and bias, and of learning from it.

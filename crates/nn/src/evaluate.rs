@@ -66,7 +66,7 @@ pub(crate) fn evaluate_on(
     detailed: bool,
 ) -> Evaluation {
     let classes = model.architecture().classes();
-    let (mut loss, mut hits) = (0.0, 0_u64);
+    let (mut loss, mut correct) = (0.0, 0_u64);
     let (mut predictions, mut probabilities) = (Vec::new(), Vec::new());
     if detailed {
         probabilities = vec![0.0; data.len() * classes];
@@ -74,7 +74,7 @@ pub(crate) fn evaluate_on(
     batches(isa, evaluator, model, data, threads, |step, examples| {
         step.with_losses(examples.len(), |losses, right| {
             loss += losses.iter().sum::<f64>();
-            hits += right.iter().map(|&hit| u64::from(hit)).sum::<u64>();
+            correct += right.iter().map(|&hit| u64::from(hit)).sum::<u64>();
         });
         if detailed {
             step.logits(0..examples.len(), |logits, stride| {
@@ -85,7 +85,7 @@ pub(crate) fn evaluate_on(
         }
     });
     let examples = data.len() as f64;
-    Evaluation { loss: loss / examples, accuracy: hits as f64 / examples, predictions, probabilities }
+    Evaluation { loss: loss / examples, accuracy: correct as f64 / examples, predictions, probabilities }
 }
 
 /// The logits of all examples, `[N, classes]`.

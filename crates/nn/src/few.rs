@@ -9,18 +9,20 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::LANES;
 use tenfold_kernels::activation::activation_forward;
-use tenfold_kernels::linear_few::{FewOutputs, LitImages, Next, linear_backward_weight_few, linear_forward_few};
+use tenfold_kernels::linear::small_out::{
+    Next, NonzeroImages, SmallOut, linear_backward_weight_small_out, linear_forward_small_out,
+};
 
 impl Step<'_> {
     /// The outputs of this thread's images.
     #[expect(clippy::too_many_arguments, reason = "one arm of forward_op")]
-    pub(crate) fn linear_forward_few(
+    pub(crate) fn linear_forward_small_out(
         &self,
         worker: &Worker,
         data: &Dataset,
         at: usize,
         op: &Op,
-        layout: FewOutputs,
+        layout: SmallOut,
         weight: &Range<usize>,
         bias: &Range<usize>,
         batch: &Batch,
@@ -35,7 +37,7 @@ impl Step<'_> {
         let images = self.images_of(data, &batch.indices[share.clone()]);
         let mut y = y.columns();
         let mut lit = self.bytes.write(lit_of(layout, self.plan.buffers[at].lit_images, share.clone()));
-        linear_forward_few(self.isa, layout, images, &weight, &bias, &mut y, lit.as_chunks_mut().0);
+        linear_forward_small_out(self.isa, layout, images, &weight, &bias, &mut y, lit.as_chunks_mut().0);
         if let Some(activation) = op.activation {
             for n in 0..share.len() {
                 activation_forward(self.isa, activation, &mut y.row_mut(n)[..layout.out_features]);
@@ -52,7 +54,7 @@ impl Step<'_> {
         data: &Dataset,
         at: usize,
         op: &Op,
-        layout: FewOutputs,
+        layout: SmallOut,
         weight: &Range<usize>,
         bias: &Range<usize>,
         batch: &Batch,
@@ -67,7 +69,7 @@ impl Step<'_> {
             let lit = self.bytes.read(lit_of(layout, self.plan.buffers[at].lit_images, 0..rows));
             let lit = lit.as_chunks().0;
             let next = Next { indices: batch.next, whole: self.share(worker, op, batch.next.len()) };
-            linear_backward_weight_few(self.isa, layout, images, lit, share.clone(), &grad, stride, part, next);
+            linear_backward_weight_small_out(self.isa, layout, images, lit, share.clone(), &grad, stride, part, next);
             self.learn(batch, weight.start + layout.start(share.start), part);
         }
         self.learn_bias(worker, &mut scratch.values, batch, &grad, stride, bias);
@@ -75,7 +77,7 @@ impl Step<'_> {
 }
 
 /// The bytes from `start` on that tell of images `images`, whole groups of sixteen or the last ones.
-fn lit_of(layout: FewOutputs, start: usize, images: Range<usize>) -> Range<usize> {
-    let bytes = |images: usize| start + size_of::<LitImages>() * layout.lit_len(images);
+fn lit_of(layout: SmallOut, start: usize, images: Range<usize>) -> Range<usize> {
+    let bytes = |images: usize| start + size_of::<NonzeroImages>() * layout.mask_len(images);
     bytes(images.start)..bytes(images.end)
 }

@@ -11,12 +11,13 @@ use crate::step::{Batch, Learn, Split, Step};
 use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::arena::{Columns, WriteColumns};
-use tenfold_kernels::linear::LinearWeight;
-use tenfold_kernels::linear_lit::{
-    Lit, backward_lit_calls, images_lit, linear_backward_weight_lit, linear_forward_lit, lit_len, pixels_lit,
+use tenfold_kernels::linear::dense::LinearWeight;
+use tenfold_kernels::linear::nonzero::{
+    NonzeroPixels, backward_nonzero_calls, linear_backward_weight_nonzero, linear_forward_nonzero, mask_by_image,
+    mask_by_input, mask_len,
 };
 use tenfold_kernels::pixels::Images;
-use tenfold_kernels::{Ahead, LANES};
+use tenfold_kernels::{LANES, Prefetch};
 
 impl Step<'_> {
     /// Where the bits of operation `at`'s pixels are, if it is a linear layer over pixels that may be zero.
@@ -26,7 +27,7 @@ impl Step<'_> {
 
     /// The bits of images `images`, image by image.
     pub(crate) fn lit_by_image(lit: LitBuffers, images: Range<usize>) -> Range<usize> {
-        let len = lit_len(lit.pixels);
+        let len = mask_len(lit.pixels);
         lit.by_image + images.start * len..lit.by_image + images.end * len
     }
 
@@ -39,14 +40,14 @@ impl Step<'_> {
     pub(crate) fn load_lit(&self, worker: &Worker, data: &Dataset, batch: &Batch, lit: LitBuffers) {
         let share = worker.share(batch.indices.len());
         let mut bits = self.bytes.write(Self::lit_by_image(lit, share.clone()));
-        for (&index, bits) in batch.indices[share].iter().zip(bits.chunks_exact_mut(lit_len(lit.pixels))) {
-            pixels_lit(self.isa, data.image(index as usize), bits);
+        for (&index, bits) in batch.indices[share].iter().zip(bits.chunks_exact_mut(mask_len(lit.pixels))) {
+            mask_by_image(self.isa, data.image(index as usize), bits);
         }
     }
 
     /// Output columns `vectors` of images `images`.
     #[expect(clippy::too_many_arguments, reason = "two operands and what to compute of the third")]
-    pub(crate) fn linear_forward_lit(
+    pub(crate) fn linear_forward_nonzero(
         &self,
         data: &Dataset,
         batch: &Batch,
@@ -58,17 +59,17 @@ impl Step<'_> {
         y: &mut Columns<'_, f32>,
     ) {
         let bits = self.bytes.read(Self::lit_by_image(lit, images.clone()));
-        let of_batch = Lit { images: self.images_of(data, &batch.indices[images]), lit: &bits };
-        linear_forward_lit(self.isa, layout, vectors, of_batch, weight, bias, y);
+        let of_batch = NonzeroPixels { images: self.images_of(data, &batch.indices[images]), lit: &bits };
+        linear_forward_nonzero(self.isa, layout, vectors, of_batch, weight, bias, y);
     }
 
     /// Turns this thread's share of the bits around, for all threads to use after their next meeting.
     pub(crate) fn turn_lit(&self, worker: &Worker, lit: LitBuffers, rows: usize) {
-        let words = worker.share(lit_len(lit.pixels) / 8);
-        let each = 64 * lit_len(rows);
+        let words = worker.share(mask_len(lit.pixels) / 8);
+        let each = 64 * mask_len(rows);
         let by_image = self.bytes.read(Self::lit_by_image(lit, 0..rows));
         let mut turned = self.bytes.write(lit.by_input + words.start * each..lit.by_input + words.end * each);
-        images_lit(self.isa, &by_image, lit.pixels, rows, words, &mut turned);
+        mask_by_input(self.isa, &by_image, lit.pixels, rows, words, &mut turned);
     }
 
     /// Gradient and update of this thread's part of the weights.
@@ -92,7 +93,7 @@ impl Step<'_> {
         let Scratch { values, lit: own, .. } = scratch;
         let shared;
         let turned: &[u8] = if self.split(worker, op) == Split::Columns {
-            shared = self.bytes.read(lit.by_input..lit.by_input + 8 * lit_len(lit.pixels) * lit_len(rows));
+            shared = self.bytes.read(lit.by_input..lit.by_input + 8 * mask_len(lit.pixels) * mask_len(rows));
             &shared
         } else {
             let by_image = self.bytes.read(Self::lit_by_image(lit, 0..rows));
@@ -100,16 +101,16 @@ impl Step<'_> {
                 let of_panel = part(&units, panel, blocks);
                 if let Some(last) = of_panel.clone().last() {
                     let (first, end) = (layout.inputs(of_panel.start).start, layout.inputs(last).end);
-                    let (words, each) = (first / 64..end.div_ceil(64), 64 * lit_len(rows));
+                    let (words, each) = (first / 64..end.div_ceil(64), 64 * mask_len(rows));
                     let turned = &mut own[words.start * each..words.end * each];
-                    images_lit(self.isa, &by_image, lit.pixels, rows, words, turned);
+                    mask_by_input(self.isa, &by_image, lit.pixels, rows, words, turned);
                 }
             }
-            &own[..8 * lit_len(lit.pixels) * lit_len(rows)]
+            &own[..8 * mask_len(lit.pixels) * mask_len(rows)]
         };
         let grad = self.floats.read(Self::images(self.plan.buffers[0].grad, &op.grad, 0..rows));
         let stride = op.grad.image_len();
-        let of_batch = Lit { images: self.images_of(data, batch.indices), lit: turned };
+        let of_batch = NonzeroPixels { images: self.images_of(data, batch.indices), lit: turned };
         // To and fro from step to step: what was used last is still in the cache.
         let turned = batch.step.is_some_and(|step| step % 2 == 1);
         for at in 0..panels {
@@ -133,14 +134,14 @@ impl Step<'_> {
                     let row = if turned { blocks.len() - 1 - at } else { at };
                     let next = if turned { row.checked_sub(1) } else { Some(row + 1).filter(|&n| n < blocks.len()) };
                     let mut starts = [std::ptr::null(); 3];
-                    let mut ahead = Ahead::nothing();
+                    let mut ahead = Prefetch::nothing();
                     let part = &mut values.as_mut_slice()[..of_block(first).len()];
                     if let Some(next) = next {
                         let next = from + next * layout.range(0).len() + of_block(first).start;
                         let starts = self.learned_at(next, &mut starts);
-                        ahead = Ahead::over(starts, part.len(), backward_lit_calls(layout));
+                        ahead = Prefetch::over(starts, part.len(), backward_nonzero_calls(layout));
                     }
-                    linear_backward_weight_lit(
+                    linear_backward_weight_nonzero(
                         self.isa,
                         layout,
                         first + row,

@@ -6,12 +6,12 @@ use crate::model::{Architecture, Layer, LayerInfo, Shape};
 use crate::precision::Precision;
 use std::ops::Range;
 use tenfold_kernels::activation::Activation;
-use tenfold_kernels::conv_fft::ConvFft;
-use tenfold_kernels::conv_pool::ConvPool;
-use tenfold_kernels::conv2d::{Conv2d, Phase};
-use tenfold_kernels::linear::LinearWeight;
-use tenfold_kernels::linear_few::FewOutputs;
-use tenfold_kernels::pool2d::Pool2d;
+use tenfold_kernels::conv::direct::{Conv2d, Phase};
+use tenfold_kernels::conv::fft::ConvFft;
+use tenfold_kernels::conv::pooled::ConvPool;
+use tenfold_kernels::linear::dense::LinearWeight;
+use tenfold_kernels::linear::small_out::SmallOut;
+use tenfold_kernels::pool::window::Pool2d;
 use tenfold_kernels::{LANES, Planes};
 
 /// How the activations of one image lie between two operations.
@@ -141,7 +141,7 @@ pub(crate) enum Kind {
     },
     /// A linear layer with few outputs over pixels, as the first operation.
     LinearFew {
-        layout: FewOutputs,
+        layout: SmallOut,
         weight: Range<usize>,
         bias: Range<usize>,
     },
@@ -262,8 +262,8 @@ impl Network {
                 let bias = self.place(conv.direct.weight().padded_n());
                 Kind::Conv { conv, back, weight, bias }
             }
-            (Layer::Linear { out_features }, _, _) if self.ops.is_empty() && FewOutputs::are_few(out_features) => {
-                let layout = FewOutputs { in_features: input.inputs(), out_features };
+            (Layer::Linear { out_features }, _, _) if self.ops.is_empty() && SmallOut::is_small(out_features) => {
+                let layout = SmallOut { in_features: input.inputs(), out_features };
                 Kind::LinearFew { layout, weight: self.place(layout.len()), bias: self.place(LANES) }
             }
             (Layer::Linear { out_features }, _, _) => {

@@ -3,13 +3,13 @@
 use crate::aligned::{Aligned, LINE};
 use crate::network::{BackConvolution, Convolution, Kind, Layout, Network};
 use tenfold_kernels::LANES;
-use tenfold_kernels::conv_fft::ConvFft;
-use tenfold_kernels::conv_pool::Entry;
-use tenfold_kernels::linear::LinearWeight;
-use tenfold_kernels::linear_few::LitImages;
-use tenfold_kernels::linear_lit::lit_len;
-use tenfold_kernels::linear_pairs::scratch_len;
-use tenfold_kernels::pairs::neighbours;
+use tenfold_kernels::bf16::neighbours;
+use tenfold_kernels::conv::fft::ConvFft;
+use tenfold_kernels::conv::pooled::Entry;
+use tenfold_kernels::linear::bf16::scratch_len;
+use tenfold_kernels::linear::dense::LinearWeight;
+use tenfold_kernels::linear::nonzero::mask_len;
+use tenfold_kernels::linear::small_out::NonzeroImages;
 
 /// Images that a thread takes through a Fourier transform together: enough for the spectra of the weights, which do not fit
 /// in L2, to be read for many of them, and few enough for those of the images to fit.
@@ -38,8 +38,8 @@ pub(crate) struct Buffers {
     pub(crate) channels: usize,
     /// A linear layer's input and output gradient rounded to bf16, in pairs of neighbours and of rows.
     pub(crate) pairs: Pairs,
-    /// A max-pooling's winners, in bytes.
-    pub(crate) winners: usize,
+    /// A max-pooling's argmax, in bytes.
+    pub(crate) argmax: usize,
     /// Which images have something in each block of a linear layer with few outputs, in bytes.
     pub(crate) lit_images: usize,
 }
@@ -103,8 +103,8 @@ impl Plan {
         // A layer with few outputs takes the pixels as the data have them.
         plan.input = plan.room(if network.few_outputs() { 0 } else { batch_size * network.input.image_len() });
         if let Some(LinearWeight { in_features: pixels, .. }) = network.linear_pixels() {
-            let by_image = plan.room_for_bytes(batch_size * lit_len(pixels));
-            plan.lit_by_input = if training { 8 * lit_len(pixels) * lit_len(batch_size) } else { 0 };
+            let by_image = plan.room_for_bytes(batch_size * mask_len(pixels));
+            plan.lit_by_input = if training { 8 * mask_len(pixels) * mask_len(batch_size) } else { 0 };
             plan.lit = Some(LitBuffers { pixels, by_image, by_input: plan.room_for_bytes(plan.lit_by_input) });
         }
         for op in &network.ops {
@@ -114,7 +114,7 @@ impl Plan {
                 buffers.grad = plan.room(batch_size * op.grad.image_len());
             }
             match &op.kind {
-                Kind::MaxPool(pool) => buffers.winners = plan.room_for_bytes(batch_size * pool.winners_len()),
+                Kind::MaxPool(pool) => buffers.argmax = plan.room_for_bytes(batch_size * pool.argmax_len()),
                 Kind::Linear { layout, pairs, .. } => {
                     // A block's gradient.
                     plan.scratch = plan.scratch.max(layout.range(0).len());
@@ -126,18 +126,18 @@ impl Plan {
                 Kind::LinearFew { layout, .. } => {
                     // The gradient of all that a thread has.
                     plan.scratch = plan.scratch.max(if learns { layout.len() } else { 0 });
-                    buffers.lit_images = plan.room_for_bytes(size_of::<LitImages>() * layout.lit_len(batch_size));
+                    buffers.lit_images = plan.room_for_bytes(size_of::<NonzeroImages>() * layout.mask_len(batch_size));
                 }
                 Kind::Conv { conv, back, .. } => {
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
                 }
                 Kind::ConvPool { shape, conv, back, .. } => {
-                    buffers.winners = plan.room_for_bytes(batch_size * shape.winners_len());
+                    buffers.argmax = plan.room_for_bytes(batch_size * shape.argmax_len());
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
                     plan.scratch = plan.scratch.max(shape.conv.output.len());
                     if learns && conv.fourier(back.as_ref()).is_none() {
-                        if shape.is_narrow() {
-                            let units = shape.narrow_units() * shape.narrow_unit_len();
+                        if shape.is_small_in() {
+                            let units = shape.small_in_units() * shape.small_in_unit_len();
                             buffers.channels = plan.room(units + shape.output.blocks * LANES);
                         } else {
                             plan.entries = plan.entries.max(shape.entries_len());
@@ -219,7 +219,7 @@ impl Plan {
             floats: Aligned::zeroed(self.floats),
             bytes: vec![0; self.bytes],
             losses: vec![0.0; self.batch_size],
-            hits: vec![0; self.batch_size],
+            correct: vec![0; self.batch_size],
         }
     }
 
@@ -245,7 +245,7 @@ pub(crate) struct Memory {
     pub(crate) floats: Aligned,
     pub(crate) bytes: Vec<u8>,
     pub(crate) losses: Vec<f64>,
-    pub(crate) hits: Vec<u8>,
+    pub(crate) correct: Vec<u8>,
 }
 
 /// Memory of one thread.

@@ -17,20 +17,20 @@ use crate::workers::Worker;
 use std::ops::Range;
 use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
 use tenfold_kernels::arena::Arena;
-use tenfold_kernels::conv_pool::{gather_run, pool_relu_forward, unpool};
-use tenfold_kernels::conv_pool_forward::conv_pool_forward;
-use tenfold_kernels::conv_pool_narrow::gather_narrow;
-use tenfold_kernels::conv2d::add_bias;
-use tenfold_kernels::linear::{
+use tenfold_kernels::bf16::{pack_neighbours, pack_rows};
+use tenfold_kernels::conv::direct::add_bias;
+use tenfold_kernels::conv::pooled::{gather_run, pool_relu_forward, unpool};
+use tenfold_kernels::conv::pooled_forward::conv_pool_forward;
+use tenfold_kernels::conv::pooled_small_in::gather_small_in;
+use tenfold_kernels::linear::bf16::{linear_backward_input_pairs, linear_backward_weight_pairs, linear_forward_pairs};
+use tenfold_kernels::linear::dense::{
     LinearWeight, Sums, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
 };
-use tenfold_kernels::linear_pairs::{linear_backward_input_pairs, linear_backward_weight_pairs, linear_forward_pairs};
 use tenfold_kernels::memory::fetch;
-use tenfold_kernels::pairs::{pack_neighbours, pack_rows};
 use tenfold_kernels::pixels::{PixelTable, pixel_values};
-use tenfold_kernels::pool2d::{avgpool2d_backward, avgpool2d_forward, maxpool2d_backward, maxpool2d_forward};
+use tenfold_kernels::pool::window::{avgpool2d_backward, avgpool2d_forward, maxpool2d_backward, maxpool2d_forward};
 use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
-use tenfold_kernels::{Ahead, Isa, LANES, Planes};
+use tenfold_kernels::{Isa, LANES, Planes, Prefetch};
 
 /// What becomes of a gradient.
 pub(crate) enum Learn<'a> {
@@ -88,7 +88,7 @@ pub(crate) struct Step<'a> {
     pub(crate) floats: Arena<'a, f32>,
     pub(crate) bytes: Arena<'a, u8>,
     losses: Arena<'a, f64>,
-    hits: Arena<'a, u8>,
+    correct: Arena<'a, u8>,
     pub(crate) params: Arena<'a, f32>,
     pub(crate) learn: Learn<'a>,
     /// Takes the time of every operation, where somebody wants to know.
@@ -118,7 +118,7 @@ impl<'a> Step<'a> {
             floats: Arena::new(memory.floats.as_mut_slice()),
             bytes: Arena::new(&mut memory.bytes),
             losses: Arena::new(&mut memory.losses),
-            hits: Arena::new(&mut memory.hits),
+            correct: Arena::new(&mut memory.correct),
             params: Arena::new(params),
             learn,
             laps: None,
@@ -139,7 +139,7 @@ impl<'a> Step<'a> {
 
     /// Per example losses of the last batch, after all threads have met.
     pub(crate) fn with_losses<R>(&self, examples: usize, f: impl FnOnce(&[f64], &[u8]) -> R) -> R {
-        f(&self.losses.read(0..examples), &self.hits.read(0..examples))
+        f(&self.losses.read(0..examples), &self.correct.read(0..examples))
     }
 
     /// Elements of images `images` of a buffer that starts at `start`.
@@ -258,7 +258,7 @@ impl<'a> Step<'a> {
                 return;
             }
             Kind::LinearFew { layout, weight, bias } => {
-                self.linear_forward_few(worker, data, at, op, *layout, weight, bias, batch);
+                self.linear_forward_small_out(worker, data, at, op, *layout, weight, bias, batch);
                 return;
             }
             Kind::Conv { conv, weight, bias, .. } => {
@@ -277,14 +277,14 @@ impl<'a> Step<'a> {
                 let (weight, bias) = (self.params.read(weight.clone()), self.params.read(bias.clone()));
                 let Buffers { transformed, spectra, .. } = self.plan.buffers[at];
                 let weights = Weights { plain: &weight, transformed, spectra };
-                let winners = |n: usize| {
-                    let start = self.plan.buffers[at].winners + n * shape.winners_len();
-                    self.bytes.write(start..start + shape.winners_len())
+                let argmax = |n: usize| {
+                    let start = self.plan.buffers[at].argmax + n * shape.argmax_len();
+                    self.bytes.write(start..start + shape.argmax_len())
                 };
                 if conv.fft.is_none() && shape.has_tiles() {
                     for n in worker.share(rows) {
-                        let (x, mut y, mut winners) = (input(n), output(n), winners(n));
-                        conv_pool_forward(self.isa, shape, &x, &weight, &bias, &mut y, &mut winners);
+                        let (x, mut y, mut argmax) = (input(n), output(n), argmax(n));
+                        conv_pool_forward(self.isa, shape, &x, &weight, &bias, &mut y, &mut argmax);
                     }
                     return;
                 }
@@ -293,14 +293,14 @@ impl<'a> Step<'a> {
                 let sums = &mut scratch.values.as_mut_slice()[..shape.conv.output.len()];
                 self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
                     fill(sums);
-                    pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut winners(n));
+                    pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut argmax(n));
                 });
             }
             Kind::MaxPool(pool) => {
                 for n in worker.share(rows) {
-                    let start = self.plan.buffers[at].winners + n * pool.winners_len();
-                    let mut winners = self.bytes.write(start..start + pool.winners_len());
-                    maxpool2d_forward(pool, &input(n), &mut output(n), &mut winners);
+                    let start = self.plan.buffers[at].argmax + n * pool.argmax_len();
+                    let mut argmax = self.bytes.write(start..start + pool.argmax_len());
+                    maxpool2d_forward(pool, &input(n), &mut output(n), &mut argmax);
                 }
             }
             Kind::AvgPool(pool) => {
@@ -388,7 +388,7 @@ impl<'a> Step<'a> {
         let mut y = self.floats.write_columns(start, rows, op.output.image_len(), columns.clone());
         let mut y = y.columns();
         if let Some(lit) = self.lit(at) {
-            self.linear_forward_lit(data, batch, lit, layout, (&weight, &bias), images, vectors, &mut y);
+            self.linear_forward_nonzero(data, batch, lit, layout, (&weight, &bias), images, vectors, &mut y);
         } else if *pairs {
             let Pairs { x, x_stride: stride, .. } = self.plan.buffers[at].pairs;
             let x = self.floats.read(x + images.start * stride..x + images.end * stride);
@@ -458,14 +458,14 @@ impl<'a> Step<'a> {
         }
         let logits = self.floats.read(Self::images(self.plan.buffers[last].output, &op.output, share.clone()));
         let mut losses = self.losses.write(share.clone());
-        let mut hits = self.hits.write(share.clone());
+        let mut correct = self.correct.write(share.clone());
         if self.plan.training {
             let mut grad = self.floats.write(Self::images(self.plan.buffers[last].grad, &op.grad, share));
             let scale = 1.0 / rows as f32;
-            let (classes, losses, hits) = (self.classes, &mut losses, &mut hits);
-            softmax_cross_entropy(self.isa, &logits, stride, classes, labels, scale, losses, hits, &mut grad);
+            let (classes, losses, correct) = (self.classes, &mut losses, &mut correct);
+            softmax_cross_entropy(self.isa, &logits, stride, classes, labels, scale, losses, correct, &mut grad);
         } else {
-            cross_entropy(self.isa, &logits, stride, self.classes, labels, &mut losses, &mut hits);
+            cross_entropy(self.isa, &logits, stride, self.classes, labels, &mut losses, &mut correct);
         }
     }
 
@@ -520,8 +520,8 @@ impl<'a> Step<'a> {
             }
             Kind::ConvPool { shape, conv, back, weight, bias } => {
                 let spread = |n: usize, out: &mut [f32]| {
-                    let start = buffers.winners + n * shape.winners_len();
-                    unpool(self.isa, shape, &grad(n), &self.bytes.read(start..start + shape.winners_len()), out);
+                    let start = buffers.argmax + n * shape.argmax_len();
+                    unpool(self.isa, shape, &grad(n), &self.bytes.read(start..start + shape.argmax_len()), out);
                 };
                 if let (Some(fourier), Some(back)) = (conv.fourier(back.as_ref()), back) {
                     let what = Backward { conv, back, fourier, weight, bias, buffers, batch };
@@ -535,9 +535,9 @@ impl<'a> Step<'a> {
                     None => worker.meet(),
                 }
                 let out_channels = shape.conv.output.channels;
-                let narrow = shape.is_narrow();
+                let narrow = shape.is_small_in();
                 let weights = if narrow {
-                    shape.narrow_units() * shape.narrow_unit_len()
+                    shape.small_in_units() * shape.small_in_unit_len()
                 } else {
                     out_channels * shape.channel_len()
                 };
@@ -547,7 +547,7 @@ impl<'a> Step<'a> {
                     let part = shape.conv.run_len() * shape.conv.weight().padded_n();
                     let part = &mut scratch.values.as_mut_slice()[..part];
                     if narrow {
-                        gather_narrow(shape, run, gradients, part);
+                        gather_small_in(shape, run, gradients, part);
                     } else {
                         gather_run(shape, run, gradients, part);
                     }
@@ -562,9 +562,9 @@ impl<'a> Step<'a> {
                     unreachable!("pooling is between planes")
                 };
                 for n in worker.share(rows) {
-                    let start = buffers.winners + n * pool.winners_len();
-                    let winners = self.bytes.read(start..start + pool.winners_len());
-                    maxpool2d_backward(pool, &from, &grad(n), &winners, &to, &mut passed(n));
+                    let start = buffers.argmax + n * pool.argmax_len();
+                    let argmax = self.bytes.read(start..start + pool.argmax_len());
+                    maxpool2d_backward(pool, &from, &grad(n), &argmax, &to, &mut passed(n));
                 }
             }
             Kind::AvgPool(pool) => {
@@ -647,11 +647,11 @@ impl<'a> Step<'a> {
             let range = layout.range(block);
             let in_params = weight.start + range.start..weight.start + range.end;
             let mut starts = [std::ptr::null(); 3];
-            let mut ahead = Ahead::nothing();
+            let mut ahead = Prefetch::nothing();
             if at + 1 < share.len() {
                 let next = layout.range(number(at + 1));
                 let starts = self.learned_at(weight.start + next.start, &mut starts);
-                ahead = Ahead::over(starts, next.len(), backward_calls(layout, rows, op.passes_gradient));
+                ahead = Prefetch::over(starts, next.len(), backward_calls(layout, rows, op.passes_gradient));
             }
             if op.passes_gradient {
                 let (previous, buffers) = (&self.network.ops[op_at - 1], &self.plan.buffers[op_at - 1]);

@@ -145,7 +145,7 @@ pub fn maxpool2d_forward(
     window: &Window,
 ) -> (Vec<f64>, Vec<usize>) {
     let (out_height, out_width) = window.output(height, width).expect("the kernel fits");
-    let (mut y, mut winners) = (Vec::new(), Vec::new());
+    let (mut y, mut argmax) = (Vec::new(), Vec::new());
     for c in 0..channels {
         for oy in 0..out_height {
             for ox in 0..out_width {
@@ -159,17 +159,17 @@ pub fn maxpool2d_forward(
                     }
                 }
                 y.push(f64::from(x[best]));
-                winners.push(best);
+                argmax.push(best);
             }
         }
     }
-    (y, winners)
+    (y, argmax)
 }
 
 /// Gradient of [`maxpool2d_forward`]: each output's gradient goes to its winner.
-pub fn maxpool2d_backward(grad_y: &[f32], winners: &[usize], input_len: usize) -> Vec<f64> {
+pub fn maxpool2d_backward(grad_y: &[f32], argmax: &[usize], input_len: usize) -> Vec<f64> {
     let mut grad_x = vec![0.0; input_len];
-    for (g, &at) in grad_y.iter().zip(winners) {
+    for (g, &at) in grad_y.iter().zip(argmax) {
         grad_x[at] += f64::from(*g);
     }
     grad_x
@@ -300,8 +300,8 @@ mod tests {
         // Distinct values more than a step apart: no maximum changes hands.
         let x: Vec<f32> = (0..40).map(|i| ((i * 17) % 40) as f32 / 8.0).collect();
         let g = values(2 * 3 * 2, 1);
-        let (_, winners) = maxpool2d_forward(&x, shape, &window);
-        let gx = maxpool2d_backward(&g, &winners, x.len());
+        let (_, argmax) = maxpool2d_forward(&x, shape, &window);
+        let gx = maxpool2d_backward(&g, &argmax, x.len());
         check_gradient(&x, &gx, |x| weighted(&maxpool2d_forward(x, shape, &window).0, &g), "max x");
         let gx = avgpool2d_backward(&g, shape, &window);
         check_gradient(&x, &gx, |x| weighted(&avgpool2d_forward(x, shape, &window), &g), "mean x");

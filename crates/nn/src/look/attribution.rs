@@ -21,13 +21,13 @@ pub fn input_gradient(model: &Model, image: &[u8], class: usize) -> Vec<f64> {
     let mut links = Vec::new();
     for info in model.architecture().layers() {
         let link = Link::new(model, info);
-        let (y, winners) = link.forward(&x);
-        links.push((link, std::mem::replace(&mut x, y), winners));
+        let (y, argmax) = link.forward(&x);
+        links.push((link, std::mem::replace(&mut x, y), argmax));
     }
     let mut grad = vec![0.0; model.architecture().classes()];
     grad[class] = 1.0;
-    for (link, x, winners) in links.iter().rev() {
-        grad = link.backward(x, winners, &grad).x;
+    for (link, x, argmax) in links.iter().rev() {
+        grad = link.backward(x, argmax, &grad).x;
     }
     grad.into_iter().map(|g| g / model.pixels().std).collect()
 }

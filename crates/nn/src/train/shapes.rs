@@ -176,7 +176,7 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
     let image = |n: &u32| data.image(*n as usize).iter().map(|&p| f64::from(table[usize::from(p)]));
     let mut x: Vec<f64> = batch.iter().flat_map(image).collect();
     let mut inputs = Vec::new();
-    let mut winners = vec![Vec::new(); net.layers().len()];
+    let mut argmax = vec![Vec::new(); net.layers().len()];
     let links: Vec<Link> = net.layers().iter().map(|info| Link::new(model, info)).collect();
     for (at, (info, link)) in net.layers().iter().zip(&links).enumerate() {
         let images = || x.chunks_exact(info.input.len());
@@ -184,7 +184,7 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
         for image in images() {
             let (values, places) = link.forward(image);
             y.extend(values);
-            winners[at].push(places);
+            argmax[at].push(places);
         }
         let unclear = match (info.layer, info.input) {
             (Layer::MaxPool { .. }, Shape::Image(shape)) => {
@@ -213,12 +213,12 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
         let mut passed = Vec::new();
         // Gradients of weight and bias, summed over the images; and the same of magnitudes.
         let mut sums: Option<[Vec<f64>; 4]> = None;
-        for ((x, g), winners) in images.zip(&winners[at]) {
-            let back = link.backward(x, winners, g);
+        for ((x, g), argmax) in images.zip(&argmax[at]) {
+            let back = link.backward(x, argmax, g);
             passed.extend(back.x);
             if info.parameters > 0 {
                 let [of_weight, of_bias] = back.learned;
-                let [weight_terms, bias_terms] = link.backward(&magnitudes(x), winners, &magnitudes(g)).learned;
+                let [weight_terms, bias_terms] = link.backward(&magnitudes(x), argmax, &magnitudes(g)).learned;
                 let parts = [of_weight, of_bias, weight_terms, bias_terms];
                 match &mut sums {
                     Some(sums) => {

@@ -4,7 +4,7 @@
 //! taken back, with the 1 / 256 of the inverse, where it costs nothing. A real plane has 130 frequencies that determine
 //! the others: all `ky` for `kx` of 1 to 7, and `ky` of 0 to 8 where `kx` is 0 or 8.
 
-use crate::lanes::Lanes;
+use crate::simd::lanes::Lanes;
 
 /// Rows and columns of a plane.
 pub(crate) const SIZE: usize = 16;
@@ -214,7 +214,7 @@ pub(crate) unsafe fn load_row<L: Lanes>(from: *const f32, step: usize, count: us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lanes::{LANES, Portable};
+    use crate::simd::lanes::{LANES, Portable};
     use crate::testing::values;
 
     #[test]

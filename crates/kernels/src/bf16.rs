@@ -1,7 +1,7 @@
 //! Rounding to bf16, two numbers to the place of one f32: the operands of `contract_pairs`.
 
-use crate::isa::{Isa, dispatch_pairs};
-use crate::lanes::{LANES, Lanes};
+use crate::simd::isa::{Isa, dispatch_pairs};
+use crate::simd::lanes::{LANES, Lanes};
 
 /// Places that a row of `columns` numbers takes as pairs of neighbours: whole vectors.
 pub const fn neighbours(columns: usize) -> usize {

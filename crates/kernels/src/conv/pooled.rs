@@ -4,11 +4,11 @@
 //! Backward, the gradient of the convolution's output is zero except at the winner of each window that ReLU let pass:
 //! for 2x2 windows at most a quarter of it. The weight gradient is summed over those alone.
 
-use crate::conv2d::Conv2d;
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
+use crate::conv::direct::Conv2d;
 use crate::panels::Panels;
 use crate::planes::Planes;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Range;
 
 /// The winner of a window that ReLU cut off.
@@ -55,7 +55,7 @@ impl ConvPool {
     }
 
     /// Winners of one image: one byte per output, in the order block, row, column, lane.
-    pub fn winners_len(&self) -> usize {
+    pub fn argmax_len(&self) -> usize {
         self.output.blocks * self.windows() * LANES
     }
 
@@ -80,19 +80,19 @@ impl ConvPool {
     }
 }
 
-/// Overwrites the pixels of `y` and `winners` from the convolution's output without bias, `sums`.
-pub fn pool_relu_forward(isa: Isa, shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], winners: &mut [u8]) {
+/// Overwrites the pixels of `y` and `argmax` from the convolution's output without bias, `sums`.
+pub fn pool_relu_forward(isa: Isa, shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     assert_eq!(sums.len(), shape.conv.output.len(), "sums is one image");
     assert_eq!(bias.len(), shape.output.blocks * LANES, "bias has one element per padded channel");
     assert_eq!(y.len(), shape.output.len(), "y is one image");
-    assert_eq!(winners.len(), shape.winners_len(), "one winner per output");
-    dispatch!(isa, pool_relu_body(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], winners: &mut [u8]))
+    assert_eq!(argmax.len(), shape.argmax_len(), "one winner per output");
+    dispatch!(isa, pool_relu_body(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8]))
 }
 
 #[inline(always)]
-fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], winners: &mut [u8]) {
+fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     let (from, to) = (&shape.conv.output, &shape.output);
-    let mut winners = winners.chunks_exact_mut(LANES);
+    let mut argmax = argmax.chunks_exact_mut(LANES);
     let nobody = L::splat(f32::from(NOBODY));
     for block in 0..to.blocks {
         // SAFETY: the slice has a vector.
@@ -115,12 +115,12 @@ fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mu
                 let value = L::add(best, bias);
                 // A NaN counts as greater than zero, and so stays.
                 let out = &mut y[to.offset(block, oy, ox)..][..LANES];
-                let winners = winners.next().expect("one winner per output");
+                let argmax = argmax.next().expect("one winner per output");
                 // SAFETY: both have room for sixteen; codes are at most `NOBODY`.
                 unsafe {
                     L::store(out.as_mut_ptr(), L::select_greater_or_nan(value, L::zero(), value, L::zero()));
                     let codes = L::select_greater_or_nan(value, L::zero(), place, nobody);
-                    L::store_bytes(winners.as_mut_ptr(), codes);
+                    L::store_bytes(argmax.as_mut_ptr(), codes);
                 }
             }
         }
@@ -129,19 +129,19 @@ fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mu
 
 /// Overwrites the pixels of `spread` (one image of [`Conv2d::grad_output`]) with the gradient of the convolution's
 /// output: that of each window, without border in `grad_y`, at its winner.
-pub fn unpool(isa: Isa, shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]) {
-    assert_eq!(grad_y.len(), shape.winners_len(), "one gradient per output");
-    assert_eq!(winners.len(), shape.winners_len(), "one winner per output");
+pub fn unpool(isa: Isa, shape: &ConvPool, grad_y: &[f32], argmax: &[u8], spread: &mut [f32]) {
+    assert_eq!(grad_y.len(), shape.argmax_len(), "one gradient per output");
+    assert_eq!(argmax.len(), shape.argmax_len(), "one winner per output");
     assert_eq!(spread.len(), shape.conv.grad_output().len(), "spread is one image");
-    dispatch!(isa, unpool_body(shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]))
+    dispatch!(isa, unpool_body(shape: &ConvPool, grad_y: &[f32], argmax: &[u8], spread: &mut [f32]))
 }
 
 #[inline(always)]
-fn unpool_body<L: Lanes>(shape: &ConvPool, grad_y: &[f32], winners: &[u8], spread: &mut [f32]) {
+fn unpool_body<L: Lanes>(shape: &ConvPool, grad_y: &[f32], argmax: &[u8], spread: &mut [f32]) {
     let (planes, to) = (shape.conv.grad_output(), &shape.output);
     // Border, gaps and what no window covers.
     spread.fill(0.0);
-    let mut outputs = grad_y.chunks_exact(LANES).zip(winners.chunks_exact(LANES));
+    let mut outputs = grad_y.chunks_exact(LANES).zip(argmax.chunks_exact(LANES));
     for block in 0..to.blocks {
         for oy in 0..to.height {
             for ox in 0..to.width {
@@ -175,15 +175,15 @@ pub fn conv_pool_backward_weight(
     channels: Range<usize>,
     x: &[f32],
     grad_y: &[f32],
-    winners: &[u8],
+    argmax: &[u8],
     images: usize,
     entries: &mut [Entry],
     grad: &mut [f32],
     grad_bias: &mut [f32],
 ) {
     assert_eq!(x.len(), images * shape.conv.input.len() + shape.slack(), "x is {images} images and slack");
-    assert_eq!(grad_y.len(), images * shape.winners_len(), "one gradient per output");
-    assert_eq!(winners.len(), images * shape.winners_len(), "one winner per output");
+    assert_eq!(grad_y.len(), images * shape.argmax_len(), "one gradient per output");
+    assert_eq!(argmax.len(), images * shape.argmax_len(), "one winner per output");
     assert!(channels.end <= shape.output.channels, "channels {channels:?}");
     assert_eq!(grad.len(), channels.len() * shape.channel_len(), "grad is [channels, channel_len]");
     assert_eq!(grad_bias.len(), channels.len(), "one bias gradient per channel");
@@ -192,14 +192,14 @@ pub fn conv_pool_backward_weight(
     grad_bias.fill(0.0);
     for image in 0..images {
         let x = &x[image * shape.conv.input.len()..(image + 1) * shape.conv.input.len() + shape.slack()];
-        let outputs = image * shape.winners_len()..(image + 1) * shape.winners_len();
-        let (grad_y, winners) = (&grad_y[outputs.clone()], &winners[outputs]);
+        let outputs = image * shape.argmax_len()..(image + 1) * shape.argmax_len();
+        let (grad_y, argmax) = (&grad_y[outputs.clone()], &argmax[outputs]);
         let mut channel = channels.start;
         while channel < channels.end {
             let block = channel / LANES;
             let lanes = channel % LANES..(channels.end - block * LANES).min(LANES);
             let part = block * shape.windows() * LANES..(block + 1) * shape.windows() * LANES;
-            let counts = list_entries(shape, &grad_y[part.clone()], &winners[part], lanes.clone(), entries);
+            let counts = list_entries(shape, &grad_y[part.clone()], &argmax[part], lanes.clone(), entries);
             for lane in lanes {
                 let list = &entries[lane * shape.windows()..][..counts[lane]];
                 let at = channel - channels.start;
@@ -216,7 +216,7 @@ pub fn conv_pool_backward_weight(
 fn list_entries(
     shape: &ConvPool,
     grad_y: &[f32],
-    winners: &[u8],
+    argmax: &[u8],
     lanes: Range<usize>,
     entries: &mut [Entry],
 ) -> [usize; LANES] {
@@ -231,8 +231,8 @@ fn list_entries(
     }
     let windows = shape.windows();
     assert!(entries.len() >= LANES * windows, "room for every window of every lane");
-    let (gradients, winners) = (grad_y.as_chunks::<LANES>().0, winners.as_chunks::<LANES>().0);
-    let mut outputs = gradients.iter().zip(winners);
+    let (gradients, argmax) = (grad_y.as_chunks::<LANES>().0, argmax.as_chunks::<LANES>().0);
+    let mut outputs = gradients.iter().zip(argmax);
     for oy in 0..shape.output.height {
         for ox in 0..shape.output.width {
             let first = oy * shape.window.0 * stride.0 * input.row + ox * shape.window.1 * stride.1 * input.pixel;
@@ -339,7 +339,7 @@ pub fn gather_run(shape: &ConvPool, run: usize, channels: &[f32], rows: &mut [f3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv2d::conv2d_forward;
+    use crate::conv::direct::conv2d_forward;
     use crate::reference::{self, Window};
     use crate::testing::{assert_close, assert_padding_is_zero, on_every_isa, pack_image, unpack_image, values};
 
@@ -407,18 +407,18 @@ mod tests {
 
             on_every_isa(|isa| {
                 let mut bits: Vec<u32> = Vec::new();
-                let mut winners = vec![7; images as usize * fused.winners_len()];
+                let mut argmax = vec![7; images as usize * fused.argmax_len()];
                 for (n, (y, spread)) in expected.iter().enumerate() {
                     let mut sums = vec![0.0; conv.output.len()];
                     conv2d_forward(isa, &conv, &xs[n * input.len()..][..input.len()], &packed_weight, &mut sums);
                     let mut out = vec![0.0; output.len()];
-                    let of_image = n * fused.winners_len()..(n + 1) * fused.winners_len();
-                    pool_relu_forward(isa, &fused, &sums, &padded_bias, &mut out, &mut winners[of_image.clone()]);
+                    let of_image = n * fused.argmax_len()..(n + 1) * fused.argmax_len();
+                    pool_relu_forward(isa, &fused, &sums, &padded_bias, &mut out, &mut argmax[of_image.clone()]);
                     assert_close(&unpack_image(&out, &output), y, 1e-5, &format!("y of {what}"));
                     assert_padding_is_zero(&out, &output, &what);
                     let planes = conv.grad_output();
                     let mut got = vec![0.0; planes.len()];
-                    unpool(isa, &fused, &grads[of_image.clone()], &winners[of_image], &mut got);
+                    unpool(isa, &fused, &grads[of_image.clone()], &argmax[of_image], &mut got);
                     assert_close(&unpack_image(&got, &planes), spread, 0.0, &format!("spread of {what}"));
                     assert_padding_is_zero(&got, &planes, &what);
                     bits.extend(out.iter().map(|v| v.to_bits()));
@@ -436,7 +436,7 @@ mod tests {
                         part,
                         &xs,
                         &grads,
-                        &winners,
+                        &argmax,
                         images as usize,
                         &mut entries,
                         grad,

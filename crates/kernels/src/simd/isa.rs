@@ -96,22 +96,22 @@ macro_rules! dispatch {
         #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512vl,avx512dq,avx512bw")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         fn avx512($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::lanes::Avx512<false>>($($arg),*)
+            $body::<$crate::simd::lanes::Avx512<false>>($($arg),*)
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         fn avx2($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::lanes::Avx2>($($arg),*)
+            $body::<$crate::simd::lanes::Avx2>($($arg),*)
         }
         match $isa.kind() {
-            $crate::isa::Kind::Portable => $body::<$crate::lanes::Portable>($($arg),*),
+            $crate::simd::isa::Kind::Portable => $body::<$crate::simd::lanes::Portable>($($arg),*),
             // SAFETY: an `Isa` of this kind exists only if `Isa::available` saw every feature enabled above.
             #[cfg(target_arch = "x86_64")]
-            $crate::isa::Kind::Avx2 => unsafe { avx2($($arg),*) },
+            $crate::simd::isa::Kind::Avx2 => unsafe { avx2($($arg),*) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            $crate::isa::Kind::Avx512 | $crate::isa::Kind::Avx512Bf16 => unsafe { avx512($($arg),*) },
+            $crate::simd::isa::Kind::Avx512 | $crate::simd::isa::Kind::Avx512Bf16 => unsafe { avx512($($arg),*) },
         }
     }};
 }
@@ -124,13 +124,13 @@ macro_rules! dispatch_pairs {
         #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         fn avx512bf16($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::lanes::Avx512<true>>($($arg),*)
+            $body::<$crate::simd::lanes::Avx512<true>>($($arg),*)
         }
         match $isa.kind() {
             // SAFETY: an `Isa` of this kind exists only if `Isa::available` saw every feature enabled above.
             #[cfg(target_arch = "x86_64")]
-            $crate::isa::Kind::Avx512Bf16 => unsafe { avx512bf16($($arg),*) },
-            _ => $crate::isa::dispatch!($isa, $body($($arg: $ty),*) $(-> $ret)?),
+            $crate::simd::isa::Kind::Avx512Bf16 => unsafe { avx512bf16($($arg),*) },
+            _ => $crate::simd::isa::dispatch!($isa, $body($($arg: $ty),*) $(-> $ret)?),
         }
     }};
 }

@@ -1,7 +1,7 @@
 //! Maximum and mean over windows of feature maps in [`Planes`] of 16-channel blocks, one image at a time.
 
-use crate::lanes::LANES;
 use crate::planes::Planes;
+use crate::simd::lanes::LANES;
 
 /// A pooling's shape, checked once. There is no padding; windows that would hang over the edge are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Pool2d {
     }
 
     /// Winners of one image: one byte per output pixel and channel, in the order block, row, column, lane.
-    pub fn winners_len(&self) -> usize {
+    pub fn argmax_len(&self) -> usize {
         self.output.blocks * self.output.height * self.output.width * LANES
     }
 
@@ -63,12 +63,12 @@ fn sixteen_mut(slice: &mut [f32], at: usize) -> &mut [f32; LANES] {
     (&mut slice[at..at + LANES]).try_into().expect("sixteen elements")
 }
 
-/// Overwrites the pixels of `y` with the maxima and `winners` with their places in the window (`ky * kw + kx`, the first
+/// Overwrites the pixels of `y` with the maxima and `argmax` with their places in the window (`ky * kw + kx`, the first
 /// of equals). A window with a NaN has the maximum NaN.
-pub fn maxpool2d_forward(pool: &Pool2d, x: &[f32], y: &mut [f32], winners: &mut [u8]) {
+pub fn maxpool2d_forward(pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     assert_eq!(x.len(), pool.input.len(), "x is one image");
     assert_eq!(y.len(), pool.output.len(), "y is one image");
-    assert_eq!(winners.len(), pool.winners_len(), "one winner per output");
+    assert_eq!(argmax.len(), pool.argmax_len(), "one winner per output");
     pool.each(|block, oy, ox, index| {
         let mut best = *sixteen(x, pool.source(block, (oy, ox), (0, 0)));
         let mut place = [0_u8; LANES];
@@ -84,7 +84,7 @@ pub fn maxpool2d_forward(pool: &Pool2d, x: &[f32], y: &mut [f32], winners: &mut 
             }
         }
         *sixteen_mut(y, pool.output.offset(block, oy, ox)) = best;
-        winners[index * LANES..(index + 1) * LANES].copy_from_slice(&place);
+        argmax[index * LANES..(index + 1) * LANES].copy_from_slice(&place);
     });
 }
 
@@ -94,22 +94,22 @@ pub fn maxpool2d_backward(
     pool: &Pool2d,
     grad_y_planes: &Planes,
     grad_y: &[f32],
-    winners: &[u8],
+    argmax: &[u8],
     grad_x_planes: &Planes,
     grad_x: &mut [f32],
 ) {
     let pool = &Pool2d { input: *grad_x_planes, ..*pool };
-    assert_eq!(winners.len(), pool.winners_len(), "one winner per output");
+    assert_eq!(argmax.len(), pool.argmax_len(), "one winner per output");
     clear(grad_x_planes, grad_x);
     pool.each(|block, oy, ox, index| {
         let gradient = sixteen(grad_y, grad_y_planes.offset(block, oy, ox));
-        let winners = &winners[index * LANES..(index + 1) * LANES];
+        let argmax = &argmax[index * LANES..(index + 1) * LANES];
         for ky in 0..pool.kernel.0 {
             for kx in 0..pool.kernel.1 {
                 let code = (ky * pool.kernel.1 + kx) as u8;
                 let target = sixteen_mut(grad_x, pool.source(block, (oy, ox), (ky, kx)));
                 for l in 0..LANES {
-                    target[l] += if winners[l] == code { gradient[l] } else { 0.0 };
+                    target[l] += if argmax[l] == code { gradient[l] } else { 0.0 };
                 }
             }
         }
@@ -203,8 +203,8 @@ mod tests {
 
             let (expected, places) = reference::maxpool2d_forward(&x, shape, &window);
             let mut y = vec![0.0; output.len()];
-            let mut winners = vec![255; pool.winners_len()];
-            maxpool2d_forward(&pool, &packed, &mut y, &mut winners);
+            let mut argmax = vec![255; pool.argmax_len()];
+            maxpool2d_forward(&pool, &packed, &mut y, &mut argmax);
             assert_close(&unpack_image(&y, &output), &expected, 0.0, &what);
             assert_padding_is_zero(&y, &output, &what);
 
@@ -213,7 +213,7 @@ mod tests {
             let grad_x_planes = Planes::with_border(c, LANES, h, w, [1, 2, 3, 4], (2, 1));
             let packed_grad = pack_image(&grad, &grad_y_planes);
             let mut grad_x = vec![0.0; grad_x_planes.len()];
-            maxpool2d_backward(&pool, &grad_y_planes, &packed_grad, &winners, &grad_x_planes, &mut grad_x);
+            maxpool2d_backward(&pool, &grad_y_planes, &packed_grad, &argmax, &grad_x_planes, &mut grad_x);
             let expected = reference::maxpool2d_backward(&grad, &places, x.len());
             assert_close(&unpack_image(&grad_x, &grad_x_planes), &expected, 1e-6, &what);
             assert_padding_is_zero(&grad_x, &grad_x_planes, &what);
@@ -234,8 +234,8 @@ mod tests {
         for at in 0..4 {
             let mut x = [1.0, 2.0, 3.0, 0.5];
             x[at] = f32::NAN;
-            let (mut y, mut winners) = (vec![0.0; LANES], vec![0; LANES]);
-            maxpool2d_forward(&pool, &pack_image(&x, &planes), &mut y, &mut winners);
+            let (mut y, mut argmax) = (vec![0.0; LANES], vec![0; LANES]);
+            maxpool2d_forward(&pool, &pack_image(&x, &planes), &mut y, &mut argmax);
             assert!(y[0].is_nan(), "NaN at {at} is lost");
         }
     }

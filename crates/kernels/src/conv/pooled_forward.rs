@@ -5,9 +5,9 @@
 //! exactly, so the first of them wins and ReLU of the bias is what is left. Of the windows of a digit that is half.
 
 use crate::contract::Segment;
-use crate::conv_pool::{ConvPool, NOBODY};
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
+use crate::conv::pooled::{ConvPool, NOBODY};
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Range;
 
 impl ConvPool {
@@ -17,10 +17,10 @@ impl ConvPool {
     }
 }
 
-/// Overwrites the pixels of `y` and `winners` with the same bits as [`crate::conv2d::conv2d_forward`] and then
-/// [`crate::conv_pool::pool_relu_forward`]. Panics unless [`ConvPool::has_tiles`].
+/// Overwrites the pixels of `y` and `argmax` with the same bits as [`crate::conv::direct::conv2d_forward`] and then
+/// [`crate::conv::pooled::pool_relu_forward`]. Panics unless [`ConvPool::has_tiles`].
 ///
-/// `x`, `y`: one image. `weight`: [`crate::conv2d::Conv2d::weight`]. `bias`: one element per padded channel.
+/// `x`, `y`: one image. `weight`: [`crate::conv::direct::Conv2d::weight`]. `bias`: one element per padded channel.
 pub fn conv_pool_forward(
     isa: Isa,
     shape: &ConvPool,
@@ -28,7 +28,7 @@ pub fn conv_pool_forward(
     weight: &[f32],
     bias: &[f32],
     y: &mut [f32],
-    winners: &mut [u8],
+    argmax: &mut [u8],
 ) {
     let (conv, to) = (&shape.conv, &shape.output);
     assert!(shape.has_tiles(), "windows of {:?}", shape.window);
@@ -36,7 +36,7 @@ pub fn conv_pool_forward(
     assert_eq!(weight.len(), conv.weight().len(), "weight has the layout of the convolution");
     assert_eq!(bias.len(), to.blocks * LANES, "bias has one element per padded channel");
     assert_eq!(y.len(), to.len(), "y is one image of {to:?}");
-    assert_eq!(winners.len(), shape.winners_len(), "one winner per output");
+    assert_eq!(argmax.len(), shape.argmax_len(), "one winner per output");
     assert_eq!(conv.weight().padded_n(), to.blocks * LANES, "the convolution gives the channels of the output");
     assert!(to.lanes == LANES && to.pixel == LANES, "the output's pixels are whole vectors side by side");
     let end = to.offset(to.blocks - 1, to.height - 1, to.width - 1) + LANES;
@@ -48,7 +48,7 @@ pub fn conv_pool_forward(
     assert!(last + taps <= x.len(), "every tap lies in the image");
     dispatch!(
         isa,
-        body(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32], winners: &mut [u8])
+        body(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8])
     )
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn windows_that_see<L: Lanes>(shape: &ConvPool, x: &[f32], oy: usize)
 }
 
 #[inline(always)]
-fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32], winners: &mut [u8]) {
+fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     let (conv, to) = (&shape.conv, &shape.output);
     let panels = conv.weight();
     // An infinite weight times zero is not zero.
@@ -109,7 +109,7 @@ fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: 
         y_block: to.plane,
         winners_block: to.height * to.width * LANES,
     };
-    let (y, winners) = (y.as_mut_ptr(), winners.as_mut_ptr());
+    let (y, argmax) = (y.as_mut_ptr(), argmax.as_mut_ptr());
     for oy in 0..to.height {
         let seen = if everything { 0..to.width } else { windows_that_see::<L>(shape, x, oy) };
         for p in 0..panels.count() {
@@ -124,7 +124,7 @@ fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: 
                         weight: weight.as_ptr().add(panels.start(p) + (first - blocks.start) * LANES),
                         bias: bias.as_ptr().add(first * LANES),
                         y: y.add(to.offset(first, oy, ox)),
-                        winners: winners.add(((first * to.height + oy) * to.width + ox) * LANES),
+                        argmax: argmax.add(((first * to.height + oy) * to.width + ox) * LANES),
                     }
                 };
                 for ox in (0..seen.start).chain(seen.end..to.width) {
@@ -134,7 +134,7 @@ fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: 
                         unsafe {
                             let bias = L::load(at.bias.add(v * LANES));
                             let y = at.y.add(v * taps.y_block);
-                            relu::<L>(L::zero(), L::zero(), bias, y, at.winners.add(v * taps.winners_block));
+                            relu::<L>(L::zero(), L::zero(), bias, y, at.argmax.add(v * taps.winners_block));
                         }
                     }
                 }
@@ -185,7 +185,7 @@ struct Taps<'a> {
     line: usize,
     /// From the taps of one pixel to those of the one to its right, unless that is known in advance.
     step: usize,
-    /// From one block of the output to the next, and of the winners.
+    /// From one block of the output to the next, and of the argmax.
     y_block: usize,
     winners_block: usize,
 }
@@ -197,7 +197,7 @@ struct At {
     weight: *const f32,
     bias: *const f32,
     y: *mut f32,
-    winners: *mut u8,
+    argmax: *mut u8,
 }
 
 /// Computes `Q / 4` windows of 2x2 pixels for `V` vectors of channels. `STEP`: [`Taps::step`], 0 for any.
@@ -241,7 +241,7 @@ unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(taps
                     best = L::select_greater_or_nan(acc[q][v], best, acc[q][v], best);
                 }
                 let y = at.y.add(v * taps.y_block + p * LANES);
-                relu::<L>(best, place, bias, y, at.winners.add(v * taps.winners_block + p * LANES));
+                relu::<L>(best, place, bias, y, at.argmax.add(v * taps.winners_block + p * LANES));
             }
         }
     }
@@ -250,24 +250,24 @@ unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(taps
 /// One pooled pixel of a block: bias and ReLU.
 ///
 /// # Safety
-/// Sixteen elements of `y` and `winners` are writable.
+/// Sixteen elements of `y` and `argmax` are writable.
 #[inline(always)]
-unsafe fn relu<L: Lanes>(best: L::V, place: L::V, bias: L::V, y: *mut f32, winners: *mut u8) {
+unsafe fn relu<L: Lanes>(best: L::V, place: L::V, bias: L::V, y: *mut f32, argmax: *mut u8) {
     let value = L::add(best, bias);
     // A NaN counts as greater than zero, and so stays.
     let codes = L::select_greater_or_nan(value, L::zero(), place, L::splat(f32::from(NOBODY)));
     // SAFETY: the caller vouches for both; codes are at most `NOBODY`.
     unsafe {
         L::store(y, L::select_greater_or_nan(value, L::zero(), value, L::zero()));
-        L::store_bytes(winners, codes);
+        L::store_bytes(argmax, codes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv_pool::pool_relu_forward;
-    use crate::conv2d::{Conv2d, conv2d_forward};
+    use crate::conv::direct::{Conv2d, conv2d_forward};
+    use crate::conv::pooled::pool_relu_forward;
     use crate::planes::Planes;
     use crate::testing::{on_every_isa, pack_image, values};
 
@@ -338,14 +338,14 @@ mod tests {
                 for weight in [&weight, &broken] {
                     on_every_isa(|isa| {
                         let mut sums = vec![0.0; conv.output.len()];
-                        let (mut y, mut winners) = (vec![0.0; to.len()], vec![7; shape.winners_len()]);
+                        let (mut y, mut argmax) = (vec![0.0; to.len()], vec![7; shape.argmax_len()]);
                         conv2d_forward(isa, conv, &x, weight, &mut sums);
-                        pool_relu_forward(isa, &shape, &sums, &bias, &mut y, &mut winners);
-                        let (mut got, mut got_winners) = (vec![0.0; to.len()], vec![8; shape.winners_len()]);
+                        pool_relu_forward(isa, &shape, &sums, &bias, &mut y, &mut argmax);
+                        let (mut got, mut got_winners) = (vec![0.0; to.len()], vec![8; shape.argmax_len()]);
                         conv_pool_forward(isa, &shape, &x, weight, &bias, &mut got, &mut got_winners);
                         let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
                         assert!(bits(&y) == bits(&got), "image {n} of {case:?} on {}", isa.name());
-                        assert!(winners == got_winners, "winners of image {n} of {case:?} on {}", isa.name());
+                        assert!(argmax == got_winners, "argmax of image {n} of {case:?} on {}", isa.name());
                         bits(&got)
                     });
                 }

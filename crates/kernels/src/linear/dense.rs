@@ -4,13 +4,13 @@
 //! Work is split by output vectors (16 columns) forward and by blocks of inputs backward, so that no two threads add
 //! into the same number.
 
-use crate::ahead::Ahead;
 use crate::arena::Columns;
 use crate::contract::{Factor, STRIDE, Segment, Single, Sum, contract};
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
-use crate::linear_narrow;
+use crate::linear::dense_small_out;
 use crate::panels::Panels;
+use crate::prefetch::Prefetch;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Range;
 
 /// Inputs of a full block of weights: a multiple of the register tiles' six rows; with 1024 outputs, a block, its
@@ -234,13 +234,13 @@ impl Runs<'_> {
         weight: &[f32],
         starts: &'s mut [*const f32; BLOCKS_AT_ONCE],
         calls: usize,
-    ) -> Ahead<'s> {
-        let Some(next) = next else { return Ahead::nothing() };
+    ) -> Prefetch<'s> {
+        let Some(next) = next else { return Prefetch::nothing() };
         for (start, block) in starts.iter_mut().zip(next.blocks.clone()) {
             *start = weight[self.start(next, block)..].as_ptr();
         }
         let stretch = self.layout.inputs(next.blocks.start).len() * self.layout.panels(0).width(next.panel);
-        Ahead::over(&starts[..next.blocks.len()], stretch, calls)
+        Prefetch::over(&starts[..next.blocks.len()], stretch, calls)
     }
 
     /// Where the run's weights of one block start.
@@ -251,7 +251,7 @@ impl Runs<'_> {
     }
 }
 
-/// How often the two backward passes of a block ask for what is [`Ahead`], at least.
+/// How often the two backward passes of a block ask for what is [`Prefetch`], at least.
 pub fn backward_calls(layout: LinearWeight, rows: usize, input: bool) -> usize {
     let panels = layout.panels(0);
     let weight = panels.k.div_ceil(6) * panels.count() * rows.div_ceil(STRIDE);
@@ -272,7 +272,7 @@ pub fn linear_backward_input(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let (panels, padded) = (layout.panels(block), layout.padded_outputs());
     assert_eq!(weight.len(), panels.len(), "weight is block {block} of {layout:?}");
@@ -285,9 +285,19 @@ pub fn linear_backward_input(
     assert!(covers(grad_y.len(), rows, grad_y_stride, padded), "grad_y is [rows, out_features]");
     if padded == LANES {
         let (inputs, outputs) = (panels.k, layout.out_features);
-        return linear_narrow::backward_input(isa, inputs, outputs, grad_y, grad_y_stride, rows, weight, grad_x, ahead);
+        return dense_small_out::backward_input(
+            isa,
+            inputs,
+            outputs,
+            grad_y,
+            grad_y_stride,
+            rows,
+            weight,
+            grad_x,
+            ahead,
+        );
     }
-    dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Ahead))
+    dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Prefetch))
 }
 
 #[inline(always)]
@@ -298,7 +308,7 @@ fn dot_body<L: Lanes>(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let part = |p: usize| {
         let columns = panels.columns(p);
@@ -336,7 +346,7 @@ pub(crate) unsafe fn dot_tiles<L: Lanes, F: Factor<L>>(
     grad_y: *const f32,
     weight: *const f32,
     grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     // One function per tile size, so that the accumulators are arrays of known length.
     // SAFETY: passed on from the caller.
@@ -356,7 +366,7 @@ unsafe fn dot_tiles_of<L: Lanes, F: Factor<L>, const R: usize, const S: usize>(
     grad_y: *const f32,
     weight: *const f32,
     grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let (inputs, rows) = (what.inputs, what.rows);
     for i in (0..inputs).step_by(S) {
@@ -410,7 +420,7 @@ pub fn linear_backward_weight(
     grad_y_stride: usize,
     rows: usize,
     grad_weight: &mut [f32],
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let panels = layout.panels(block);
     assert_eq!(grad_weight.len(), panels.len(), "grad_weight is block {block} of {layout:?}");
@@ -569,7 +579,7 @@ mod tests {
                         rows,
                         &packed[range.clone()],
                         &mut out.columns(),
-                        &mut Ahead::nothing(),
+                        &mut Prefetch::nothing(),
                     );
                     let grad = &mut packed_grad[range];
                     linear_backward_weight(
@@ -582,7 +592,7 @@ mod tests {
                         stride,
                         rows,
                         grad,
-                        &mut Ahead::nothing(),
+                        &mut Prefetch::nothing(),
                     );
                 }
                 let got_x = unpad(&got_x, k, x_stride);

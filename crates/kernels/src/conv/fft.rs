@@ -13,11 +13,11 @@
 //! share a few cache sets.
 
 use crate::arena::Columns;
-use crate::contract_complex::{COMPLEX, ComplexSum, contract_complex};
-use crate::conv2d::Conv2d;
-use crate::fft16::{BINS, GAIN, SIZE, forward, inverse, load_row};
-use crate::isa::{Isa, dispatch, dispatch_pairs};
-use crate::lanes::{LANES, Lanes};
+use crate::conv::complex_sum::{COMPLEX, ComplexSum, contract_complex};
+use crate::conv::direct::Conv2d;
+use crate::conv::fft16::{BINS, GAIN, SIZE, forward, inverse, load_row};
+use crate::simd::isa::{Isa, dispatch, dispatch_pairs};
+use crate::simd::lanes::{LANES, Lanes};
 use std::cell::Cell;
 use std::ops::Range;
 

@@ -5,8 +5,8 @@
 //! (real, imaginary); `c` is always f32. Real and imaginary part of each element of `c` are one chain of fused
 //! multiply-adds each, in the order of `k`; tiles do not change a bit of it.
 
-use crate::isa::{Isa, dispatch, dispatch_pairs};
-use crate::lanes::{LANES, Lanes};
+use crate::simd::isa::{Isa, dispatch, dispatch_pairs};
+use crate::simd::lanes::{LANES, Lanes};
 
 /// Elements of sixteen complex numbers.
 pub(crate) const COMPLEX: usize = 2 * LANES;

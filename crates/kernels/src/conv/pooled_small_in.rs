@@ -4,11 +4,11 @@
 //! lines of the image; they fit in one vector, from which each lane picks its own. Windows that see nothing but zeros add
 //! nothing and are left out. Every weight's sum is one chain of fused multiply-adds over images and windows.
 
-use crate::conv_pool::{ConvPool, NOBODY};
-use crate::conv_pool_forward::windows_that_see;
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
+use crate::conv::pooled::{ConvPool, NOBODY};
+use crate::conv::pooled_forward::windows_that_see;
 use crate::panels::Panels;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Range;
 
 /// Elements of one line of a window's inputs: two lines are a vector.
@@ -28,58 +28,58 @@ struct Window {
 
 impl ConvPool {
     /// Whether the taps of a run, for all pixels of one row of a window, fit in half a vector: then
-    /// [`narrow_backward_weight`] gives the weight gradient.
-    pub fn is_narrow(&self) -> bool {
+    /// [`small_in_backward_weight`] gives the weight gradient.
+    pub fn is_small_in(&self) -> bool {
         let reach = (self.window.1 - 1) * self.conv.stride.1 * self.conv.input.pixel + self.conv.run_len();
         self.window.0 <= 2 && self.window.0 * self.window.1 <= LANES && reach <= LINE
     }
 
-    /// Units in which [`narrow_backward_weight`] is split: the runs of a block of output channels, block after block.
-    pub fn narrow_units(&self) -> usize {
+    /// Units in which [`small_in_backward_weight`] is split: the runs of a block of output channels, block after block.
+    pub fn small_in_units(&self) -> usize {
         self.output.blocks * self.conv.run_count()
     }
 
     /// Elements of the weight gradient of one unit, `[run_len, 16]`.
-    pub fn narrow_unit_len(&self) -> usize {
+    pub fn small_in_unit_len(&self) -> usize {
         self.conv.run_len() * LANES
     }
 
     /// The blocks whose bias gradients come with the units `units`: those whose first run is among them.
-    pub fn narrow_biases(&self, units: &Range<usize>) -> Range<usize> {
+    pub fn small_in_biases(&self, units: &Range<usize>) -> Range<usize> {
         units.start.div_ceil(self.conv.run_count())..units.end.div_ceil(self.conv.run_count())
     }
 }
 
 /// Overwrites `grad` with the weight gradients of the units `units`, summed over the images, and `grad_bias` with the
-/// bias gradients of the blocks [`ConvPool::narrow_biases`]. Panics unless [`ConvPool::is_narrow`].
+/// bias gradients of the blocks [`ConvPool::small_in_biases`]. Panics unless [`ConvPool::is_small_in`].
 ///
-/// `x`: the images of [`crate::conv2d::Conv2d::input`] and then [`ConvPool::slack`] elements more. `grad_y`: the gradient
+/// `x`: the images of [`crate::conv::direct::Conv2d::input`] and then [`ConvPool::slack`] elements more. `grad_y`: the gradient
 /// of the output without border.
 #[expect(clippy::too_many_arguments, reason = "three inputs and two outputs")]
-pub fn narrow_backward_weight(
+pub fn small_in_backward_weight(
     isa: Isa,
     shape: &ConvPool,
     units: Range<usize>,
     x: &[f32],
     grad_y: &[f32],
-    winners: &[u8],
+    argmax: &[u8],
     images: usize,
     grad: &mut [f32],
     grad_bias: &mut [f32],
 ) {
-    assert!(shape.is_narrow(), "runs of {} taps", shape.conv.run_len());
+    assert!(shape.is_small_in(), "runs of {} taps", shape.conv.run_len());
     assert_eq!(x.len(), images * shape.conv.input.len() + shape.slack(), "x is {images} images and slack");
-    assert_eq!(grad_y.len(), images * shape.winners_len(), "one gradient per output");
-    assert_eq!(winners.len(), images * shape.winners_len(), "one winner per output");
-    assert!(units.end <= shape.narrow_units(), "units {units:?}");
-    assert_eq!(grad.len(), units.len() * shape.narrow_unit_len(), "grad is [units, run_len, 16]");
-    assert_eq!(grad_bias.len(), shape.narrow_biases(&units).len() * LANES, "one bias gradient per channel");
+    assert_eq!(grad_y.len(), images * shape.argmax_len(), "one gradient per output");
+    assert_eq!(argmax.len(), images * shape.argmax_len(), "one winner per output");
+    assert!(units.end <= shape.small_in_units(), "units {units:?}");
+    assert_eq!(grad.len(), units.len() * shape.small_in_unit_len(), "grad is [units, run_len, 16]");
+    assert_eq!(grad_bias.len(), shape.small_in_biases(&units).len() * LANES, "one bias gradient per channel");
     grad.fill(0.0);
     grad_bias.fill(0.0);
     for image in 0..images {
         let x = &x[image * shape.conv.input.len()..(image + 1) * shape.conv.input.len() + shape.slack()];
-        let outputs = image * shape.winners_len()..(image + 1) * shape.winners_len();
-        let (grad_y, winners, units) = (&grad_y[outputs.clone()], &winners[outputs], units.clone());
+        let outputs = image * shape.argmax_len()..(image + 1) * shape.argmax_len();
+        let (grad_y, argmax, units) = (&grad_y[outputs.clone()], &argmax[outputs], units.clone());
         dispatch!(
             isa,
             image_body(
@@ -87,7 +87,7 @@ pub fn narrow_backward_weight(
                 units: Range<usize>,
                 x: &[f32],
                 grad_y: &[f32],
-                winners: &[u8],
+                argmax: &[u8],
                 grad: &mut [f32],
                 grad_bias: &mut [f32],
             )
@@ -102,17 +102,17 @@ fn image_body<L: Lanes>(
     units: Range<usize>,
     x: &[f32],
     grad_y: &[f32],
-    winners: &[u8],
+    argmax: &[u8],
     grad: &mut [f32],
     grad_bias: &mut [f32],
 ) {
     let (conv, windows) = (&shape.conv, shape.output.height * shape.output.width);
-    for (block, sums) in shape.narrow_biases(&units).zip(grad_bias.chunks_exact_mut(LANES)) {
+    for (block, sums) in shape.small_in_biases(&units).zip(grad_bias.chunks_exact_mut(LANES)) {
         let of_block = block * windows * LANES..(block + 1) * windows * LANES;
         // SAFETY: every slice here is a whole vector.
         unsafe {
             let mut sum = L::load(sums.as_ptr());
-            for (g, w) in grad_y[of_block.clone()].chunks_exact(LANES).zip(winners[of_block].chunks_exact(LANES)) {
+            for (g, w) in grad_y[of_block.clone()].chunks_exact(LANES).zip(argmax[of_block].chunks_exact(LANES)) {
                 sum = L::add(sum, passed::<L>(g.as_ptr(), L::load_bytes(w.as_ptr())));
             }
             L::store(sums.as_mut_ptr(), sum);
@@ -144,14 +144,14 @@ fn image_body<L: Lanes>(
             let left = (units.end - unit).min(conv.kernel.0 - run % conv.kernel.0);
             let rows = if left >= at_once { at_once } else { 1 };
             let of_block = block * windows * LANES..(block + 1) * windows * LANES;
-            let (grad_y, winners) = (&grad_y[of_block.clone()], &winners[of_block]);
-            let at = (unit - units.start) * shape.narrow_unit_len();
-            let grad = &mut grad[at..at + rows * shape.narrow_unit_len()];
+            let (grad_y, argmax) = (&grad_y[of_block.clone()], &argmax[of_block]);
+            let at = (unit - units.start) * shape.small_in_unit_len();
+            let grad = &mut grad[at..at + rows * shape.small_in_unit_len()];
             let taps = &x[conv.runs()[run].a..];
             macro_rules! pick {
                 ($($k:literal $r:literal)*) => {
                     match (conv.run_len(), rows) {
-                        $(($k, $r) => add_rows::<L, $k, $r>(shape, list, taps, grad_y, winners, grad),)*
+                        $(($k, $r) => add_rows::<L, $k, $r>(shape, list, taps, grad_y, argmax, grad),)*
                         _ => unreachable!("at most {LINE} taps in a line"),
                     }
                 };
@@ -167,19 +167,19 @@ fn image_body<L: Lanes>(
 /// # Safety
 /// Sixteen f32 are readable at `gradients`.
 #[inline(always)]
-unsafe fn passed<L: Lanes>(gradients: *const f32, winners: L::V) -> L::V {
+unsafe fn passed<L: Lanes>(gradients: *const f32, argmax: L::V) -> L::V {
     // SAFETY: passed on from the caller.
-    L::select_equal(winners, L::splat(f32::from(NOBODY)), L::zero(), unsafe { L::load(gradients) })
+    L::select_equal(argmax, L::splat(f32::from(NOBODY)), L::zero(), unsafe { L::load(gradients) })
 }
 
-/// Adds to `R` rows of `K` taps, `[R, K, 16]`: each window's gradients times what its winners' taps saw.
+/// Adds to `R` rows of `K` taps, `[R, K, 16]`: each window's gradients times what its argmax' taps saw.
 #[inline(always)]
 fn add_rows<L: Lanes, const K: usize, const R: usize>(
     shape: &ConvPool,
     list: &[Window],
     x: &[f32],
     grad_y: &[f32],
-    winners: &[u8],
+    argmax: &[u8],
     grad: &mut [f32],
 ) {
     let input = &shape.conv.input;
@@ -192,11 +192,11 @@ fn add_rows<L: Lanes, const K: usize, const R: usize>(
         lanes[code] = (ky * LINE + kx * shape.conv.stride.1 * input.pixel) as f32;
     }
     assert_eq!(grad.len(), R * K * LANES, "R rows of K taps");
-    assert_eq!(grad_y.len(), winners.len(), "a winner for each gradient");
+    assert_eq!(grad_y.len(), argmax.len(), "a winner for each gradient");
     let last = list.iter().fold((0, 0), |(tap, number), w| (w.tap.max(tap), w.number.max(number)));
     assert!(last.0 as usize + (R - 1) * input.row + below + LINE <= x.len(), "the taps lie within the image");
     assert!((last.1 as usize + 1) * LANES <= grad_y.len(), "the windows are of this block");
-    // SAFETY: `grad` has room for R * K vectors; the last window's taps, gradients and winners are there.
+    // SAFETY: `grad` has room for R * K vectors; the last window's taps, gradients and argmax are there.
     unsafe {
         let lanes = L::load(lanes.as_ptr());
         let mut acc = [[L::zero(); K]; R];
@@ -207,7 +207,7 @@ fn add_rows<L: Lanes, const K: usize, const R: usize>(
         }
         for window in list {
             let at = window.number as usize * LANES;
-            let winner = L::load_bytes(winners.as_ptr().add(at));
+            let winner = L::load_bytes(argmax.as_ptr().add(at));
             let g = passed::<L>(grad_y.as_ptr().add(at), winner);
             let taps = x.as_ptr().add(window.tap as usize);
             let mut seen = [L::zero(); R];
@@ -233,11 +233,11 @@ fn add_rows<L: Lanes, const K: usize, const R: usize>(
 
 /// Overwrites `rows` with the weight rows of run `run`, laid out as `Panels { k: run_len, n: out_channels }`, from the
 /// gradients of all units.
-pub fn gather_narrow(shape: &ConvPool, run: usize, units: &[f32], rows: &mut [f32]) {
-    let (run_len, unit_len) = (shape.conv.run_len(), shape.narrow_unit_len());
+pub fn gather_small_in(shape: &ConvPool, run: usize, units: &[f32], rows: &mut [f32]) {
+    let (run_len, unit_len) = (shape.conv.run_len(), shape.small_in_unit_len());
     let panels = Panels { k: run_len, n: shape.output.channels };
     assert_eq!(rows.len(), panels.len(), "rows is [{run_len}, {}] in panels", panels.n);
-    assert_eq!(units.len(), shape.narrow_units() * unit_len, "units is [units, run_len, 16]");
+    assert_eq!(units.len(), shape.small_in_units() * unit_len, "units is [units, run_len, 16]");
     for p in 0..panels.count() {
         let (first, width) = (panels.columns(p).start / LANES, panels.width(p));
         for (row, out) in rows[panels.rows(p, 0..run_len)].chunks_exact_mut(width).enumerate() {
@@ -252,8 +252,8 @@ pub fn gather_narrow(shape: &ConvPool, run: usize, units: &[f32], rows: &mut [f3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv_pool::{Entry, conv_pool_backward_weight, gather_run};
-    use crate::conv2d::Conv2d;
+    use crate::conv::direct::Conv2d;
+    use crate::conv::pooled::{Entry, conv_pool_backward_weight, gather_run};
     use crate::planes::Planes;
     use crate::testing::{on_every_isa, pack_image, values};
 
@@ -278,24 +278,24 @@ mod tests {
         shape: &ConvPool,
         x: &[f32],
         grad_y: &[f32],
-        winners: &[u8],
+        argmax: &[u8],
         images: usize,
         parts: usize,
     ) -> Vec<f32> {
-        let (units, len) = (shape.narrow_units(), shape.narrow_unit_len());
+        let (units, len) = (shape.small_in_units(), shape.small_in_unit_len());
         let mut grad = vec![f32::NAN; units * len];
         let mut bias = vec![f32::NAN; shape.output.blocks * LANES];
         for part in 0..parts {
             let units = units * part / parts..units * (part + 1) / parts;
-            let biases = shape.narrow_biases(&units);
+            let biases = shape.small_in_biases(&units);
             let grad = &mut grad[units.start * len..units.end * len];
             let bias = &mut bias[biases.start * LANES..biases.end * LANES];
-            narrow_backward_weight(isa, shape, units, x, grad_y, winners, images, grad, bias);
+            small_in_backward_weight(isa, shape, units, x, grad_y, argmax, images, grad, bias);
         }
         let mut all = Vec::new();
         for run in 0..shape.conv.run_count() {
             let mut rows = vec![f32::NAN; shape.conv.run_len() * shape.conv.weight().padded_n()];
-            gather_narrow(shape, run, &grad, &mut rows);
+            gather_small_in(shape, run, &grad, &mut rows);
             all.extend(rows);
         }
         all.extend(&bias[..shape.output.channels]);
@@ -314,7 +314,7 @@ mod tests {
             let conv = Conv2d::new(input, Planes::new(out_channels, oh, ow), kernel, stride, padding);
             let output = Planes::new(out_channels, oh / window.0, ow / window.1);
             let shape = ConvPool::new(conv, window, output).expect("worth fusing");
-            assert!(shape.is_narrow(), "{what}");
+            assert!(shape.is_small_in(), "{what}");
 
             // Nothing, everything, a blob, and pixels here and there.
             let images = 4;
@@ -335,7 +335,7 @@ mod tests {
                 xs.extend(pack_image(&image, &input));
             }
             xs.extend(vec![f32::NAN; shape.slack()]);
-            let grad_y = values(images * shape.winners_len(), 11);
+            let grad_y = values(images * shape.argmax_len(), 11);
             let pixels = window.0 * window.1;
             let windows = output.height * output.width;
             let winner = |(at, v): (usize, f32)| {
@@ -343,7 +343,7 @@ mod tests {
                 let winner = ((v + 1.0) * 0.7 * pixels as f32) as usize;
                 if padding || winner >= pixels { NOBODY } else { winner as u8 }
             };
-            let winners: Vec<u8> = values(grad_y.len(), 12).into_iter().enumerate().map(winner).collect();
+            let argmax: Vec<u8> = values(grad_y.len(), 12).into_iter().enumerate().map(winner).collect();
 
             on_every_isa(|isa| {
                 let mut entries = vec![Entry::default(); shape.entries_len()];
@@ -356,7 +356,7 @@ mod tests {
                     part,
                     &xs,
                     &grad_y,
-                    &winners,
+                    &argmax,
                     images,
                     &mut entries,
                     grad,
@@ -370,11 +370,11 @@ mod tests {
                 }
                 expected.extend(bias);
                 let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
-                let whole = narrow(isa, &shape, &xs, &grad_y, &winners, images, 1);
+                let whole = narrow(isa, &shape, &xs, &grad_y, &argmax, images, 1);
                 // As numbers: a sum that never leaves zero may have either sign.
                 assert!(whole == expected, "{what} on {}", isa.name());
                 for parts in [2, 3, 7] {
-                    let got = narrow(isa, &shape, &xs, &grad_y, &winners, images, parts);
+                    let got = narrow(isa, &shape, &xs, &grad_y, &argmax, images, parts);
                     assert!(bits(&got) == bits(&whole), "{what} in {parts} parts on {}", isa.name());
                 }
                 bits(&whole)

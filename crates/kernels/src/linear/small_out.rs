@@ -3,16 +3,16 @@
 //! With ten outputs, lanes along the outputs would be half idle, and finding an image's pixels would cost as much as its
 //! products. So here lanes are images forward, where a pixel that is zero in sixteen of them is left out, and pixels
 //! backward, where sixteen that are all zero are. (Nothing is left out where a zero pixel has a value.) Each sum is that of
-//! [`crate::linear`], in its order, without some products that are zero: for finite weights the bits are the same but for
+//! [`crate::linear::dense`], in its order, without some products that are zero: for finite weights the bits are the same but for
 //! the sign of a zero.
 
 use crate::arena::Columns;
-use crate::bytes16::{nonzero, transpose, union};
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{self, LANES, Lanes};
-use crate::linear::covers;
+use crate::linear::dense::covers;
 use crate::memory::fetch;
 use crate::pixels::{Images, Values};
+use crate::simd::bytes16::{nonzero, transpose, union};
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{self, LANES, Lanes};
 use std::ops::Range;
 
 /// The layout of the `[in_features, out_features]` weights: blocks of 16 inputs, in each a vector for every output.
@@ -20,16 +20,16 @@ use std::ops::Range;
 /// So backward gives a block as it comes, no lane of the optimizer is idle, and little goes from one processor's cache to
 /// another's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FewOutputs {
+pub struct SmallOut {
     /// Number of inputs.
     pub in_features: usize,
     /// Number of outputs, at most 16.
     pub out_features: usize,
 }
 
-impl FewOutputs {
+impl SmallOut {
     /// Whether a layer of so many outputs is one of few.
-    pub fn are_few(out_features: usize) -> bool {
+    pub fn is_small(out_features: usize) -> bool {
         out_features <= LANES
     }
 
@@ -53,8 +53,8 @@ impl FewOutputs {
         self.len() == 0
     }
 
-    /// Elements of [`LitImages`] for `images` images.
-    pub fn lit_len(self, images: usize) -> usize {
+    /// Elements of [`NonzeroImages`] for `images` images.
+    pub fn mask_len(self, images: usize) -> usize {
         images.div_ceil(LANES) * self.blocks()
     }
 
@@ -98,7 +98,7 @@ impl Images<'_> {
 /// that is not zero, or where a zero has a value, anything.
 ///
 /// They lie sixteen images by sixteen images, in each block by block.
-pub type LitImages = [u8; 2];
+pub type NonzeroImages = [u8; 2];
 
 /// The images of the next step: what a thread will look at of them.
 #[derive(Clone, Debug)]
@@ -122,25 +122,25 @@ macro_rules! any_outputs {
     };
 }
 
-/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::linear_forward`], and `lit`,
-/// of which [`linear_backward_weight_few`] knows what to leave out.
+/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::dense::linear_forward`], and `lit`,
+/// of which [`linear_backward_weight_small_out`] knows what to leave out.
 ///
 /// `bias` has one element per output, then zeros.
-pub fn linear_forward_few(
+pub fn linear_forward_small_out(
     isa: Isa,
-    layout: FewOutputs,
+    layout: SmallOut,
     images: Images,
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [LitImages],
+    lit: &mut [NonzeroImages],
 ) {
     images.check(layout.in_features);
     assert_eq!((weight.len(), bias.len()), (layout.len(), LANES), "weights of {layout:?}");
     assert!(y.columns() == LANES && y.rows() >= images.indices.len(), "y has a row of one vector for each image");
-    assert_eq!(lit.len(), layout.lit_len(images.indices.len()), "bits of {layout:?}");
+    assert_eq!(lit.len(), layout.mask_len(images.indices.len()), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>, lit: &mut [LitImages]))
+    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>, lit: &mut [NonzeroImages]))
 }
 
 #[inline(always)]
@@ -150,7 +150,7 @@ fn forward_any<L: Lanes>(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [LitImages],
+    lit: &mut [NonzeroImages],
 ) {
     any_outputs!(outputs, L, forward_body(images, weight, bias, y, lit))
 }
@@ -161,7 +161,7 @@ fn forward_body<L: Lanes, const O: usize>(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [LitImages],
+    lit: &mut [NonzeroImages],
 ) {
     let value = Values::<L>::new(images.table);
     let skips = images.table.zero_is_nothing();
@@ -212,16 +212,16 @@ fn forward_body<L: Lanes, const O: usize>(
     }
 }
 
-/// Overwrites `grad_weight`, the blocks `blocks`, like [`crate::linear::linear_backward_weight`].
+/// Overwrites `grad_weight`, the blocks `blocks`, like [`crate::linear::dense::linear_backward_weight`].
 ///
-/// `lit` is what [`linear_forward_few`] found of all these images. `grad_y`: a row for each image, `grad_y_stride` apart.
+/// `lit` is what [`linear_forward_small_out`] found of all these images. `grad_y`: a row for each image, `grad_y_stride` apart.
 /// Meanwhile `next` is brought into the cache.
 #[expect(clippy::too_many_arguments, reason = "two operands with their layouts, and what comes next")]
-pub fn linear_backward_weight_few(
+pub fn linear_backward_weight_small_out(
     isa: Isa,
-    layout: FewOutputs,
+    layout: SmallOut,
     images: Images,
-    lit: &[LitImages],
+    lit: &[NonzeroImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -233,9 +233,9 @@ pub fn linear_backward_weight_few(
     let rows = images.indices.len();
     assert!(grad_y_stride >= LANES && covers(grad_y.len(), rows, grad_y_stride, LANES), "grad_y has {rows} rows");
     assert_eq!(grad_weight.len(), layout.start(blocks.len()), "blocks {blocks:?} of {layout:?}");
-    assert_eq!(lit.len(), layout.lit_len(rows), "bits of {layout:?}");
+    assert_eq!(lit.len(), layout.mask_len(rows), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, backward_any(outputs: usize, images: Images, lit: &[LitImages], blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], next: Next))
+    dispatch!(isa, backward_any(outputs: usize, images: Images, lit: &[NonzeroImages], blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], next: Next))
 }
 
 #[inline(always)]
@@ -243,7 +243,7 @@ pub fn linear_backward_weight_few(
 fn backward_any<L: Lanes>(
     outputs: usize,
     images: Images,
-    lit: &[LitImages],
+    lit: &[NonzeroImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -259,7 +259,7 @@ const WORD: usize = 4;
 #[inline(always)]
 fn backward_body<L: Lanes, const O: usize>(
     images: Images,
-    lit: &[LitImages],
+    lit: &[NonzeroImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -312,9 +312,9 @@ fn backward_body<L: Lanes, const O: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ahead::Ahead;
-    use crate::linear::{LinearWeight, Sums, linear_backward_weight, linear_forward};
+    use crate::linear::dense::{LinearWeight, Sums, linear_backward_weight, linear_forward};
     use crate::pixels::PixelTable;
+    use crate::prefetch::Prefetch;
     use crate::testing::{on_every_isa, values};
 
     /// Images where most pixels are blank; some wholly, one not at all.
@@ -328,7 +328,7 @@ mod tests {
     }
 
     /// `[inputs, 16]` weights where `layout` wants them.
-    fn packed(layout: FewOutputs, rows: &[f32]) -> Vec<f32> {
+    fn packed(layout: SmallOut, rows: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; layout.len()];
         for (input, row) in rows.chunks(LANES).enumerate() {
             for output in 0..layout.out_features {
@@ -352,7 +352,7 @@ mod tests {
             (300, 40, 7, 0.1),
             (0, 5, 5, 0.0),
         ] {
-            let layout = FewOutputs { in_features: inputs, out_features: outputs };
+            let layout = SmallOut { in_features: inputs, out_features: outputs };
             // Blocks of 18 inputs, each a row of one vector for every input: simply rows.
             let plain = LinearWeight { in_features: inputs, out_features: outputs };
             let (pixels, table) = (sparse(rows, inputs), PixelTable::new(mean, 0.3));
@@ -372,28 +372,28 @@ mod tests {
                 linear_forward(isa, plain, &Sums::over_all_inputs(plain, 0..1), &x, inputs, rows, &weight, &bias, y);
                 let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
                 let y = &mut Columns::new(&mut got, LANES, LANES);
-                let mut lit = vec![[0xAA; 2]; layout.lit_len(rows)];
-                linear_forward_few(isa, layout, images, &packed(layout, &weight), &bias, y, &mut lit);
+                let mut lit = vec![[0xAA; 2]; layout.mask_len(rows)];
+                linear_forward_small_out(isa, layout, images, &packed(layout, &weight), &bias, y, &mut lit);
                 assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
 
                 let (mut expected, mut got) = (vec![f32::NAN; plain.len()], vec![f32::NAN; layout.len()]);
                 for block in 0..plain.blocks() {
                     let grad = &mut expected[plain.range(block)];
-                    let nothing = &mut Ahead::nothing();
+                    let nothing = &mut Prefetch::nothing();
                     linear_backward_weight(isa, plain, block, &x, inputs, &grad_y, LANES, rows, grad, nothing);
                 }
                 let middle = layout.blocks() / 2;
                 let (upper, lower) = got.split_at_mut(layout.start(middle));
                 for (blocks, grad) in [(0..middle, upper), (middle..layout.blocks(), lower)] {
                     let next = Next { indices: &indices, whole: 0..rows / 2 };
-                    linear_backward_weight_few(isa, layout, images, &lit, blocks, &grad_y, LANES, grad, next);
+                    linear_backward_weight_small_out(isa, layout, images, &lit, blocks, &grad_y, LANES, grad, next);
                 }
                 assert!(got == packed(layout, &expected), "backward {rows}x{inputs}x{outputs} on {}", isa.name());
                 // Bits of images that there are not are no images; those of blank ones add nothing.
                 let lit = vec![[0xFF; 2]; lit.len()];
                 let mut again = vec![f32::NAN; layout.len()];
                 let (all, next) = (0..layout.blocks(), Next { indices: &[], whole: 0..0 });
-                linear_backward_weight_few(isa, layout, images, &lit, all, &grad_y, LANES, &mut again, next);
+                linear_backward_weight_small_out(isa, layout, images, &lit, all, &grad_y, LANES, &mut again, next);
                 assert!(again == got, "with bits for everything, on {}", isa.name());
                 got.iter().map(|v| v.to_bits()).collect()
             });

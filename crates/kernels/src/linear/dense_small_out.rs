@@ -3,11 +3,11 @@
 //! A sum over so few outputs leaves lanes idle and must be drawn together across them at the end. Here lanes are inputs:
 //! the block's weights are turned first.
 
-use crate::ahead::Ahead;
 use crate::arena::Columns;
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
-use crate::linear::BLOCK;
+use crate::linear::dense::BLOCK;
+use crate::prefetch::Prefetch;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 
 /// Vectors that hold a block of inputs.
 const VECTORS: usize = BLOCK.div_ceil(LANES);
@@ -15,7 +15,7 @@ const VECTORS: usize = BLOCK.div_ceil(LANES);
 /// Rows at a time: enough for no sum to wait for its last product.
 const ROWS: usize = 5;
 
-/// [`crate::linear::linear_backward_input`] for one block of `inputs` inputs, whose weights are rows of 16.
+/// [`crate::linear::dense::linear_backward_input`] for one block of `inputs` inputs, whose weights are rows of 16.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub(crate) fn backward_input(
     isa: Isa,
@@ -26,10 +26,10 @@ pub(crate) fn backward_input(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     assert!(inputs <= BLOCK && outputs <= LANES && weight.len() == inputs * LANES, "a block of {inputs}x{outputs}");
-    dispatch!(isa, body(inputs: usize, outputs: usize, grad_y: &[f32], stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Ahead))
+    dispatch!(isa, body(inputs: usize, outputs: usize, grad_y: &[f32], stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Prefetch))
 }
 
 #[inline(always)]
@@ -42,7 +42,7 @@ fn body<L: Lanes>(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let mut turned = [[0.0_f32; VECTORS * LANES]; LANES];
     for (i, row) in weight.chunks_exact(LANES).enumerate() {

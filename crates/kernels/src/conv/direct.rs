@@ -11,12 +11,12 @@
 //! phase is a convolution of stride 1 with these alone. [`Conv2d::phases`] are its shapes, [`rotate_weight`] makes the
 //! weights of each.
 
-use crate::ahead::Ahead;
 use crate::contract::{Segment, Sum, contract};
-use crate::isa::Isa;
-use crate::lanes::LANES;
 use crate::panels::Panels;
 use crate::planes::Planes;
+use crate::prefetch::Prefetch;
+use crate::simd::isa::Isa;
+use crate::simd::lanes::LANES;
 use std::ops::Range;
 
 /// Elements of an output gradient that meet all weight rows while they are in L1: half of it.
@@ -242,7 +242,7 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], y: &mu
         let (a_end, b_end, c_end) = sum.extents();
         assert!(a_end <= x.len() && b_end <= weight.len() && c_end <= y.len(), "operands cover the sum");
         // SAFETY: all three operands are covered (asserted), and `y` is borrowed mutably.
-        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr(), &mut Ahead::nothing()) };
+        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr(), &mut Prefetch::nothing()) };
     }
 }
 
@@ -336,7 +336,7 @@ pub fn conv2d_backward_weight(
             let (a_end, b_end, c_end) = sum.extents();
             assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
             // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-            unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), &mut Ahead::nothing()) };
+            unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), &mut Prefetch::nothing()) };
             done = end;
         }
     }

@@ -1,7 +1,7 @@
 //! What the processor can do at most.
 
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 
 /// Does `rounds` rounds of independent f32 multiply-adds in registers; gives how many floating-point operations that were.
 pub fn multiply_add(isa: Isa, rounds: u64) -> u64 {

@@ -1,16 +1,16 @@
-//! The linear layer of [`crate::linear`] with products of bf16: operands are rounded to bf16, products and sums are f32.
+//! The linear layer of [`crate::linear::dense`] with products of bf16: operands are rounded to bf16, products and sums are f32.
 //!
 //! The weights stay f32; what a thread needs of them next it rounds into scratch memory, once for the whole batch. The
-//! activations are rounded by the caller ([`crate::pairs`]): in pairs of neighbours for sums over features, in pairs of
+//! activations are rounded by the caller ([`crate::bf16`]): in pairs of neighbours for sums over features, in pairs of
 //! rows for the sum over the batch.
 
-use crate::ahead::Ahead;
 use crate::arena::Columns;
+use crate::bf16::{neighbours, pack_neighbours, pack_rows};
 use crate::contract::{Pair, STRIDE, Segment, Sum, contract_pairs};
-use crate::isa::{Isa, dispatch_pairs};
-use crate::lanes::{LANES, Lanes};
-use crate::linear::{BLOCK, BLOCKS_AT_ONCE, Dots, LinearWeight, Part, Runs, Sums, covers, dot_tiles};
-use crate::pairs::{neighbours, pack_neighbours, pack_rows};
+use crate::linear::dense::{BLOCK, BLOCKS_AT_ONCE, Dots, LinearWeight, Part, Runs, Sums, covers, dot_tiles};
+use crate::prefetch::Prefetch;
+use crate::simd::isa::{Isa, dispatch_pairs};
+use crate::simd::lanes::{LANES, Lanes};
 
 /// Elements of scratch memory that the functions of this module need.
 pub fn scratch_len(layout: LinearWeight) -> usize {
@@ -24,7 +24,7 @@ fn row_of_weights(layout: LinearWeight) -> usize {
     neighbours(layout.padded_outputs()) + LANES
 }
 
-/// [`crate::linear::linear_forward`] with `x` in pairs of neighbours.
+/// [`crate::linear::dense::linear_forward`] with `x` in pairs of neighbours.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_forward_pairs(
     isa: Isa,
@@ -87,7 +87,7 @@ pub fn linear_forward_pairs(
     }
 }
 
-/// [`crate::linear::linear_backward_input`] with `grad_y` in pairs of neighbours, whole vectors of them.
+/// [`crate::linear::dense::linear_backward_input`] with `grad_y` in pairs of neighbours, whole vectors of them.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_backward_input_pairs(
     isa: Isa,
@@ -99,7 +99,7 @@ pub fn linear_backward_input_pairs(
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
     scratch: &mut [f32],
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let panels = layout.panels(block);
     let (width, stride) = (neighbours(layout.padded_outputs()), row_of_weights(layout));
@@ -121,7 +121,7 @@ pub fn linear_backward_input_pairs(
         row[layout.padded_outputs() / 2..width].fill(0.0);
     }
     let (inputs, weight) = (panels.k, &*scratch);
-    dispatch_pairs!(isa, dot_body(inputs: usize, width: usize, stride: usize, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Ahead))
+    dispatch_pairs!(isa, dot_body(inputs: usize, width: usize, stride: usize, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Prefetch))
 }
 
 #[inline(always)]
@@ -135,7 +135,7 @@ fn dot_body<L: Lanes>(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     // In parts as long as a panel's, so that what is ahead is asked for as often.
     const PART: usize = 4 * LANES;
@@ -146,7 +146,7 @@ fn dot_body<L: Lanes>(
     unsafe { dot_tiles::<L, Pair>(&what, part, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
 }
 
-/// [`crate::linear::linear_backward_weight`] with `x` and `grad_y` in pairs of rows, `pairs` of them.
+/// [`crate::linear::dense::linear_backward_weight`] with `x` and `grad_y` in pairs of rows, `pairs` of them.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_backward_weight_pairs(
     isa: Isa,
@@ -158,7 +158,7 @@ pub fn linear_backward_weight_pairs(
     grad_y_stride: usize,
     pairs: usize,
     grad_weight: &mut [f32],
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let panels = layout.panels(block);
     assert_eq!(grad_weight.len(), panels.len(), "grad_weight is block {block} of {layout:?}");
@@ -283,7 +283,7 @@ mod tests {
                         &packed[range.clone()],
                         &mut out.columns(),
                         &mut scratch,
-                        &mut Ahead::nothing(),
+                        &mut Prefetch::nothing(),
                     );
                     linear_backward_weight_pairs(
                         isa,
@@ -295,7 +295,7 @@ mod tests {
                         padded,
                         pairs,
                         &mut grad[range],
-                        &mut Ahead::nothing(),
+                        &mut Prefetch::nothing(),
                     );
                 }
                 let got_x: Vec<f32> = got_x.chunks(x_stride).flat_map(|row| row[..k].to_vec()).collect();

@@ -3,14 +3,14 @@
 //! The weights of a large layer do not fit in L2, and a processor fetches ahead only along the streams that it sees. A
 //! kernel that works on one block asks for the lines of the next one in the gaps between its multiply-adds.
 
-use crate::lanes::prefetch;
+use crate::simd::lanes::prefetch;
 
 /// Elements of a cache line.
 const LINE: usize = 16;
 
 /// Some stretches of memory of equal length, from front to back.
 #[derive(Debug)]
-pub struct Ahead<'a> {
+pub struct Prefetch<'a> {
     starts: &'a [*const f32],
     len: usize,
     /// Elements asked for at a time.
@@ -19,16 +19,16 @@ pub struct Ahead<'a> {
     at: usize,
 }
 
-impl<'a> Ahead<'a> {
+impl<'a> Prefetch<'a> {
     /// Nothing at all.
-    pub fn nothing() -> Ahead<'a> {
-        Ahead { starts: &[], len: 0, share: 0, stretch: 0, at: 0 }
+    pub fn nothing() -> Prefetch<'a> {
+        Prefetch { starts: &[], len: 0, share: 0, stretch: 0, at: 0 }
     }
 
     /// `len` elements from each of `starts` on, asked for in `calls` portions. The addresses are never read.
-    pub fn over(starts: &'a [*const f32], len: usize, calls: usize) -> Ahead<'a> {
+    pub fn over(starts: &'a [*const f32], len: usize, calls: usize) -> Prefetch<'a> {
         let lines = (starts.len() * len).div_ceil(LINE);
-        Ahead { starts, len, share: lines.div_ceil(calls.max(1)), stretch: 0, at: 0 }
+        Prefetch { starts, len, share: lines.div_ceil(calls.max(1)), stretch: 0, at: 0 }
     }
 
     /// Asks for the next lines.
@@ -57,13 +57,13 @@ mod tests {
     fn every_line_is_asked_for_once() {
         let data = [0.0_f32; 100];
         let starts = [data.as_ptr(), data.as_ptr().wrapping_add(64)];
-        let mut ahead = Ahead::over(&starts, 40, 3);
+        let mut ahead = Prefetch::over(&starts, 40, 3);
         let mut places = Vec::new();
         for _ in 0..5 {
             ahead.ask();
             places.push((ahead.stretch, ahead.at));
         }
         assert_eq!(places, [(0, 32), (1, 16), (2, 0), (2, 0), (2, 0)]);
-        Ahead::nothing().ask();
+        Prefetch::nothing().ask();
     }
 }

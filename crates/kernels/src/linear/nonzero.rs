@@ -1,18 +1,18 @@
 //! A linear layer over pixels, most of which are zero.
 //!
 //! Four fifths of the pixels of a handwritten digit are blank. A product with zero adds nothing, so the sums of
-//! [`crate::linear`] run over those pixels alone that are not zero in any of the images (forward) or of the inputs
+//! [`crate::linear::dense`] run over those pixels alone that are not zero in any of the images (forward) or of the inputs
 //! (backward) of a register tile. In the same order: for finite weights the bits are those of the sums over all pixels, but
 //! for the sign of a zero.
 //!
 //! The pixels stay the bytes that they are, where the data set has them, and are looked up when they are needed.
 
-use crate::ahead::Ahead;
 use crate::arena::Columns;
-use crate::isa::{Isa, dispatch};
-use crate::lanes::{LANES, Lanes};
-use crate::linear::{BLOCK, LinearWeight, covers};
+use crate::linear::dense::{BLOCK, LinearWeight, covers};
 use crate::pixels::Images;
+use crate::prefetch::Prefetch;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Range;
 
 /// Blocks of weights whose pixels are listed at a time.
@@ -23,15 +23,15 @@ const LISTED: usize = BLOCKS_AT_ONCE * BLOCK;
 
 /// A batch of images of a data set, and which of their pixels are not zero.
 #[derive(Clone, Copy, Debug)]
-pub struct Lit<'a> {
+pub struct NonzeroPixels<'a> {
     /// The images.
     pub images: Images<'a>,
-    /// Forward: [`lit_len`] of `inputs` bytes for each image, from [`pixels_lit`]. Backward: [`lit_len`] of `indices.len()`
-    /// bytes for each input, from [`images_lit`].
+    /// Forward: [`mask_len`] of `inputs` bytes for each image, from [`mask_by_image`]. Backward: [`mask_len`] of `indices.len()`
+    /// bytes for each input, from [`mask_by_input`].
     pub lit: &'a [u8],
 }
 
-impl Lit<'_> {
+impl NonzeroPixels<'_> {
     /// The first pixel of image `n` of the batch.
     #[inline(always)]
     fn image(&self, n: usize) -> *const u8 {
@@ -40,13 +40,13 @@ impl Lit<'_> {
 }
 
 /// Bytes that hold a bit for each of `n` things: whole words of 64 bits, little-endian.
-pub fn lit_len(n: usize) -> usize {
+pub fn mask_len(n: usize) -> usize {
     8 * n.div_ceil(64)
 }
 
-/// Overwrites `lit`, [`lit_len`] bytes, with a bit for each of `pixels`: whether it is not zero.
-pub fn pixels_lit(isa: Isa, pixels: &[u8], lit: &mut [u8]) {
-    assert_eq!(lit.len(), lit_len(pixels.len()), "a bit for each of {} pixels", pixels.len());
+/// Overwrites `lit`, [`mask_len`] bytes, with a bit for each of `pixels`: whether it is not zero.
+pub fn mask_by_image(isa: Isa, pixels: &[u8], lit: &mut [u8]) {
+    assert_eq!(lit.len(), mask_len(pixels.len()), "a bit for each of {} pixels", pixels.len());
     dispatch!(isa, lit_body(pixels: &[u8], lit: &mut [u8]))
 }
 
@@ -80,19 +80,19 @@ fn each_bit(mut bits: u64, mut f: impl FnMut(usize)) {
     }
 }
 
-/// Overwrites `y` with the output columns of the vectors `vectors`, like [`crate::linear::linear_forward`].
-pub fn linear_forward_lit(
+/// Overwrites `y` with the output columns of the vectors `vectors`, like [`crate::linear::dense::linear_forward`].
+pub fn linear_forward_nonzero(
     isa: Isa,
     layout: LinearWeight,
     vectors: Range<usize>,
-    batch: Lit,
+    batch: NonzeroPixels,
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
 ) {
     batch.images.check(layout.in_features);
     assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
-    assert_eq!(batch.lit.len(), batch.images.indices.len() * lit_len(layout.in_features), "a bit for every pixel");
+    assert_eq!(batch.lit.len(), batch.images.indices.len() * mask_len(layout.in_features), "a bit for every pixel");
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), layout.padded_outputs(), "bias has one element per padded output");
     assert!(vectors.end <= bias.len() / LANES, "vectors {vectors:?} of {} columns", bias.len());
@@ -103,7 +103,7 @@ pub fn linear_forward_lit(
         y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
     }
     let (out, out_stride) = (y.as_mut_ptr(), y.stride());
-    dispatch!(isa, forward_body(layout: LinearWeight, vectors: Range<usize>, batch: Lit, weight: &[f32], out: *mut f32, out_stride: usize))
+    dispatch!(isa, forward_body(layout: LinearWeight, vectors: Range<usize>, batch: NonzeroPixels, weight: &[f32], out: *mut f32, out_stride: usize))
 }
 
 /// Calls the tile compiled for exactly this many rows and vectors.
@@ -138,12 +138,12 @@ fn tile_rows<L: Lanes>(vectors: usize) -> usize {
 fn forward_body<L: Lanes>(
     layout: LinearWeight,
     vectors: Range<usize>,
-    batch: Lit,
+    batch: NonzeroPixels,
     weight: &[f32],
     out: *mut f32,
     out_stride: usize,
 ) {
-    let (bytes, panels) = (lit_len(layout.in_features), layout.panels(0));
+    let (bytes, panels) = (mask_len(layout.in_features), layout.panels(0));
     let max_rows = tile_rows::<L>(vectors.len());
     let mut listed = [0_u32; LISTED];
     let mut first_block = 0;
@@ -203,7 +203,7 @@ fn forward_body<L: Lanes>(
 
 /// Where a tile's operands lie.
 struct Operands<'a> {
-    batch: Lit<'a>,
+    batch: NonzeroPixels<'a>,
     /// The first image, or the first input.
     first: usize,
     b: *const f32,
@@ -250,11 +250,11 @@ unsafe fn forward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands, 
     }
 }
 
-/// Turns the bits around: from a bit for every pixel of each of `rows` images, which begin `lit_len(inputs)` bytes apart, to a
-/// bit for every image of each of the inputs `64 * words.start..64 * words.end`. `out`: [`lit_len`] of `rows` bytes for
+/// Turns the bits around: from a bit for every pixel of each of `rows` images, which begin `mask_len(inputs)` bytes apart, to a
+/// bit for every image of each of the inputs `64 * words.start..64 * words.end`. `out`: [`mask_len`] of `rows` bytes for
 /// each of these.
-pub fn images_lit(isa: Isa, lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
-    let (from, to) = (lit_len(inputs), lit_len(rows));
+pub fn mask_by_input(isa: Isa, lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
+    let (from, to) = (mask_len(inputs), mask_len(rows));
     assert!(lit.len() == rows * from && words.end * 8 <= from, "a bit for every pixel");
     assert_eq!(out.len(), 64 * words.len() * to, "a bit for every image");
     dispatch!(isa, images_lit_body(lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]))
@@ -262,7 +262,7 @@ pub fn images_lit(isa: Isa, lit: &[u8], inputs: usize, rows: usize, words: Range
 
 #[inline(always)]
 fn images_lit_body<L: Lanes>(lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
-    let (from, to) = (lit_len(inputs), lit_len(rows));
+    let (from, to) = (mask_len(inputs), mask_len(rows));
     let first = words.start;
     for w in words {
         for n in (0..rows).step_by(64) {
@@ -305,30 +305,30 @@ fn tile_inputs<L: Lanes>(vectors: usize) -> usize {
     if L::TILE.1 > 1 && vectors > 2 { 3 } else { L::TILE.0.min(6) }
 }
 
-/// How often [`linear_backward_weight_lit`] asks for what is [`Ahead`], at least.
-pub fn backward_lit_calls(layout: LinearWeight) -> usize {
+/// How often [`linear_backward_weight_nonzero`] asks for what is [`Prefetch`], at least.
+pub fn backward_nonzero_calls(layout: LinearWeight) -> usize {
     layout.inputs(0).len() / 6
 }
 
 /// Overwrites `grad_weight`, laid out like panel `panel` of block `block`, like
-/// [`crate::linear::linear_backward_weight`].
+/// [`crate::linear::dense::linear_backward_weight`].
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
-pub fn linear_backward_weight_lit(
+pub fn linear_backward_weight_nonzero(
     isa: Isa,
     layout: LinearWeight,
     block: usize,
     panel: usize,
-    batch: Lit,
+    batch: NonzeroPixels,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let (panels, rows) = (layout.panels(block), batch.images.indices.len());
     batch.images.check(layout.in_features);
     assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
     assert!(panel < panels.count(), "panel {panel} of {}", panels.count());
-    assert!(batch.lit.len() >= layout.in_features * lit_len(rows), "a bit for every image of every input");
+    assert!(batch.lit.len() >= layout.in_features * mask_len(rows), "a bit for every image of every input");
     assert_eq!(
         grad_weight.len(),
         panels.rows(panel, 0..panels.k).len(),
@@ -336,7 +336,7 @@ pub fn linear_backward_weight_lit(
     );
     let padded = layout.padded_outputs();
     assert!(grad_y_stride >= padded && covers(grad_y.len(), rows, grad_y_stride, padded), "grad_y has {rows} rows");
-    dispatch!(isa, backward_body(layout: LinearWeight, block: usize, panel: usize, batch: Lit, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], ahead: &mut Ahead))
+    dispatch!(isa, backward_body(layout: LinearWeight, block: usize, panel: usize, batch: NonzeroPixels, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], ahead: &mut Prefetch))
 }
 
 #[inline(always)]
@@ -345,11 +345,11 @@ fn backward_body<L: Lanes>(
     layout: LinearWeight,
     block: usize,
     panel: usize,
-    batch: Lit,
+    batch: NonzeroPixels,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
-    ahead: &mut Ahead,
+    ahead: &mut Prefetch,
 ) {
     let (inputs, columns) = (layout.inputs(block), layout.panels(block).columns(panel));
     let words = batch.images.indices.len().div_ceil(64);
@@ -423,7 +423,7 @@ unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands,
 mod tests {
     use super::*;
     use crate::arena::Arena;
-    use crate::linear::{Sums, linear_backward_weight, linear_forward};
+    use crate::linear::dense::{Sums, linear_backward_weight, linear_forward};
     use crate::pixels::PixelTable;
     use crate::testing::{on_every_isa, values};
 
@@ -451,9 +451,9 @@ mod tests {
     }
 
     fn bits(isa: Isa, pixels: &[u8], inputs: usize) -> Vec<u8> {
-        let mut lit = vec![0xAA; pixels.len() / inputs * lit_len(inputs)];
-        for (image, lit) in pixels.chunks(inputs).zip(lit.chunks_mut(lit_len(inputs))) {
-            pixels_lit(isa, image, lit);
+        let mut lit = vec![0xAA; pixels.len() / inputs * mask_len(inputs)];
+        for (image, lit) in pixels.chunks(inputs).zip(lit.chunks_mut(mask_len(inputs))) {
+            mask_by_image(isa, image, lit);
         }
         lit
     }
@@ -465,7 +465,7 @@ mod tests {
             on_every_isa(|isa| {
                 let lit = bits(isa, &x, inputs);
                 for (at, &pixel) in x.iter().enumerate() {
-                    let bit = at / inputs * lit_len(inputs) * 8 + at % inputs;
+                    let bit = at / inputs * mask_len(inputs) * 8 + at % inputs;
                     assert_eq!(lit[bit / 8] >> (bit % 8) & 1 == 1, pixel != 0, "pixel {at} of {rows}x{inputs}");
                 }
                 let set: u32 = lit.iter().map(|b| b.count_ones()).sum();
@@ -479,19 +479,19 @@ mod tests {
     fn bits_are_turned_around() {
         for (rows, inputs, _) in CASES {
             let lit = bits(Isa::detect(), &sparse(rows, inputs), inputs);
-            let words = lit_len(inputs) / 8;
-            let mut turned = vec![0xAA; 64 * words * lit_len(rows)];
+            let words = mask_len(inputs) / 8;
+            let mut turned = vec![0xAA; 64 * words * mask_len(rows)];
             on_every_isa(|isa| {
                 let mut turned = turned.clone();
-                images_lit(isa, &lit, inputs, rows, 0..words, &mut turned);
+                mask_by_input(isa, &lit, inputs, rows, 0..words, &mut turned);
                 turned.into_iter().map(u32::from).collect()
             });
-            let (first, second) = turned.split_at_mut(words / 2 * 64 * lit_len(rows));
-            images_lit(Isa::detect(), &lit, inputs, rows, 0..words / 2, first);
-            images_lit(Isa::detect(), &lit, inputs, rows, words / 2..words, second);
+            let (first, second) = turned.split_at_mut(words / 2 * 64 * mask_len(rows));
+            mask_by_input(Isa::detect(), &lit, inputs, rows, 0..words / 2, first);
+            mask_by_input(Isa::detect(), &lit, inputs, rows, words / 2..words, second);
             for (n, i) in (0..rows).flat_map(|n| (0..inputs).map(move |i| (n, i))) {
-                let a = lit[n * lit_len(inputs) + i / 8] >> (i % 8) & 1;
-                let b = turned[i * lit_len(rows) + n / 8] >> (n % 8) & 1;
+                let a = lit[n * mask_len(inputs) + i / 8] >> (i % 8) & 1;
+                let b = turned[i * mask_len(rows) + n / 8] >> (n % 8) & 1;
                 assert_eq!(a, b, "image {n} of {rows}, input {i} of {inputs}");
             }
             let count = |bytes: &[u8]| bytes.iter().map(|b| b.count_ones()).sum::<u32>();
@@ -512,8 +512,8 @@ mod tests {
             let batch: Vec<u8> = pixels.chunks(inputs).rev().flatten().copied().collect();
             let (weight, bias, grad_y) = (values(layout.len(), 2), values(padded, 3), values(rows * padded, 4));
             let lit = bits(Isa::detect(), &batch, inputs);
-            let mut turned = vec![0; 8 * lit_len(inputs) * lit_len(rows)];
-            images_lit(Isa::detect(), &lit, inputs, rows, 0..lit_len(inputs) / 8, &mut turned);
+            let mut turned = vec![0; 8 * mask_len(inputs) * mask_len(rows)];
+            mask_by_input(Isa::detect(), &lit, inputs, rows, 0..mask_len(inputs) / 8, &mut turned);
             on_every_isa(|isa| {
                 let (mut expected, mut got) = (vec![f32::NAN; rows * padded], vec![f32::NAN; rows * padded]);
                 let all = padded / LANES;
@@ -530,23 +530,25 @@ mod tests {
                     y,
                 );
                 let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
-                let batch = Lit { images, lit: &lit };
+                let batch = NonzeroPixels { images, lit: &lit };
                 for vectors in [0..all / 2, all / 2..all] {
                     let arena = Arena::new(&mut got);
                     let columns = vectors.start * LANES..vectors.end * LANES;
                     let mut y = arena.write_columns(0, rows, padded, columns);
-                    linear_forward_lit(isa, layout, vectors, batch, &weight, &bias, &mut y.columns());
+                    linear_forward_nonzero(isa, layout, vectors, batch, &weight, &bias, &mut y.columns());
                 }
                 assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
                 let (mut expected, mut got) = (vec![f32::NAN; layout.len()], vec![f32::NAN; layout.len()]);
-                let batch = Lit { images, lit: &turned };
+                let batch = NonzeroPixels { images, lit: &turned };
                 for block in 0..layout.blocks() {
                     let (range, panels) = (layout.range(block), layout.panels(block));
-                    let (grad, nothing) = (&mut expected[range.clone()], &mut Ahead::nothing());
+                    let (grad, nothing) = (&mut expected[range.clone()], &mut Prefetch::nothing());
                     linear_backward_weight(isa, layout, block, &x, inputs, &grad_y, padded, rows, grad, nothing);
                     for panel in 0..panels.count() {
                         let grad = &mut got[range.clone()][panels.rows(panel, 0..panels.k)];
-                        linear_backward_weight_lit(isa, layout, block, panel, batch, &grad_y, padded, grad, nothing);
+                        linear_backward_weight_nonzero(
+                            isa, layout, block, panel, batch, &grad_y, padded, grad, nothing,
+                        );
                     }
                 }
                 assert!(got == expected, "backward {rows}x{inputs}x{outputs} on {}", isa.name());

@@ -1,0 +1,252 @@
+//! Lanes in two 256-bit registers.
+
+use super::Lanes;
+use std::arch::x86_64::*;
+
+/// Two 256-bit registers a vector.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2;
+
+/// Lanes 0..4 hold the sums of lanes l and l+4 of eight; finishes the fixed tree.
+#[inline(always)]
+pub(super) fn sum8(v: __m256) -> f32 {
+    // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    unsafe {
+        let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}
+
+/// One operation on both halves of an AVX2 vector.
+macro_rules! halves {
+    ($f:ident($($x:ident),*)) => {
+        // SAFETY: called only from code compiled with AVX2 and FMA (see `dispatch!`).
+        unsafe { [$f($($x[0]),*), $f($($x[1]),*)] }
+    };
+}
+
+/// Each of eight numbers, a subnormal as zero of the same sign.
+#[inline(always)]
+fn flush8(x: __m256) -> __m256 {
+    // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    unsafe {
+        let sign = _mm256_set1_ps(-0.0);
+        let small = _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, x), _mm256_set1_ps(f32::MIN_POSITIVE));
+        _mm256_blendv_ps(x, _mm256_and_ps(x, sign), small)
+    }
+}
+
+/// The bits of eight numbers rounded to bf16, in the low halves (see `round`).
+#[inline(always)]
+fn round8(x: __m256) -> __m256i {
+    // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    unsafe {
+        let bits = _mm256_castps_si256(flush8(x));
+        let even = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let up = _mm256_add_epi32(bits, _mm256_add_epi32(even, _mm256_set1_epi32(0x7FFF)));
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x));
+        _mm256_blendv_epi8(_mm256_srli_epi32::<16>(up), _mm256_set1_epi32(0x7FC0), nan)
+    }
+}
+
+impl Lanes for Avx2 {
+    type V = [__m256; 2];
+    type P = [__m256i; 2];
+    type Index = [__m256i; 2];
+    const TILE: (usize, usize) = (6, 1);
+    const COMPLEX_TILE: (usize, usize) = (2, 1);
+    const DOT: (usize, usize) = (2, 2);
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::V {
+        // SAFETY: the caller promises sixteen readable f32.
+        unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: Self::V) {
+        // SAFETY: the caller promises sixteen writable f32.
+        unsafe {
+            _mm256_storeu_ps(p, v[0]);
+            _mm256_storeu_ps(p.add(8), v[1]);
+        }
+    }
+    #[inline(always)]
+    fn splat(x: f32) -> Self::V {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+    #[inline(always)]
+    fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        halves!(_mm256_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        halves!(_mm256_fnmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn add(a: Self::V, b: Self::V) -> Self::V {
+        halves!(_mm256_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(a: Self::V, b: Self::V) -> Self::V {
+        halves!(_mm256_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(a: Self::V, b: Self::V) -> Self::V {
+        halves!(_mm256_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+        std::array::from_fn(|h| {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            unsafe {
+                let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(a[h], b[h]);
+                let wins = _mm256_or_ps(greater, _mm256_cmp_ps::<_CMP_UNORD_Q>(a[h], a[h]));
+                _mm256_blendv_ps(y[h], x[h], wins)
+            }
+        })
+    }
+    #[inline(always)]
+    fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+        std::array::from_fn(|h| {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            unsafe { _mm256_blendv_ps(y[h], x[h], _mm256_cmp_ps::<_CMP_EQ_OQ>(a[h], b[h])) }
+        })
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(p: *mut u8, v: Self::V) {
+        // SAFETY: the caller promises sixteen writable bytes; compiled with AVX2.
+        unsafe {
+            let (low, high) = (_mm256_cvttps_epi32(v[0]), _mm256_cvttps_epi32(v[1]));
+            // Packing works on 128-bit halves: put them back in order.
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
+            let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(p.cast(), bytes);
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(p: *const u8) -> Self::V {
+        // SAFETY: the caller promises sixteen readable bytes; compiled with AVX2.
+        unsafe {
+            let bytes = _mm_loadu_si128(p.cast());
+            let high = _mm_unpackhi_epi64(bytes, bytes);
+            [_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(p: *const f32) -> Self::P {
+        // SAFETY: the caller promises sixteen readable pairs.
+        unsafe { [_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(8).cast())] }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(p: *mut f32, v: Self::P) {
+        // SAFETY: the caller promises sixteen writable pairs.
+        unsafe {
+            _mm256_storeu_si256(p.cast(), v[0]);
+            _mm256_storeu_si256(p.add(8).cast(), v[1]);
+        }
+    }
+    #[inline(always)]
+    fn splat_pair(pair: f32) -> Self::P {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        unsafe { [_mm256_set1_epi32(pair.to_bits().cast_signed()); 2] }
+    }
+    #[inline(always)]
+    fn pack(first: Self::V, second: Self::V) -> Self::P {
+        std::array::from_fn(|h| {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            unsafe { _mm256_or_si256(_mm256_slli_epi32::<16>(round8(second[h])), round8(first[h])) }
+        })
+    }
+    #[inline(always)]
+    fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P {
+        [low, high].map(|v| {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            unsafe {
+                // Packing works on 128-bit halves: put them back in order.
+                _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(round8(v[0]), round8(v[1])))
+            }
+        })
+    }
+    #[inline(always)]
+    fn turn(pairs: Self::P) -> Self::P {
+        pairs.map(|p| {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            unsafe {
+                let turned = _mm256_or_si256(_mm256_slli_epi32::<16>(p), _mm256_srli_epi32::<16>(p));
+                _mm256_xor_si256(turned, _mm256_set1_epi32(0x8000))
+            }
+        })
+    }
+    #[inline(always)]
+    fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+        std::array::from_fn(|h| {
+            // SAFETY: called only from code compiled with AVX2 and FMA (see `dispatch!`).
+            unsafe {
+                let first = |p: __m256i| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(p));
+                let high = _mm256_set1_epi32(0xFFFF_0000_u32.cast_signed());
+                let second = |p: __m256i| _mm256_castsi256_ps(_mm256_and_si256(p, high));
+                let sum = flush8(_mm256_fmadd_ps(second(a[h]), second(b[h]), flush8(c[h])));
+                flush8(_mm256_fmadd_ps(first(a[h]), first(b[h]), sum))
+            }
+        })
+    }
+    #[inline(always)]
+    unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V {
+        // SAFETY: the caller promises eight readable f32 each.
+        unsafe { [_mm256_loadu_ps(low), _mm256_loadu_ps(high)] }
+    }
+    #[inline(always)]
+    fn index(v: Self::V) -> Self::Index {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        v.map(|v| unsafe { _mm256_cvttps_epi32(v) })
+    }
+    #[inline(always)]
+    fn next(index: Self::Index) -> Self::Index {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        index.map(|i| unsafe { _mm256_add_epi32(i, _mm256_set1_epi32(1)) })
+    }
+    #[inline(always)]
+    fn pick(v: Self::V, index: Self::Index) -> Self::V {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        index.map(|i| unsafe {
+            let (low, high) = (_mm256_permutevar8x32_ps(v[0], i), _mm256_permutevar8x32_ps(v[1], i));
+            // Bit 3 of the lane number chooses the half: as the sign, blending heeds it.
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i)))
+        })
+    }
+    #[inline(always)]
+    fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+        let half = |h: usize| {
+            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            unsafe {
+                let (low, high) = (_mm256_unpacklo_ps(a[h], b[h]), _mm256_unpackhi_ps(a[h], b[h]));
+                [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+            }
+        };
+        (half(0), half(1))
+    }
+    #[inline(always)]
+    fn nonzero(a: Self::V) -> u32 {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        let half = |a| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 };
+        half(a[0]) | half(a[1]) << 8
+    }
+    #[inline(always)]
+    fn sum(a: Self::V) -> f32 {
+        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+        sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
+    }
+    #[inline(always)]
+    unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+        let half = |p: *const u8| {
+            // SAFETY: 32 bytes of the 64 that the caller promises; compiled with AVX2.
+            unsafe {
+                let zero = _mm256_cmpeq_epi8(_mm256_loadu_si256(p.cast()), _mm256_setzero_si256());
+                u64::from(!_mm256_movemask_epi8(zero).cast_unsigned())
+            }
+        };
+        half(p) | half(p.wrapping_add(32)) << 32
+    }
+}

@@ -1,0 +1,211 @@
+//! Sixteen f32 lanes, the unit in which every kernel is written.
+//!
+//! A kernel body is generic over [`Lanes`] and compiled three times (see `dispatch!`). The number of lanes is sixteen on
+//! every instruction set, so the order of every sum, and with it every bit, is the same everywhere; AVX2 holds a vector
+//! in two registers, portable code in an array.
+//!
+//! The methods must be inlined into a function with the right target features, hence `inline(always)` throughout.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use portable::Portable;
+
+/// Lanes of one vector.
+pub const LANES: usize = 16;
+
+/// The operations that kernels need, and no more. Comparisons yield all-ones or all-zero lanes.
+pub(crate) trait Lanes: Copy {
+    /// Sixteen f32.
+    type V: Copy;
+    /// Sixteen pairs of bf16; in memory each takes the place of an f32, its first number in the low half.
+    type P: Copy;
+    /// Sixteen lane numbers.
+    type Index: Copy;
+    /// Largest register tile of [`crate::contract`]: rows by vectors.
+    const TILE: (usize, usize);
+    /// Largest register tile of [`crate::conv::complex_sum`]: rows by complex vectors.
+    const COMPLEX_TILE: (usize, usize);
+    /// Largest register tile of dot products: rows of the one operand by rows of the other.
+    const DOT: (usize, usize);
+
+    /// # Safety
+    /// Sixteen f32 are readable at `p`.
+    unsafe fn load(p: *const f32) -> Self::V;
+    /// # Safety
+    /// Sixteen f32 are writable at `p`.
+    unsafe fn store(p: *mut f32, v: Self::V);
+    fn splat(x: f32) -> Self::V;
+    /// `a * b + c`, rounded once.
+    fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c - a * b`, rounded once.
+    fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn add(a: Self::V, b: Self::V) -> Self::V;
+    fn sub(a: Self::V, b: Self::V) -> Self::V;
+    fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// Lane by lane `if a > b or a is NaN { x } else { y }`.
+    fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// Lane by lane `if a == b { x } else { y }`.
+    fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// Stores each lane, a whole number in 0..256, as a byte.
+    ///
+    /// # Safety
+    /// Sixteen bytes are writable at `p`.
+    unsafe fn store_bytes(p: *mut u8, v: Self::V);
+    /// Sixteen bytes as numbers.
+    ///
+    /// # Safety
+    /// Sixteen bytes are readable at `p`.
+    unsafe fn load_bytes(p: *const u8) -> Self::V;
+    /// # Safety
+    /// Sixteen pairs, in the place of sixteen f32, are readable at `p`.
+    unsafe fn load_pairs(p: *const f32) -> Self::P;
+    /// # Safety
+    /// Sixteen pairs are writable at `p`.
+    unsafe fn store_pairs(p: *mut f32, v: Self::P);
+    /// Sixteen times the pair that has the bits of `pair`.
+    fn splat_pair(pair: f32) -> Self::P;
+    /// Lane l holds the pair `(first[l], second[l])`, rounded to the nearest bf16, ties to even, subnormals to zero.
+    fn pack(first: Self::V, second: Self::V) -> Self::P;
+    /// Thirty-two numbers that follow each other, rounded like [`Lanes::pack`], as sixteen pairs of neighbours.
+    fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P;
+    /// Lane by lane `(a, b)` to `(-b, a)`.
+    fn turn(pairs: Self::P) -> Self::P;
+    /// Lane by lane the sum of `c`, the product of the second numbers, and then that of the first ones; rounded twice,
+    /// subnormals taken and given as zero: what `vdpbf16ps` does.
+    fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V;
+    /// Eight f32 from each of two places.
+    ///
+    /// # Safety
+    /// Eight f32 are readable at `low` and at `high`.
+    unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V;
+    /// Whole numbers as lane numbers.
+    fn index(v: Self::V) -> Self::Index;
+    /// The lane numbers plus one.
+    fn next(index: Self::Index) -> Self::Index;
+    /// Lane by lane the lane `index % 16` of `v`.
+    fn pick(v: Self::V, index: Self::Index) -> Self::V;
+    /// Lanes of `a` and `b` in turn: those of their first halves, then of their second ones.
+    fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V);
+    /// A bit for each lane that is not zero, NaN among them.
+    fn nonzero(a: Self::V) -> u32;
+    /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
+    fn sum(a: Self::V) -> f32;
+    /// Bit i says whether byte i is not zero.
+    ///
+    /// # Safety
+    /// 64 bytes are readable at `p`.
+    unsafe fn nonzero_bytes(p: *const u8) -> u64;
+
+    fn zero() -> Self::V {
+        Self::splat(0.0)
+    }
+}
+
+/// Lane i of vector j becomes lane j of vector i.
+#[inline(always)]
+pub(crate) fn transpose<L: Lanes>(mut rows: [L::V; LANES]) -> [L::V; LANES] {
+    // Each round puts vectors i and i + 8 together, lane by lane: after four, every bit of a lane's place has moved on from
+    // the number of its vector to the place in it.
+    for _ in 0..4 {
+        let mut next = rows;
+        for i in 0..LANES / 2 {
+            (next[2 * i], next[2 * i + 1]) = L::interleave(rows[i], rows[i + LANES / 2]);
+        }
+        rows = next;
+    }
+    rows
+}
+
+/// Asks for the cache line of `p` to be brought into L2. Any address will do: one that is not there is ignored.
+#[inline(always)]
+pub(crate) fn prefetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch has no effect but on time.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::isa::{dispatch, dispatch_pairs};
+    use crate::testing::{on_every_isa, values};
+
+    fn pair_operations<L: Lanes>(x: &[f32]) -> Vec<u32> {
+        let mut out = [0.0_f32; 5 * LANES];
+        // SAFETY: `x` has three vectors, `out` five.
+        unsafe {
+            let (a, b, c) = (L::load(x.as_ptr()), L::load(x.as_ptr().add(LANES)), L::load(x.as_ptr().add(2 * LANES)));
+            let (p, q) = (L::pack(a, b), L::pack_neighbours(b, c));
+            L::store_pairs(out.as_mut_ptr(), p);
+            L::store_pairs(out.as_mut_ptr().add(LANES), q);
+            L::store_pairs(out.as_mut_ptr().add(2 * LANES), L::turn(p));
+            L::store(out.as_mut_ptr().add(3 * LANES), L::dot(p, q, c));
+            L::store(out.as_mut_ptr().add(4 * LANES), L::dot(L::splat_pair(out[1]), L::load_pairs(out.as_ptr()), c));
+        }
+        out.iter().map(|v| v.to_bits()).collect()
+    }
+
+    fn transposed<L: Lanes>(x: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; LANES * LANES];
+        // SAFETY: there are sixteen rows of sixteen numbers in both.
+        unsafe {
+            let rows = transpose::<L>(std::array::from_fn(|i| L::load(x[i * LANES..].as_ptr())));
+            for (i, row) in rows.into_iter().enumerate() {
+                L::store(out[i * LANES..].as_mut_ptr(), row);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn rows_become_columns_on_every_isa() {
+        let x: Vec<f32> = (0..LANES * LANES).map(|i| i as f32).collect();
+        let x = &x[..];
+        on_every_isa(|isa| {
+            let turned: Vec<f32> = dispatch!(isa, transposed(x: &[f32]) -> Vec<f32>);
+            for (i, j) in (0..LANES).flat_map(|i| (0..LANES).map(move |j| (i, j))) {
+                assert_eq!(turned[j * LANES + i], x[i * LANES + j]);
+            }
+            Vec::new()
+        });
+    }
+
+    #[test]
+    fn pairs_have_the_same_bits_on_every_isa() {
+        for salt in 0..200 {
+            // From numbers that vanish to numbers that overflow, and exact ties of the rounding.
+            let scale = 2.0_f32.powi(salt as i32 * 254 / 200 - 127);
+            let mut x: Vec<f32> = values(3 * LANES, salt).iter().map(|v| v * scale).collect();
+            x[3] = f32::from_bits(0x3F80_8000 + salt * 0x0001_0000);
+            x[4] = 0.0;
+            x[5] = -0.0;
+            let x = x.as_slice();
+            on_every_isa(|isa| dispatch_pairs!(isa, pair_operations(x: &[f32]) -> Vec<u32>));
+        }
+    }
+
+    #[test]
+    fn pairs_are_rounded_to_nearest_even() {
+        let mut x = [0.0; 3 * LANES];
+        // In units of the last place of a bf16 at 1: 1/2 is a tie to even, 3/2 too, 3/4 goes up.
+        let ulp = 2.0_f32.powi(-7);
+        (x[0], x[1], x[2], x[3]) = (1.0 + 0.5 * ulp, 1.0 + 1.5 * ulp, 1.0 + 0.75 * ulp, f32::NAN);
+        x[4] = f32::MIN_POSITIVE / 2.0;
+        let bits = pair_operations::<Portable>(&x);
+        assert_eq!(bits[..5], [0x3F80, 0x3F82, 0x3F81, 0x7FC0, 0]);
+        // (first, second) to (-second, first).
+        assert_eq!(bits[2 * LANES], 0x3F80_8000);
+    }
+}

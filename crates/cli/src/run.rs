@@ -9,7 +9,7 @@ use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{EpochRecord, RESULTS, Status, StudyRecord};
-use tenfold_study::{FinishedStudy, Plan, RunFolder, Settings, StudyEvent, TrialState, in_words};
+use tenfold_study::{FinishedStudy, FolderError, Plan, RunFolder, Settings, StudyEvent, TrialState, in_words};
 
 use crate::args::{Format, RunArgs};
 use crate::data::source;
@@ -206,7 +206,12 @@ impl<'a> View<'a> {
                 self.took = self.began.map_or(Duration::ZERO, |began| began.elapsed());
                 let name = format!("{} seed {}", record.recipe, record.seed);
                 for error in *spared {
-                    self.warn(&format!("{name} is kept, but not all of its files: {error}"));
+                    let (file, reason) = match error {
+                        FolderError::Io { path, reason, .. } => (path.file_name(), reason.to_string()),
+                        other => (None, other.to_string()),
+                    };
+                    let file = file.map_or("some files".into(), |file| file.to_string_lossy());
+                    self.warn(&format!("{name} is kept without {file}, which could not be written: {reason}"));
                 }
                 if *earlier_stays {
                     self.progress.note(&format!(

@@ -25,7 +25,8 @@ impl Earlier {
 /// "a seeds 1 to 3, b seed 1: epochs was 3 and is now 4": a line for all trials that differ in the same way. `trials` are
 /// name and seed, those of one recipe in a row by seed.
 pub fn in_words<'a>(trials: impl IntoIterator<Item = (&'a str, u64, &'a Earlier)>) -> Vec<String> {
-    let mut alike: Vec<(String, Vec<(&str, Vec<u64>)>)> = Vec::new();
+    type Recipes<'a> = Vec<(&'a str, Vec<u64>)>;
+    let mut alike: Vec<(String, Recipes)> = Vec::new();
     for (name, seed, earlier) in trials {
         let words = earlier.words();
         let at = alike.iter().position(|(other, _)| *other == words).unwrap_or_else(|| {
@@ -38,7 +39,7 @@ pub fn in_words<'a>(trials: impl IntoIterator<Item = (&'a str, u64, &'a Earlier)
             None => recipes.push((name, vec![seed])),
         }
     }
-    let line = |(words, recipes): (String, Vec<(&str, Vec<u64>)>)| {
+    let line = |(words, recipes): (String, Recipes)| {
         let names: Vec<String> = recipes.iter().map(|(name, of)| format!("{name} {}", seeds(of))).collect();
         format!("{}: {words}", names.join(", "))
     };

@@ -276,7 +276,7 @@ impl Plan {
                             let recipe = record.recipes.iter().find(|other| other.name == recipe.name)?;
                             TrialSettings::of_record(recipe, &record.dataset, seed, identity.as_deref()?)
                         };
-                        let before = settings.or_else(of_results);
+                        let before = settings.map(|settings| *settings).or_else(of_results);
                         if let (Some(before), Some(record)) = (&before, &results)
                             && before.data != now.data
                             && before.data == record.dataset.sha256

@@ -89,18 +89,22 @@ pub enum RunError {
         lines: Vec<String>,
         /// Where their data was, if it was other data and that is known.
         place: Option<DataPlace>,
+        /// Whether that is where the data was read from now.
+        same_place: bool,
     },
 }
 
 impl RunError {
     /// What the person can do about it.
     pub fn hint(&self) -> Option<String> {
-        let RunError::Changed { place, .. } = self else { return None };
+        let RunError::Changed { place, same_place, .. } = self else { return None };
         let mut hint =
             "keep them by choosing another folder with --out, or train again and replace them with --replace"
                 .to_owned();
-        if let Some(place) = place {
-            hint.push_str(&format!("; their images were those of --data {}", place.given));
+        match place {
+            Some(place) if *same_place => hint.push_str(&format!("; the images in {} have changed since", place.given)),
+            Some(place) => hint.push_str(&format!("; their images were those of --data {}", place.given)),
+            None => {}
         }
         Some(hint)
     }
@@ -233,6 +237,7 @@ fn refuse_to_replace(
         count: changed.len(),
         lines: in_words(changed),
         place: place.cloned(),
+        same_place: place.map(|place| &place.absolute) == plan.dataset.place.as_ref().map(|now| &now.absolute),
     })
 }
 

@@ -59,7 +59,7 @@ pub(crate) enum Found {
     Changed {
         identity: Option<String>,
         finished: bool,
-        settings: Option<TrialSettings>,
+        settings: Option<Box<TrialSettings>>,
     },
     /// Something that cannot be read, or not all of it.
     Damaged,

@@ -253,6 +253,9 @@ fn a_finished_trial_of_other_settings_or_data_is_replaced_only_where_that_is_ask
         [&*format!("  flat seed 1: {data}; optimizer.lr was 0.01 and is now 0.02"), &*format!("  conv seed 1: {data}")]
     );
     assert_eq!(hint, Some(format!("{usual}; their images were those of --data halves")));
+    let place = Some(DataPlace { given: "./halves".to_owned(), absolute: "/data/halves".to_owned() });
+    let (_, hint) = refusal(&plan(STUDY, &other, Settings { place, ..settings(1) }), &other, &scratch.0);
+    assert_eq!(hint, Some(format!("{usual}; the images in halves have changed since")));
 
     let log = run_all(&plan(&changed, &splits, replacing(settings(1))), &splits, &scratch.0);
     assert_eq!(log.states, ["flat 1 changed", "conv 1 kept"]);

@@ -9,7 +9,7 @@ use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{EpochRecord, RESULTS, Status, StudyRecord};
-use tenfold_study::{FinishedStudy, FolderError, Plan, RunFolder, Settings, StudyEvent, TrialState, in_words};
+use tenfold_study::{FinishedStudy, FolderError, Plan, RunFolder, Settings, StudyEvent, TrialState, changes_in_words};
 
 use crate::args::{Format, RunArgs};
 use crate::data::source;
@@ -81,12 +81,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let written = folder.write(RESULTS, record.to_json().as_bytes());
     // What was learned is told, and kept, even where there is no room for what is made of it.
     let drawn = pictures::draw(&folder, record, &splits, plan.environment().threads);
-    let drawn = view.spare(drawn, "the pictures", "the same command draws them when there is room");
-    let page = view.spare(
-        report::write(&folder, &finished, &splits.test),
-        "report.html",
-        "`tenfold report` writes it when there is room",
-    );
+    let drawn = view.spare(drawn, "the pictures", "the same command draws them again");
+    let page = view.spare(report::write(&folder, &finished, &splits.test), "report.html", "`tenfold report` writes it");
     match args.format {
         Format::Text => view.progress.out(&format!(
             "{}{}\nIn {}: {}results.json, study.toml, pictures, and each training under trials\n",
@@ -256,7 +252,7 @@ impl<'a> View<'a> {
         match made {
             Ok(made) => return Some(made),
             Err(Failure::Error { message, .. }) => {
-                self.warn(&format!("{what} could not be written; the results are kept, and {remedy}: {message}"));
+                self.warn(&format!("{what} could not be written: {message}; the results are kept, and {remedy}"));
             }
             Err(Failure::NobodyListens) => {}
         }
@@ -327,7 +323,7 @@ impl<'a> View<'a> {
 
     /// In what those of the trials that are not as asked for differ, finished ones or others.
     fn changed(&self, trials: &[(usize, u64, TrialState)], finished: bool) -> Vec<String> {
-        in_words(trials.iter().filter_map(|(recipe, seed, state)| match state {
+        changes_in_words(trials.iter().filter_map(|(recipe, seed, state)| match state {
             TrialState::Changed(earlier) if earlier.finished == finished => {
                 Some((self.plan.recipe(*recipe).0.name.as_str(), *seed, earlier))
             }

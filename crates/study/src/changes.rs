@@ -24,7 +24,7 @@ impl Earlier {
 
 /// "a seeds 1 to 3, b seed 1: epochs was 3 and is now 4": a line for all trials that differ in the same way. `trials` are
 /// name and seed, those of one recipe in a row by seed.
-pub fn in_words<'a>(trials: impl IntoIterator<Item = (&'a str, u64, &'a Earlier)>) -> Vec<String> {
+pub fn changes_in_words<'a>(trials: impl IntoIterator<Item = (&'a str, u64, &'a Earlier)>) -> Vec<String> {
     type Recipes<'a> = Vec<(&'a str, Vec<u64>)>;
     let mut alike: Vec<(String, Recipes)> = Vec::new();
     for (name, seed, earlier) in trials {
@@ -86,16 +86,16 @@ mod tests {
         let unknown = earlier(&[]);
         let trials = [("a", 1, &lr), ("a", 2, &lr), ("a", 3, &lr), ("a", 5, &lr), ("a", 4, &both), ("b", 1, &lr)];
         assert_eq!(
-            in_words(trials),
+            changes_in_words(trials),
             [
                 "a seeds 1 to 3, 5, b seed 1: optimizer.lr was 0.1 and is now 0.2",
                 "a seed 4: optimizer.lr was 0.1 and is now 0.2; epochs was 3 and is now 4"
             ]
         );
         assert_eq!(
-            in_words([("c", 7, &unknown), ("c", 8, &unknown)]),
+            changes_in_words([("c", 7, &unknown), ("c", 8, &unknown)]),
             ["c seeds 7, 8: something in its settings, data or training code that its record does not tell"]
         );
-        assert_eq!(in_words([]), Vec::<String>::new());
+        assert_eq!(changes_in_words([]), Vec::<String>::new());
     }
 }

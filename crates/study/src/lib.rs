@@ -31,7 +31,7 @@ mod stats;
 #[cfg(test)]
 mod testing;
 
-pub use changes::{Earlier, in_words};
+pub use changes::{Earlier, changes_in_words};
 pub use finished::{FinishedStudy, FinishedStudyError};
 pub use folder::{FolderError, RunFolder};
 pub use identity::{Difference, TRAINING_VERSION, TrialSettings};

@@ -9,7 +9,7 @@ use tenfold_nn::model::Model;
 use tenfold_nn::train::{self, Event, Flow, Outcome};
 use thiserror::Error;
 
-use crate::changes::{Earlier, in_words};
+use crate::changes::{Earlier, changes_in_words};
 use crate::comparison::ChosenBy;
 use crate::folder::{FolderError, RunFolder};
 use crate::ledger::Ledger;
@@ -235,7 +235,7 @@ fn refuse_to_replace(
     Err(RunError::Changed {
         path: folder.path().to_owned(),
         count: changed.len(),
-        lines: in_words(changed),
+        lines: changes_in_words(changed),
         place: place.cloned(),
         same_place: place.map(|place| &place.absolute) == plan.dataset.place.as_ref().map(|now| &now.absolute),
     })

@@ -30,8 +30,13 @@ Examples:
   tenfold models                     their layers, shapes, parameters and multiply-adds
   tenfold bench                      how fast they train on this machine
 
-Exit codes: 0 done, 2 usage, 3 data, 4 input or output, 5 a training diverged,
-130 and 143 when stopped by Ctrl-C or SIGTERM.";
+Exit codes:
+  0          done
+  2          usage: an option, a study file, or a path that leads to nothing
+  3          data: images that are there and cannot be used, or are not those of the run
+  4          input or output: the system refuses to read or write, or a file of a run was changed
+  5          a training diverged
+  130, 143   stopped by Ctrl-C or SIGTERM";
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
@@ -47,7 +52,8 @@ pub(crate) enum Command {
 /// Trains the recipes of a study and compares them.
 ///
 /// Everything is written to a folder as soon as it is known. A training that is finished is never run again: the same
-/// command goes on where it was stopped, and more seeds are added to those that are there.
+/// command goes on where it was stopped, and more seeds are added to those that are there. A training that is stopped in
+/// the middle starts again from its first epoch.
 #[derive(clap::Args, Debug)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
@@ -75,6 +81,10 @@ pub(crate) struct RunArgs {
     /// Write to this folder. [default: runs/STUDY]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Train again what is finished in the folder with other settings or on other data, and replace it. Without this it is
+    /// refused. Each old training stays until the new one has finished.
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// Call two recipes equivalent when their test accuracies differ by less than this, in percentage points.
     #[arg(long, value_name = "POINTS", default_value_t = 100.0 * MARGIN, value_parser = points)]
     pub(crate) margin: f64,
@@ -94,6 +104,7 @@ Examples:
                                            time, the same command goes on; after --seeds 3 it adds seven
   tenfold run --seeds 10 --margin 0.2      differences below 0.2 points count as none
   tenfold run --precision bf16             large products of bf16, into runs/digits-bf16
+  tenfold run mine.toml --replace          mine.toml was changed: train again what that concerns
   tenfold run --format json | jq .comparison
 
 A study file:
@@ -139,7 +150,7 @@ pub(crate) struct ReportArgs {
     /// A folder that `tenfold run` has written.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// The folder with the images of the run, unless they are the built-in ones.
+    /// The folder with the images of the run. [default: where the run found them]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }
@@ -200,7 +211,7 @@ pub(crate) struct LookArgs {
     /// Compute on N threads. [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
     pub(crate) threads: Option<usize>,
-    /// The folder with the images of the run, unless they are the built-in ones.
+    /// The folder with the images of the run. [default: where the run found them]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }
@@ -262,7 +273,7 @@ fn unit_name(text: &str) -> Result<UnitName, String> {
 const REPORT_EXAMPLES: &str = "\
 Examples:
   tenfold report runs/digits                  writes runs/digits/report.html
-  tenfold report runs/mine --data my/images   of a run with --data my/images";
+  tenfold report runs/mine --data my/images   of a run whose images have been moved to my/images";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:

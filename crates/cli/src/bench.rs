@@ -72,6 +72,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         environment: environment(args.threads),
         free_memory_bytes: free_memory_bytes(),
         published: false,
+        place: None,
+        replace: false,
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,
     };

@@ -1,19 +1,21 @@
 //! What ends the program early, and the exit code that says so.
 
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use tenfold_nn::data::DataError;
-use tenfold_study::{FolderError, PlanError, StudyFileError, TrialFileError};
+use tenfold_study::{FolderError, PlanError, RunError, StudyFileError, TrialFileError};
 
 use crate::output;
 
 /// Everything was done.
 pub(crate) const DONE: u8 = 0;
-/// The command line or the study file is at fault.
+/// The command line or the study file is at fault; a path that was typed and leads to nothing, or to a folder where a file
+/// is expected, is one such fault.
 pub(crate) const USAGE: u8 = 2;
-/// The data set is at fault.
+/// The images or the picture are there and cannot be used, or are not those of the run.
 pub(crate) const DATA: u8 = 3;
-/// A file or a folder cannot be read or written.
+/// The system refuses to read or write a file or a folder, or what a run wrote was changed since.
 pub(crate) const IO: u8 = 4;
 /// Everything was done, and a training diverged.
 pub(crate) const DIVERGED: u8 = 5;
@@ -49,9 +51,21 @@ impl Failure {
     }
 }
 
+/// The code for a path that was typed and cannot be read, by what the system says.
+pub(crate) fn unread(reason: &io::Error) -> u8 {
+    match reason.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::InvalidFilename
+        | ErrorKind::InvalidInput => USAGE,
+        _ => IO,
+    }
+}
+
 impl From<StudyFileError> for Failure {
     fn from(error: StudyFileError) -> Failure {
-        let code = if matches!(error, StudyFileError::Io { .. }) { IO } else { USAGE };
+        let code = if let StudyFileError::Io { reason, .. } = &error { unread(reason) } else { USAGE };
         Failure::new(code, error.to_string(), error.hint().map(str::to_owned))
     }
 }
@@ -64,8 +78,12 @@ impl From<PlanError> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Failure {
-        // The data is fine; the study asks too much of it.
-        let code = if matches!(error, DataError::ValidCount { .. }) { USAGE } else { DATA };
+        let code = match &error {
+            // The data is fine; the study asks too much of it.
+            DataError::ValidCount { .. } | DataError::NotAFolder { .. } => USAGE,
+            DataError::Io { reason, .. } => unread(reason),
+            _ => DATA,
+        };
         Failure::new(code, error.to_string(), None)
     }
 }
@@ -73,6 +91,16 @@ impl From<DataError> for Failure {
 impl From<FolderError> for Failure {
     fn from(error: FolderError) -> Failure {
         Failure::new(IO, error.to_string(), None)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Failure {
+        let hint = error.hint();
+        match error {
+            RunError::Folder(error) => error.into(),
+            RunError::Changed { .. } => Failure::new(USAGE, error.to_string(), hint),
+        }
     }
 }
 

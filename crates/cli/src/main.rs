@@ -18,6 +18,7 @@ mod terminal;
 
 mod environment;
 mod failure;
+mod images;
 mod output;
 mod probe;
 mod progress;

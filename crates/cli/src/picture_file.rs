@@ -11,7 +11,7 @@ use tenfold_nn::data::ImageShape;
 use tenfold_nn::data::digit::{self, Grey};
 use tenfold_report::feature_maps::Image;
 
-use crate::failure::{DATA, Failure, IO, USAGE};
+use crate::failure::{DATA, Failure, USAGE, unread};
 
 /// Largest file.
 const MAX_BYTES: u64 = 64 << 20;
@@ -105,13 +105,13 @@ fn contents(path: &Path) -> Result<Vec<u8>, Failure> {
     let name = path.display();
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => Failure::new(USAGE, format!("{name}: there is no such file"), None),
-        _ => Failure::new(IO, format!("{name}: cannot be read: {error}"), None),
+        _ => Failure::new(unread(&error), format!("{name}: cannot be read: {error}"), None),
     };
     // Before opening: to open a pipe is to wait for its writer.
     let kind = fs::metadata(path).map_err(failed)?.file_type();
     if !kind.is_file() {
         let what = if kind.is_dir() { "a folder" } else { "a pipe, socket or device" };
-        return Err(Failure::new(IO, format!("{name}: is {what}, expected a PNG file"), None));
+        return Err(Failure::new(USAGE, format!("{name}: is {what}, expected a PNG file"), None));
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
@@ -441,7 +441,7 @@ mod tests {
         let folder = Folder::new("picture-file");
         let missing = folder.0.join("missing.png");
         assert_eq!(refusal(read(&missing), &missing), (USAGE, "PATH: there is no such file".to_owned()));
-        assert_eq!(refusal(read(&folder.0), &folder.0), (IO, "PATH: is a folder, expected a PNG file".to_owned()));
+        assert_eq!(refusal(read(&folder.0), &folder.0), (USAGE, "PATH: is a folder, expected a PNG file".to_owned()));
         let text = folder.write("digit.txt", b"7");
         assert_eq!(refusal(read(&text), &text), (DATA, "PATH: is text, expected a PNG picture".to_owned()));
         let large = folder.write("large.png", b"");
@@ -452,7 +452,7 @@ mod tests {
         {
             let device = Path::new("/dev/zero");
             let message = "PATH: is a pipe, socket or device, expected a PNG file";
-            assert_eq!(refusal(read(device), device), (IO, message.to_owned()));
+            assert_eq!(refusal(read(device), device), (USAGE, message.to_owned()));
         }
     }
 

@@ -79,14 +79,33 @@ pub(crate) struct Work {
 
 /// "52 min +- 9 here", or from when to when, with what is not known.
 pub(crate) fn words(works: &[Work]) -> String {
+    let named = |which: &dyn Fn(&&Work) -> bool| -> Vec<&str> {
+        works.iter().filter(which).map(|work| work.recipe.as_str()).collect()
+    };
+    let diverged = named(&|work| work.pace.is_none());
+    let open = named(&|work| work.pace.is_some() && matches!(work.epochs, Epochs::UpTo(_)));
+    let Some(range) = range(works) else {
+        return format!("no telling how long, as {} diverged in the probe", listed(&diverged));
+    };
+    let mut text = format!("{range} here");
+    if !open.is_empty() {
+        let need = if open.len() == 1 { "needs" } else { "need" };
+        text.push_str(&format!("; how many epochs {} {need} is not known yet", listed(&open)));
+    }
+    if !diverged.is_empty() {
+        text.push_str(&format!("; without {}, which diverged in the probe", listed(&diverged)));
+    }
+    text
+}
+
+/// "52 min +- 9", or "12 to 52 min"; none where all looks diverged.
+pub(crate) fn range(works: &[Work]) -> Option<String> {
     // The machine is slower or faster for all recipes together; their numbers of epochs vary by themselves.
     let (mut low_s, mut high_s, mut pace_s, mut epochs_s2) = (0.0, 0.0, 0.0, 0.0);
-    let (mut open, mut diverged) = (Vec::new(), Vec::new());
+    let (mut open, mut any) = (false, false);
     for work in works {
-        let Some(pace) = work.pace else {
-            diverged.push(work.recipe.as_str());
-            continue;
-        };
+        let Some(pace) = work.pace else { continue };
+        any = true;
         let trainings = work.trainings as f64;
         let takes = |epochs: f64| trainings * (epochs * pace.epoch_s + pace.end_s);
         let (low, high) = match &work.epochs {
@@ -98,7 +117,7 @@ pub(crate) fn words(works: &[Work]) -> String {
                 (mean, mean)
             }
             Epochs::UpTo(most) => {
-                open.push(work.recipe.as_str());
+                open = true;
                 (1.0, *most as f64)
             }
         };
@@ -106,26 +125,23 @@ pub(crate) fn words(works: &[Work]) -> String {
         high_s += takes(high);
         pace_s += pace.spread * (takes(low) + takes(high)) / 2.0;
     }
-    if diverged.len() == works.len() {
-        return format!("no telling how long, as {} diverged in the probe", listed(&diverged));
-    }
     let uncertain_s = f64::hypot(pace_s, f64::sqrt(epochs_s2));
-    let mut text = if open.is_empty() {
+    any.then(|| {
+        if open {
+            let (low_s, high_s) = ((low_s - uncertain_s).max(0.0), high_s + uncertain_s);
+            let unit = Unit::of(high_s);
+            return format!("{} to {} {}", unit.number(low_s), unit.number(high_s), unit.name);
+        }
         let unit = Unit::of(low_s);
-        format!("{} {} +- {} here", unit.number(low_s), unit.name, unit.number(uncertain_s.max(unit.least_s())))
-    } else {
-        let (low_s, high_s) = ((low_s - uncertain_s).max(0.0), high_s + uncertain_s);
-        let unit = Unit::of(high_s);
-        format!("{} to {} {} here", unit.number(low_s), unit.number(high_s), unit.name)
-    };
-    if !open.is_empty() {
-        let need = if open.len() == 1 { "needs" } else { "need" };
-        text.push_str(&format!("; how many epochs {} {need} is not known yet", listed(&open)));
-    }
-    if !diverged.is_empty() {
-        text.push_str(&format!("; without {}, which diverged in the probe", listed(&diverged)));
-    }
-    text
+        format!("{} {} +- {}", unit.number(low_s), unit.name, unit.number(uncertain_s.max(unit.least_s())))
+    })
+}
+
+/// What was estimated, held against what happened. `halfway` is what was expected of the whole when half of the epochs
+/// were done.
+pub(crate) fn outcome(range: &str, halfway: Option<&str>, took: &str) -> String {
+    let halfway = halfway.map_or(String::new(), |halfway| format!("; halfway through, {halfway}"));
+    format!("the trainings took {took}; the estimate was {range}{halfway}")
 }
 
 fn mean(numbers: &[usize]) -> f64 {
@@ -193,6 +209,17 @@ mod tests {
         assert_eq!(words(&[Work { pace: sure, ..work("a", 1, Epochs::Exactly(50)) }]), "50 s +- 1 here");
         assert_eq!(words(&[Work { pace: sure, ..work("a", 1, Epochs::Exactly(9)) }]), "9.0 s +- 0.1 here");
         assert_eq!(words(&[Work { pace: sure, ..work("a", 10_000, Epochs::Exactly(10_000)) }]), "27778 h +- 28 here");
+    }
+
+    #[test]
+    fn the_estimate_is_held_against_what_happened() {
+        let open = [work("a", 1, Epochs::Exactly(10)), work("b", 1, Epochs::UpTo(40))];
+        let range = range(&open).expect("nothing diverged");
+        assert_eq!(
+            outcome(&range, Some("at most 25 min 10 s"), "27 min 03 s"),
+            "the trainings took 27 min 03 s; the estimate was 1.4 to 8.9 min; halfway through, at most 25 min 10 s"
+        );
+        assert_eq!(outcome("9.0 s +- 0.1", None, "9.20 s"), "the trainings took 9.20 s; the estimate was 9.0 s +- 0.1");
     }
 
     #[test]

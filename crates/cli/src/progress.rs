@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     at_most: bool,
     /// Seconds that the epochs so far took.
     spent_s: f64,
+    /// Seconds that all epochs were expected to take when half of them were done.
+    halfway_s: Option<f64>,
 }
 
 struct Bars {
@@ -51,7 +53,7 @@ impl Progress {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
             Bars { all, epoch: ProgressBar::hidden(), study: ProgressBar::hidden() }
         });
-        Progress { bars, remaining: Remaining::new(Vec::new(), []), at_most: false, spent_s: 0.0 }
+        Progress { bars, remaining: Remaining::new(Vec::new(), []), at_most: false, spent_s: 0.0, halfway_s: None }
     }
 
     /// The trials to come are known.
@@ -96,7 +98,17 @@ impl Progress {
     pub(crate) fn epoch_done(&mut self, seconds: f64) {
         self.remaining.epoch_done(seconds);
         self.spent_s += seconds;
+        let (done, total) = self.remaining.epochs();
+        if self.halfway_s.is_none() && done < total && 2 * done >= total {
+            self.halfway_s = self.remaining.seconds().map(|left_s| self.spent_s + left_s);
+        }
         self.show_study();
+    }
+
+    /// How long all was expected to take when half of the epochs were done, in words.
+    pub(crate) fn halfway(&self) -> Option<String> {
+        let most = if self.at_most { "at most " } else { "" };
+        self.halfway_s.map(|whole_s| format!("{most}{}", seconds(whole_s)))
     }
 
     /// A trial has ended.

@@ -5,12 +5,11 @@ use std::path::Path;
 
 use tenfold_nn::data::{HeldOut, Splits};
 use tenfold_report::html::{Page, Shown, page};
-use tenfold_study::record::{RESULTS, StudyRecord};
 use tenfold_study::{FinishedStudy, RunFolder};
 
 use crate::args::ReportArgs;
-use crate::data::source;
-use crate::failure::{DATA, DONE, Failure, IO, USAGE};
+use crate::failure::{DONE, Failure, IO, USAGE};
+use crate::images;
 use crate::output::{self, plain};
 use crate::pictures::{CARDS, FEATURE_MAPS, FILM, FILTERS, WAY};
 
@@ -31,7 +30,8 @@ pub(crate) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     Ok(DONE)
 }
 
-/// A run folder, held, with what is in it and the images that it was run with: those of the folder `data`, or MNIST's.
+/// A run folder, held, with what is in it and the images that it was run with: those of the folder `data`, or
+/// without one those where the record says they are.
 pub(crate) fn open(path: &Path, data: Option<&Path>) -> Result<(RunFolder, FinishedStudy, Splits), Failure> {
     if !path.is_dir() {
         let message = format!("{}: there is no such folder", path.display());
@@ -39,7 +39,7 @@ pub(crate) fn open(path: &Path, data: Option<&Path>) -> Result<(RunFolder, Finis
     }
     // Before it is held: nothing is made in a folder that is none of a run.
     let study = FinishedStudy::read(path)?;
-    let splits = splits(path, &study.record, data)?;
+    let splits = images::of_record(path, &study.record, data)?;
     let folder = RunFolder::open(path)?;
     // Once more: a run may have ended meanwhile.
     Ok((folder, FinishedStudy::read(path)?, splits))
@@ -58,33 +58,6 @@ pub(crate) fn write(folder: &RunFolder, study: &FinishedStudy, test: &HeldOut) -
         study_toml: study_toml(folder.path())?,
     });
     Ok(folder.write(REPORT, html.as_bytes())?)
-}
-
-/// The data of the record: MNIST, or a folder's, with the record's checksum.
-fn splits(folder: &Path, record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
-    let of = &record.dataset;
-    let source = source(data, of.classes)?;
-    let splits = source.split(of.valid, of.split_seed)?;
-    if splits.source_sha256 == of.sha256 {
-        let shape = splits.train.shape();
-        let found = ([shape.channels, shape.height, shape.width], splits.train.classes());
-        let sizes = [splits.train.len(), splits.valid.len(), splits.test.len()];
-        if (found, sizes) == ((of.shape, of.classes), [of.train, of.valid, of.test]) {
-            return Ok(splits);
-        }
-        let file = folder.join(RESULTS);
-        let message = format!("{}: what it says of the images is not true of them; it was edited", file.display());
-        return Err(Failure::new(DATA, message, None));
-    }
-    let found = data.map_or("the built-in MNIST".to_owned(), |folder| folder.display().to_string());
-    Err(Failure::new(
-        DATA,
-        format!(
-            "the study was run on {} with SHA-256 {}, but {found} has SHA-256 {}",
-            of.name, of.sha256, splits.source_sha256
-        ),
-        Some("give the folder that the study was run with: --data DIR".to_owned()),
-    ))
 }
 
 /// The pictures that the run drew.

@@ -1,25 +1,26 @@
 //! `tenfold run`: trains, compares, draws.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tenfold_nn::data::Splits;
 use tenfold_nn::train::{Event, Flow};
 use tenfold_nn::{Isa, Precision};
-use tenfold_report::format::count;
+use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{EpochRecord, RESULTS, Status, StudyRecord};
-use tenfold_study::{FinishedStudy, Plan, RunFolder, Settings, StudyEvent, TrialState};
+use tenfold_study::{FinishedStudy, FolderError, Plan, RunFolder, Settings, StudyEvent, TrialState, changes_in_words};
 
 use crate::args::{Format, RunArgs};
 use crate::data::source;
 use crate::environment::{environment, free_memory_bytes, processor_time};
 use crate::failure::{DIVERGED, DONE, Failure};
-use crate::output::plain;
+use crate::output::{plain, plain_lines};
 use crate::probe::{self, Epochs, Pace, Work};
 use crate::progress::Progress;
 use crate::remaining::Remaining;
 use crate::signals::Signals;
-use crate::{pictures, report, show, study_file};
+use crate::{images, pictures, report, show, study_file};
 
 /// Runs a study and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
@@ -37,6 +38,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         environment: environment(args.threads),
         free_memory_bytes: free_memory_bytes(),
         published: built_in,
+        place: images::place(args.data.as_deref()),
+        replace: args.replace,
         chosen_by: args.choose_by.into(),
         margin: args.margin / 100.0,
     };
@@ -48,40 +51,49 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         PathBuf::from("runs").join(if bf16 { format!("{name}-bf16") } else { name.clone() })
     });
     let folder = RunFolder::open(&path)?;
-    // Until the new one is written, none is better than an old one beside a newer record.
-    folder.remove(report::REPORT)?;
     let signals = Signals::watch()?;
 
-    let mut view = View::new(&plan, &splits, &signals, args.format);
-    view.header(&path);
-    let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| view.show(event));
+    let mut view = View::new(&plan, &splits, &signals, args.format, &path);
+    let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| {
+        // Until the new one is written, none is better than an old one beside a newer record.
+        if let StudyEvent::Planned { .. } = event
+            && let Err(error) = folder.remove(report::REPORT)
+        {
+            view.failure = Some(error.into());
+            return Flow::Stop;
+        }
+        view.show(event)
+    });
     view.progress.finish();
     record?;
     if let Some(failure) = view.failure {
         return Err(failure);
     }
     if let Some(code) = signals.exit_code() {
-        let View { finished, trials, progress, .. } = &view;
-        progress.note(&format!(
-            "interrupted: {finished} of {trials} trainings are done; the same command goes on from there"
-        ));
+        view.interrupted();
         return Ok(code);
     }
+    view.outcome();
     // What the trials say together takes a while, so it is computed once, when all are there.
     let mut finished = FinishedStudy::read(&path)?;
     finished.complete();
     let record = &finished.record;
-    folder.write(RESULTS, record.to_json().as_bytes())?;
-    let drawn = pictures::draw(&folder, record, &splits, plan.environment().threads)?;
-    report::write(&folder, &finished, &splits.test)?;
+    let written = folder.write(RESULTS, record.to_json().as_bytes());
+    // What was learned is told, and kept, even where there is no room for what is made of it.
+    let drawn = pictures::draw(&folder, record, &splits, plan.environment().threads);
+    let drawn = view.spare(drawn, "the pictures", "the same command draws them again");
+    let page = view.spare(report::write(&folder, &finished, &splits.test), "report.html", "`tenfold report` writes it");
     match args.format {
         Format::Text => view.progress.out(&format!(
-            "{}{drawn}\nIn {}: report.html, results.json, study.toml, pictures, and each training under trials\n",
+            "{}{}\nIn {}: {}results.json, study.toml, pictures, and each training under trials\n",
             show::summary(record),
-            plain(&path.display().to_string())
+            drawn.unwrap_or_default(),
+            plain(&path.display().to_string()),
+            if page.is_some() { "report.html, " } else { "" },
         ))?,
         Format::Json => view.progress.out(&record.to_json())?,
     }
+    written?;
     Ok(if any_diverged(&plan, record) { DIVERGED } else { DONE })
 }
 
@@ -98,7 +110,16 @@ struct View<'a> {
     splits: &'a Splits,
     signals: &'a Signals,
     format: Format,
+    /// The run folder.
+    path: &'a Path,
     progress: Progress,
+    /// How long all was to take, as it was told before.
+    estimate: Option<String>,
+    /// When the first training began, and how long all took until the last one that has ended.
+    began: Option<Instant>,
+    took: Duration,
+    /// A training that was stopped in the middle: its name and the epochs that it had done.
+    stopped: Option<(String, usize)>,
     /// Length of the longest name.
     width: usize,
     /// Images of the running epoch that are done.
@@ -112,7 +133,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(plan: &'a Plan, splits: &'a Splits, signals: &'a Signals, format: Format) -> View<'a> {
+    fn new(plan: &'a Plan, splits: &'a Splits, signals: &'a Signals, format: Format, path: &'a Path) -> View<'a> {
         let width = plan.study().recipes.iter().map(|recipe| recipe.name.len()).max().unwrap_or(0);
         let progress = Progress::new();
         View {
@@ -120,7 +141,12 @@ impl<'a> View<'a> {
             splits,
             signals,
             format,
+            path,
             progress,
+            estimate: None,
+            began: None,
+            took: Duration::ZERO,
+            stopped: None,
             width,
             images: 0,
             finished: 0,
@@ -130,7 +156,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn header(&self, path: &std::path::Path) {
+    fn header(&self) {
         let (data, environment) = (self.plan.dataset(), self.plan.environment());
         let [train, valid, test] = [data.train, data.valid, data.test].map(|n| count(n as u64));
         self.progress.note(&format!(
@@ -144,7 +170,7 @@ impl<'a> View<'a> {
         self.progress.note(&format!(
             "{threads}, {}; writing to {}",
             environment.isa,
-            plain(&path.display().to_string())
+            plain(&self.path.display().to_string())
         ));
         let recipes = self.plan.selected().iter().map(|&recipe| self.plan.recipe(recipe).0);
         let bf16: Vec<&str> = recipes.filter(|r| !r.precision.is_f32()).map(|r| r.name.as_str()).collect();
@@ -163,11 +189,34 @@ impl<'a> View<'a> {
 
     fn show(&mut self, event: &StudyEvent) -> Flow {
         match event {
-            StudyEvent::Planned { trials, left_out } => self.planned(trials, *left_out),
-            StudyEvent::TrialStarted { .. } => {}
+            StudyEvent::Planned { trials, left_out } => {
+                self.header();
+                self.planned(trials, left_out);
+            }
+            StudyEvent::TrialStarted { .. } => {
+                self.began.get_or_insert_with(Instant::now);
+            }
             StudyEvent::Training { recipe, seed, event } => self.training(*recipe, *seed, event),
-            StudyEvent::TrialEnded { recipe, record } => {
+            StudyEvent::TrialEnded { recipe, record, spared, earlier_stays } => {
                 self.progress.trial_done();
+                self.took = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+                let name = format!("{} seed {}", record.recipe, record.seed);
+                for error in *spared {
+                    let (file, reason) = match error {
+                        FolderError::Io { path, reason, .. } => (path.file_name(), reason.to_string()),
+                        other => (None, other.to_string()),
+                    };
+                    let file = file.map_or("some files".into(), |file| file.to_string_lossy());
+                    self.warn(&format!("{name} is kept without {file}, which could not be written: {reason}"));
+                }
+                if *earlier_stays {
+                    self.progress.note(&format!(
+                        "the finished training of {name} keeps its place; the command that made it finds it there"
+                    ));
+                }
+                if record.status == Status::Interrupted {
+                    self.stopped = Some((name, record.epochs.len()));
+                }
                 if record.status != Status::Interrupted {
                     self.finished += 1;
                     let (settings, architecture) = self.plan.recipe(*recipe);
@@ -193,23 +242,76 @@ impl<'a> View<'a> {
         if stop { Flow::Stop } else { Flow::Continue }
     }
 
-    fn planned(&mut self, trials: &[(usize, u64, TrialState)], left_out: usize) {
+    /// Something that was asked for is missing, and the rest is there.
+    fn warn(&self, what: &str) {
+        self.progress.note(&format!("warning: {}", plain_lines(what)));
+    }
+
+    /// What was made of the results; a warning where it could not be written.
+    fn spare<T>(&self, made: Result<T, Failure>, what: &str, remedy: &str) -> Option<T> {
+        match made {
+            Ok(made) => return Some(made),
+            Err(Failure::Error { message, .. }) => {
+                self.warn(&format!("{what} could not be written: {message}; the results are kept, and {remedy}"));
+            }
+            Err(Failure::NobodyListens) => {}
+        }
+        None
+    }
+
+    /// Says what a signal leaves and what it costs.
+    fn interrupted(&self) {
+        let View { finished, trials, progress, .. } = self;
+        progress.note(&format!(
+            "interrupted: {finished} of {trials} trainings are done; the same command goes on from there"
+        ));
+        match &self.stopped {
+            None => {}
+            Some((name, 0)) => progress.note(&format!("{name} was in its first epoch and starts again")),
+            Some((name, epochs)) => {
+                let epochs =
+                    if *epochs == 1 { "1 epoch".to_owned() } else { format!("{} epochs", count(*epochs as u64)) };
+                let are = if epochs == "1 epoch" { "is" } else { "are" };
+                progress.note(&format!("{epochs} of {name} {are} lost: a training starts again from its first epoch"));
+            }
+        }
+    }
+
+    /// Holds what was estimated against what happened.
+    fn outcome(&self) {
+        if let Some(estimate) = &self.estimate {
+            let halfway = self.progress.halfway();
+            let took = seconds(self.took.as_secs_f64());
+            self.progress.note(&probe::outcome(estimate, halfway.as_deref(), &took));
+        }
+    }
+
+    fn planned(&mut self, trials: &[(usize, u64, TrialState)], left_out: &[(usize, u64, TrialState)]) {
         self.trials = trials.len();
         for (recipe, seed, state) in trials {
             let name = &self.plan.recipe(*recipe).0.name;
             let words = match state {
-                TrialState::New => continue,
+                // Told together below.
+                TrialState::New | TrialState::Changed(_) => continue,
                 TrialState::Kept(_) => "was finished before and is kept",
                 TrialState::Interrupted => "was interrupted and is run again",
-                TrialState::Changed => "was run with other settings, data or code; it is run again and replaced",
                 TrialState::Damaged => "was run before, but its files are not whole; it is run again and replaced",
             };
             self.finished += usize::from(matches!(state, TrialState::Kept(_)));
             self.progress.note(&format!("{name} seed {seed} {words}"));
         }
-        if left_out > 0 {
-            let are = if left_out == 1 { "1 training" } else { &format!("{left_out} trainings") };
+        for line in self.changed(trials, true) {
+            self.progress.note(&format!("run again, to replace what was finished: {line}"));
+        }
+        for line in self.changed(trials, false) {
+            self.progress.note(&format!("run again: {line}"));
+        }
+        if !left_out.is_empty() {
+            let are = if left_out.len() == 1 { "1 training" } else { &format!("{} trainings", left_out.len()) };
             self.progress.note(&format!("{are} in the folder with other settings or data: left out of results.json"));
+            for line in [true, false].into_iter().flat_map(|finished| self.changed(left_out, finished)) {
+                self.progress.note(&format!("  {line}"));
+            }
         }
         let to_run = || trials.iter().filter(|trial| !matches!(trial.2, TrialState::Kept(_)));
         let Some(paces) = self.probe(trials) else { return };
@@ -219,9 +321,19 @@ impl<'a> View<'a> {
         self.progress.start(Remaining::new(epoch_s, epochs), at_most);
     }
 
+    /// In what those of the trials that are not as asked for differ, finished ones or others.
+    fn changed(&self, trials: &[(usize, u64, TrialState)], finished: bool) -> Vec<String> {
+        changes_in_words(trials.iter().filter_map(|(recipe, seed, state)| match state {
+            TrialState::Changed(earlier) if earlier.finished == finished => {
+                Some((self.plan.recipe(*recipe).0.name.as_str(), *seed, earlier))
+            }
+            _ => None,
+        }))
+    }
+
     /// Looks at each recipe that has something to run and says how long that will take. By recipe, how fast it is where
     /// that is known; `None` if a signal came.
-    fn probe(&self, trials: &[(usize, u64, TrialState)]) -> Option<Vec<Option<Pace>>> {
+    fn probe(&mut self, trials: &[(usize, u64, TrialState)]) -> Option<Vec<Option<Pace>>> {
         let mut paces = vec![None; self.plan.study().recipes.len()];
         let few = probe::few(&self.splits.valid);
         let mut works = Vec::new();
@@ -260,6 +372,7 @@ impl<'a> View<'a> {
                 all => format!(", {} of {} trainings to go", count(to_go as u64), count(all as u64)),
             };
             self.progress.note(&format!("{recipes} x {seeds}{to_go}: {}", probe::words(&works)));
+            self.estimate = probe::range(&works);
         }
         Some(paces)
     }

@@ -9,6 +9,9 @@ use thiserror::Error;
 /// Marks a folder as ours and says which process holds it.
 const LOCK: &str = ".tenfold.lock";
 
+/// Holds room for what a training will write.
+const RESERVE: &str = ".tenfold.reserve";
+
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
 pub enum FolderError {
@@ -21,6 +24,21 @@ pub enum FolderError {
         operation: &'static str,
         /// What the system says.
         reason: io::Error,
+    },
+    /// The file system is too full for what is to be written.
+    #[error(
+        "{}: there is no room for what {what} will write: {needed} bytes are needed and {} are free; make room, or choose \
+         another folder with --out", .path.display(), .free.map_or("fewer".to_owned(), |free| free.to_string())
+    )]
+    Room {
+        /// The folder.
+        path: PathBuf,
+        /// Whose files, such as "the training of mlp seed 1".
+        what: String,
+        /// All that they take.
+        needed: u64,
+        /// What there is, where that is known.
+        free: Option<u64>,
     },
     /// Another process holds the folder.
     #[error("{}: is in use by {holder}; wait for it to end, or choose another folder with --out", .path.display())]
@@ -55,6 +73,11 @@ pub struct RunFolder {
     path: PathBuf,
     /// The lock ends with the file, however the process ends.
     _lock: File,
+    /// Changes of the folder so far, and which of them a test lets fail.
+    #[cfg(test)]
+    pub(crate) changes: std::cell::Cell<usize>,
+    #[cfg(test)]
+    pub(crate) failing: std::cell::RefCell<std::ops::Range<usize>>,
 }
 
 impl RunFolder {
@@ -94,7 +117,17 @@ impl RunFolder {
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .and_then(|()| sync_folder(path))
             .map_err(failed("write the file"))?;
-        Ok(RunFolder { path: path.to_owned(), _lock: lock })
+        let folder = RunFolder {
+            path: path.to_owned(),
+            _lock: lock,
+            #[cfg(test)]
+            changes: 0.into(),
+            #[cfg(test)]
+            failing: (0..0).into(),
+        };
+        // What a run that was killed had reserved.
+        folder.remove(RESERVE)?;
+        Ok(folder)
     }
 
     /// Where the folder is.
@@ -116,8 +149,8 @@ impl RunFolder {
             let path = path.clone();
             move |reason| FolderError::Io { path, operation, reason }
         };
-        create_folder(folder).map_err(error("make its folder"))?;
-        let written = File::create(&temporary).and_then(|mut file| {
+        self.permit().and_then(|()| create_folder(folder)).map_err(error("make its folder"))?;
+        let written = self.permit().and_then(|()| File::create(&temporary)).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()
         });
@@ -132,7 +165,7 @@ impl RunFolder {
     /// Removes `file`, a path within the folder, if it is there.
     pub fn remove(&self, file: impl AsRef<Path>) -> Result<(), FolderError> {
         let path = self.within(file.as_ref());
-        match fs::remove_file(&path) {
+        match self.permit().and_then(|()| fs::remove_file(&path)) {
             Ok(()) => {
                 let synced = sync_folder(path.parent().unwrap_or(&self.path));
                 synced.map_err(|reason| FolderError::Io { path, operation: "sync its folder", reason })
@@ -140,6 +173,101 @@ impl RunFolder {
             Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(reason) => Err(FolderError::Io { path, operation: "remove the file", reason }),
         }
+    }
+
+    /// Makes sure that `bytes` can be written to the folder later, by holding as much of the file system until
+    /// [`RunFolder::keep_reserved`]. `what` will write them.
+    pub(crate) fn reserve(&self, bytes: u64, what: &str) -> Result<(), FolderError> {
+        let path = self.within(Path::new(RESERVE));
+        // Bytes that no file system makes smaller: what is held is to be there in full.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut block = vec![0; 1 << 16];
+        let mut held = 0;
+        let mut file = self.permit().and_then(|()| File::create(&path)).map_err(|reason| FolderError::Io {
+            path: path.clone(),
+            operation: "make the file",
+            reason,
+        })?;
+        let mut fill = || {
+            while held < bytes {
+                for bytes in block.chunks_exact_mut(8) {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    bytes.copy_from_slice(&state.to_le_bytes());
+                }
+                let length = (bytes - held).min(block.len() as u64) as usize;
+                match file.write(&block[..length]) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => held += written as u64,
+                    Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
+                    Err(reason) => return Err(reason),
+                }
+            }
+            self.permit()?;
+            file.sync_all()
+        };
+        let Err(reason) = fill() else { return Ok(()) };
+        drop(file);
+        let _ = fs::remove_file(&path);
+        Err(match reason.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                // A file system over a network may find out no sooner than when it syncs.
+                let free = (held < bytes).then_some(held);
+                FolderError::Room { path: self.path.clone(), what: what.to_owned(), needed: bytes, free }
+            }
+            _ => FolderError::Io { path, operation: "reserve room in the file", reason },
+        })
+    }
+
+    /// Gives back what was reserved, but for so many bytes. What cannot be given back is in nobody's way for long: the
+    /// next holder of the folder does it.
+    pub(crate) fn keep_reserved(&self, bytes: u64) {
+        let path = self.within(Path::new(RESERVE));
+        if bytes == 0 {
+            let _ = fs::remove_file(&path);
+            return;
+        }
+        let Ok(file) = OpenOptions::new().write(true).open(&path) else { return };
+        if file.metadata().is_ok_and(|found| found.len() > bytes) {
+            let _ = file.set_len(bytes);
+        }
+    }
+
+    /// Makes `folder`, a path within the folder, empty.
+    pub(crate) fn clear(&self, folder: &str) -> Result<(), FolderError> {
+        let path = self.within(Path::new(folder));
+        match self.permit().and_then(|()| fs::remove_dir_all(&path)) {
+            Err(reason) if reason.kind() != io::ErrorKind::NotFound => {
+                Err(FolderError::Io { path, operation: "remove the folder", reason })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is something at `path` within the folder.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.within(Path::new(path)).exists()
+    }
+
+    /// Gives the folder `from` the name `to`, which nothing has; both lie in the same folder.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), FolderError> {
+        let (from, to) = (self.within(Path::new(from)), self.within(Path::new(to)));
+        let renamed = self.permit().and_then(|()| fs::rename(&from, &to));
+        let synced = renamed.and_then(|()| sync_folder(to.parent().unwrap_or(&self.path)));
+        synced.map_err(|reason| FolderError::Io { path: from, operation: "rename the folder", reason })
+    }
+
+    /// Where a test lets a change of the folder fail, as on a full disk.
+    #[cfg(test)]
+    fn permit(&self) -> io::Result<()> {
+        let n = self.changes.replace(self.changes.get() + 1);
+        if self.failing.borrow().contains(&n) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    #[cfg(not(test))]
+    fn permit(&self) -> io::Result<()> {
+        Ok(())
     }
 
     /// The contents of `file`, a path within the folder; none if it is not there. An error if it is larger than any that a
@@ -223,7 +351,7 @@ fn regular(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_file() {
         return Ok(());
     }
-    Err(io::Error::other("it is not a regular file"))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 #[cfg(test)]
@@ -250,6 +378,33 @@ mod tests {
         folder.remove("c/d.txt").unwrap();
         assert_eq!(folder.read("c/d.txt").unwrap(), None);
         assert!(folder.list("nowhere").unwrap().is_empty());
+    }
+
+    #[test]
+    fn room_is_held_until_it_is_given_back() {
+        let scratch = scratch("folder-reserve");
+        let folder = RunFolder::open(scratch.path()).unwrap();
+        let held = || fs::metadata(scratch.path().join(RESERVE)).map_or(0, |file| file.len());
+        folder.reserve(200_000, "a test").unwrap();
+        assert_eq!(held(), 200_000);
+        folder.keep_reserved(300_000);
+        assert_eq!(held(), 200_000);
+        folder.keep_reserved(50_000);
+        assert_eq!(held(), 50_000);
+        folder.keep_reserved(0);
+        assert!(!folder.has(RESERVE));
+        // Found out when synced, as over a network, so that nobody knows how much there is.
+        *folder.failing.borrow_mut() = folder.changes.get() + 1..usize::MAX;
+        let error = folder.reserve(200_000, "the training of mlp seed 1").unwrap_err().to_string();
+        let expected = "there is no room for what the training of mlp seed 1 will write: 200000 bytes are needed and fewer are \
+                        free; make room, or choose another folder with --out";
+        assert!(error.ends_with(expected), "{error}");
+        assert!(!folder.has(RESERVE));
+        // What a killed run held is given back by the next.
+        *folder.failing.borrow_mut() = 0..0;
+        folder.reserve(10, "a test").unwrap();
+        drop(folder);
+        assert!(!RunFolder::open(scratch.path()).unwrap().has(RESERVE));
     }
 
     #[test]

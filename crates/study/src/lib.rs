@@ -12,6 +12,8 @@ mod spec;
 mod stop;
 mod suggest;
 
+mod changes;
+mod identity;
 mod ledger;
 mod plan;
 mod run;
@@ -29,10 +31,12 @@ mod stats;
 #[cfg(test)]
 mod testing;
 
+pub use changes::{Earlier, changes_in_words};
 pub use finished::{FinishedStudy, FinishedStudyError};
 pub use folder::{FolderError, RunFolder};
+pub use identity::{Difference, TRAINING_VERSION, TrialSettings};
 pub use plan::{Plan, PlanError, Settings, TrialState};
-pub use run::{ProcessorTime, StudyEvent, run};
+pub use run::{ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError, ValidPart};
 pub use suggest::nearest;
-pub use trial::{Prediction, TRAINING_VERSION, TrialFileError, identity, predictions, seed_folder, trained};
+pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained};

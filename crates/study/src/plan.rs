@@ -8,10 +8,14 @@ use tenfold_nn::model::{Architecture, ArchitectureError};
 use tenfold_nn::train::memory_bytes;
 use thiserror::Error;
 
+use crate::changes::Earlier;
 use crate::comparison::{ChosenBy, Comparison};
 use crate::folder::{FolderError, RunFolder};
+use crate::identity::TrialSettings;
 use crate::published::{self, PublishedRun};
-use crate::record::{DatasetRecord, Environment, RecipeRecord, SCHEMA, Status, StudyRecord, TestReading, TrialRecord};
+use crate::record::{
+    DataPlace, DatasetRecord, Environment, RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TestReading, TrialRecord,
+};
 use crate::spec::{Recipe, Study, ValidPart};
 use crate::suggest::nearest;
 use crate::trial;
@@ -33,6 +37,10 @@ pub struct Settings {
     pub free_memory_bytes: Option<u64>,
     /// Whether the study is the built-in `digits`, so that on MNIST published figures stand beside ours.
     pub published: bool,
+    /// Where the images were read from; none where they are those inside the program.
+    pub place: Option<DataPlace>,
+    /// Whether finished trials of other settings may be replaced.
+    pub replace: bool,
     /// What the pick is chosen by.
     pub chosen_by: ChosenBy,
     /// The difference in test accuracy, from 0 to 1, that is called none.
@@ -51,6 +59,7 @@ pub struct Plan {
     pub(crate) seeds: u64,
     pub(crate) environment: Environment,
     pub(crate) dataset: DatasetRecord,
+    pub(crate) replace: bool,
     pub(crate) chosen_by: ChosenBy,
     pub(crate) margin: f64,
     published: Vec<PublishedRun>,
@@ -127,8 +136,9 @@ pub enum TrialState {
     New,
     /// It was begun before and is to be run from the start.
     Interrupted,
-    /// It was run before, but with other settings, data or training code; it is run again and replaced.
-    Changed,
+    /// It was run before, but with other settings, data or training code; it is run again, and replaced where the new one
+    /// finishes.
+    Changed(Earlier),
     /// It was run before, but its files are not whole; it is run again and replaced.
     Damaged,
 }
@@ -188,12 +198,13 @@ impl Plan {
             sha256: splits.source_sha256.clone(),
             split_seed: study.data.split_seed,
             split_sha256: splits.split_sha256.clone(),
+            place: settings.place,
         };
         // A folder may be called mnist; only its contents make it MNIST.
         let mnist = splits.files.iter().all(|file| file.known);
         let published = if settings.published && mnist { published::digits() } else { Vec::new() };
-        let Settings { seeds, environment, chosen_by, margin, .. } = settings;
-        Ok(Plan { study, architectures, selected, seeds, environment, dataset, chosen_by, margin, published })
+        let Settings { seeds, environment, replace, chosen_by, margin, .. } = settings;
+        Ok(Plan { study, architectures, selected, seeds, environment, dataset, replace, chosen_by, margin, published })
     }
 
     /// The study, as it is run.
@@ -242,21 +253,40 @@ impl Plan {
         (1..=self.seeds).flat_map(|seed| self.selected.iter().map(move |&recipe| (recipe, seed)))
     }
 
-    /// The identity of a trial.
-    pub(crate) fn identity(&self, recipe: usize, seed: u64) -> String {
-        trial::identity(&self.architectures[recipe], &self.study.recipes[recipe].config(seed), &self.dataset)
+    /// What determines the bits of a trial.
+    pub(crate) fn settings(&self, recipe: usize, seed: u64) -> TrialSettings {
+        TrialSettings::new(&self.architectures[recipe], &self.study.recipes[recipe].config(seed), &self.dataset)
     }
 
     /// All trials in the folder: those that fit this plan, and those that do not, with how they stand.
     pub(crate) fn on_disk(&self, folder: &RunFolder) -> Result<OnDisk, FolderError> {
-        let mut found = OnDisk { records: BTreeMap::new(), others: BTreeMap::new() };
+        let mut found = OnDisk { records: BTreeMap::new(), others: BTreeMap::new(), place: None };
+        // Only for trials of versions that did not keep their settings with them.
+        let mut results: Option<Option<StudyRecord>> = None;
         for (index, recipe) in self.study.recipes.iter().enumerate() {
             for seed in trial::seeds_on_disk(folder, &recipe.name)? {
-                let identity = self.identity(index, seed);
-                match trial::read(folder, &recipe.name, seed, &identity)? {
+                let now = self.settings(index, seed);
+                match trial::read(folder, &recipe.name, seed, &now.identity())? {
                     trial::Found::Whole(record) => drop(found.records.insert((index, seed), *record)),
-                    trial::Found::Changed => drop(found.others.insert((index, seed), TrialState::Changed)),
                     trial::Found::Damaged => drop(found.others.insert((index, seed), TrialState::Damaged)),
+                    trial::Found::Changed { identity, finished, settings } => {
+                        let results = results.get_or_insert_with(|| results_of(folder));
+                        let of_results = || {
+                            let record = results.as_ref()?;
+                            let recipe = record.recipes.iter().find(|other| other.name == recipe.name)?;
+                            TrialSettings::of_record(recipe, &record.dataset, seed, identity.as_deref()?)
+                        };
+                        let before = settings.map(|settings| *settings).or_else(of_results);
+                        if let (Some(before), Some(record)) = (&before, &results)
+                            && before.data != now.data
+                            && before.data == record.dataset.sha256
+                        {
+                            found.place.clone_from(&record.dataset.place);
+                        }
+                        let differences = before.map_or(Vec::new(), |before| before.differences(&now));
+                        let earlier = Earlier { finished, differences };
+                        found.others.insert((index, seed), TrialState::Changed(earlier));
+                    }
                     trial::Found::Nothing => {}
                 }
             }
@@ -314,6 +344,13 @@ pub(crate) struct OnDisk {
     pub(crate) records: BTreeMap<(usize, u64), TrialRecord>,
     /// Trials that are not of this plan.
     pub(crate) others: BTreeMap<(usize, u64), TrialState>,
+    /// Where the data of those was that were trained on other data, as far as it is known.
+    pub(crate) place: Option<DataPlace>,
+}
+
+/// The record in the folder, if it can be read.
+fn results_of(folder: &RunFolder) -> Option<StudyRecord> {
+    serde_json::from_slice(&folder.read(RESULTS).ok()??).ok()
 }
 
 impl OnDisk {

@@ -14,6 +14,7 @@ use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{EpochResult, Pixels, StopReason};
 
 use crate::comparison::{ChosenBy, Comparison, Pick};
+use crate::identity::TrialSettings;
 use crate::metrics::Metrics;
 use crate::published::PublishedRun;
 use crate::run::ProcessorTime;
@@ -131,6 +132,18 @@ pub struct DatasetRecord {
     pub split_seed: u64,
     /// The SHA-256 over the seed and the indices of the validation examples, in hex.
     pub split_sha256: String,
+    /// Where the images were read from; null where they are those inside the program.
+    #[serde(default)]
+    pub place: Option<DataPlace>,
+}
+
+/// Where the images of a run were read from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DataPlace {
+    /// As it was typed.
+    pub given: String,
+    /// From the root of the file system.
+    pub absolute: String,
 }
 
 /// Where a trial was run.
@@ -220,6 +233,9 @@ pub struct TrialRecord {
     pub seed: u64,
     /// The SHA-256, in hex, of all that determines the trial's bits.
     pub identity: String,
+    /// What determines the trial's bits; missing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<TrialSettings>,
     /// What the large products were computed of.
     #[serde(default)]
     pub precision: Precision,
@@ -605,6 +621,7 @@ mod tests {
             sha256: text(),
             split_seed: 0,
             split_sha256: text(),
+            place: None,
         };
         let comparison = Comparison::default();
         let mut study = StudyRecord {

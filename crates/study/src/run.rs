@@ -1,20 +1,23 @@
 //! Works through the trials of a study, and keeps the record on disk up to date.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use tenfold_nn::data::Splits;
-use tenfold_nn::evaluate;
+use tenfold_nn::evaluate::{self, Evaluation};
 use tenfold_nn::model::Model;
 use tenfold_nn::train::{self, Event, Flow, Outcome};
+use thiserror::Error;
 
+use crate::changes::{Earlier, changes_in_words};
 use crate::comparison::ChosenBy;
 use crate::folder::{FolderError, RunFolder};
 use crate::ledger::Ledger;
 use crate::look::KeptFilters;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, TrialState};
-use crate::record::{RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
-use crate::trial::{self, Product};
+use crate::record::{DataPlace, RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
+use crate::trial::{self, Product, Room};
 
 /// Processor time that was spent until now, in seconds.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -33,7 +36,7 @@ pub enum StudyEvent<'a> {
         /// Every trial in the order of running: recipe, seed, and how it stands.
         trials: &'a [(usize, u64, TrialState)],
         /// Trials in the folder that belong to other settings and stay out of the record.
-        left_out: usize,
+        left_out: &'a [(usize, u64, TrialState)],
     },
     /// A trial begins.
     TrialStarted {
@@ -57,34 +60,99 @@ pub enum StudyEvent<'a> {
         recipe: usize,
         /// How it went.
         record: &'a TrialRecord,
+        /// Why files could not be written that can be spared: filters by epoch, the table of epochs.
+        spared: &'a [FolderError],
+        /// Whether a finished trial of other settings keeps its place, because this one did not finish.
+        earlier_stays: bool,
     },
+}
+
+/// Why a run ends early.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Trials that were asked for are there, finished, with other settings, on other data or by other training code.
+    #[error(
+        "{}: holds {} of other settings, data or training code than asked for; nothing was trained or replaced\n  {}",
+        .path.display(),
+        if *.count == 1 { "1 finished training".to_owned() } else { format!("{count} finished trainings") },
+        .lines.join("\n  ")
+    )]
+    Changed {
+        /// The folder.
+        path: PathBuf,
+        /// How many trials.
+        count: usize,
+        /// In what they differ, in words.
+        lines: Vec<String>,
+        /// Where their data was, if it was other data and that is known.
+        place: Option<DataPlace>,
+        /// Whether that is where the data was read from now.
+        same_place: bool,
+    },
+}
+
+impl RunError {
+    /// What the person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let RunError::Changed { place, same_place, .. } = self else { return None };
+        let mut hint =
+            "keep them by choosing another folder with --out, or train again and replace them with --replace"
+                .to_owned();
+        match place {
+            Some(place) if *same_place => hint.push_str(&format!("; the images in {} have changed since", place.given)),
+            Some(place) => hint.push_str(&format!("; their images were those of --data {}", place.given)),
+            None => {}
+        }
+        Some(hint)
+    }
 }
 
 /// Runs all trials of `plan` that are not finished yet, and writes `study.toml` and `results.json`.
 ///
 /// When `on_event` asks to stop, the trial that is running is recorded as interrupted and no other is begun.
 /// `processor_time` tells what other work the machine does meanwhile, where that is known.
+///
+/// A finished trial of other settings is replaced only if the plan says so, and not before the new one has finished.
 pub fn run(
     plan: &Plan,
     splits: &Splits,
     folder: &RunFolder,
     processor_time: &dyn Fn() -> Option<ProcessorTime>,
     on_event: &mut dyn FnMut(&StudyEvent) -> Flow,
-) -> Result<StudyRecord, FolderError> {
+) -> Result<StudyRecord, RunError> {
+    let record = run_trials(plan, splits, folder, processor_time, on_event);
+    folder.keep_reserved(0);
+    record
+}
+
+fn run_trials(
+    plan: &Plan,
+    splits: &Splits,
+    folder: &RunFolder,
+    processor_time: &dyn Fn() -> Option<ProcessorTime>,
+    on_event: &mut dyn FnMut(&StudyEvent) -> Flow,
+) -> Result<StudyRecord, RunError> {
     let found = plan.on_disk(folder)?;
+    let trials: Vec<_> = plan.trials().map(|(recipe, seed)| (recipe, seed, found.state((recipe, seed)))).collect();
+    if !plan.replace {
+        refuse_to_replace(plan, folder, &trials, found.place.as_ref())?;
+    }
     let mut ledger = Ledger::read(folder, RESULTS, found.records.values())?;
     folder.write("study.toml", plan.study.to_toml().as_bytes())?;
-    let trials: Vec<_> = plan.trials().map(|(recipe, seed)| (recipe, seed, found.state((recipe, seed)))).collect();
-    let to_run = |trial| trials.iter().any(|&(recipe, seed, _)| (recipe, seed) == trial);
-    let left_out = found.others.keys().filter(|&&trial| !to_run(trial)).count();
+    let to_run = |recipe, seed| trials.iter().any(|trial| (trial.0, trial.1) == (recipe, seed));
+    let others = found.others.into_iter().filter(|&((recipe, seed), _)| !to_run(recipe, seed));
+    let left_out: Vec<_> = others.map(|((recipe, seed), state)| (recipe, seed, state)).collect();
     let mut records = found.records;
     if plan.chosen_by == ChosenBy::Test {
         ledger.count(ReadingReason::Choice, None);
     }
     let mut record = plan.record(&records, ledger.readings());
-    write_results(folder, &record)?;
+    let mut results_bytes = write_results(folder, &record)?;
 
-    let mut flow = on_event(&StudyEvent::Planned { trials: &trials, left_out });
+    let mut flow = on_event(&StudyEvent::Planned { trials: &trials, left_out: &left_out });
     for &(recipe, seed, ref state) in &trials {
         if matches!(state, TrialState::Kept(_)) {
             continue;
@@ -95,9 +163,17 @@ pub fn run(
         if matches!(flow, Flow::Stop) {
             break;
         }
-        let (before, started) = (processor_time(), Instant::now());
-        let config = plan.recipe(recipe).0.config(seed);
         let (architecture, threads) = (&plan.architectures[recipe], plan.environment.threads);
+        let settings = plan.recipe(recipe).0;
+        // What is dear is sure of its place before hours go into it: network and record, and results.json twice.
+        let room = Room::of(architecture, settings.epochs, splits.test.len());
+        let kept_last = 2 * room.result + results_bytes;
+        folder.reserve(
+            room.network + kept_last + results_bytes,
+            &format!("the training of {} seed {seed}", settings.name),
+        )?;
+        let (before, started) = (processor_time(), Instant::now());
+        let config = settings.config(seed);
         let mut kept = KeptFilters::new(architecture, &config);
         let outcome = train::train(architecture, &config, &splits.train, &splits.valid, threads, &mut |event| {
             if let Event::Epoch { result, model } = event {
@@ -108,20 +184,29 @@ pub fn run(
         let wall_s = started.elapsed().as_secs_f64();
         let timing = Timing::between(before, processor_time(), wall_s, threads);
         let mut trial = trained(plan, recipe, seed, &outcome, timing);
+        // Only what finishes takes the place of what has finished.
+        let earlier_stays =
+            trial.status != Status::Finished && matches!(state, TrialState::Changed(Earlier { finished: true, .. }));
+        let mut spared = Vec::new();
         if trial.status == Status::Finished {
             // On disk before the look is taken, so that no way to die loses it.
             ledger.count(ReadingReason::Trial, Some((&trial.recipe, seed)));
             record = plan.record(&records, ledger.readings());
+            folder.keep_reserved(room.network + kept_last);
             write_results(folder, &record)?;
-            measure(splits, folder, &outcome.model, &kept, threads, &mut trial)?;
-        } else {
-            trial::write(folder, &mut trial, None)?;
+            let evaluation = measure(splits, &outcome.model, threads, &mut trial);
+            let product =
+                Product { model: &outcome.model, filters: &kept, evaluation: &evaluation, test: &splits.test };
+            spared = trial::write(folder, &mut trial, Some(product), kept_last)?;
+        } else if !earlier_stays {
+            spared = trial::write(folder, &mut trial, None, kept_last)?;
         }
+        folder.keep_reserved(0);
         records.insert((recipe, seed), trial);
         record = plan.record(&records, ledger.readings());
-        write_results(folder, &record)?;
+        results_bytes = write_results(folder, &record)?;
         let trial = &records[&(recipe, seed)];
-        flow = on_event(&StudyEvent::TrialEnded { recipe, record: trial });
+        flow = on_event(&StudyEvent::TrialEnded { recipe, record: trial, spared: &spared, earlier_stays });
         if trial.status == Status::Interrupted {
             break;
         }
@@ -129,9 +214,36 @@ pub fn run(
     Ok(record)
 }
 
+/// An error if a trial that is to be run would replace a finished one.
+fn refuse_to_replace(
+    plan: &Plan,
+    folder: &RunFolder,
+    trials: &[(usize, u64, TrialState)],
+    place: Option<&DataPlace>,
+) -> Result<(), RunError> {
+    let mut changed: Vec<(&str, u64, &Earlier)> = Vec::new();
+    for (recipe, seed, state) in trials {
+        if let TrialState::Changed(earlier) = state
+            && earlier.finished
+        {
+            changed.push((&plan.recipe(*recipe).0.name, *seed, earlier));
+        }
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(RunError::Changed {
+        path: folder.path().to_owned(),
+        count: changed.len(),
+        lines: changes_in_words(changed),
+        place: place.cloned(),
+        same_place: place.map(|place| &place.absolute) == plan.dataset.place.as_ref().map(|now| &now.absolute),
+    })
+}
+
 /// The record of a training that has ended, before it is measured.
 fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Timing) -> TrialRecord {
-    let settings = plan.recipe(recipe).0;
+    let (settings, determined) = (plan.recipe(recipe).0, plan.settings(recipe, seed));
     let reason = Reason::from(outcome.stopped);
     let status = match reason {
         Reason::Diverged => Status::Diverged,
@@ -141,7 +253,8 @@ fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Tim
     TrialRecord {
         recipe: settings.name.clone(),
         seed,
-        identity: plan.identity(recipe, seed),
+        identity: determined.identity(),
+        settings: Some(determined),
         precision: settings.precision,
         status,
         stopped: Stopped { reason, epoch: outcome.last_epoch },
@@ -156,23 +269,22 @@ fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Tim
     }
 }
 
-/// Measures a finished network on validation and once on test, and writes the folder of its trial.
-fn measure(
-    splits: &Splits,
-    folder: &RunFolder,
-    model: &Model,
-    filters: &KeptFilters,
-    threads: usize,
-    record: &mut TrialRecord,
-) -> Result<(), FolderError> {
+/// Measures a finished network on validation and once on test.
+fn measure(splits: &Splits, model: &Model, threads: usize, record: &mut TrialRecord) -> Evaluation {
     let classes = model.architecture().classes();
     let valid = evaluate::evaluate(model, &splits.valid, threads);
     let test = splits.test.evaluate(model, threads);
     record.valid = Some(Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss));
     record.test = Some(Metrics::new(splits.test.labels_for_report(), &test.predictions, classes, test.loss));
-    trial::write(folder, record, Some(Product { model, filters, evaluation: &test, test: &splits.test }))
+    test
 }
 
-fn write_results(folder: &RunFolder, record: &StudyRecord) -> Result<(), FolderError> {
-    folder.write(RESULTS, record.to_json().as_bytes())
+/// Writes the record, and gives how many bytes it has.
+fn write_results(folder: &RunFolder, record: &StudyRecord) -> Result<u64, FolderError> {
+    let json = record.to_json();
+    folder.write(RESULTS, json.as_bytes())?;
+    Ok(json.len() as u64)
 }
+
+#[cfg(test)]
+mod tests;

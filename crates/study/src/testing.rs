@@ -45,6 +45,7 @@ pub(crate) fn trial_record(recipe: &str, seed: u64, metrics: Metrics) -> TrialRe
         recipe: recipe.to_owned(),
         seed,
         identity: "test".to_owned(),
+        settings: None,
         precision: Precision::F32,
         status: Status::Finished,
         stopped: Stopped { reason: Reason::Epochs, epoch: 10 },

@@ -4,22 +4,17 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use tenfold_nn::Precision;
+use serde_json::Value;
 use tenfold_nn::data::HeldOut;
 use tenfold_nn::evaluate::Evaluation;
 use tenfold_nn::interop::safetensors::{self, Array, SafetensorsError};
-use tenfold_nn::model::{Architecture, Init, Model};
-use tenfold_nn::optim::{Optimizer, Schedule};
-use tenfold_nn::train::{Pixels, TrainConfig};
+use tenfold_nn::model::{Architecture, Model};
 use thiserror::Error;
 
 use crate::folder::{FolderError, MOST_BYTES, RunFolder};
+use crate::identity::{TrialSettings, layers, sha256};
 use crate::look::KeptFilters;
-use crate::record::{DatasetRecord, EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
-
-/// The version of what training computes: raised whenever the same settings and seed give other bits.
-pub const TRAINING_VERSION: u32 = 2;
+use crate::record::{EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
 
 pub(crate) const RESULT: &str = "result.json";
 const EPOCHS: &str = "epochs.csv";
@@ -28,65 +23,31 @@ const PREDICTIONS_HEADER: &str = "image,label,prediction,probability\n";
 const WEIGHTS: &str = "model.safetensors";
 const FILTERS: &str = "filters.safetensors";
 
-/// The SHA-256, in hex, of everything that determines a trial's bits: the network, the settings, the seed, the data and
-/// the version of the training code. Threads and processor are not among it.
-pub fn identity(architecture: &Architecture, config: &TrainConfig, dataset: &DatasetRecord) -> String {
-    // A struct, because its fields are written in this order, and the hash depends on it.
-    #[derive(Serialize)]
-    struct Identity<'a> {
-        training: u32,
-        shape: [usize; 3],
-        classes: usize,
-        data: &'a str,
-        split: &'a str,
-        layers: Vec<String>,
-        batch_size: usize,
-        epochs: usize,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        init: Init,
-        pixels: Pixels,
-        // Only where it is not f32: most identities need not know of it.
-        #[serde(skip_serializing_if = "Precision::is_f32")]
-        precision: Precision,
-        target: Option<f64>,
-        patience: Option<usize>,
-        seed: u64,
-    }
-    let identity = Identity {
-        training: TRAINING_VERSION,
-        shape: dataset.shape,
-        classes: dataset.classes,
-        data: &dataset.sha256,
-        split: &dataset.split_sha256,
-        layers: layers(architecture),
-        batch_size: config.batch_size,
-        epochs: config.epochs,
-        optimizer: config.optimizer,
-        schedule: config.schedule,
-        init: config.init,
-        pixels: config.pixels,
-        precision: config.precision,
-        target: config.target,
-        patience: config.patience,
-        seed: config.seed,
-    };
-    sha256(serde_json::to_string(&identity).expect("settings are plain values").as_bytes())
-}
-
 /// The folder of a trial within its run folder.
 pub fn seed_folder(recipe: &str, seed: u64) -> String {
     format!("trials/{recipe}/seed-{seed}")
 }
 
-/// Seeds for which the folder has something of this recipe.
+/// Where a trial is written before it takes its place, and where the one before it waits until it has.
+fn beside(recipe: &str, seed: u64) -> [String; 2] {
+    ["new", "old"].map(|name| format!("trials/{recipe}/.seed-{seed}.{name}"))
+}
+
+/// Seeds for which the folder has something of this recipe. What was about to take its place when a run was killed takes
+/// it now.
 pub(crate) fn seeds_on_disk(folder: &RunFolder, recipe: &str) -> Result<Vec<u64>, FolderError> {
-    let names = folder.list(format!("trials/{recipe}"))?;
-    let seed = |name: &String| {
-        let digits = name.strip_prefix("seed-")?;
-        digits.parse().ok().filter(|seed: &u64| seed.to_string() == digits)
+    let number = |digits: &str| digits.parse().ok().filter(|seed: &u64| seed.to_string() == digits);
+    let seed_beside = |name: &str| {
+        let name = name.strip_prefix(".seed-")?;
+        number(name.strip_suffix(".new").or_else(|| name.strip_suffix(".old"))?)
     };
-    Ok(names.iter().filter_map(seed).collect())
+    for name in folder.list(format!("trials/{recipe}"))? {
+        if let Some(seed) = seed_beside(&name) {
+            settle(folder, recipe, seed)?;
+        }
+    }
+    let names = folder.list(format!("trials/{recipe}"))?;
+    Ok(names.iter().filter_map(|name| number(name.strip_prefix("seed-")?)).collect())
 }
 
 /// What the folder of a trial holds.
@@ -94,8 +55,12 @@ pub(crate) enum Found {
     Nothing,
     /// The record of this very trial, with all that belongs to it.
     Whole(Box<TrialRecord>),
-    /// The record of another trial.
-    Changed,
+    /// The record of another trial, with what of it can be read.
+    Changed {
+        identity: Option<String>,
+        finished: bool,
+        settings: Option<Box<TrialSettings>>,
+    },
     /// Something that cannot be read, or not all of it.
     Damaged,
 }
@@ -104,15 +69,21 @@ pub(crate) enum Found {
 pub(crate) fn read(folder: &RunFolder, recipe: &str, seed: u64, identity: &str) -> Result<Found, FolderError> {
     let at = seed_folder(recipe, seed);
     let Some(bytes) = folder.read(format!("{at}/{RESULT}"))? else { return Ok(Found::Nothing) };
-    let Ok(record) = serde_json::from_slice::<TrialRecord>(&bytes) else {
+    let record = serde_json::from_slice::<TrialRecord>(&bytes);
+    let of_this = |record: &TrialRecord| record.identity == identity && record.recipe == recipe && record.seed == seed;
+    let Some(record) = record.as_ref().ok().filter(|record| of_this(record)) else {
         // Written by another version, perhaps; what can be said is whether it is the same trial.
-        let other = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
-        let other = other.as_ref().and_then(|value| value.get("identity")?.as_str());
-        return Ok(if other.is_some_and(|other| other != identity) { Found::Changed } else { Found::Damaged });
+        let other = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
+        let found = other.get("identity").and_then(Value::as_str);
+        if record.is_err() && found.is_none_or(|found| found == identity) {
+            return Ok(Found::Damaged);
+        }
+        return Ok(Found::Changed {
+            identity: found.map(str::to_owned),
+            finished: other.get("status").is_some_and(|status| status == "finished"),
+            settings: other.get("settings").and_then(|settings| serde_json::from_value(settings.clone()).ok()),
+        });
     };
-    if record.identity != identity || record.recipe != recipe || record.seed != seed {
-        return Ok(Found::Changed);
-    }
     let names = folder.list(&at)?;
     let there = |name: &str| names.iter().any(|other| other == name);
     let whole = match record.status {
@@ -120,13 +91,12 @@ pub(crate) fn read(folder: &RunFolder, recipe: &str, seed: u64, identity: &str) 
             record.valid.is_some()
                 && record.test.is_some()
                 && record.weights_sha256.is_some()
-                && there(EPOCHS)
                 && there(PREDICTIONS)
                 && there(WEIGHTS)
         }
         Status::Diverged | Status::Interrupted => true,
     };
-    Ok(if whole { Found::Whole(Box::new(record)) } else { Found::Damaged })
+    Ok(if whole { Found::Whole(Box::new(record.clone())) } else { Found::Damaged })
 }
 
 /// What a finished trial has besides its record.
@@ -146,49 +116,111 @@ struct About<'a> {
     layers: Vec<String>,
 }
 
-/// Each layer in its canonical form.
-fn layers(architecture: &Architecture) -> Vec<String> {
-    architecture.layers().iter().map(|info| info.layer.to_string()).collect()
+/// The most bytes of what a trial writes that cannot be spared: without it the training would be lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Room {
+    /// Of weights and predictions.
+    pub(crate) network: u64,
+    /// Of the record.
+    pub(crate) result: u64,
 }
 
-/// Writes a trial's folder, in place of what it held.
+impl Room {
+    /// For a trial of at most so many epochs that is measured on so many test images.
+    pub(crate) fn of(architecture: &Architecture, epochs: usize, test: usize) -> Room {
+        let (classes, epochs, test) = (architecture.classes() as u64, epochs as u64, test as u64);
+        let digits = |n: u64| u64::from(n.max(1).ilog10()) + 1;
+        // An entry of a header for each array, a line of text for each layer.
+        let layers = 512 * architecture.layers().len() as u64;
+        let weights = 4 * architecture.parameters() as u64 + layers + BLOCKS;
+        // Number, two classes, a probability of single precision that is not small, and what is between them.
+        let predictions = test * (digits(test) + 2 * digits(classes) + 20) + BLOCKS;
+        // A line of JSON for each number: of each epoch, and twice of each class and of each pair of classes.
+        let result = 400 * epochs + 2 * classes * (400 + 40 * classes) + layers + BLOCKS;
+        Room { network: weights + predictions, result }
+    }
+}
+
+/// What a file takes beyond its bytes: the rest of its last block, its name, and text of a length that hardly varies.
+const BLOCKS: u64 = 16 << 10;
+
+/// Writes a trial's folder, in place of what it held. Gives what could not be written of that which can be spared.
 ///
-/// `result.json` is removed first and written last: as long as it is there, everything that it speaks of is, too.
-pub(crate) fn write(folder: &RunFolder, record: &mut TrialRecord, product: Option<Product>) -> Result<(), FolderError> {
-    let at = seed_folder(&record.recipe, record.seed);
+/// Everything goes to a folder beside, `result.json` last, which takes the trial's place once it is whole: until then
+/// there is what was there before. `keep` bytes stay reserved for what follows the network and cannot be spared either.
+pub(crate) fn write(
+    folder: &RunFolder,
+    record: &mut TrialRecord,
+    product: Option<Product>,
+    keep: u64,
+) -> Result<Vec<FolderError>, FolderError> {
+    let [new, _] = beside(&record.recipe, record.seed);
+    folder.clear(&new)?;
+    folder.keep_reserved(keep);
+    let spared = write_to(folder, &new, record, product).inspect_err(|_| {
+        // It takes room that somebody has to make.
+        let _ = folder.clear(&new);
+    })?;
+    settle(folder, &record.recipe, record.seed)?;
+    Ok(spared)
+}
+
+/// Writes the files of a trial to the folder `at`, which is empty.
+fn write_to(
+    folder: &RunFolder,
+    at: &str,
+    record: &mut TrialRecord,
+    product: Option<Product>,
+) -> Result<Vec<FolderError>, FolderError> {
     let file = |name: &str| format!("{at}/{name}");
-    folder.remove(file(RESULT))?;
-    folder.write(file(EPOCHS), epochs_csv(&record.epochs).as_bytes())?;
-    match product {
-        Some(product) => {
-            folder.write(file(PREDICTIONS), predictions_csv(&product).as_bytes())?;
-            let about = About {
-                recipe: &record.recipe,
-                seed: record.seed,
-                identity: &record.identity,
-                layers: layers(product.model.architecture()),
-            };
-            let about = serde_json::to_string(&about).expect("names are plain values");
-            let weights = safetensors::write(product.model, Some(&about));
-            record.weights_sha256 = Some(sha256(&weights));
-            folder.write(file(WEIGHTS), &weights)?;
-            match product.filters.to_bytes() {
-                Some(filters) => {
-                    record.filters_sha256 = Some(sha256(&filters));
-                    folder.write(file(FILTERS), &filters)?;
-                }
-                None => folder.remove(file(FILTERS))?,
+    let mut spared = Vec::new();
+    if let Some(product) = product {
+        let about = About {
+            recipe: &record.recipe,
+            seed: record.seed,
+            identity: &record.identity,
+            layers: layers(product.model.architecture()),
+        };
+        let about = serde_json::to_string(&about).expect("names are plain values");
+        let weights = safetensors::write(product.model, Some(&about));
+        folder.write(file(WEIGHTS), &weights)?;
+        record.weights_sha256 = Some(sha256(&weights));
+        folder.write(file(PREDICTIONS), predictions_csv(&product).as_bytes())?;
+        if let Some(filters) = product.filters.to_bytes() {
+            match folder.write(file(FILTERS), &filters) {
+                Ok(()) => record.filters_sha256 = Some(sha256(&filters)),
+                Err(error) => spared.push(error),
             }
         }
-        None => {
-            folder.remove(file(PREDICTIONS))?;
-            folder.remove(file(WEIGHTS))?;
-            folder.remove(file(FILTERS))?;
-        }
     }
+    if let Err(error) = folder.write(file(EPOCHS), epochs_csv(&record.epochs).as_bytes()) {
+        spared.push(error);
+    }
+    folder.keep_reserved(0);
     let mut json = serde_json::to_vec_pretty(record).expect("a record has plain values");
     json.push(b'\n');
-    folder.write(file(RESULT), &json)
+    folder.write(file(RESULT), &json)?;
+    Ok(spared)
+}
+
+/// Lets a trial that is whole take its place, and clears up what is left of one that is not. May be called at any time.
+fn settle(folder: &RunFolder, recipe: &str, seed: u64) -> Result<(), FolderError> {
+    let (at, [new, old]) = (seed_folder(recipe, seed), beside(recipe, seed));
+    if folder.has(&format!("{new}/{RESULT}")) {
+        if folder.has(&at) {
+            folder.clear(&old)?;
+            folder.rename(&at, &old)?;
+        }
+        folder.rename(&new, &at)?;
+    } else if !folder.has(&at) && folder.has(&old) {
+        folder.rename(&old, &at)?;
+    }
+    // Left for the next run where it fails.
+    let _ = folder.clear(&new);
+    if folder.has(&at) {
+        let _ = folder.clear(&old);
+    }
+    Ok(())
 }
 
 /// Why what a trial wrote cannot be read back from its folder.
@@ -339,69 +371,4 @@ fn predictions_csv(product: &Product) -> String {
         writeln!(csv, "{n},{label},{prediction},{probability}").expect("a String takes every write");
     }
     csv
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Study;
-    use tenfold_nn::data::ImageShape;
-
-    /// The identity of the built-in recipe `softmax` on a made-up data set, with one thing changed.
-    fn identity_with(change: impl Fn(&mut TrainConfig, &mut DatasetRecord)) -> String {
-        let study = Study::built_in("digits").expect("is built in");
-        let shape = ImageShape { channels: 1, height: 28, width: 28 };
-        let mut dataset = DatasetRecord {
-            name: "any".to_owned(),
-            train: 54_000,
-            valid: 6_000,
-            test: 10_000,
-            shape: [1, 28, 28],
-            classes: 10,
-            sha256: "data".to_owned(),
-            split_seed: 0,
-            split_sha256: "split".to_owned(),
-        };
-        let architecture = study.recipes[0].architecture(shape, 10).expect("it fits");
-        let optimizer = Optimizer::adam(1e-5);
-        let mut config =
-            TrainConfig { batch_size: 128, epochs: 11, optimizer, init: Init::Zero, ..TrainConfig::default() };
-        change(&mut config, &mut dataset);
-        identity(&architecture, &config, &dataset)
-    }
-
-    #[test]
-    fn the_identity_is_pinned() {
-        // From an independent program. If this changes, everybody's finished trials are run again.
-        assert_eq!(identity_with(|_, _| {}), "6dcf6e894e44c56a042205187d4019f2544c347cc619782c0fa1f52623c866c2");
-    }
-
-    #[test]
-    fn the_identity_covers_what_determines_the_bits() {
-        type Change = dyn Fn(&mut TrainConfig, &mut DatasetRecord);
-        let changes: [&Change; 12] = [
-            &|config, _| config.batch_size += 1,
-            &|config, _| config.epochs += 1,
-            &|config, _| config.optimizer = Optimizer::adam(1.000_000_1e-5),
-            &|config, _| config.schedule = Schedule::Step { every: 1, factor: 0.5 },
-            &|config, _| config.init = Init::Xavier,
-            &|config, _| config.pixels.mean = 0.1,
-            &|config, _| config.precision = Precision::Bf16,
-            &|config, _| config.target = Some(0.99),
-            &|config, _| config.patience = Some(3),
-            &|config, _| config.seed += 1,
-            &|_, dataset| dataset.sha256.push('x'),
-            &|_, dataset| dataset.split_sha256.push('x'),
-        ];
-        let mut identities: Vec<String> = changes.iter().map(identity_with).collect();
-        identities.push(identity_with(|_, dataset| dataset.name.push('x')));
-        identities.sort();
-        identities.dedup();
-        assert_eq!(identities.len(), 13);
-        assert!(identities.contains(&identity_with(|_, _| {})), "the name of the data set is not its contents");
-    }
 }

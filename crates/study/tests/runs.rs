@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source, Splits};
 use tenfold_nn::train::{Event, Flow};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
-use tenfold_study::record::{Environment, Reason, Status, StudyRecord, Timing};
+use tenfold_study::record::{DataPlace, Environment, Reason, Status, StudyRecord, Timing};
 use tenfold_study::{
-    Plan, ProcessorTime, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run, trained,
+    Plan, ProcessorTime, RunError, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run, trained,
 };
 
 const STUDY: &str = "
@@ -83,6 +83,8 @@ fn settings(seeds: u64) -> Settings {
         environment: environment(1),
         free_memory_bytes: None,
         published: false,
+        place: None,
+        replace: false,
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,
     }
@@ -112,13 +114,13 @@ fn run_until(plan: &Plan, splits: &Splits, folder: &Path, stop: impl Fn(&Event) 
     let record = run(plan, splits, &folder, &|| None, &mut |event| {
         match event {
             StudyEvent::Planned { trials, left_out } => {
-                left = *left_out;
+                left = left_out.len();
                 for (recipe, seed, state) in *trials {
                     let state = match state {
                         TrialState::Kept(_) => "kept",
                         TrialState::New => "new",
                         TrialState::Interrupted => "interrupted",
-                        TrialState::Changed => "changed",
+                        TrialState::Changed(_) => "changed",
                         TrialState::Damaged => "damaged",
                     };
                     states.push(format!("{} {state}", name(*recipe, *seed)));
@@ -207,24 +209,104 @@ fn a_finished_trial_is_never_run_again() {
     assert_eq!(log.record.recipes.iter().map(|r| r.trials.len()).collect::<Vec<_>>(), [3, 3]);
 }
 
+/// With leave to replace what is finished.
+fn replacing(settings: Settings) -> Settings {
+    Settings { replace: true, ..settings }
+}
+
+/// How a run is refused, and that it changed nothing.
+#[track_caller]
+fn refusal(plan: &Plan, splits: &Splits, path: &Path) -> (String, Option<String>) {
+    let files = || ["study.toml", "results.json"].map(|file| fs::read(path.join(file)).unwrap());
+    let (before, folder) = (files(), RunFolder::open(path).expect("the folder is free"));
+    let error = run(plan, splits, &folder, &|| None, &mut |event| panic!("{event:?}")).expect_err("is refused");
+    assert_eq!(files(), before);
+    assert!(matches!(error, RunError::Changed { .. }), "{error}");
+    (error.to_string(), error.hint())
+}
+
 #[test]
-fn a_trial_with_other_settings_or_data_is_run_again() {
+fn a_finished_trial_of_other_settings_or_data_is_replaced_only_where_that_is_asked_for() {
     let (scratch, splits) = (scratch("changed"), splits(0));
-    run_all(&plan(STUDY, &splits, settings(2)), &splits, &scratch.0);
+    let place = Some(DataPlace { given: "halves".to_owned(), absolute: "/data/halves".to_owned() });
+    run_all(&plan(STUDY, &splits, Settings { place, ..settings(2) }), &splits, &scratch.0);
     let changed = STUDY.replacen("lr = 1e-2", "lr = 2e-2", 1);
-    let log = run_all(&plan(&changed, &splits, settings(1)), &splits, &scratch.0);
+    let (error, hint) = refusal(&plan(&changed, &splits, settings(2)), &splits, &scratch.0);
+    assert!(
+        error.ends_with(
+            ": holds 2 finished trainings of other settings, data or training code than asked for; nothing was trained or \
+             replaced\n  flat seeds 1, 2: optimizer.lr was 0.01 and is now 0.02"
+        ),
+        "{error}"
+    );
+    let usual = "keep them by choosing another folder with --out, or train again and replace them with --replace";
+    assert_eq!(hint.as_deref(), Some(usual));
+    let longer = Settings { epochs: Some(3), only: vec!["conv".to_owned()], ..settings(1) };
+    let (error, _) = refusal(&plan(STUDY, &splits, longer.clone()), &splits, &scratch.0);
+    assert!(error.ends_with("\n  conv seed 1: epochs was 2 and is now 3"), "{error}");
+    let other = self::splits(5);
+    let (error, hint) = refusal(&plan(&changed, &other, settings(1)), &other, &scratch.0);
+    let data = "SHA-256 of the data was source 0 and is now source 5";
+    let lines: Vec<&str> = error.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [&*format!("  flat seed 1: {data}; optimizer.lr was 0.01 and is now 0.02"), &*format!("  conv seed 1: {data}")]
+    );
+    assert_eq!(hint, Some(format!("{usual}; their images were those of --data halves")));
+    let place = Some(DataPlace { given: "./halves".to_owned(), absolute: "/data/halves".to_owned() });
+    let (_, hint) = refusal(&plan(STUDY, &other, Settings { place, ..settings(1) }), &other, &scratch.0);
+    assert_eq!(hint, Some(format!("{usual}; the images in halves have changed since")));
+
+    let log = run_all(&plan(&changed, &splits, replacing(settings(1))), &splits, &scratch.0);
     assert_eq!(log.states, ["flat 1 changed", "conv 1 kept"]);
     assert_eq!((log.started.as_slice(), log.left_out), (&["flat 1".to_owned()][..], 1));
     assert_eq!(log.record.recipes[0].trials.len(), 1, "seed 2 has the old learning rate");
-
-    let longer = Settings { epochs: Some(3), only: vec!["conv".to_owned()], ..settings(1) };
-    let log = run_all(&plan(STUDY, &splits, longer), &splits, &scratch.0);
+    let log = run_all(&plan(STUDY, &splits, replacing(longer)), &splits, &scratch.0);
     assert_eq!(log.states, ["conv 1 changed"]);
     assert_eq!(trial(&log.record, "conv", 1).epochs.len(), 3);
-
-    let other = self::splits(5);
-    let log = run_all(&plan(STUDY, &other, settings(1)), &other, &scratch.0);
+    let log = run_all(&plan(STUDY, &other, replacing(settings(1))), &other, &scratch.0);
     assert_eq!(log.states, ["flat 1 changed", "conv 1 changed"]);
+}
+
+#[test]
+fn a_trial_of_an_earlier_version_is_known_by_the_record() {
+    let (scratch, splits) = (scratch("earlier-version"), splits(0));
+    let usual = plan(STUDY, &splits, settings(1));
+    run_all(&usual, &splits, &scratch.0);
+    // As it was before trials had their settings with them, and the record the place of the data.
+    let without = |file: &str, fields: &[&str]| {
+        fn strip(value: &mut serde_json::Value, fields: &[&str]) {
+            if let Some(object) = value.as_object_mut() {
+                object.retain(|key, _| !fields.contains(&key.as_str()));
+                object.values_mut().for_each(|value| strip(value, fields));
+            } else if let Some(values) = value.as_array_mut() {
+                values.iter_mut().for_each(|value| strip(value, fields));
+            }
+        }
+        let path = scratch.0.join(file);
+        let mut value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        strip(&mut value, fields);
+        fs::write(path, value.to_string()).unwrap();
+    };
+    let to_earlier = || {
+        for file in ["results.json", "trials/flat/seed-1/result.json", "trials/conv/seed-1/result.json"] {
+            without(file, &["settings", "place"]);
+        }
+    };
+    to_earlier();
+    let changed = plan(&STUDY.replacen("lr = 1e-2", "lr = 2e-2", 1), &splits, settings(1));
+    let (error, _) = refusal(&changed, &splits, &scratch.0);
+    assert!(error.ends_with("\n  flat seed 1: optimizer.lr was 0.01 and is now 0.02"), "{error}");
+    let log = run_all(&usual, &splits, &scratch.0);
+    assert_eq!(log.states, ["flat 1 kept", "conv 1 kept"]);
+    // Where the record says nothing of it either, there is still something to lose.
+    to_earlier();
+    without("results.json", &["recipes"]);
+    let (error, _) = refusal(&changed, &splits, &scratch.0);
+    assert!(
+        error.ends_with("flat seed 1: something in its settings, data or training code that its record does not tell"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -272,10 +354,10 @@ fn every_look_at_the_test_images_is_counted_and_none_forgotten() {
 
     // Other settings, after these results were seen: the same images again.
     let changed = STUDY.replacen("lr = 1e-2", "lr = 2e-2", 1);
-    let log = run_all(&plan(&changed, &splits, settings(1)), &splits, &scratch.0);
+    let log = run_all(&plan(&changed, &splits, replacing(settings(1))), &splits, &scratch.0);
     assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 2), ("flat 2", 1)]));
     assert_eq!(log.record.openings().to_string(), "test opened 5 times for 4 trials");
-    let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
+    let log = run_all(&plan(STUDY, &splits, replacing(settings(1))), &splits, &scratch.0);
     assert_eq!(looks(&log.record)[2], ("flat 1".to_owned(), 3));
 
     let by_test = Settings { chosen_by: ChosenBy::Test, ..settings(1) };
@@ -305,8 +387,9 @@ fn a_look_is_on_disk_before_it_is_taken() {
     let (scratch, splits) = (scratch("look-first"), splits(0));
     let plan = plan(STUDY, &splits, settings(1));
     // Something in the way ends the run after the network was measured and before that is on disk.
-    let in_the_way = scratch.0.join("trials/flat/seed-1/predictions.csv");
-    fs::create_dir_all(&in_the_way).unwrap();
+    let in_the_way = scratch.0.join("trials/flat/.seed-1.new");
+    fs::create_dir_all(scratch.0.join("trials/flat")).unwrap();
+    fs::write(&in_the_way, "").unwrap();
     fs::write(scratch.0.join(".tenfold.lock"), "").unwrap();
     let folder = RunFolder::open(&scratch.0).unwrap();
     run(&plan, &splits, &folder, &|| None, &mut |_| Flow::Continue).expect_err("it cannot be written");
@@ -314,7 +397,7 @@ fn a_look_is_on_disk_before_it_is_taken() {
     let record: StudyRecord = serde_json::from_slice(&fs::read(scratch.0.join("results.json")).unwrap()).unwrap();
     assert!(record.recipes.is_empty());
     assert_eq!(looks(&record), [("flat 1".to_owned(), 1)]);
-    fs::remove_dir(&in_the_way).unwrap();
+    fs::remove_file(&in_the_way).unwrap();
     let log = run_all(&plan, &splits, &scratch.0);
     assert_eq!(log.record.openings().to_string(), "test opened 3 times for 2 trials");
 }

@@ -47,7 +47,7 @@ pub(super) fn look(looked: &Looked, networks: &[Network]) -> Result<(), Failure>
     }
     let names: Vec<String> = networks.iter().map(Network::title).collect();
     let message = format!("{}: no filters of each epoch were kept", names.join(", "));
-    let hint = "trainings of earlier versions kept none; a trial whose result.json is removed is trained again by `tenfold run`";
+    let hint = "trainings of earlier versions kept none, nor do those that find the disk full; a trial whose result.json is removed is trained again by `tenfold run`";
     Err(Failure::new(USAGE, message, Some(hint.to_owned())))
 }
 

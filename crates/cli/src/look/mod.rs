@@ -3,13 +3,12 @@
 pub(crate) mod film;
 pub(crate) mod filters;
 mod mistakes;
+mod names;
 mod network;
 mod recurrence;
 pub(crate) mod selection;
 mod terminal;
 pub(crate) mod way;
-
-use std::path::Path;
 
 use tenfold_nn::data::Splits;
 use tenfold_nn::look::{FilterLayer, filter_layers};
@@ -195,15 +194,4 @@ pub(crate) fn image(shape: tenfold_nn::data::ImageShape, pixels: &[u8]) -> Image
     let channels = if shape.channels == 3 { 3 } else { 1 };
     let pixels = pixels[..channels * shape.height * shape.width].to_vec();
     Image { channels, height: shape.height, width: shape.width, pixels }
-}
-
-/// A file's name without what cannot be in one.
-fn file_name(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let plain: String = stem
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
-        .take(64)
-        .collect();
-    if plain.is_empty() { "picture".to_owned() } else { plain }
 }

@@ -11,7 +11,7 @@ use tenfold_report::look::terminal::Tile;
 
 use super::selection::Selection;
 use super::terminal::tile;
-use super::{Looked, Network, file_name, image, no_such};
+use super::{Looked, Network, image, names, no_such};
 use crate::args::{LookArgs, Of, UnitName};
 use crate::failure::{Failure, USAGE};
 use crate::output::{self, plain};
@@ -59,8 +59,7 @@ pub(crate) struct Given {
 pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<Given>, Failure> {
     if let Some(path) = &args.file {
         let (steps, pixels) = input_for(looked.splits.train.shape(), path)?;
-        // A name that nothing else has.
-        let name = format!("file-{}", file_name(path));
+        let name = names::of_picture(path);
         let heading = plain(&path.file_name().unwrap_or_default().to_string_lossy());
         return Ok(Some(Given { heading, name, steps, pixels, label: None }));
     }

@@ -122,22 +122,153 @@ fn a_report_is_the_one_that_the_run_wrote() {
     let words = ended.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("A difference of up to 0.2 points counts as none"), "{}", ended.out);
     let written = fs::read(out.join("report.html")).expect("the run has written it");
-    let ended = run(&["report", text(&out), "--data", text(&data)]);
-    assert_eq!((ended.code, &*ended.out), (Some(0), &*format!("{}/report.html\n", text(&out))), "{}", ended.err);
-    assert!(fs::read(out.join("report.html")).expect("is there") == written, "the same bytes");
+    // The images are found where the run found them.
+    for arguments in [&["report", text(&out), "--data", text(&data)][..], &["report", text(&out)]] {
+        fs::remove_file(out.join("report.html")).expect("is there");
+        let ended = run(arguments);
+        assert_eq!((ended.code, &*ended.out), (Some(0), &*format!("{}/report.html\n", text(&out))), "{}", ended.err);
+        assert!(fs::read(out.join("report.html")).expect("is there") == written, "the same bytes");
+    }
     let page = String::from_utf8(written).expect("is text");
     for part in ["Picked: softmax", "tenfold run study.toml --seeds 2 --only softmax,mlp --margin 0.2 --data DIR"] {
         assert!(page.contains(part), "{part}");
     }
-    for (arguments, code, part) in [
-        (vec!["report", text(&out)], 3, "--data DIR"),
-        (vec!["report", text(&data)], 2, "not a run folder"),
-        (vec!["report", "no/such/folder"], 2, "there is no such folder"),
-    ] {
+}
+
+#[test]
+fn the_images_of_a_run_are_found_again_or_missed_by_name() {
+    let path = with_data("cli-place", |_, _| {});
+    let out = path.join("out");
+    // As a person types it, from where the data is.
+    let typed = |arguments: &[&str]| {
+        let output = tenfold(arguments).current_dir(&path).output().expect("the program starts");
+        let err = String::from_utf8(output.stderr).expect("the program prints text");
+        (output.status.code(), err)
+    };
+    let (code, err) = typed(&["run", "--only", "softmax", "--epochs", "1", "--data", "data", "--out", "out"]);
+    assert_eq!(code, Some(0), "{err}");
+    let place = results(&path)["dataset"]["place"].clone();
+    assert_eq!(place["given"], "data");
+    assert!(place["absolute"].as_str().is_some_and(|place| Path::new(place) == path.join("data")), "{place}");
+    let report = ["report", text(&out)];
+    assert_eq!(run(&report).code, Some(0), "from elsewhere");
+    let moved = path.join("moved");
+    fs::rename(path.join("data"), &moved).unwrap();
+    let refused = |arguments: &[&str], part: &str| {
+        let ended = run(arguments);
+        assert_eq!(ended.code, Some(3), "{}", ended.err);
+        for part in [part, "hint: give the folder that has the images of the run: --data DIR"] {
+            assert!(ended.err.contains(part), "{part}: {}", ended.err);
+        }
+    };
+    refused(&report, "cli-place/data: the folder with the images of the run is not there any more");
+    assert_eq!(run(&["report", text(&out), "--data", text(&moved)]).code, Some(0));
+    // Others in their place, and none that can be read.
+    let labels = fs::read(moved.join(FILES[3])).unwrap();
+    fs::create_dir(path.join("data")).unwrap();
+    for file in FILES {
+        fs::copy(moved.join(file), path.join("data").join(file)).unwrap();
+    }
+    let mut other = labels.clone();
+    other[8] = (other[8] + 1) % 10;
+    fs::write(path.join("data").join(FILES[3]), other).unwrap();
+    refused(&report, "the study was run on data with SHA-256 ");
+    fs::write(path.join("data").join(FILES[3]), &labels[..100]).unwrap();
+    refused(&report, "data/t10k-labels-idx1-ubyte: ends at byte 100");
+    // The run folder has moved, and the data beside it.
+    fs::write(path.join("data").join(FILES[3]), labels).unwrap();
+    let mut record = results(&path);
+    record["dataset"]["place"]["absolute"] = "/no/longer/there".into();
+    fs::write(out.join("results.json"), record.to_string()).unwrap();
+    assert_eq!(typed(&["report", "out"]).0, Some(0));
+    // As records of earlier versions are.
+    record["dataset"].as_object_mut().unwrap().remove("place");
+    fs::write(out.join("results.json"), record.to_string()).unwrap();
+    refused(&report, "but the built-in MNIST has SHA-256 ");
+}
+
+/// One rule for every command: a path that was typed and leads to nothing, or to something of another kind, is a mistake
+/// of usage; what is there and cannot be used is a mistake of the data.
+#[test]
+fn what_is_not_there_ends_every_command_alike() {
+    let path = with_data("cli-not-there", |_, _| {});
+    let out = path.join("out");
+    let ended = run_in(&path, &["--only", "softmax", "--epochs", "1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let empty = path.join("empty");
+    fs::create_dir(&empty).unwrap();
+    fs::write(empty.join("file"), "text").unwrap();
+    let (out, empty, file) = (text(&out), text(&empty), empty.join("file"));
+    let file = text(&file);
+    let below = format!("{file}/below");
+    let long = "x".repeat(5000);
+    let look = |picture: &str| vec!["look".to_owned(), out.to_owned(), "--file".to_owned(), picture.to_owned()];
+    let data = |command: &[&str], data: &str| {
+        [command, &["--data", data]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let folder = |command: &str, folder: &str| vec![command.to_owned(), folder.to_owned()];
+    let mut cases: Vec<(Vec<String>, i32)> = Vec::new();
+    for missing in ["nowhere", "nowhere/at/all", &below, &long] {
+        cases.push((look(missing), 2));
+        for command in [&["run"][..], &["report", out], &["look", out], &["models"], &["bench"], &["data"]] {
+            cases.push((data(command, missing), 2));
+        }
+        for command in ["report", "look", "compare"] {
+            cases.push((folder(command, missing), 2));
+        }
+        for command in ["run", "models", "bench"] {
+            cases.push((folder(command, &format!("{missing}.toml")), 2));
+        }
+    }
+    // A folder for a file, and a file for a folder.
+    cases.push((look(empty), 2));
+    for command in [&["run"][..], &["report", out], &["look", out], &["models"], &["bench"], &["data"]] {
+        cases.push((data(command, file), 2));
+        // It is there, and holds no images.
+        cases.push((data(command, empty), 3));
+    }
+    for command in ["report", "look", "compare"] {
+        cases.push((folder(command, file), 2));
+        cases.push((folder(command, empty), 2));
+    }
+    for command in ["run", "models", "bench"] {
+        cases.push((folder(command, empty), 2));
+        cases.push((folder(command, file), 2));
+    }
+    cases.push((look(file), 3));
+    for (arguments, code) in cases {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ended = run(&arguments);
         assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.err);
-        assert!(ended.err.contains(part), "{arguments:?}: {}", ended.err);
+        // `data` begins with what is inside the program.
+        assert!(ended.out.is_empty() || arguments[0] == "data", "{arguments:?}: {}", ended.out);
+        assert!(ended.err.starts_with("error: "), "{arguments:?}: {}", ended.err);
     }
+    assert!(
+        run(&["--help"]).out.contains("2          usage: an option, a study file, or a path that leads to nothing")
+    );
+}
+
+#[test]
+fn what_is_made_of_the_results_may_be_missing_and_they_are_kept() {
+    let path = with_data("cli-spared", |_, _| {});
+    let out = path.join("out");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join(".tenfold.lock"), "").unwrap();
+    // In the way of the pictures.
+    fs::write(out.join("pictures"), "").unwrap();
+    let arguments = ["--only", "softmax", "--epochs", "1"];
+    let ended = run_in(&path, &arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("warning: the pictures could not be written: "), "{}", ended.err);
+    assert!(ended.err.contains("; the results are kept, and the same command draws them again"), "{}", ended.err);
+    assert!(ended.err.contains("warning: report.html could not be written"), "{}", ended.err);
+    assert!(ended.out.contains("Pick, best on validation: softmax ("), "{}", ended.out);
+    assert!(!ended.out.contains("report.html, results.json"), "{}", ended.out);
+    fs::remove_file(out.join("pictures")).unwrap();
+    let ended = run_in(&path, &arguments);
+    assert!(ended.code == Some(0) && ended.err.contains("was finished before and is kept"), "{}", ended.err);
+    assert!(out.join("report.html").is_file() && out.join("pictures/curves.svg").is_file());
 }
 
 #[test]
@@ -176,6 +307,8 @@ fn a_run_prints_results_and_writes_the_folder() {
         "the plan stands before the first epoch: {}",
         lines[2]
     );
+    let took = lines.last().expect("there are lines");
+    assert!(took.starts_with("the trainings took ") && took.contains("; the estimate was "), "{took}");
     let epochs: Vec<&&str> = lines.iter().filter(|line| line.contains(" epoch ")).collect();
     assert_eq!(epochs.len(), 4, "one line for each epoch\n{}", ended.err);
     assert!(epochs[2].starts_with("cnn2-dropout-b50  seed 1  epoch 1/2  train loss "), "{}", epochs[2]);
@@ -232,10 +365,54 @@ fn a_study_of_ones_own_without_convolutions_says_so() {
     let ended = run_in(&path, &[text(&resolved)]);
     assert!(!ended.err.contains(" here"), "nothing is to be run, so nothing is probed\n{}", ended.err);
     assert!(ended.code == Some(0) && ended.err.contains("a seed 1 was finished before and is kept"), "{}", ended.err);
-    // Other settings, another trial.
+    // Other settings, another trial: not without leave.
+    let before = fs::read(path.join("out/report.html")).unwrap();
     let file = study_file(&path, &STUDY.replace("epochs = 2", "epochs = 1"));
     let ended = run_in(&path, &[&file]);
-    assert!(ended.err.contains("a seed 1 was run with other settings, data or code; it is run again"), "{}", ended.err);
+    assert_eq!((ended.code, &*ended.out), (Some(2), ""), "{}", ended.err);
+    assert_eq!(
+        ended.err,
+        format!(
+            "error: {}: holds 1 finished training of other settings, data or training code than asked for; nothing was \
+             trained or replaced\n  a seed 1: epochs was 2 and is now 1\n\nhint: keep them by choosing another folder with \
+             --out, or train again and replace them with --replace\n",
+            text(&path.join("out"))
+        )
+    );
+    assert!(fs::read(path.join("out/report.html")).unwrap() == before, "nothing was touched");
+    let ended = run_in(&path, &[&file, "--replace"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let line = "\nrun again, to replace what was finished: a seed 1: epochs was 2 and is now 1\n";
+    assert!(ended.err.contains(line), "{}", ended.err);
+    assert_eq!(results(&path)["recipes"][0]["trials"][0]["epochs"].as_array().map(Vec::len), Some(1));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_replacement_that_is_killed_leaves_the_finished_training() {
+    for signal in ["INT", "KILL"] {
+        let path = with_data(&format!("cli-replace-{signal}"), |_, _| {});
+        let short = study_file(&path, &ENDLESS.replace("10000", "1"));
+        assert_eq!(run_in(&path, &[&short]).code, Some(0));
+        let weights = || fs::read(path.join("out/trials/b/seed-1/model.safetensors")).expect("it is there");
+        let before = weights();
+        let file = study_file(&path, ENDLESS);
+        let (mut child, mut lines) = started(&path, &[&file, "--replace"], "b seed 1  epoch ");
+        let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(sent.expect("there is a kill command").success());
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        child.wait().unwrap();
+        if signal == "INT" {
+            assert!(rest.contains("the finished training of b seed 1 keeps its place; "), "{rest}");
+        }
+        assert!(weights() == before);
+        let short = study_file(&path, &ENDLESS.replace("10000", "1"));
+        let ended = run_in(&path, &[&short]);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        assert!(ended.err.contains("b seed 1 was finished before and is kept"), "{}", ended.err);
+        assert!(weights() == before);
+    }
 }
 
 #[test]
@@ -269,7 +446,7 @@ fn a_choice_by_test_is_stamped_and_counted() {
     assert_eq!(results(&path)["comparison"]["chosen_by"], "validation");
     // Nor does it help to train anew with other settings.
     let file = study_file(&path, &conv.replace("epochs = 2", "epochs = 1"));
-    let ended = run_in(&path, &[&file]);
+    let ended = run_in(&path, &[&file, "--replace"]);
     assert!(ended.out.contains("\ntest opened 2 times for 1 trial, and once to choose by it\n"), "{}", ended.out);
 }
 
@@ -554,9 +731,11 @@ fn precision_is_recorded_and_makes_another_trial() {
     assert_eq!(single.code, Some(0), "{}", single.err);
     assert_eq!(results(&path)["recipes"][0]["precision"], "f32");
     let first = results(&path)["recipes"][0]["trials"][0].clone();
-    let rounded = run_in(&path, &[&file, "--precision", "bf16"]);
+    let refused = run_in(&path, &[&file, "--precision", "bf16"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    let rounded = run_in(&path, &[&file, "--precision", "bf16", "--replace"]);
     assert_eq!(rounded.code, Some(0), "{}", rounded.err);
-    for part in ["in bf16: a", "a seed 1 was run with other settings, data or code"] {
+    for part in ["in bf16: a", "a seed 1: precision was f32 and is now bf16"] {
         assert!(rounded.err.contains(part), "{part}\n{}", rounded.err);
     }
     assert_eq!(results(&path)["recipes"][0]["precision"], "bf16");
@@ -568,9 +747,7 @@ fn precision_is_recorded_and_makes_another_trial() {
 
 #[test]
 fn bad_data_is_refused_by_name() {
-    let not_a_folder = folder("cli-data-file");
-    fs::write(not_a_folder.join("data"), "").unwrap();
-    let cases: [(&str, &str, PathBuf); 10] = [
+    let cases: [(&str, &str, PathBuf); 8] = [
         (
             "missing",
             "holds no t10k-images-idx3-ubyte",
@@ -643,8 +820,6 @@ fn bad_data_is_refused_by_name() {
                 }
             }),
         ),
-        ("a file", "data: is not a folder", not_a_folder),
-        ("nothing", "data: cannot be read: ", folder("cli-data-none")),
     ];
     for (case, part, path) in cases {
         let ended = run_in(&path, &["--only", "softmax"]);
@@ -691,13 +866,14 @@ const ENDLESS: &str = "name = \"mine\"\n[[recipe]]\nname = \"a\"\nlayers = [\"li
 
 /// Starts a run of [`ENDLESS`] and waits until the second recipe is in training.
 fn endless(path: &Path, file: &str) -> (Child, BufReader<std::process::ChildStderr>) {
-    started(path, file, "b seed 1  epoch ")
+    started(path, &[file], "b seed 1  epoch ")
 }
 
 /// Starts a run and waits for a line on standard error that begins so.
-fn started(path: &Path, file: &str, beginning: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+fn started(path: &Path, arguments: &[&str], beginning: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let (data, out) = (path.join("data"), path.join("out"));
-    let mut child = tenfold(&["run", file, "--data", text(&data), "--out", text(&out), "--threads", "1"])
+    let usual = ["run", "--data", text(&data), "--out", text(&out), "--threads", "1"];
+    let mut child = tenfold(&[&usual, arguments].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -728,6 +904,9 @@ fn a_signal_stops_the_run_and_keeps_what_is_done() {
                 rest.contains("interrupted: 1 of 2 trainings are done; the same command goes on from there"),
                 "{rest}"
             );
+            let last = rest.lines().last().unwrap_or_default();
+            let lost = " lost: a training starts again from its first epoch";
+            assert!(last.contains(" of b seed 1 ") && last.ends_with(lost), "{rest}");
             let record = results(&path);
             let trial = |recipe: usize| record["recipes"][recipe]["trials"][0].clone();
             assert_eq!((&trial(0)["status"], &trial(1)["status"]), (&"finished".into(), &"interrupted".into()));
@@ -741,7 +920,7 @@ fn without_times(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Array(values) => values.iter_mut().for_each(without_times),
         serde_json::Value::Object(fields) => {
-            for time in ["train_time_s", "evaluation_time_s", "timing", "time", "median_s", "fastest"] {
+            for time in ["train_time_s", "evaluation_time_s", "timing", "time", "median_s", "fastest", "place"] {
                 fields.remove(time);
             }
             fields.values_mut().for_each(without_times);
@@ -826,7 +1005,7 @@ fn a_signal_in_the_probe_ends_the_run() {
     let slow = "name = \"mine\"\n[[recipe]]\nname = \"slow\"\nepochs = 1\nbatch_size = 100\nlayers = [\
                 \"conv 64 5x5 same\", \"relu\", \"conv 64 5x5 same\", \"relu\", \"linear 10\"]\n";
     let file = study_file(&path, slow);
-    let (mut child, mut lines) = started(&path, &file, "1 thread, ");
+    let (mut child, mut lines) = started(&path, &[&file], "1 thread, ");
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(sent.expect("there is a kill command").success());
     let mut rest = String::new();

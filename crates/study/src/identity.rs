@@ -1,0 +1,303 @@
+//! What determines the bits of a trial, and in what two trials differ.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tenfold_nn::Precision;
+use tenfold_nn::model::{Architecture, Init};
+use tenfold_nn::optim::{Optimizer, Schedule};
+use tenfold_nn::train::{Pixels, TrainConfig};
+
+use crate::record::{DatasetRecord, RecipeRecord};
+
+/// The version of what training computes: raised whenever the same settings and seed give other bits.
+pub const TRAINING_VERSION: u32 = 2;
+
+/// Everything that determines a trial's bits: the network, the settings, the seed, the data and the version of the training
+/// code. Threads and processor are not among it.
+// Its fields are written in this order, and the identity of everybody's finished trials depends on it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TrialSettings {
+    /// [`TRAINING_VERSION`].
+    pub training: u32,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// The SHA-256 of the data set, in hex.
+    pub data: String,
+    /// The SHA-256 of the choice of validation examples, in hex.
+    pub split: String,
+    /// The network, each layer in its canonical form.
+    pub layers: Vec<String>,
+    /// Examples in one step.
+    pub batch_size: usize,
+    /// The most epochs.
+    pub epochs: usize,
+    /// How a gradient became a step.
+    pub optimizer: Optimizer,
+    /// How the learning rate changed.
+    pub schedule: Schedule,
+    /// How parameters started.
+    pub init: Init,
+    /// What the network saw of a pixel.
+    pub pixels: Pixels,
+    /// What the large products were computed of.
+    // Only where it is not f32: most identities need not know of it.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
+    /// Validation accuracy that ended training, if there was one.
+    pub target: Option<f64>,
+    /// Epochs without a lower validation loss that ended training, if there was a limit.
+    pub patience: Option<usize>,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl TrialSettings {
+    /// Of a trial that this program would run.
+    pub fn new(architecture: &Architecture, config: &TrainConfig, dataset: &DatasetRecord) -> TrialSettings {
+        TrialSettings {
+            training: TRAINING_VERSION,
+            shape: dataset.shape,
+            classes: dataset.classes,
+            data: dataset.sha256.clone(),
+            split: dataset.split_sha256.clone(),
+            layers: layers(architecture),
+            batch_size: config.batch_size,
+            epochs: config.epochs,
+            optimizer: config.optimizer,
+            schedule: config.schedule,
+            init: config.init,
+            pixels: config.pixels,
+            precision: config.precision,
+            target: config.target,
+            patience: config.patience,
+            seed: config.seed,
+        }
+    }
+
+    /// Of a trial of a record whose trials say nothing of their settings, if it is the one of this identity.
+    pub(crate) fn of_record(
+        recipe: &RecipeRecord,
+        dataset: &DatasetRecord,
+        seed: u64,
+        identity: &str,
+    ) -> Option<TrialSettings> {
+        let mut settings = TrialSettings {
+            training: TRAINING_VERSION,
+            shape: dataset.shape,
+            classes: dataset.classes,
+            data: dataset.sha256.clone(),
+            split: dataset.split_sha256.clone(),
+            layers: layers(&recipe.architecture(dataset).ok()?),
+            batch_size: recipe.batch_size,
+            epochs: recipe.epochs,
+            optimizer: recipe.optimizer,
+            schedule: recipe.schedule,
+            init: recipe.init,
+            pixels: recipe.pixels,
+            precision: recipe.precision,
+            target: recipe.target,
+            patience: recipe.patience,
+            seed,
+        };
+        (1..=TRAINING_VERSION).rev().find_map(|training| {
+            settings.training = training;
+            (settings.identity() == identity).then(|| settings.clone())
+        })
+    }
+
+    /// The SHA-256 of all of it, in hex.
+    pub fn identity(&self) -> String {
+        sha256(serde_json::to_string(self).expect("settings are plain values").as_bytes())
+    }
+
+    /// In what another trial of the same recipe and seed differs from this one.
+    pub(crate) fn differences(&self, now: &TrialSettings) -> Vec<Difference> {
+        let value = |settings: &TrialSettings| {
+            let mut value = serde_json::to_value(settings).expect("settings are plain values");
+            value["precision"] = serde_json::to_value(settings.precision).expect("it is a name");
+            value
+        };
+        let mut found = Vec::new();
+        compare("", &value(self), &value(now), &mut found);
+        found
+    }
+}
+
+/// Each layer in its canonical form.
+pub(crate) fn layers(architecture: &Architecture) -> Vec<String> {
+    architecture.layers().iter().map(|info| info.layer.to_string()).collect()
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A setting that two trials do not share, in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// As a study file calls it, as far as it is in one.
+    pub setting: String,
+    /// Its value in the trial on disk.
+    pub before: String,
+    /// Its value in the trial that was asked for.
+    pub now: String,
+}
+
+/// Adds the settings below `path` that are not the same.
+fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<Difference>) {
+    if before == now {
+        return;
+    }
+    match (before, now) {
+        // Settings of another kind of optimizer are not compared with those of this one.
+        (Value::Object(one), Value::Object(other)) if one.get("kind") == other.get("kind") => {
+            for key in one.keys().chain(other.keys().filter(|key| !one.contains_key(*key))) {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let of = |object: &serde_json::Map<String, Value>| object.get(key).cloned().unwrap_or(Value::Null);
+                compare(&below, &of(one), &of(other), found);
+            }
+        }
+        _ => {
+            let setting = match path {
+                "training" => "version of the training code",
+                "shape" => "shape of the images",
+                "data" => "SHA-256 of the data",
+                "split" => "SHA-256 of the validation split",
+                "target" => "validation accuracy to stop at",
+                other => other,
+            };
+            let (mut before, mut now) = (words(before), words(now));
+            if path == "data" || path == "split" {
+                // As many digits of a checksum as a person compares.
+                before.truncate(before.floor_char_boundary(12));
+                now.truncate(now.floor_char_boundary(12));
+            }
+            found.push(Difference { setting: setting.to_owned(), before, now });
+        }
+    }
+}
+
+/// Longest value that is shown, in characters: a network may have any number of layers.
+const LONGEST: usize = 200;
+
+fn words(value: &Value) -> String {
+    let listed = |values: &mut dyn Iterator<Item = String>| values.collect::<Vec<_>>().join(", ");
+    let text = match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => listed(&mut values.iter().map(words)),
+        Value::Object(fields) => {
+            let kind = fields.get("kind").map(|kind| words(kind) + " ").unwrap_or_default();
+            let rest = fields.iter().filter(|(key, _)| *key != "kind");
+            let rest = listed(&mut rest.map(|(key, value)| format!("{key} {}", words(value))));
+            format!("{kind}{rest}").trim_end().to_owned()
+        }
+        Value::Number(number) => match number.as_f64() {
+            // In as few digits as tell it from its neighbours, which of single precision are fewer.
+            Some(number) if f64::from(number as f32) == number => (number as f32).to_string(),
+            Some(number) => number.to_string(),
+            None => number.to_string(),
+        },
+        Value::Bool(yes) => yes.to_string(),
+    };
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Study;
+    use tenfold_nn::data::ImageShape;
+
+    /// The settings of the built-in recipe `softmax` on a made-up data set, with one thing changed.
+    fn settings_with(change: impl Fn(&mut TrainConfig, &mut DatasetRecord)) -> TrialSettings {
+        let study = Study::built_in("digits").expect("is built in");
+        let shape = ImageShape { channels: 1, height: 28, width: 28 };
+        let mut dataset = DatasetRecord {
+            name: "any".to_owned(),
+            train: 54_000,
+            valid: 6_000,
+            test: 10_000,
+            shape: [1, 28, 28],
+            classes: 10,
+            sha256: "data".to_owned(),
+            split_seed: 0,
+            split_sha256: "split".to_owned(),
+            place: None,
+        };
+        let architecture = study.recipes[0].architecture(shape, 10).expect("it fits");
+        let optimizer = Optimizer::adam(1e-5);
+        let mut config =
+            TrainConfig { batch_size: 128, epochs: 11, optimizer, init: Init::Zero, ..TrainConfig::default() };
+        change(&mut config, &mut dataset);
+        TrialSettings::new(&architecture, &config, &dataset)
+    }
+
+    type Change = dyn Fn(&mut TrainConfig, &mut DatasetRecord);
+
+    #[test]
+    fn the_identity_is_pinned() {
+        // From an independent program. If this changes, everybody's finished trials are run again.
+        let identity = settings_with(|_, _| {}).identity();
+        assert_eq!(identity, "6dcf6e894e44c56a042205187d4019f2544c347cc619782c0fa1f52623c866c2");
+    }
+
+    #[test]
+    fn the_identity_covers_what_determines_the_bits_and_every_change_is_named() {
+        let changes: [(&Change, &str, &str, &str); 12] = [
+            (&|config, _| config.batch_size += 1, "batch_size", "128", "129"),
+            (&|config, _| config.epochs += 1, "epochs", "11", "12"),
+            (&|config, _| config.optimizer = Optimizer::adam(2e-5), "optimizer.lr", "0.00001", "0.00002"),
+            (
+                &|config, _| config.schedule = Schedule::Step { every: 1, factor: 0.5 },
+                "schedule",
+                "constant",
+                "step every 1, factor 0.5",
+            ),
+            (&|config, _| config.init = Init::Xavier, "init", "zero", "xavier"),
+            (&|config, _| config.pixels.mean = 0.5, "pixels.mean", "0", "0.5"),
+            (&|config, _| config.precision = Precision::Bf16, "precision", "f32", "bf16"),
+            (&|config, _| config.target = Some(0.99), "validation accuracy to stop at", "none", "0.99"),
+            (&|config, _| config.patience = Some(3), "patience", "none", "3"),
+            (&|config, _| config.seed += 1, "seed", "1", "2"),
+            (&|_, dataset| dataset.sha256 = "other".to_owned(), "SHA-256 of the data", "data", "other"),
+            (&|_, dataset| dataset.split_sha256.push('x'), "SHA-256 of the validation split", "split", "splitx"),
+        ];
+        let usual = settings_with(|_, _| {});
+        let mut identities = vec![usual.identity()];
+        for (change, setting, before, now) in changes {
+            let changed = settings_with(change);
+            let expected = Difference { setting: setting.to_owned(), before: before.to_owned(), now: now.to_owned() };
+            let found = usual.differences(&changed);
+            assert_eq!(found, [expected]);
+            identities.push(changed.identity());
+        }
+        identities.sort();
+        identities.dedup();
+        assert_eq!(identities.len(), 13);
+        let renamed = settings_with(|_, dataset| dataset.name.push('x'));
+        assert_eq!((renamed.identity(), renamed.differences(&usual)), (usual.identity(), Vec::new()));
+    }
+
+    #[test]
+    fn settings_read_back_with_their_identity_and_long_ones_are_cut() {
+        let usual = settings_with(|config, _| config.optimizer = Optimizer::adam(0.1 + 0.2));
+        let read: TrialSettings = serde_json::from_str(&serde_json::to_string(&usual).unwrap()).unwrap();
+        assert_eq!((read.identity(), &read), (usual.identity(), &usual));
+        let deep = TrialSettings { layers: vec!["relu".to_owned(); 1000], ..usual.clone() };
+        let found = usual.differences(&deep);
+        assert_eq!((found.len(), found[0].now.len()), (1, LONGEST + 4), "{found:?}");
+        let other = TrialSettings {
+            optimizer: Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 },
+            ..usual.clone()
+        };
+        let found = usual.differences(&other);
+        assert!(found.len() == 1 && found[0].now.starts_with("sgd ") && found[0].now.contains("lr 0.1"), "{found:?}");
+    }
+}

@@ -2,8 +2,8 @@
 
 use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
-use crate::laps::{Laps, Part};
 use crate::model::Architecture;
+use crate::op_times::{OpTimes, Part};
 use crate::train::{Event, Flow, StopReason, TrainConfig, Trainer};
 use crate::workers::on_threads;
 use serde::Serialize;
@@ -83,7 +83,7 @@ pub fn measure(
 ) -> Option<Speed> {
     let isa = Isa::detect();
     let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads).grown_old();
-    trainer.laps = effort.blocks.then(|| Laps::new(trainer.model.network.ops.len()));
+    trainer.times = effort.blocks.then(|| OpTimes::new(trainer.model.graph.nodes.len()));
     let started = Instant::now();
     let most = effort.steps.min(Effort::STEPS);
     let mut times = Vec::with_capacity(most);
@@ -142,20 +142,20 @@ pub fn measure(
         first_tenth_s,
         last_tenth_s,
         evaluation_images_per_s: valid.len() as f64 / evaluation,
-        blocks: trainer.laps.as_ref().map_or(Vec::new(), |laps| block_times(&trainer, laps)),
+        blocks: trainer.times.as_ref().map_or(Vec::new(), |times| block_times(&trainer, times)),
     })
 }
 
-fn block_times(trainer: &Trainer, laps: &Laps) -> Vec<BlockTime> {
+fn block_times(trainer: &Trainer, times: &OpTimes) -> Vec<BlockTime> {
     let steps = trainer.steps() as f64;
-    let mean = |part: Part| laps.time(part).as_secs_f64() / steps;
-    let (ops, layers) = (&trainer.model.network.ops, trainer.model.architecture().layers());
-    let mut blocks = vec![BlockTime { name: "pixels".into(), forward_s: mean(Part::Load), backward_s: 0.0 }];
-    for (at, op) in ops.iter().enumerate() {
-        let end = ops.get(at + 1).map_or(layers.len(), |next| next.layer);
-        let names: Vec<String> = layers[op.layer..end].iter().map(|info| info.layer.to_string()).collect();
+    let mean = |part: Part| times.time(part).as_secs_f64() / steps;
+    let (nodes, layers) = (&trainer.model.graph.nodes, trainer.model.architecture().layers());
+    let mut blocks = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let names: Vec<String> = layers[node.layers.clone()].iter().map(|info| info.layer.to_string()).collect();
+        let name = if names.is_empty() { "pixels".to_owned() } else { names.join(", ") };
         let (forward_s, backward_s) = (mean(Part::Forward(at)), mean(Part::Backward(at)));
-        blocks.push(BlockTime { name: names.join(", "), forward_s, backward_s });
+        blocks.push(BlockTime { name, forward_s, backward_s });
     }
     blocks.push(BlockTime { name: "softmax, cross-entropy".into(), forward_s: mean(Part::Loss), backward_s: 0.0 });
     blocks
@@ -178,10 +178,10 @@ pub fn peak_flops(threads: usize) -> f64 {
         let program = |worker: &crate::workers::Worker, _: &mut ()| {
             // The first round wakes the clock up.
             multiply_add(isa, rounds / 4);
-            worker.meet();
+            worker.barrier();
             let started = Instant::now();
             let operations = multiply_add(isa, rounds);
-            worker.meet();
+            worker.barrier();
             operations as f64 * threads as f64 / started.elapsed().as_secs_f64()
         };
         let other = |worker: &crate::workers::Worker, local: &mut ()| {

@@ -1,9 +1,10 @@
 //! What a network makes of examples, without learning from them.
 
+use crate::batch::Batch;
 use crate::data::{Dataset, HeldOut};
 use crate::model::Model;
 use crate::plan::{Memory, Plan, Scratch};
-use crate::step::{Batch, Learn, Step, argmax};
+use crate::step::{Learn, Step, StepOf, argmax};
 use crate::workers::{Worker, on_threads};
 use std::ops::Range;
 use tenfold_kernels::Isa;
@@ -50,7 +51,7 @@ pub(crate) struct Evaluator {
 
 impl Evaluator {
     pub(crate) fn new(model: &Model, examples: usize, threads: usize) -> Evaluator {
-        let plan = Plan::new(&model.network, BATCH.min(examples.max(1)), false);
+        let plan = Plan::new(&model.graph, BATCH.min(examples.max(1)), false);
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         Evaluator { plan, memory, scratch }
     }
@@ -117,13 +118,14 @@ fn batches(
     let pixels = model.pixels().table();
     // The parameters are only read, but the arena that shares them wants them for itself.
     let mut values = model.values.clone();
-    let step = Step::new(&model.network, plan, isa, 0, classes, &pixels, memory, values.as_mut_slice(), Learn::Nothing);
+    let of = StepOf { isa, seed: 0, classes, pixels: &pixels };
+    let step = Step::new(plan, of, memory, values.as_mut_slice(), Learn::Nothing);
     let indices: Vec<u32> = (0..data.len() as u32).collect();
-    let ops = model.network.ops.len();
+    let nodes = plan.graph.nodes.len();
     let run = |worker: &Worker, scratch: &mut Scratch, indices: &[u32]| {
-        let batch = Batch { indices, next: &[], step: None, update: None };
-        step.forward(worker, scratch, data, &batch, ops);
-        step.loss(worker, scratch, data, &batch);
+        let batch = Batch::evaluated(data, indices);
+        step.forward(worker, scratch, &batch, nodes);
+        step.loss(worker, scratch, &batch);
     };
     on_threads(
         threads,
@@ -131,7 +133,7 @@ fn batches(
         |worker, scratch| {
             for indices in indices.chunks(plan.batch_size) {
                 run(worker, scratch, indices);
-                worker.meet();
+                worker.barrier();
             }
         },
         |worker, scratch| {
@@ -140,7 +142,7 @@ fn batches(
                 run(worker, scratch, indices);
                 each(&step, done..done + indices.len());
                 done += indices.len();
-                worker.meet();
+                worker.barrier();
             }
         },
     );

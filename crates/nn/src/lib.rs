@@ -18,20 +18,21 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+mod autotune;
+mod batch;
 pub mod bench;
 mod chain;
-mod convolve;
 pub mod data;
 pub mod evaluate;
-mod few;
+mod graph;
 pub mod interop;
-mod laps;
-mod lit;
+mod layout;
 pub mod look;
+mod lower;
 pub mod model;
-mod network;
+mod op_times;
+mod ops;
 pub mod optim;
-mod pace;
 mod plan;
 mod precision;
 pub mod rng;

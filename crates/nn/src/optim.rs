@@ -161,10 +161,10 @@ pub(crate) enum Update {
 
 impl Update {
     /// Updates `weight` and the optimizer's two state values per parameter.
-    pub(crate) fn apply(&self, isa: Isa, grad: &[f32], weight: &mut [f32], first: &mut [f32], second: &mut [f32]) {
+    pub(crate) fn apply(&self, isa: Isa, grad: &[f32], weight: &mut [f32], moment1: &mut [f32], moment2: &mut [f32]) {
         match self {
-            Update::Sgd(step) => sgd_step(isa, step, grad, weight, first),
-            Update::Adam(step) => adam_step(isa, step, grad, weight, first, second),
+            Update::Sgd(step) => sgd_step(isa, step, grad, weight, moment1),
+            Update::Adam(step) => adam_step(isa, step, grad, weight, moment1, moment2),
         }
     }
 }

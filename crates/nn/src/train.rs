@@ -1,17 +1,18 @@
 //! The training loop.
 
 use crate::aligned::Aligned;
+use crate::autotune::{Autotune, Watch};
+use crate::batch::{Batch, Examples};
 use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
-use crate::laps::Laps;
+use crate::lower::{Lowering, lower};
 use crate::model::{Architecture, Init, Model};
-use crate::network::Network;
+use crate::op_times::OpTimes;
 use crate::optim::{Optimizer, Schedule};
-use crate::pace::{Pace, Watch};
 use crate::plan::{Memory, Plan, Scratch};
 use crate::precision::Precision;
 use crate::rng::{Rng, Stream, permutation};
-use crate::step::{Batch, Learn, Step};
+use crate::step::{Learn, Step, StepOf};
 use crate::workers::{Worker, in_team};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,9 +82,12 @@ impl TrainConfig {
 
 /// Bytes that training a network takes, besides the data: parameters, optimizer, activations and gradients of one batch.
 pub fn memory_bytes(architecture: &Architecture, precision: Precision, batch_size: usize, threads: usize) -> u64 {
-    let network = Network::with_precision(architecture, precision);
-    let plan = Plan::new(&network, batch_size, true);
-    3 * 4 * network.param_len as u64 + plan.bytes(threads)
+    // Whichever way a linear layer straight over pixels takes them.
+    let of = |blank_is_nothing: bool| {
+        let graph = lower(architecture, Lowering { precision, blank_is_nothing, fuse: true });
+        3 * 4 * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads)
+    };
+    of(true).max(of(false))
 }
 
 /// What the network sees of a pixel: `(pixel / 255 - mean) / std`.
@@ -318,8 +322,8 @@ pub(crate) struct Trainer<'a> {
     isa: Isa,
     config: &'a TrainConfig,
     pub(crate) model: Model,
-    first: Aligned,
-    second: Aligned,
+    moment1: Aligned,
+    moment2: Aligned,
     pixels: PixelTable,
     plan: Plan,
     memory: Memory,
@@ -328,7 +332,7 @@ pub(crate) struct Trainer<'a> {
     /// Steps done in all.
     steps: u64,
     /// Takes the time of every operation, where somebody wants to know.
-    pub(crate) laps: Option<Laps>,
+    pub(crate) times: Option<OpTimes>,
 }
 
 /// What became of one epoch.
@@ -348,18 +352,18 @@ impl<'a> Trainer<'a> {
     ) -> Self {
         let model = Model::new(architecture.clone(), config.init, config.seed, config.pixels);
         let model = model.with_precision(config.precision);
-        let plan = Plan::new(&model.network, config.batch_size.min(examples), true);
-        let state = || Aligned::zeroed(model.network.param_len);
-        let (first, second) = (state(), state());
+        let plan = Plan::new(&model.graph, config.batch_size.min(examples), true);
+        let state = || Aligned::zeroed(model.graph.param_len);
+        let (moment1, moment2) = (state(), state());
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         let pixels = config.pixels.table();
-        Trainer { isa, config, model, first, second, pixels, plan, memory, scratch, threads, steps: 0, laps: None }
+        Trainer { isa, config, model, moment1, moment2, pixels, plan, memory, scratch, threads, steps: 0, times: None }
     }
 
     /// The same, with optimizer states as a training past its first thousand steps has them: those of weights that get no
     /// gradient have decayed to the smallest numbers that are kept, and no step from here on has others than the next.
     pub(crate) fn grown_old(mut self) -> Self {
-        for state in [&mut self.first, &mut self.second] {
+        for state in [&mut self.moment1, &mut self.moment2] {
             state.as_mut_slice().fill(f32::MIN_POSITIVE);
         }
         self
@@ -380,22 +384,13 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         let order = permutation(data.len() as u32, &Rng::new(config.seed, Stream::Order, epoch as u64));
         let learn = Learn::Update {
-            first: Arena::new(self.first.as_mut_slice()),
-            second: Arena::new(self.second.as_mut_slice()),
+            moment1: Arena::new(self.moment1.as_mut_slice()),
+            moment2: Arena::new(self.moment2.as_mut_slice()),
         };
         let classes = self.model.architecture().classes();
-        let step = Step::new(
-            &self.model.network,
-            &self.plan,
-            self.isa,
-            config.seed,
-            classes,
-            &self.pixels,
-            &mut self.memory,
-            self.model.values.as_mut_slice(),
-            learn,
-        )
-        .timed(self.laps.as_ref());
+        let of = StepOf { isa: self.isa, seed: config.seed, classes, pixels: &self.pixels };
+        let step = Step::new(&self.plan, of, &mut self.memory, self.model.values.as_mut_slice(), learn)
+            .timed(self.times.as_ref());
         let first_step = self.steps;
         let size = self.plan.batch_size;
         let indices = |index: usize| &order[(index * size).min(order.len())..((index + 1) * size).min(order.len())];
@@ -403,26 +398,27 @@ impl<'a> Trainer<'a> {
             let number = first_step + index as u64;
             let lr = config.schedule.lr(config.optimizer.lr(), number, steps as u64, config.epochs as u64);
             let update = Some(config.optimizer.update(number, lr));
-            Batch { indices: indices(index), next: indices(index + 1), step: Some(number), update }
+            let [examples, next] = [index, index + 1].map(|index| Examples::of(data, indices(index)));
+            Batch { examples, next, step: Some(number), update }
         };
-        let ops = self.model.network.ops.len();
+        let nodes = self.plan.graph.nodes.len();
         // Written by the first thread after a step, read by all after the next meeting.
         let stop = AtomicBool::new(false);
         let run = |worker: &Worker, scratch: &mut Scratch, index: usize| {
             let batch = batch(index);
-            step.forward(worker, scratch, data, &batch, ops);
-            step.loss(worker, scratch, data, &batch);
-            step.fetch(worker, data, &batch);
-            step.backward(worker, scratch, data, &batch);
-            batch.indices.len()
+            step.forward(worker, scratch, &batch, nodes);
+            step.loss(worker, scratch, &batch);
+            step.fetch(worker, &batch);
+            step.backward(worker, scratch, &batch);
+            batch.len()
         };
         let (mut total, mut stopped, mut done) = (0.0, None, 0);
         // Spent by the caller, drawing for example: not training time.
         let mut elsewhere = Duration::ZERO;
-        let relays = |threads| self.model.network.ops.iter().any(|op| op.can_relay(threads));
-        let mut pace = Pace::new(self.threads, steps, relays);
+        let relays = |threads| self.plan.graph.can_relay(threads);
+        let mut tuner = Autotune::new(self.threads, steps, relays);
         while done < steps && stopped.is_none() {
-            let (stretch, start) = (pace.stretch(done), done);
+            let (stretch, start) = (tuner.stretch(done), done);
             let mut watch = Watch::new();
             in_team(
                 stretch.team,
@@ -430,7 +426,7 @@ impl<'a> Trainer<'a> {
                 |worker, scratch| {
                     for index in start..stretch.end {
                         run(worker, scratch, index);
-                        worker.meet();
+                        worker.barrier();
                         if stop.load(Ordering::Relaxed) {
                             break;
                         }
@@ -451,7 +447,7 @@ impl<'a> Trainer<'a> {
                             stopped = Some(StopReason::Interrupted);
                         }
                         stop.store(stopped.is_some(), Ordering::Relaxed);
-                        worker.meet();
+                        worker.barrier();
                         watch.step();
                         if stopped.is_some() {
                             break;
@@ -459,7 +455,7 @@ impl<'a> Trainer<'a> {
                     }
                 },
             );
-            pace.timed(&watch);
+            tuner.timed(&watch);
         }
         drop(step);
         self.steps += done as u64;

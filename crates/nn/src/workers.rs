@@ -26,7 +26,7 @@ pub(crate) struct Barrier {
     arrived: AtomicUsize,
     generation: AtomicUsize,
     /// How often each thread has handed something on to the next.
-    handed_on: Vec<AtomicUsize>,
+    signalled: Vec<AtomicUsize>,
     /// A thread has panicked and will never arrive.
     broken: AtomicBool,
 }
@@ -37,7 +37,7 @@ impl Barrier {
             team,
             arrived: AtomicUsize::new(0),
             generation: AtomicUsize::new(0),
-            handed_on: (0..team.threads).map(|_| AtomicUsize::new(0)).collect(),
+            signalled: (0..team.threads).map(|_| AtomicUsize::new(0)).collect(),
             broken: AtomicBool::new(false),
         }
     }
@@ -61,29 +61,29 @@ pub(crate) struct Worker<'a> {
     pub(crate) index: usize,
     barrier: &'a Barrier,
     /// How often this thread has taken over from the one before.
-    taken_over: Cell<usize>,
+    waited: Cell<usize>,
 }
 
 impl<'a> Worker<'a> {
     fn new(index: usize, barrier: &'a Barrier) -> Worker<'a> {
-        Worker { index, barrier, taken_over: Cell::new(0) }
+        Worker { index, barrier, waited: Cell::new(0) }
     }
 
     /// Lets the next thread go on with what this one has written; the last one hands on to nobody.
-    pub(crate) fn hand_on(&self) {
-        self.barrier.handed_on[self.index].fetch_add(1, Ordering::Release);
+    pub(crate) fn signal_next(&self) {
+        self.barrier.signalled[self.index].fetch_add(1, Ordering::Release);
     }
 
-    /// Waits until the thread before has called [`Worker::hand_on`] as often as this one has called this; the first one
+    /// Waits until the thread before has called [`Worker::signal_next`] as often as this one has called this; the first one
     /// takes over from nobody.
-    pub(crate) fn take_over(&self) {
+    pub(crate) fn wait_for_previous(&self) {
         let Some(before) = self.index.checked_sub(1) else { return };
-        self.taken_over.set(self.taken_over.get() + 1);
-        self.barrier.wait_until(|| self.barrier.handed_on[before].load(Ordering::Acquire) >= self.taken_over.get());
+        self.waited.set(self.waited.get() + 1);
+        self.barrier.wait_until(|| self.barrier.signalled[before].load(Ordering::Acquire) >= self.waited.get());
     }
 
     /// Waits until every thread has called this as often as this one.
-    pub(crate) fn meet(&self) {
+    pub(crate) fn barrier(&self) {
         let barrier = self.barrier;
         if barrier.team.threads == 1 {
             return;
@@ -171,9 +171,9 @@ mod tests {
             let program = |worker: &Worker, _: &mut ()| {
                 for round in 1..=200 {
                     counter.fetch_add(1, Ordering::Relaxed);
-                    worker.meet();
+                    worker.barrier();
                     assert_eq!(counter.load(Ordering::Relaxed), round * threads);
-                    worker.meet();
+                    worker.barrier();
                 }
             };
             on_threads(threads, &mut vec![(); threads], program, program);
@@ -181,15 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_handed_on_has_been_written() {
+    fn what_is_signalled_has_been_written() {
         for threads in [1, 2, 3, 5] {
             let places: Vec<AtomicUsize> = (0..200).map(|_| AtomicUsize::new(0)).collect();
             let program = |worker: &Worker, _: &mut ()| {
                 for place in &places {
-                    worker.take_over();
+                    worker.wait_for_previous();
                     // Each place has gone through the hands of all threads before, in order.
                     assert_eq!(place.swap(worker.index + 1, Ordering::Relaxed), worker.index);
-                    worker.hand_on();
+                    worker.signal_next();
                 }
             };
             on_threads(threads, &mut vec![(); threads], program, program);
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "a scoped thread panicked")]
     fn a_panic_in_one_thread_ends_all() {
-        let program = |worker: &Worker, _: &mut ()| worker.meet();
+        let program = |worker: &Worker, _: &mut ()| worker.barrier();
         let bad = |_: &Worker, _: &mut ()| panic!("a bug");
         on_threads(2, &mut [(), ()], bad, |worker, ()| {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| program(worker, &mut ()))).expect_err("broken");

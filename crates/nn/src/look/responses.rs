@@ -1,12 +1,13 @@
 //! What filters answer to, over many images.
 
 use super::FilterLayer;
+use crate::batch::Batch;
 use crate::data::Dataset;
 use crate::evaluate::BATCH;
+use crate::layout::Layout;
 use crate::model::Model;
-use crate::network::{Layout, Network};
 use crate::plan::{Plan, Scratch};
-use crate::step::{Batch, Learn, Step};
+use crate::step::{Learn, Step, StepOf};
 use crate::workers::{Worker, on_threads};
 use tenfold_kernels::arena::Arena;
 use tenfold_kernels::{Isa, LANES};
@@ -178,29 +179,30 @@ fn each_image<L: Send>(
     let architecture = model.architecture();
     assert_eq!(data.shape(), architecture.input(), "data fit the network");
     // The layers before, and this one; what follows is an operation of its own.
-    let mut network = Network::unfused(architecture);
-    let at = network.ops.iter().position(|op| op.layer == layer.index).expect("the layer is one of the network's");
-    network.ops.truncate(at + 1);
-    let plan = Plan::new(&network, BATCH.min(data.len().max(1)), false);
+    let mut graph = model.unfused();
+    let at = graph.node_of_layer(layer.index).expect("the layer is one of the network's");
+    graph.truncate(at + 1);
+    let plan = Plan::new(&graph, BATCH.min(data.len().max(1)), false);
     let mut memory = plan.memory();
     // The parameters are only read, but the arena that shares them wants them for itself.
     let mut values = model.values.clone();
     let pixels = model.pixels().table();
     let (classes, values) = (architecture.classes(), values.as_mut_slice());
-    let step = Step::new(&network, &plan, Isa::detect(), 0, classes, &pixels, &mut memory, values, Learn::Nothing);
+    let of = StepOf { isa: Isa::detect(), seed: 0, classes, pixels: &pixels };
+    let step = Step::new(&plan, of, &mut memory, values, Learn::Nothing);
     let threads = locals.len();
     let mut own: Vec<(Scratch, &mut L)> = locals.iter_mut().map(|local| (plan.scratch(), local)).collect();
     let all: Vec<u32> = (0..data.len() as u32).collect();
     let run = |worker: &Worker, (scratch, local): &mut (Scratch, &mut L)| {
         for indices in all.chunks(plan.batch_size) {
-            step.forward(worker, scratch, data, &Batch { indices, next: &[], step: None, update: None }, at + 1);
+            step.forward(worker, scratch, &Batch::evaluated(data, indices), at + 1);
             // A linear layer's outputs are shared by columns, and the next batch may be shared otherwise.
-            worker.meet();
+            worker.barrier();
             for n in worker.share(indices.len()) {
                 let image = indices[n] as usize;
                 step.output(at, n, |packed, layout| look(local, image, Output { packed, layout }));
             }
-            worker.meet();
+            worker.barrier();
         }
     };
     on_threads(threads, &mut own, run, run);

@@ -1,10 +1,10 @@
 //! What every layer makes of one image.
 
+use crate::batch::Batch;
 use crate::data::Dataset;
-use crate::model::Model;
-use crate::network::Network;
+use crate::model::{Model, Source};
 use crate::plan::Plan;
-use crate::step::{Batch, Learn, Step};
+use crate::step::{Learn, Step, StepOf};
 use crate::workers::on_threads;
 use tenfold_kernels::softmax_cross_entropy::softmax;
 use tenfold_kernels::{Isa, LANES};
@@ -29,32 +29,32 @@ pub fn trace(model: &Model, image: &[u8]) -> Trace {
     let (shape, classes) = (architecture.input(), architecture.classes());
     assert_eq!(image.len(), shape.len(), "pixels of an image of {shape}");
     let data = Dataset::new(image.to_vec(), vec![0], shape, classes).expect("an image of the network's shape");
-    let network = Network::unfused(architecture);
-    let plan = Plan::new(&network, 1, false);
+    let plan = Plan::new(&model.unfused(), 1, false);
     let (mut memory, mut scratch) = (plan.memory(), [plan.scratch()]);
     let pixels = model.pixels().table();
     let mut params = model.values.clone();
     let params = params.as_mut_slice();
-    let step = Step::new(&network, &plan, isa, 0, classes, &pixels, &mut memory, params, Learn::Nothing);
+    let of = StepOf { isa, seed: 0, classes, pixels: &pixels };
+    let step = Step::new(&plan, of, &mut memory, params, Learn::Nothing);
     on_threads(
         1,
         &mut scratch,
         |_, _| {},
         |worker, scratch| {
-            let batch = Batch { indices: &[0], next: &[], step: None, update: None };
-            step.forward(worker, scratch, &data, &batch, network.ops.len());
+            step.forward(worker, scratch, &Batch::evaluated(&data, &[0]), plan.graph.nodes.len());
         },
     );
-    // What comes in, until a layer changes it.
-    let mut values: Vec<f32> = image.iter().map(|&pixel| pixels[usize::from(pixel)]).collect();
-    let mut outputs = Vec::with_capacity(architecture.layers().len());
-    for layer in 0..architecture.layers().len() {
-        // Flatten is no operation: in the order `[C, H, W]` it changes nothing.
-        if let Some(at) = network.ops.iter().position(|op| op.layer == layer) {
-            values = step.output(at, 0, |packed, layout| layout.unpacked(packed));
-        }
-        outputs.push(values.clone());
+    let image: Vec<f32> = image.iter().map(|&pixel| pixels[usize::from(pixel)]).collect();
+    let mut outputs: Vec<Vec<f32>> = Vec::with_capacity(architecture.layers().len());
+    for (layer, info) in architecture.layers().iter().enumerate() {
+        outputs.push(match (plan.graph.node_of_layer(layer), info.inputs[0]) {
+            (Some(at), _) => step.output(at, 0, |packed, layout| layout.unpacked(packed)),
+            // Flatten is no operation: in the order `[C, H, W]` it changes nothing.
+            (None, Source::Images) => image.clone(),
+            (None, Source::Layer(before)) => outputs[before].clone(),
+        });
     }
+    let mut values = outputs.last().expect("a network has a layer").clone();
     let mut probabilities = vec![0.0; classes];
     values.resize(classes.next_multiple_of(LANES), 0.0);
     softmax(isa, &values, values.len(), classes, &mut probabilities);

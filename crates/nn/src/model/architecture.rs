@@ -44,6 +44,15 @@ impl fmt::Display for Shape {
     }
 }
 
+/// Where a layer's input comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// The images.
+    Images,
+    /// The output of the layer with this number, from 0.
+    Layer(usize),
+}
+
 /// A layer in its place.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LayerInfo {
@@ -51,6 +60,8 @@ pub struct LayerInfo {
     pub layer: Layer,
     /// Its name, such as `conv1`, `relu2` or `fc1`; parameters and pictures are called after it.
     pub name: String,
+    /// Where its input comes from.
+    pub inputs: Vec<Source>,
     /// What comes in.
     pub input: Shape,
     /// What goes out.
@@ -181,9 +192,12 @@ impl Architecture {
             let macs = match (layer, output) {
                 (Layer::Conv { .. }, Shape::Image(out)) => specs[0].len() as u64 * (out.height * out.width) as u64,
                 (Layer::Linear { .. }, _) => specs[0].len() as u64,
-                _ => 0,
+                (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution gives feature maps"),
+                (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
+                | (Layer::Dropout { .. } | Layer::Flatten, _) => 0,
             };
-            infos.push(LayerInfo { layer, name, input: shape, output, parameters, macs });
+            let inputs = vec![index.checked_sub(1).map_or(Source::Images, Source::Layer)];
+            infos.push(LayerInfo { layer, name, inputs, input: shape, output, parameters, macs });
             params.extend(specs);
             shape = output;
         }
@@ -294,7 +308,9 @@ fn param_specs(layer: Layer, name: &str, input: Shape) -> Vec<ParamSpec> {
         (Layer::Conv { out_channels, kernel_size: (kh, kw), .. }, Shape::Image(image)) => {
             (vec![out_channels, image.channels, kh, kw], image.channels * kh * kw, out_channels * kh * kw)
         }
-        _ => return Vec::new(),
+        (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution takes feature maps"),
+        (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
+        | (Layer::Dropout { .. } | Layer::Flatten, _) => return Vec::new(),
     };
     let bias = ParamSpec { name: format!("{name}.bias"), shape: vec![shape[0]], fan_in, fan_out };
     vec![ParamSpec { name: format!("{name}.weight"), shape, fan_in, fan_out }, bias]

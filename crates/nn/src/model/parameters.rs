@@ -3,7 +3,9 @@
 use super::architecture::{Architecture, ParamSpec};
 use super::init::Init;
 use crate::aligned::Aligned;
-use crate::network::{Kind, Layout, Network};
+use crate::graph::Graph;
+use crate::lower::{Lowering, lower};
+use crate::ops::{Op, Operation};
 use crate::precision::Precision;
 use crate::train::Pixels;
 use std::fmt;
@@ -53,7 +55,7 @@ pub enum ModelError {
 pub struct Model {
     architecture: Architecture,
     pixels: Pixels,
-    pub(crate) network: Network,
+    pub(crate) graph: Graph,
     /// Every array in its panels, one after another, padding zero.
     pub(crate) values: Aligned,
 }
@@ -61,16 +63,16 @@ pub struct Model {
 impl Model {
     /// A network before training.
     pub fn new(architecture: Architecture, init: Init, seed: u64, pixels: Pixels) -> Model {
-        let network = Network::new(&architecture);
-        let mut values = Aligned::zeroed(network.param_len);
+        let graph = lower(&architecture, lowering(pixels, Precision::F32));
+        let mut values = Aligned::zeroed(graph.param_len);
         for (array, spec) in architecture.params().iter().enumerate() {
-            let place = Packing::of(&architecture, &network, array);
+            let place = Packing::of(&architecture, &graph, array);
             let value = init.values(spec, array as u64, seed);
             for j in 0..spec.len() {
                 values.as_mut_slice()[place.index(j)] = value(j);
             }
         }
-        Model { architecture, pixels, network, values }
+        Model { architecture, pixels, graph, values }
     }
 
     /// A network from its arrays, `(name, shape, values)` in PyTorch's order: exactly those of the architecture, finite.
@@ -86,8 +88,8 @@ impl Model {
         {
             return Err(ModelError::Unexpected { name: name.clone(), expected: all() });
         }
-        let network = Network::new(&architecture);
-        let mut packed = Aligned::zeroed(network.param_len);
+        let graph = lower(&architecture, lowering(pixels, Precision::F32));
+        let mut packed = Aligned::zeroed(graph.param_len);
         for (array, spec) in architecture.params().iter().enumerate() {
             let (_, shape, values) = tensors
                 .iter()
@@ -100,17 +102,17 @@ impl Model {
             if let Some(index) = values.iter().position(|v| !v.is_finite()) {
                 return Err(ModelError::NotFinite { name: spec.name.clone(), index });
             }
-            let place = Packing::of(&architecture, &network, array);
+            let place = Packing::of(&architecture, &graph, array);
             for (j, &value) in values.iter().enumerate() {
                 packed.as_mut_slice()[place.index(j)] = value;
             }
         }
-        Ok(Model { architecture, pixels, network, values: packed })
+        Ok(Model { architecture, pixels, graph, values: packed })
     }
 
     /// The same network, computing in another precision. (It is f32 at first.)
     pub fn with_precision(mut self, precision: Precision) -> Model {
-        self.network = Network::with_precision(&self.architecture, precision);
+        self.graph = lower(&self.architecture, lowering(self.pixels, precision));
         self
     }
 
@@ -127,12 +129,17 @@ impl Model {
             let array = array.unwrap_or_else(|| panic!("the network has no array {name}"));
             let spec = &self.architecture.params()[array];
             assert!(output < spec.shape[0], "{layer} has {} outputs, and this is number {output}", spec.shape[0]);
-            let (place, len) = (Packing::of(&self.architecture, &self.network, array), spec.len() / spec.shape[0]);
+            let (place, len) = (Packing::of(&self.architecture, &self.graph, array), spec.len() / spec.shape[0]);
             for j in output * len..(output + 1) * len {
                 model.values.as_mut_slice()[place.index(j)] = 0.0;
             }
         }
         model
+    }
+
+    /// A graph in which every layer is an operation by itself.
+    pub(crate) fn unfused(&self) -> Graph {
+        lower(&self.architecture, Lowering { fuse: false, ..lowering(self.pixels, Precision::F32) })
     }
 
     /// What the network looks like.
@@ -148,8 +155,13 @@ impl Model {
     /// The learned array of this name (such as `conv1.weight`) in PyTorch's order, if there is one.
     pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
         let array = self.architecture.params().iter().position(|p| p.name == name)?;
-        Some(unpack(&self.architecture, &self.network, array, self.values.as_slice()))
+        Some(unpack(&self.architecture, &self.graph, array, self.values.as_slice()))
     }
+}
+
+/// How a model's layers run as operations.
+fn lowering(pixels: Pixels, precision: Precision) -> Lowering {
+    Lowering { precision, blank_is_nothing: pixels.table().zero_is_nothing(), fuse: true }
 }
 
 impl fmt::Debug for Model {
@@ -166,7 +178,7 @@ impl Model {
     pub(crate) fn masked(&self, packed: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; packed.len()];
         for (array, spec) in self.architecture.params().iter().enumerate() {
-            let place = Packing::of(&self.architecture, &self.network, array);
+            let place = Packing::of(&self.architecture, &self.graph, array);
             for j in 0..spec.len() {
                 out[place.index(j)] = packed[place.index(j)];
             }
@@ -176,57 +188,29 @@ impl Model {
 }
 
 /// Array number `array` in PyTorch's order, out of values packed like the parameters.
-pub(crate) fn unpack(architecture: &Architecture, network: &Network, array: usize, packed: &[f32]) -> Vec<f32> {
-    let place = Packing::of(architecture, network, array);
+pub(crate) fn unpack(architecture: &Architecture, graph: &Graph, array: usize, packed: &[f32]) -> Vec<f32> {
+    let place = Packing::of(architecture, graph, array);
     (0..architecture.params()[array].len()).map(|j| packed[place.index(j)]).collect()
 }
 
 /// Where each value of one array lies among the packed parameters.
 struct Packing<'a> {
     spec: &'a ParamSpec,
-    kind: &'a Kind,
-    /// Layout of the operation's input.
-    input: Layout,
+    op: &'a Op,
+    /// The array's number among those of its operation.
+    array: usize,
 }
 
 impl<'a> Packing<'a> {
-    /// Arrays alternate between weight and bias, two to an operation that learns.
-    fn of(architecture: &'a Architecture, network: &'a Network, array: usize) -> Packing<'a> {
-        let op = network.ops.iter().filter(|op| op.learns()).nth(array / 2).expect("two arrays to an operation");
-        Packing { spec: &architecture.params()[array], kind: &op.kind, input: op.input }
+    fn of(architecture: &'a Architecture, graph: &'a Graph, array: usize) -> Packing<'a> {
+        let spec = &architecture.params()[array];
+        let (node, number) = graph.arrays().nth(array).expect("the operations have the arrays of the layers");
+        let name = node.op.arrays()[number].name;
+        assert!(spec.name.ends_with(name), "array {array} is {} and {name}", spec.name);
+        Packing { spec, op: &node.op, array: number }
     }
 
     fn index(&self, j: usize) -> usize {
-        match self.kind {
-            Kind::Conv { bias, .. }
-            | Kind::ConvPool { bias, .. }
-            | Kind::Linear { bias, .. }
-            | Kind::LinearFew { bias, .. }
-                if self.spec.is_bias() =>
-            {
-                bias.start + j
-            }
-            Kind::Conv { conv, weight, .. } | Kind::ConvPool { conv, weight, .. } => {
-                let conv = &conv.direct;
-                let [_, channels, kh, kw] = self.spec.shape[..] else { unreachable!("OIHW") };
-                let (kx, ky, i, o) = (j % kw, j / kw % kh, j / kw / kh % channels, j / kw / kh / channels);
-                weight.start + conv.weight().index(conv.weight_row(i, ky, kx), o)
-            }
-            Kind::LinearFew { layout, weight, .. } => {
-                weight.start + layout.index(j % self.spec.shape[1], j / self.spec.shape[1])
-            }
-            Kind::Linear { layout, weight, .. } => {
-                let (o, feature) = (j / self.spec.shape[1], j % self.spec.shape[1]);
-                let row = match self.input {
-                    Layout::Planes(planes) => {
-                        let (x, y) = (feature % planes.width, feature / planes.width % planes.height);
-                        planes.index(feature / planes.width / planes.height, y, x)
-                    }
-                    Layout::Row { .. } => feature,
-                };
-                weight.start + layout.index(row, o)
-            }
-            _ => unreachable!("only convolutions and linear layers learn"),
-        }
+        self.op.index(self.array, &self.spec.shape, j)
     }
 }

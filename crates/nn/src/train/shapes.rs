@@ -6,6 +6,7 @@ use super::*;
 use crate::chain::{Link, sizes, to_f32, window};
 use crate::data::ImageShape;
 use crate::model::{Layer, Padding, Shape};
+use crate::ops::Operation;
 use crate::workers::Team;
 use proptest::prelude::{Just, Strategy, prop};
 use proptest::prop_oneof;
@@ -685,7 +686,7 @@ fn a_relay_gives_the_bits_of_one_thread() {
         let of = |threads, relay| gradients(Isa::detect(), Team { threads, relay }, &model, &data, &batches);
         let one = of(1, false);
         for threads in 2..=6 {
-            let shared = model.network.ops.iter().filter(|op| op.can_relay(threads)).count();
+            let shared = model.graph.nodes.iter().filter(|node| node.op.can_relay(threads)).count();
             assert_eq!(shared, if threads <= 4 { 2 } else { 0 }, "layers that {threads} threads share in a relay");
             for relay in [false, true] {
                 same_bits(&of(threads, relay), &one).unwrap_or_else(|why| panic!("{threads} threads, {relay}: {why}"));

@@ -41,8 +41,8 @@ fn assert_none_is_kept(recipe: &Recipe, data: &Dataset, pin: &str) {
     let name = recipe.name;
     let kept = [
         ("parameters", trainer.model.values.as_slice()),
-        ("the optimizer's first state", trainer.first.as_slice()),
-        ("the optimizer's second state", trainer.second.as_slice()),
+        ("the optimizer's first state", trainer.moment1.as_slice()),
+        ("the optimizer's second state", trainer.moment2.as_slice()),
     ];
     for (what, numbers) in kept {
         assert_eq!(subnormals(numbers), 0, "{name}: subnormal numbers among {} {what}", numbers.len());

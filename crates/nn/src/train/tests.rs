@@ -152,24 +152,24 @@ pub(super) fn gradients(
 ) -> (Vec<f64>, f64, NamedArrays) {
     let net = model.architecture();
     let rows = batches.last().expect("a batch").len();
-    let network = model.network.clone();
-    let plan = Plan::new(&network, batches[0].len(), true);
+    let plan = Plan::new(&model.graph, batches[0].len(), true);
     let (mut memory, mut scratch) = (plan.memory(), (0..team.threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let mut params = model.values.clone();
-    let mut grads = Aligned::zeroed(network.param_len);
+    let mut grads = Aligned::zeroed(model.graph.param_len);
     let pixels = model.pixels().table();
     let (mut logits, mut loss) = (Vec::new(), 0.0);
     {
         let learn = Learn::Store(Arena::new(grads.as_mut_slice()));
         let params = params.as_mut_slice();
-        let step = Step::new(&network, &plan, isa, 1, net.classes(), &pixels, &mut memory, params, learn);
+        let of = StepOf { isa, seed: 1, classes: net.classes(), pixels: &pixels };
+        let step = Step::new(&plan, of, &mut memory, params, learn);
         let program = |worker: &Worker, scratch: &mut Scratch| {
             for indices in batches {
-                let batch = Batch { indices, next: &[], step: Some(0), update: None };
-                step.forward(worker, scratch, data, &batch, network.ops.len());
-                step.loss(worker, scratch, data, &batch);
-                step.backward(worker, scratch, data, &batch);
-                worker.meet();
+                let batch = Batch { step: Some(0), ..Batch::evaluated(data, indices) };
+                step.forward(worker, scratch, &batch, plan.graph.nodes.len());
+                step.loss(worker, scratch, &batch);
+                step.backward(worker, scratch, &batch);
+                worker.barrier();
             }
         };
         in_team(team, &mut scratch, program, program);
@@ -183,7 +183,7 @@ pub(super) fn gradients(
         .iter()
         .enumerate()
         .map(|(array, spec)| {
-            let values = crate::model::unpack(net, &network, array, grads.as_slice());
+            let values = crate::model::unpack(net, &model.graph, array, grads.as_slice());
             (spec.name.clone(), values.into_iter().map(f64::from).collect())
         })
         .collect();
@@ -247,20 +247,21 @@ fn loss_while_training(net: &Architecture, params: &mut [f32], grads: Option<&mu
     let pixels = (0..rows * shape.len()).map(|i| (rng.u64_at(i as u64) >> 56) as u8).collect();
     let labels = (0..rows).map(|n| (n % net.classes()) as u8).collect();
     let data = Dataset::new(pixels, labels, shape, net.classes()).expect("whole");
-    let network = Network::new(net);
-    let plan = Plan::new(&network, rows + 2, true);
+    let model = Model::new(net.clone(), Init::Zero, 0, Pixels::default());
+    let plan = Plan::new(&model.graph, rows + 2, true);
     let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let indices: Vec<u32> = (0..rows as u32).collect();
-    let batch = Batch { indices: &indices, next: &[], step: Some(7), update: None };
+    let batch = Batch { step: Some(7), ..Batch::evaluated(&data, &indices) };
     let backward = grads.is_some();
     let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
     let table = Pixels::default().table();
-    let step = Step::new(&network, &plan, Isa::detect(), 1, net.classes(), &table, &mut memory, params, learn);
+    let of = StepOf { isa: Isa::detect(), seed: 1, classes: net.classes(), pixels: &table };
+    let step = Step::new(&plan, of, &mut memory, params, learn);
     let program = |worker: &Worker, scratch: &mut Scratch| {
-        step.forward(worker, scratch, &data, &batch, network.ops.len());
-        step.loss(worker, scratch, &data, &batch);
+        step.forward(worker, scratch, &batch, plan.graph.nodes.len());
+        step.loss(worker, scratch, &batch);
         if backward {
-            step.backward(worker, scratch, &data, &batch);
+            step.backward(worker, scratch, &batch);
         }
     };
     on_threads(threads, &mut scratch, program, program);
@@ -302,12 +303,12 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
         let net = Architecture::new(shape, parsed, 4).expect("fits");
         let model = Model::new(net.clone(), Init::Xavier, 3, Pixels::default());
         let mut params = model.values.clone();
-        let mut grads = Aligned::zeroed(model.network.param_len);
+        let mut grads = Aligned::zeroed(model.graph.param_len);
         loss_while_training(&net, params.as_mut_slice(), Some(grads.as_mut_slice()), 3);
         // Along random directions; padding never moves, since its gradient must be zero too.
         for direction in 0..6 {
             let rng = Rng::new(direction, Stream::Init, 77);
-            let along: Vec<f32> = (0..model.network.param_len as u64).map(|i| rng.normal_at(i)).collect();
+            let along: Vec<f32> = (0..model.graph.param_len as u64).map(|i| rng.normal_at(i)).collect();
             let along = Model::new(net.clone(), Init::Zero, 0, Pixels::default()).masked(&along);
             let slope: f64 = along.iter().zip(grads.as_slice()).map(|(d, g)| f64::from(*d) * f64::from(*g)).sum();
             let h = 2.0_f32.powi(-11);
@@ -321,7 +322,7 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
             assert!((quotient - slope).abs() < 2e-3 * scale, "{layers:?}: quotient {quotient}, slope {slope}");
         }
         let padding =
-            Model::new(net.clone(), Init::Zero, 0, Pixels::default()).masked(&vec![1.0; model.network.param_len]);
+            Model::new(net.clone(), Init::Zero, 0, Pixels::default()).masked(&vec![1.0; model.graph.param_len]);
         let stray = grads.as_slice().iter().zip(&padding).filter(|(g, real)| **real == 0.0 && **g != 0.0).count();
         assert_eq!(stray, 0, "{layers:?}: padding has a gradient");
     }
@@ -361,32 +362,32 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
         for (key, entry) in fixture.meta["optimizers"].as_object().expect("optimizers") {
             let (optimizer, schedule) = settings(entry);
             let model = fixture.model(Pixels::default());
-            let network = Network::new(&net);
-            let plan = Plan::new(&network, rows, true);
+            let plan = Plan::new(&model.graph, rows, true);
             let (mut memory, mut scratch) = (plan.memory(), vec![plan.scratch(), plan.scratch()]);
             let mut params = model.values.clone();
-            let (mut first, mut second) = (Aligned::zeroed(network.param_len), Aligned::zeroed(network.param_len));
+            let (mut moment1, mut moment2) =
+                (Aligned::zeroed(model.graph.param_len), Aligned::zeroed(model.graph.param_len));
             let pixels = Pixels::default().table();
             let mut losses = Vec::new();
             {
                 let learn = Learn::Update {
-                    first: Arena::new(first.as_mut_slice()),
-                    second: Arena::new(second.as_mut_slice()),
+                    moment1: Arena::new(moment1.as_mut_slice()),
+                    moment2: Arena::new(moment2.as_mut_slice()),
                 };
-                let isa = Isa::detect();
                 let params = params.as_mut_slice();
-                let step = Step::new(&network, &plan, isa, 1, net.classes(), &pixels, &mut memory, params, learn);
+                let of = StepOf { isa: Isa::detect(), seed: 1, classes: net.classes(), pixels: &pixels };
+                let step = Step::new(&plan, of, &mut memory, params, learn);
                 for index in 0..10 {
                     let lr = schedule.lr(optimizer.lr(), index, 1, 10);
                     let expected = fixture.f64s(&format!("opt.{key}.lr.f64")).expect("rates")[index as usize];
                     assert!((lr - expected).abs() <= 1e-14, "{name} {key}: rate {lr}, expected {expected}");
                     let indices: Vec<u32> = (index as u32 * rows as u32..(index as u32 + 1) * rows as u32).collect();
                     let update = Some(optimizer.update(index, lr));
-                    let batch = Batch { indices: &indices, next: &[], step: Some(index), update };
+                    let batch = Batch { step: Some(index), update, ..Batch::evaluated(&data, &indices) };
                     let program = |worker: &Worker, scratch: &mut Scratch| {
-                        step.forward(worker, scratch, &data, &batch, network.ops.len());
-                        step.loss(worker, scratch, &data, &batch);
-                        step.backward(worker, scratch, &data, &batch);
+                        step.forward(worker, scratch, &batch, plan.graph.nodes.len());
+                        step.loss(worker, scratch, &batch);
+                        step.backward(worker, scratch, &batch);
                     };
                     on_threads(2, &mut scratch, program, program);
                     losses.push(step.with_losses(rows, |l, _| l.iter().sum::<f64>() / rows as f64));
@@ -395,7 +396,7 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
             // PyTorch's own f32 is within 2e-7 of its f64.
             fixture.check(&format!("opt.{key}.losses"), None, &losses, 2e-6);
             for (array, spec) in net.params().iter().enumerate() {
-                let values = crate::model::unpack(&net, &network, array, params.as_slice());
+                let values = crate::model::unpack(&net, &model.graph, array, params.as_slice());
                 let values: Vec<f64> = values.into_iter().map(f64::from).collect();
                 // Adam moves a weight whose gradient is near rounding by up to lr in either direction; PyTorch's f32 is
                 // off by as much as 9.6e-4 of the largest weight there, plain descent by 4.4e-7.

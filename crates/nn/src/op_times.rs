@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 pub(crate) enum Part {
     /// Between steps.
     Elsewhere,
-    /// Pixels to numbers.
-    Load,
     /// An operation, by its number.
     Forward(usize),
     /// The loss and its gradient.
@@ -21,27 +19,26 @@ pub(crate) enum Part {
 
 /// Sums of the time that the first thread spent in each part, with its waiting for the others at the end of it; what it waits
 /// at the end of a step counts as between steps.
-pub(crate) struct Laps {
+pub(crate) struct OpTimes {
     base: Instant,
     /// When the last part ended, in nanoseconds since `base`.
     last: AtomicU64,
-    /// [`Part::Elsewhere`], [`Part::Load`], [`Part::Loss`], then forward and backward of each operation.
+    /// [`Part::Elsewhere`], [`Part::Loss`], then forward and backward of each operation.
     sums: Vec<AtomicU64>,
 }
 
-impl Laps {
-    pub(crate) fn new(operations: usize) -> Laps {
-        let sums = (0..3 + 2 * operations).map(|_| AtomicU64::new(0)).collect();
-        Laps { base: Instant::now(), last: AtomicU64::new(0), sums }
+impl OpTimes {
+    pub(crate) fn new(operations: usize) -> OpTimes {
+        let sums = (0..2 + 2 * operations).map(|_| AtomicU64::new(0)).collect();
+        OpTimes { base: Instant::now(), last: AtomicU64::new(0), sums }
     }
 
     fn slot(part: Part) -> usize {
         match part {
             Part::Elsewhere => 0,
-            Part::Load => 1,
-            Part::Loss => 2,
-            Part::Forward(at) => 3 + 2 * at,
-            Part::Backward(at) => 4 + 2 * at,
+            Part::Loss => 1,
+            Part::Forward(at) => 2 + 2 * at,
+            Part::Backward(at) => 3 + 2 * at,
         }
     }
 
@@ -50,11 +47,11 @@ impl Laps {
         if worker.index == 0 {
             let now = self.base.elapsed().as_nanos() as u64;
             let last = self.last.swap(now, Ordering::Relaxed);
-            self.sums[Laps::slot(part)].fetch_add(now - last, Ordering::Relaxed);
+            self.sums[OpTimes::slot(part)].fetch_add(now - last, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn time(&self, part: Part) -> Duration {
-        Duration::from_nanos(self.sums[Laps::slot(part)].load(Ordering::Relaxed))
+        Duration::from_nanos(self.sums[OpTimes::slot(part)].load(Ordering::Relaxed))
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Stretch {
 }
 
 /// How one epoch is divided.
-pub(crate) struct Pace {
+pub(crate) struct Autotune {
     /// The teams that are timed, the one with the most threads first.
     teams: Vec<Team>,
     steps: usize,
@@ -38,9 +38,9 @@ pub(crate) struct Pace {
     next: usize,
 }
 
-impl Pace {
+impl Autotune {
     /// `relays(threads)`: whether so many threads can share anything in a relay.
-    pub(crate) fn new(threads: usize, steps: usize, relays: impl Fn(usize) -> bool) -> Pace {
+    pub(crate) fn new(threads: usize, steps: usize, relays: impl Fn(usize) -> bool) -> Autotune {
         let mut teams = Vec::new();
         for threads in std::iter::successors(Some(threads), |threads| Some(threads / 2)).take_while(|&t| t > 0) {
             teams.extend(relays(threads).then_some(Team { threads, relay: true }));
@@ -49,7 +49,7 @@ impl Pace {
         // An epoch too short for trying is computed by the first.
         let worth = teams.len() > 1 && steps >= 4 * TIMED * teams.len();
         let next = if worth { 0 } else { teams.len() };
-        Pace { teams, steps, best: None, next }
+        Autotune { teams, steps, best: None, next }
     }
 
     /// What to do from step `start` on.
@@ -129,11 +129,11 @@ mod tests {
     /// The stretches of an epoch in which up to `relays` threads share something in a relay, and whose steps take as long as
     /// `micros` says for each team.
     fn stretches(threads: usize, steps: usize, relays: usize, micros: impl Fn(Team) -> u64) -> Vec<Stretch> {
-        let (mut pace, mut done, mut all) = (Pace::new(threads, steps, |t| t > 1 && t <= relays), 0, Vec::new());
+        let (mut tuner, mut done, mut all) = (Autotune::new(threads, steps, |t| t > 1 && t <= relays), 0, Vec::new());
         while done < steps {
-            let stretch = pace.stretch(done);
+            let stretch = tuner.stretch(done);
             all.push(stretch);
-            pace.timed(&watch(micros(stretch.team)));
+            tuner.timed(&watch(micros(stretch.team)));
             done = stretch.end;
         }
         all

@@ -1,0 +1,127 @@
+//! A network as a graph: values, and operations that read some values and write one.
+//!
+//! Value 0 is the batch's images. Nodes stand in an order in which every value is written before it is read. What a graph is
+//! follows from the architecture, the precision and whether blank pixels may be left out, not from the batch size;
+//! [`crate::plan`] gives it memory and [`crate::step`] runs it.
+
+use crate::layout::Layout;
+use crate::ops::{Op, Operation};
+use std::ops::Range;
+use tenfold_kernels::LANES;
+use tenfold_kernels::activation::Activation;
+
+/// A value of a graph, by its number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ValueId(pub(crate) usize);
+
+/// What is computed once for every image of a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub(crate) layout: Layout,
+    /// How its gradient lies: without border.
+    pub(crate) grad: Layout,
+    /// What its producer applies to it in place, last.
+    pub(crate) activation: Option<Activation>,
+    /// The nodes that read it, in their order. Backward, the last of them overwrites the gradient, the others add to it,
+    /// and after the first has done so it is complete.
+    pub(crate) consumers: Vec<usize>,
+    /// Whether something learns from its gradient: its producer, or what comes before.
+    pub(crate) wants_gradient: bool,
+}
+
+/// One operation in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) op: Op,
+    /// The values that it reads; none where it reads the batch's images themselves.
+    pub(crate) inputs: Vec<ValueId>,
+    /// The value that it writes.
+    pub(crate) output: ValueId,
+    /// The layers that it computes, by their numbers, from first to last; those between are among them.
+    pub(crate) layers: Range<usize>,
+}
+
+/// The operations of a network and how its parameters lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Graph {
+    pub(crate) values: Vec<Value>,
+    pub(crate) nodes: Vec<Node>,
+    /// Parameters with their padding.
+    pub(crate) param_len: usize,
+}
+
+/// One array of parameters of an operation, packed as its kernels want it.
+#[derive(Clone, Debug)]
+pub(crate) struct Array {
+    /// What it is called behind the layer's name: `weight` or `bias`.
+    pub(crate) name: &'static str,
+    /// Where it lies among the packed parameters.
+    pub(crate) place: Range<usize>,
+    /// Whether training changes it.
+    pub(crate) learned: bool,
+}
+
+impl Graph {
+    /// The value that the logits are.
+    pub(crate) fn logits(&self) -> ValueId {
+        self.nodes.last().expect("a network has a layer").output
+    }
+
+    /// The node that writes `value`; none of the images where no operation turns them into numbers.
+    pub(crate) fn producer(&self, value: ValueId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.output == value)
+    }
+
+    /// Whether a node passes the gradient of its output on to what it reads.
+    pub(crate) fn passes_gradient(&self, node: &Node) -> bool {
+        node.inputs.iter().any(|&input| self.values[input.0].wants_gradient)
+    }
+
+    /// Whether node number `at` is the first to write the gradient of what it reads: then it overwrites it, else it adds.
+    pub(crate) fn is_first_writer(&self, at: usize, input: ValueId) -> bool {
+        self.values[input.0].consumers.last() == Some(&at)
+    }
+
+    /// Whether node number `at` is the last to write the gradient of what it reads: then it is complete.
+    pub(crate) fn is_last_writer(&self, at: usize, input: ValueId) -> bool {
+        self.values[input.0].consumers.first() == Some(&at)
+    }
+
+    /// All arrays, in the order of [`crate::model::Architecture::params`]: the node, and the array's number there.
+    pub(crate) fn arrays(&self) -> impl Iterator<Item = (&Node, usize)> {
+        self.nodes.iter().flat_map(|node| (0..node.op.arrays().len()).map(move |array| (node, array)))
+    }
+
+    /// Whether `threads` threads can share any operation in a relay.
+    pub(crate) fn can_relay(&self, threads: usize) -> bool {
+        self.nodes.iter().any(|node| node.op.can_relay(threads))
+    }
+
+    /// Only the first `nodes` nodes.
+    pub(crate) fn truncate(&mut self, nodes: usize) {
+        self.nodes.truncate(nodes);
+        for value in &mut self.values {
+            value.consumers.retain(|&node| node < nodes);
+        }
+    }
+
+    /// The node that ends with layer number `layer`, where one does.
+    pub(crate) fn node_of_layer(&self, layer: usize) -> Option<usize> {
+        self.nodes.iter().position(|node| node.layers.end == layer + 1)
+    }
+}
+
+/// Gives arrays of parameters their places, one behind the other.
+#[derive(Default)]
+pub(crate) struct Params {
+    pub(crate) len: usize,
+}
+
+impl Params {
+    /// Room for `len` learned parameters, on a cache line of its own.
+    pub(crate) fn array(&mut self, name: &'static str, len: usize) -> Array {
+        let start = self.len;
+        self.len += len.next_multiple_of(LANES);
+        Array { name, place: start..start + len, learned: true }
+    }
+}

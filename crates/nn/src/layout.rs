@@ -1,0 +1,82 @@
+//! How the activations of one image lie in memory.
+
+use tenfold_kernels::{LANES, Planes};
+
+/// How the activations of one image lie between two operations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layout {
+    /// Feature maps.
+    Planes(Planes),
+    /// A row of features, padded with zeros to `stride`.
+    Row { features: usize, stride: usize },
+}
+
+impl Layout {
+    /// A row of features. A multiple of 4 KiB between rows would put the same column of all rows into one cache set.
+    pub(crate) fn row(features: usize) -> Layout {
+        let padded = features.next_multiple_of(LANES);
+        Layout::Row { features, stride: if padded.is_multiple_of(1024) { padded + LANES } else { padded } }
+    }
+
+    /// Elements from one image to the next.
+    pub(crate) fn image_len(&self) -> usize {
+        match self {
+            Layout::Planes(planes) => planes.len(),
+            Layout::Row { stride, .. } => *stride,
+        }
+    }
+
+    /// One image's activations without padding: `[C, H, W]`, or a row.
+    pub(crate) fn unpacked(&self, packed: &[f32]) -> Vec<f32> {
+        let planes = match self {
+            Layout::Planes(planes) => planes,
+            Layout::Row { features, .. } => return packed[..*features].to_vec(),
+        };
+        let mut values = Vec::with_capacity(planes.channels * planes.height * planes.width);
+        for (c, y) in (0..planes.channels).flat_map(|c| (0..planes.height).map(move |y| (c, y))) {
+            values.extend((0..planes.width).map(|x| packed[planes.index(c, y, x)]));
+        }
+        values
+    }
+
+    /// The same without border: how gradients lie.
+    pub(crate) fn plain(&self) -> Layout {
+        match self {
+            Layout::Planes(p) => {
+                Layout::Planes(Planes::with_border(p.channels, p.lanes, p.height, p.width, [0; 4], (1, 1)))
+            }
+            row => *row,
+        }
+    }
+
+    /// Elements of one image that a linear layer takes as its input, in order; planes have no border there.
+    pub(crate) fn inputs(&self) -> usize {
+        match self {
+            Layout::Planes(planes) => planes.len(),
+            Layout::Row { features, .. } => *features,
+        }
+    }
+
+    /// Feature maps.
+    ///
+    /// # Panics
+    /// If it is a row.
+    pub(crate) fn planes(&self) -> Planes {
+        match self {
+            Layout::Planes(planes) => *planes,
+            Layout::Row { features, .. } => panic!("a row of {features} features where feature maps are expected"),
+        }
+    }
+}
+
+/// Overwrites `target` with the pixels of `source`, in another layout of the same size, and zeros around them.
+pub(crate) fn copy_pixels(from: &Planes, source: &[f32], to: &Planes, target: &mut [f32]) {
+    assert_eq!((from.pixel, to.pixel), (LANES, LANES), "pixels of a row follow each other");
+    target.fill(0.0);
+    for block in 0..to.blocks {
+        for y in 0..to.height {
+            let (a, b) = (from.offset(block, y, 0), to.offset(block, y, 0));
+            target[b..b + to.width * LANES].copy_from_slice(&source[a..a + to.width * LANES]);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! From an architecture to a graph: which layers run as one operation, in which way, and how values lie between them.
+
+use crate::graph::{Graph, Node, Params, Value, ValueId};
+use crate::layout::Layout;
+use crate::model::{Architecture, Layer, LayerInfo, Shape, Source};
+use crate::ops::{self, Op, Operation};
+use crate::precision::Precision;
+use tenfold_kernels::activation::Activation;
+use tenfold_kernels::conv::direct::Conv2d;
+use tenfold_kernels::conv::pooled::ConvPool;
+use tenfold_kernels::linear::small_out::SmallOut;
+use tenfold_kernels::{LANES, Planes};
+
+/// What else than the layers decides about operations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Lowering {
+    pub(crate) precision: Precision,
+    /// Whether a blank pixel is worth nothing, so that linear layers over pixels may leave it out.
+    pub(crate) blank_is_nothing: bool,
+    /// Whether neighbouring layers may run as one operation. If not, every layer is one by itself, so that what lies between
+    /// them can be looked at; only flatten is none, as it moves nothing.
+    pub(crate) fuse: bool,
+}
+
+/// The graph of an architecture. How its parameters lie does not depend on `how`.
+pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
+    let layers = Layers { all: architecture.layers() };
+    let mut graph = Graph { values: Vec::new(), nodes: Vec::new(), param_len: 0 };
+    let mut lowerer = Lowerer { layers, how, params: Params::default(), dropouts: 0 };
+    let images = lowerer.layout(&layers.readers(Source::Images), Shape::Image(architecture.input()), true);
+    graph.values.push(value(images, None, false));
+    // The value that holds a layer's output. Layers inside of an operation have none.
+    let mut outputs: Vec<Option<ValueId>> = vec![None; layers.all.len()];
+    let mut done = vec![false; layers.all.len()];
+    for at in 0..layers.all.len() {
+        if done[at] {
+            continue;
+        }
+        let of = |source: Source| match source {
+            Source::Images => ValueId(0),
+            Source::Layer(layer) => outputs[layer].expect("a layer is read only where it ends an operation"),
+        };
+        let inputs: Vec<ValueId> = layers.all[at].inputs.iter().map(|&source| of(source)).collect();
+        if layers.all[at].layer == Layer::Flatten {
+            outputs[at] = Some(inputs[0]);
+            continue;
+        }
+        let draft = lowerer.operation(&graph, at, &inputs);
+        for &layer in &draft.layers {
+            done[layer] = true;
+        }
+        let last = *draft.layers.last().expect("an operation computes a layer");
+        outputs[last] = Some(graph.add(draft, inputs));
+    }
+    graph.param_len = lowerer.params.len;
+    for at in 0..graph.nodes.len() {
+        for input in graph.nodes[at].inputs.clone() {
+            graph.values[input.0].consumers.push(at);
+        }
+    }
+    graph
+}
+
+/// An operation before it has its place.
+struct Draft {
+    op: Op,
+    layers: Vec<usize>,
+    layout: Layout,
+    activation: Option<Activation>,
+}
+
+fn value(layout: Layout, activation: Option<Activation>, wants_gradient: bool) -> Value {
+    Value { layout, grad: layout.plain(), activation, consumers: Vec::new(), wants_gradient }
+}
+
+impl Graph {
+    /// Adds an operation behind all others, and where it is the first to read the images as numbers, the one that makes
+    /// numbers of them.
+    fn add(&mut self, draft: Draft, mut inputs: Vec<ValueId>) -> ValueId {
+        if draft.op.reads_pixels() {
+            inputs.clear();
+        } else if inputs.contains(&ValueId(0)) && self.producer(ValueId(0)).is_none() {
+            let op = Op::Pixels(ops::Pixels);
+            self.nodes.push(Node { op, inputs: Vec::new(), output: ValueId(0), layers: 0..0 });
+        }
+        let before = inputs.iter().any(|&input| self.values[input.0].wants_gradient);
+        let learns = draft.op.arrays().iter().any(|array| array.learned);
+        let output = ValueId(self.values.len());
+        self.values.push(value(draft.layout, draft.activation, before || learns));
+        let layers = draft.layers[0]..draft.layers[draft.layers.len() - 1] + 1;
+        self.nodes.push(Node { op: draft.op, inputs, output, layers });
+        output
+    }
+}
+
+/// The layers with their edges; flatten is passed through, as it moves nothing.
+#[derive(Clone, Copy)]
+struct Layers<'a> {
+    all: &'a [LayerInfo],
+}
+
+impl Layers<'_> {
+    /// The layers, other than flatten, that read what `source` gives.
+    fn readers(&self, source: Source) -> Vec<usize> {
+        let direct = self.all.iter().enumerate().filter(|(_, info)| info.inputs.contains(&source));
+        let through = |(at, info): (usize, &LayerInfo)| match info.layer {
+            Layer::Flatten => self.readers(Source::Layer(at)),
+            _ => vec![at],
+        };
+        direct.flat_map(through).collect()
+    }
+
+    /// The only layer that reads layer `at`, if there is only one and it reads nothing else.
+    fn only_reader(&self, at: usize) -> Option<usize> {
+        match self.readers(Source::Layer(at))[..] {
+            [reader] if self.all[reader].inputs.len() == 1 => Some(reader),
+            _ => None,
+        }
+    }
+}
+
+struct Lowerer<'a> {
+    layers: Layers<'a>,
+    how: Lowering,
+    params: Params,
+    dropouts: u64,
+}
+
+impl Lowerer<'_> {
+    /// The operation that begins with layer `at`, and reads `inputs`.
+    fn operation(&mut self, graph: &Graph, at: usize, inputs: &[ValueId]) -> Draft {
+        let info = &self.layers.all[at];
+        let input = graph.values[inputs[0].0].layout;
+        let passes = inputs.iter().any(|&input| graph.values[input.0].wants_gradient);
+        if self.how.fuse
+            && let Some(draft) = self.conv_pool(at, input, passes)
+        {
+            return draft;
+        }
+        let mut layers = vec![at];
+        let mut activation = None;
+        let next = self.layers.only_reader(at).filter(|_| self.how.fuse && !is_elementwise(info.layer));
+        if let Some(next) = next
+            && let Some(found) = activation_of(self.layers.all[next].layer)
+        {
+            activation = Some(found);
+            layers.push(next);
+        }
+        // Elementwise layers leave everything where it is.
+        let layout = if is_elementwise(info.layer) {
+            input
+        } else {
+            let last = layers[layers.len() - 1];
+            self.layout(&self.layers.readers(Source::Layer(last)), info.output, false)
+        };
+        let alone = activation_of(info.layer);
+        let op = self.op(info, inputs, input, layout, passes);
+        Draft { op, layers, layout, activation: activation.or(alone) }
+    }
+
+    /// What a layer by itself computes.
+    fn op(&mut self, info: &LayerInfo, inputs: &[ValueId], input: Layout, output: Layout, passes: bool) -> Op {
+        let (params, precision) = (&mut self.params, self.how.precision);
+        match info.layer {
+            Layer::Conv { kernel_size, stride, padding, .. } => {
+                let conv = Conv2d::new(input.planes(), output.planes(), kernel_size, stride, padding.of(kernel_size));
+                Op::Conv(ops::Conv::new(conv, precision, passes, params))
+            }
+            Layer::Linear { out_features } => {
+                let in_features = input.inputs();
+                let over_pixels = inputs == [ValueId(0)];
+                if over_pixels && SmallOut::is_small(out_features) {
+                    return Op::LinearSmallOut(ops::LinearSmallOut::new(in_features, out_features, params));
+                }
+                if over_pixels && self.how.blank_is_nothing {
+                    return Op::LinearPixels(ops::LinearPixels::new(in_features, out_features, params));
+                }
+                // A layer over pixels stays in f32 where blank ones count too; and pairs of rows are made of whole vectors.
+                let rounds = !over_pixels && input.image_len().is_multiple_of(LANES);
+                let precision = if rounds { precision } else { Precision::F32 };
+                Op::Linear(ops::Linear::new(input, out_features, precision, passes, params))
+            }
+            Layer::MaxPool { kernel_size, stride } => {
+                Op::MaxPool(ops::MaxPool::new(input.planes(), output.planes(), kernel_size, stride))
+            }
+            Layer::AvgPool { kernel_size, stride } => {
+                Op::AvgPool(ops::AvgPool::new(input.planes(), output.planes(), kernel_size, stride))
+            }
+            Layer::Dropout { probability } => {
+                self.dropouts += 1;
+                Op::Dropout(ops::Dropout { probability, index: self.dropouts - 1 })
+            }
+            Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
+            Layer::Flatten => unreachable!("flatten is no operation"),
+        }
+    }
+
+    /// A convolution, ReLU and max-pooling that nobody looks between as one, where there is a kernel for their shapes.
+    fn conv_pool(&mut self, at: usize, input: Layout, passes: bool) -> Option<Draft> {
+        let Layer::Conv { kernel_size, stride, padding, .. } = self.layers.all[at].layer else { return None };
+        let relu = self.layers.only_reader(at).filter(|&next| self.layers.all[next].layer == Layer::Relu)?;
+        let pool = self.layers.only_reader(relu)?;
+        let Layer::MaxPool { kernel_size: window, stride: step } = self.layers.all[pool].layer else { return None };
+        let Shape::Image(sums) = self.layers.all[at].output else { unreachable!("a convolution gives feature maps") };
+        if window != step {
+            return None;
+        }
+        let readers = self.layers.readers(Source::Layer(pool));
+        let layout = self.layout(&readers, self.layers.all[pool].output, false);
+        let sums = Planes::new(sums.channels, sums.height, sums.width);
+        let conv = Conv2d::new(input.planes(), sums, kernel_size, stride, padding.of(kernel_size));
+        let shape = ConvPool::new(conv, window, layout.planes())?;
+        let op = Op::ConvPool(ops::ConvPool::new(shape, self.how.precision, passes, &mut self.params));
+        Some(Draft { op, layers: vec![at, relu, pool], layout, activation: None })
+    }
+
+    /// The layout of a value of shape `shape` that the layers `readers` read.
+    fn layout(&self, readers: &[usize], shape: Shape, is_image: bool) -> Layout {
+        let Shape::Image(image) = shape else {
+            return Layout::row(shape.len());
+        };
+        let consumers = self.consumers(readers);
+        let mut border = [0; 4];
+        for &consumer in &consumers {
+            if let Layer::Conv { kernel_size, padding, .. } = self.layers.all[consumer].layer {
+                let (rows, columns) = padding.of(kernel_size);
+                for (side, needed) in border.iter_mut().zip([rows, columns, rows, columns]) {
+                    *side = needed.max(*side);
+                }
+            }
+        }
+        // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
+        // has no idle lanes, and a linear layer takes the pixels as they are.
+        let all =
+            |f: fn(Layer) -> bool| !consumers.is_empty() && consumers.iter().all(|&c| f(self.layers.all[c].layer));
+        let lanes = if is_image && image.channels < LANES && all(|layer| matches!(layer, Layer::Conv { .. })) {
+            image.channels
+        } else if is_image && all(|layer| matches!(layer, Layer::Linear { .. })) {
+            1
+        } else {
+            LANES
+        };
+        Layout::Planes(Planes::with_border(image.channels, lanes, image.height, image.width, border, (1, 1)))
+    }
+
+    /// Those of `readers` that are not elementwise; in place of the others, which pass a layout through, their own.
+    fn consumers(&self, readers: &[usize]) -> Vec<usize> {
+        let through = |&at: &usize| match is_elementwise(self.layers.all[at].layer) {
+            true => self.consumers(&self.layers.readers(Source::Layer(at))),
+            false => vec![at],
+        };
+        readers.iter().flat_map(through).collect()
+    }
+}
+
+/// What a layer applies to every element by itself and in place, if it does.
+fn activation_of(layer: Layer) -> Option<Activation> {
+    match layer {
+        Layer::Relu => Some(Activation::Relu),
+        Layer::Tanh => Some(Activation::Tanh),
+        Layer::Sigmoid => Some(Activation::Sigmoid),
+        Layer::Linear { .. }
+        | Layer::Conv { .. }
+        | Layer::MaxPool { .. }
+        | Layer::AvgPool { .. }
+        | Layer::Dropout { .. }
+        | Layer::Flatten => None,
+    }
+}
+
+/// Whether a layer leaves every element where it is.
+fn is_elementwise(layer: Layer) -> bool {
+    activation_of(layer).is_some() || matches!(layer, Layer::Dropout { .. })
+}

@@ -1,0 +1,60 @@
+//! Elementwise functions in place, and their slopes: part of whatever operation comes before.
+
+use crate::layout::Layout;
+use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
+use tenfold_kernels::{Isa, Planes};
+
+/// Applies an activation to the pixels of real channels; everything else stays zero.
+pub(super) fn forward(isa: Isa, activation: Activation, layout: &Layout, values: &mut [f32]) {
+    match layout {
+        // Where zero stays zero, padding may be treated like the rest.
+        _ if activation != Activation::Sigmoid => activation_forward(isa, activation, values),
+        Layout::Row { features, .. } => activation_forward(isa, activation, &mut values[..*features]),
+        Layout::Planes(planes) => {
+            each_pixel(planes, |at, lanes| activation_forward(isa, activation, &mut values[at..at + lanes]));
+        }
+    }
+}
+
+/// The same for elements none of which is padding.
+pub(super) fn plain(isa: Isa, activation: Activation, values: &mut [f32]) {
+    activation_forward(isa, activation, values);
+}
+
+/// Multiplies `grad` by the slope of the activation that gave `y`; `grad_layout` is `layout` without border.
+pub(super) fn backward(
+    isa: Isa,
+    activation: Activation,
+    layout: &Layout,
+    y: &[f32],
+    grad_layout: &Layout,
+    grad: &mut [f32],
+) {
+    match (layout, grad_layout) {
+        (Layout::Planes(from), Layout::Planes(to)) if from != to => {
+            let row = to.width * to.pixel;
+            for (block, line) in (0..to.blocks).flat_map(|b| (0..to.height).map(move |y| (b, y))) {
+                let (a, b) = (from.offset(block, line, 0), to.offset(block, line, 0));
+                slope(isa, activation, &y[a..a + row], &mut grad[b..b + row]);
+            }
+        }
+        _ => slope(isa, activation, y, grad),
+    }
+}
+
+/// The same for elements that lie alike.
+pub(super) fn slope(isa: Isa, activation: Activation, y: &[f32], grad: &mut [f32]) {
+    activation_backward(isa, activation, y, grad);
+}
+
+/// Calls `f` with the place of each pixel and how many real channels it has there.
+fn each_pixel(planes: &Planes, mut f: impl FnMut(usize, usize)) {
+    for block in 0..planes.blocks {
+        let lanes = planes.lanes.min(planes.channels - block * planes.lanes);
+        for y in 0..planes.height {
+            for x in 0..planes.width {
+                f(planes.offset(block, y, x), lanes);
+            }
+        }
+    }
+}

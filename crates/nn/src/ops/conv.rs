@@ -1,0 +1,54 @@
+//! Convolution.
+
+use super::convolution::Convolution;
+use super::{Operation, Run};
+use crate::graph::{Array, Params};
+use crate::layout::copy_pixels;
+use crate::plan::{Room, Scratch, Wiring};
+use crate::precision::Precision;
+use tenfold_kernels::conv::direct::{Conv2d, add_bias};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Conv {
+    conv: Convolution,
+}
+
+impl Conv {
+    /// `passes`: whether the gradient of the input is wanted.
+    pub(crate) fn new(conv: Conv2d, precision: Precision, passes: bool, params: &mut Params) -> Conv {
+        Conv { conv: Convolution::new(conv, precision, passes, params) }
+    }
+}
+
+impl Operation for Conv {
+    fn arrays(&self) -> Vec<&Array> {
+        vec![&self.conv.weight, &self.conv.bias]
+    }
+
+    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
+        self.conv.index(array, shape, j)
+    }
+
+    fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
+        self.conv.plan(room, wiring.learns);
+    }
+
+    fn forward(&self, run: &Run, scratch: &mut Scratch) {
+        let bias = run.step.params.read(self.conv.bias.place.clone());
+        self.conv.forward(run, scratch.products.as_mut_slice(), |n, fill| {
+            let mut y = run.write(n);
+            fill(&mut y);
+            add_bias(&self.conv.direct.output, &bias, &mut y);
+            run.activate(&mut y);
+        });
+    }
+
+    fn backward(&self, run: &Run, scratch: &mut Scratch) {
+        let (from, to) = (run.grad_layout(run.node.output).planes(), self.conv.direct.grad_output());
+        let spread = |n: usize, out: &mut [f32]| copy_pixels(&from, &run.grad(n..n + 1), &to, out);
+        if !self.conv.fourier_backward(run, scratch, spread) {
+            self.conv.pass_through(run, scratch, spread);
+            self.conv.learn(run, scratch);
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The operations of a graph, one file each: what it needs in memory, its parameters, how threads share it, forward and
+//! backward. `docs/adding-a-layer.md` walks through adding one.
+
+mod activation;
+mod avg_pool;
+mod conv;
+mod conv_pool;
+mod convolution;
+mod copy;
+mod dropout;
+mod linear;
+mod linear_pixels;
+mod linear_small_out;
+pub(crate) mod loss;
+mod max_pool;
+mod pixels;
+
+use crate::batch::Batch;
+use crate::graph::{Array, Node, ValueId};
+use crate::layout::Layout;
+use crate::plan::{Room, Scratch, Wiring};
+use crate::step::Step;
+use crate::workers::{Team, Worker};
+use std::ops::Range;
+use tenfold_kernels::arena::{Columns, Read, Write};
+
+pub(crate) use avg_pool::AvgPool;
+pub(crate) use conv::Conv;
+pub(crate) use conv_pool::ConvPool;
+pub(crate) use copy::Copy;
+pub(crate) use dropout::Dropout;
+pub(crate) use linear::Linear;
+pub(crate) use linear_pixels::LinearPixels;
+pub(crate) use linear_small_out::LinearSmallOut;
+pub(crate) use max_pool::MaxPool;
+pub(crate) use pixels::Pixels;
+
+/// The closed list of operations.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a network has a handful of operations")]
+pub(crate) enum Op {
+    /// Bytes to numbers.
+    Pixels(Pixels),
+    Conv(Conv),
+    /// A convolution, ReLU and max-pooling in one.
+    ConvPool(ConvPool),
+    Linear(Linear),
+    /// A linear layer straight over pixels that leaves out the blank ones.
+    LinearPixels(LinearPixels),
+    /// A linear layer with few outputs straight over pixels.
+    LinearSmallOut(LinearSmallOut),
+    MaxPool(MaxPool),
+    AvgPool(AvgPool),
+    /// What comes in, for an activation that follows no operation it could be part of.
+    Copy(Copy),
+    Dropout(Dropout),
+}
+
+/// Hands everything on to the operation itself: the one place that lists them all.
+macro_rules! each {
+    ($self:ident, $op:ident => $call:expr) => {
+        match $self {
+            Op::Pixels($op) => $call,
+            Op::Conv($op) => $call,
+            Op::ConvPool($op) => $call,
+            Op::Linear($op) => $call,
+            Op::LinearPixels($op) => $call,
+            Op::LinearSmallOut($op) => $call,
+            Op::MaxPool($op) => $call,
+            Op::AvgPool($op) => $call,
+            Op::Copy($op) => $call,
+            Op::Dropout($op) => $call,
+        }
+    };
+}
+
+/// What an operation does. What has a default is what most operations do.
+pub(crate) trait Operation {
+    /// Its parameters, in the order in which [`crate::model::Architecture::params`] lists those of its layer.
+    fn arrays(&self) -> Vec<&Array> {
+        Vec::new()
+    }
+
+    /// Where element `j`, in PyTorch's order, of array number `array`, whose shape there is `shape`, lies among the packed
+    /// parameters.
+    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
+        unreachable!("array {array} {shape:?}[{j}] of an operation without parameters")
+    }
+
+    /// Takes its places in memory, besides those of its output and of that's gradient.
+    fn plan(&mut self, _room: &mut Room, _wiring: &Wiring) {}
+
+    /// How threads share it forward.
+    fn split(&self, _team: Team, _training: bool) -> Split {
+        Split::Images
+    }
+
+    /// Whether `threads` threads can share its sums in a relay ([`Team::relay`]).
+    fn can_relay(&self, _threads: usize) -> bool {
+        false
+    }
+
+    /// Whether it takes the batch's images as bytes, instead of a value.
+    fn reads_pixels(&self) -> bool {
+        false
+    }
+
+    /// Asks for what this thread will read of the next batch's images.
+    fn fetch(&self, _run: &Run) {}
+
+    /// This thread's share of the output, the activation that follows included.
+    fn forward(&self, run: &Run, scratch: &mut Scratch);
+
+    /// This thread's share of the gradients of what it reads, and of its parameters with what becomes of them. The gradient
+    /// of its output is complete. Called only where something before it learns, or itself.
+    fn backward(&self, run: &Run, scratch: &mut Scratch);
+}
+
+impl Operation for Op {
+    fn arrays(&self) -> Vec<&Array> {
+        each!(self, op => op.arrays())
+    }
+
+    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
+        each!(self, op => op.index(array, shape, j))
+    }
+
+    fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
+        each!(self, op => op.plan(room, wiring));
+    }
+
+    fn split(&self, team: Team, training: bool) -> Split {
+        each!(self, op => op.split(team, training))
+    }
+
+    fn can_relay(&self, threads: usize) -> bool {
+        each!(self, op => op.can_relay(threads))
+    }
+
+    fn reads_pixels(&self) -> bool {
+        each!(self, op => op.reads_pixels())
+    }
+
+    fn fetch(&self, run: &Run) {
+        each!(self, op => op.fetch(run));
+    }
+
+    fn forward(&self, run: &Run, scratch: &mut Scratch) {
+        each!(self, op => op.forward(run, scratch));
+    }
+
+    fn backward(&self, run: &Run, scratch: &mut Scratch) {
+        each!(self, op => op.backward(run, scratch));
+    }
+}
+
+/// How threads share an operation forward.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Split {
+    /// Each takes its own images.
+    Images,
+    /// Each takes its own images, sixteen by sixteen.
+    Sixteens,
+    /// Each takes columns of the output for all images.
+    Columns,
+    /// Each sums its own inputs into all outputs of all images, going on from what the thread before it has summed.
+    Inputs,
+}
+
+impl Split {
+    /// Whether a thread sees more than its own images.
+    pub(crate) fn needs_all_images(self) -> bool {
+        matches!(self, Split::Columns | Split::Inputs)
+    }
+}
+
+/// One thread's work on one node, in one step.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'r> {
+    pub(crate) step: &'r Step<'r>,
+    pub(crate) node: &'r Node,
+    /// The node's number.
+    pub(crate) at: usize,
+    pub(crate) worker: &'r Worker<'r>,
+    pub(crate) batch: &'r Batch<'r>,
+}
+
+impl<'r> Run<'r> {
+    /// Images of the batch.
+    pub(crate) fn images(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// This thread's images, where threads share an operation by images.
+    pub(crate) fn share(&self) -> Range<usize> {
+        self.worker.share(self.images())
+    }
+
+    /// The (first) value that the node reads.
+    pub(crate) fn input(&self) -> ValueId {
+        self.node.inputs[0]
+    }
+
+    pub(crate) fn layout(&self, value: ValueId) -> &'r Layout {
+        &self.step.plan.graph.values[value.0].layout
+    }
+
+    pub(crate) fn grad_layout(&self, value: ValueId) -> &'r Layout {
+        &self.step.plan.graph.values[value.0].grad
+    }
+
+    /// Images `images` of a value.
+    pub(crate) fn read(&self, value: ValueId, images: Range<usize>) -> Read<'r, f32> {
+        self.step.floats.read(self.step.plan.value(value, images))
+    }
+
+    /// Image `n` of the output, to be written.
+    pub(crate) fn write(&self, n: usize) -> Write<'r, f32> {
+        self.step.floats.write(self.step.plan.value(self.node.output, n..n + 1))
+    }
+
+    /// The gradient of images `images` of the output.
+    pub(crate) fn grad(&self, images: Range<usize>) -> Read<'r, f32> {
+        self.step.floats.read(self.step.plan.grad(self.node.output, images))
+    }
+
+    /// Applies what follows the operation, if anything, to one image of the output, in place.
+    pub(crate) fn activate(&self, y: &mut [f32]) {
+        if let Some(activation) = self.step.plan.graph.values[self.node.output.0].activation {
+            activation::forward(self.step.isa, activation, self.layout(self.node.output), y);
+        }
+    }
+
+    /// The same for some elements of an output without a border, none of them padding.
+    pub(crate) fn activate_part(&self, y: &mut [f32]) {
+        if let Some(activation) = self.step.plan.graph.values[self.node.output.0].activation {
+            activation::plain(self.step.isa, activation, y);
+        }
+    }
+
+    /// Passes a gradient of image `n` on to a value that the node reads: `fill` overwrites what it is given. The first to do
+    /// so overwrites the value's gradient, later ones add to it; when the last has, its producer's activation gets its due.
+    pub(crate) fn pass(&self, value: ValueId, n: usize, spare: &mut [f32], fill: impl FnOnce(&mut [f32])) {
+        let graph = &self.step.plan.graph;
+        let mut grad = self.step.floats.write(self.step.plan.grad(value, n..n + 1));
+        if graph.is_first_writer(self.at, value) {
+            fill(&mut grad);
+        } else {
+            let spare = &mut spare[..grad.len()];
+            fill(spare);
+            grad.iter_mut().zip(spare).for_each(|(sum, more)| *sum += *more);
+        }
+        if graph.is_last_writer(self.at, value)
+            && let Some(activation) = graph.values[value.0].activation
+        {
+            let y = self.read(value, n..n + 1);
+            activation::backward(self.step.isa, activation, self.layout(value), &y, self.grad_layout(value), &mut grad);
+        }
+    }
+
+    /// [`Run::pass`] for elements `columns` of all images, of a value without a border.
+    pub(crate) fn pass_columns(
+        &self,
+        value: ValueId,
+        columns: Range<usize>,
+        spare: &mut [f32],
+        fill: impl FnOnce(&mut Columns<'_, f32>),
+    ) {
+        let graph = &self.step.plan.graph;
+        let (rows, width, stride) = (self.images(), columns.len(), self.grad_layout(value).image_len());
+        let start = self.step.plan.grad(value, 0..0).start;
+        let mut grad = self.step.floats.write_columns(start, rows, stride, columns.clone());
+        let mut grad = grad.columns();
+        if graph.is_first_writer(self.at, value) {
+            fill(&mut grad);
+        } else {
+            let spare = &mut spare[..rows * width];
+            fill(&mut Columns::new(spare, width, width));
+            for (n, more) in spare.chunks_exact(width).enumerate() {
+                grad.row_mut(n).iter_mut().zip(more).for_each(|(sum, more)| *sum += *more);
+            }
+        }
+        if graph.is_last_writer(self.at, value)
+            && let Some(activation) = graph.values[value.0].activation
+        {
+            let y = self.read(value, 0..rows);
+            for n in 0..rows {
+                activation::slope(self.step.isa, activation, &y[n * stride..][columns.clone()], grad.row_mut(n));
+            }
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
     let mut lowerer = Lowerer { layers, how, params: Params::default(), dropouts: 0 };
     let images = lowerer.layout(&layers.readers(Source::Images), Shape::Image(architecture.input()), true);
     graph.values.push(value(images, None, false));
-    // The value that holds a layer's output. Layers inside of an operation have none.
+    // The value that holds a layer's output; layers within an operation have none.
     let mut outputs: Vec<Option<ValueId>> = vec![None; layers.all.len()];
     let mut done = vec![false; layers.all.len()];
     for at in 0..layers.all.len() {
@@ -37,14 +37,16 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
             continue;
         }
         let of = |source: Source| match source {
-            Source::Images => ValueId(0),
-            Source::Layer(layer) => outputs[layer].expect("a layer is read only where it ends an operation"),
+            Source::Images => Some(ValueId(0)),
+            Source::Layer(layer) => outputs[layer],
         };
-        let inputs: Vec<ValueId> = layers.all[at].inputs.iter().map(|&source| of(source)).collect();
+        let inputs = layers.all[at].inputs.iter().map(|&source| of(source));
         if layers.all[at].layer == Layer::Flatten {
-            outputs[at] = Some(inputs[0]);
+            // Within an operation it has no value either.
+            outputs[at] = inputs.last().expect("flatten reads something");
             continue;
         }
+        let inputs = inputs.collect::<Option<Vec<_>>>().expect("a layer is read only where it ends an operation");
         let draft = lowerer.operation(&graph, at, &inputs);
         for &layer in &draft.layers {
             done[layer] = true;
@@ -220,26 +222,15 @@ impl Lowerer<'_> {
             return Layout::row(shape.len());
         };
         let consumers = self.consumers(readers);
-        let mut border = [0; 4];
-        for &consumer in &consumers {
-            if let Layer::Conv { kernel_size, padding, .. } = self.layers.all[consumer].layer {
-                let (rows, columns) = padding.of(kernel_size);
-                for (side, needed) in border.iter_mut().zip([rows, columns, rows, columns]) {
-                    *side = needed.max(*side);
-                }
-            }
-        }
-        // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
-        // has no idle lanes, and a linear layer takes the pixels as they are.
-        let all =
-            |f: fn(Layer) -> bool| !consumers.is_empty() && consumers.iter().all(|&c| f(self.layers.all[c].layer));
-        let lanes = if is_image && image.channels < LANES && all(|layer| matches!(layer, Layer::Conv { .. })) {
-            image.channels
-        } else if is_image && all(|layer| matches!(layer, Layer::Linear { .. })) {
-            1
-        } else {
-            LANES
+        let wanted: Vec<_> =
+            consumers.iter().map(|&consumer| wants(self.layers.all[consumer].layer, image.channels)).collect();
+        let (rows, columns) = wanted.iter().fold((0, 0), |(rows, columns), &((r, c), _)| (r.max(rows), c.max(columns)));
+        // Where consumers differ, whole blocks do for all.
+        let lanes = match wanted[..] {
+            [(_, lanes), ref others @ ..] if is_image && others.iter().all(|&(_, other)| other == lanes) => lanes,
+            _ => LANES,
         };
+        let border = [rows, columns, rows, columns];
         Layout::Planes(Planes::with_border(image.channels, lanes, image.height, image.width, border, (1, 1)))
     }
 
@@ -270,5 +261,24 @@ fn activation_of(layer: Layer) -> Option<Activation> {
 
 /// Whether a layer leaves every element where it is.
 fn is_elementwise(layer: Layer) -> bool {
-    activation_of(layer).is_some() || matches!(layer, Layer::Dropout { .. })
+    match layer {
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Dropout { .. } => true,
+        Layer::Linear { .. } | Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
+        Layer::Flatten => false,
+    }
+}
+
+/// What a layer that is not elementwise wants of its input's layout: a border of so many rows and columns, and how many
+/// channels lie in a block if the input is the images and they have `channels`.
+fn wants(layer: Layer, channels: usize) -> ((usize, usize), usize) {
+    match layer {
+        // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then has no
+        // idle lanes, and a linear layer takes the pixels as they are.
+        Layer::Conv { kernel_size, padding, .. } => (padding.of(kernel_size), channels.min(LANES)),
+        Layer::Linear { .. } => ((0, 0), 1),
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } => ((0, 0), LANES),
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Dropout { .. } | Layer::Flatten => {
+            unreachable!("{layer} passes a layout on")
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! Which pixels mattered for one class.
 
-use crate::chain::Link;
 use crate::data::{Dataset, ImageShape};
 use crate::evaluate::{Evaluator, logits};
 use crate::model::Model;
 use crate::precision::Precision;
+use crate::reference::Pass;
 use crate::step::argmax;
 
 /// The gradient of the logit of `class` by the image's pixels in 0..1 (before mean and std), `[C, H, W]`, in f64.
@@ -17,18 +17,10 @@ use crate::step::argmax;
 pub fn input_gradient(model: &Model, image: &[u8], class: usize) -> Vec<f64> {
     check(model, image, class);
     let table = model.pixels().table();
-    let mut x: Vec<f64> = image.iter().map(|&pixel| f64::from(table[usize::from(pixel)])).collect();
-    let mut links = Vec::new();
-    for info in model.architecture().layers() {
-        let link = Link::new(model, info);
-        let (y, argmax) = link.forward(&x);
-        links.push((link, std::mem::replace(&mut x, y), argmax));
-    }
-    let mut grad = vec![0.0; model.architecture().classes()];
-    grad[class] = 1.0;
-    for (link, x, argmax) in links.iter().rev() {
-        grad = link.backward(x, argmax, &grad).x;
-    }
+    let image = image.iter().map(|&pixel| f64::from(table[usize::from(pixel)])).collect();
+    let mut logits = vec![0.0; model.architecture().classes()];
+    logits[class] = 1.0;
+    let grad = Pass::forward(model, image).gradient(logits);
     grad.into_iter().map(|g| g / model.pixels().std).collect()
 }
 
@@ -114,7 +106,7 @@ mod tests {
     use super::*;
     use crate::evaluate::evaluate;
     use crate::look::testing::{build, fitting, fixture, noise, windows};
-    use crate::model::{Architecture, Init, Layer};
+    use crate::model::{Architecture, Init, Layer, Source};
     use crate::train::Pixels;
     use crate::train::tests::assert_near;
     use proptest::prelude::{Just, Strategy, prop};
@@ -148,8 +140,8 @@ mod tests {
     fn logit(model: &Model, pixels: &[f64], class: usize) -> f64 {
         let Pixels { mean, std } = model.pixels();
         let image = pixels.iter().map(|p| (p - mean) / std).collect();
-        let through = |x: Vec<f64>, info| Link::new(model, info).forward(&x).0;
-        model.architecture().layers().iter().fold(image, through)[class]
+        let last = Source::Layer(model.architecture().layers().len() - 1);
+        Pass::forward(model, image).value(last)[class]
     }
 
     /// Asserts that the gradient of each class is what difference quotients say.

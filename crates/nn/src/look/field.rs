@@ -1,7 +1,7 @@
 //! Which pixels a unit can see.
 
-use crate::chain::window;
-use crate::model::{Architecture, Layer, Shape};
+use crate::model::{Architecture, Shape, Source};
+use crate::reference::window;
 use std::ops::Range;
 
 /// The pixels that a unit can see: a rectangle, cut off at the image's border.
@@ -19,25 +19,36 @@ pub struct Field {
 /// # Panics
 /// If there is no such layer, or its output is feature maps without this row and column.
 pub fn receptive_field(architecture: &Architecture, layer: usize, (row, column): (usize, usize)) -> Field {
-    let layers = &architecture.layers()[..=layer];
+    let field = Field { rows: row..row + 1, columns: column..column + 1 };
+    match architecture.layers()[layer].output {
+        Shape::Image(maps) => assert!(row < maps.height && column < maps.width, "({row}, {column}) of maps of {maps}"),
+        Shape::Flat(_) => {}
+    }
+    through(architecture, Source::Layer(layer), field)
+}
+
+/// The pixels that rectangle `field` of what `source` gives is made of: of all ways there, from the topmost row and the
+/// leftmost column to the last ones.
+fn through(architecture: &Architecture, source: Source, field: Field) -> Field {
+    let Source::Layer(at) = source else { return field };
+    let info = &architecture.layers()[at];
     let image = architecture.input();
-    let Shape::Image(maps) = layers[layer].output else {
+    let (Shape::Image(from), Shape::Image(_)) = (info.input, info.output) else {
         return Field { rows: 0..image.height, columns: 0..image.width };
     };
-    assert!(row < maps.height && column < maps.width, "({row}, {column}) of maps of {maps}");
-    let mut field = Field { rows: row..row + 1, columns: column..column + 1 };
-    for info in layers.iter().rev() {
-        let (Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. }, Shape::Image(from)) =
-            (info.layer, info.input)
-        else {
-            continue;
-        };
-        let window = window(info.layer);
-        let [top, left, ..] = window.padding;
-        field.rows = seen(field.rows, window.kernel.0, window.stride.0, top, from.height);
-        field.columns = seen(field.columns, window.kernel.1, window.stride.1, left, from.width);
-    }
-    field
+    let field = match window(info.layer) {
+        Some(window) => {
+            let [top, left, ..] = window.padding;
+            let rows = seen(field.rows, window.kernel.0, window.stride.0, top, from.height);
+            Field { rows, columns: seen(field.columns, window.kernel.1, window.stride.1, left, from.width) }
+        }
+        // Elementwise.
+        None => field,
+    };
+    let fields = info.inputs.iter().map(|&input| through(architecture, input, field.clone()));
+    let around = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+    let both = |a: Field, b: Field| Field { rows: around(a.rows, b.rows), columns: around(a.columns, b.columns) };
+    fields.reduce(both).expect("a layer reads something")
 }
 
 /// The rows (columns) of an input of `size` that output rows `out` are made of. At each layer what lies in the padding is
@@ -52,7 +63,7 @@ mod tests {
     use crate::data::ImageShape;
     use crate::look::testing::{build, fitting, windows};
     use crate::look::trace;
-    use crate::model::Model;
+    use crate::model::{Layer, Model};
     use crate::train::Pixels;
     use proptest::prelude::{Just, prop};
     use proptest::{prop_oneof, proptest};

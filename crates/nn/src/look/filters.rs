@@ -1,6 +1,6 @@
 //! Layers whose units can be drawn, their kernels, and networks without one of them.
 
-use crate::model::{Architecture, Layer, Model, Shape};
+use crate::model::{Architecture, Layer, LayerInfo, Model, Shape, Source};
 
 /// A layer whose units have kernels that can be drawn: a convolution, or a linear layer straight over the pixels, each
 /// of whose units is one filter as large as the image.
@@ -22,28 +22,54 @@ pub struct FilterLayer {
 
 /// The layers whose units can be drawn, in their order.
 pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
-    // While nothing is learned, these leave all values as they are.
-    let passes_on = |layer: Layer| matches!(layer, Layer::Flatten | Layer::Dropout { .. });
     let layers = architecture.layers();
     let mut found = Vec::new();
     for (index, info) in layers.iter().enumerate() {
-        let (filters, kernel, response) = match (info.layer, info.input, info.output) {
-            (Layer::Conv { out_channels, kernel_size: (rows, columns), .. }, Shape::Image(from), Shape::Image(to)) => {
-                (out_channels, [from.channels, rows, columns], [to.height, to.width])
+        let (filters, kernel, response) = match (info.layer, info.output) {
+            (Layer::Conv { out_channels, kernel_size: (rows, columns), .. }, Shape::Image(to)) => {
+                let channels = info.input.channels().expect("a convolution takes feature maps");
+                (out_channels, [channels, rows, columns], [to.height, to.width])
             }
-            (Layer::Linear { out_features }, ..) if layers[..index].iter().all(|info| passes_on(info.layer)) => {
+            (Layer::Linear { out_features }, _) if sees_pixels(layers, info.inputs[0]) => {
                 let image = architecture.input();
                 (out_features, [image.channels, image.height, image.width], [1, 1])
             }
-            _ => continue,
+            (Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. }, _)
+            | (Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Dropout { .. } | Layer::Flatten, _) => continue,
         };
-        // The largest of what ReLU leaves is what ReLU leaves of the largest.
-        let passed = |layer: Layer| passes_on(layer) || matches!(layer, Layer::MaxPool { .. });
-        let next = layers[index + 1..].iter().map(|info| info.layer).find(|&layer| !passed(layer));
-        let (name, rectified) = (info.name.clone(), next == Some(Layer::Relu));
+        let (name, rectified) = (info.name.clone(), is_rectified(layers, index));
         found.push(FilterLayer { index, name, filters, kernel, response, rectified });
     }
     found
+}
+
+/// Whether a layer leaves all values as they are while nothing is learned.
+fn passes_on(layer: Layer) -> bool {
+    match layer {
+        Layer::Flatten | Layer::Dropout { .. } => true,
+        Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid => false,
+    }
+}
+
+/// Whether what `source` gives are the image's pixels.
+fn sees_pixels(layers: &[LayerInfo], source: Source) -> bool {
+    match source {
+        Source::Images => true,
+        Source::Layer(at) => passes_on(layers[at].layer) && sees_pixels(layers, layers[at].inputs[0]),
+    }
+}
+
+/// Whether whatever reads layer `at` reads what ReLU leaves of it, perhaps behind max-pooling: the largest of what ReLU leaves
+/// is what ReLU leaves of the largest.
+fn is_rectified(layers: &[LayerInfo], at: usize) -> bool {
+    let mut readers = layers.iter().enumerate().filter(|(_, info)| info.inputs.contains(&Source::Layer(at))).peekable();
+    let rectifies = |(reader, info): (usize, &LayerInfo)| match info.layer {
+        Layer::Relu => true,
+        Layer::MaxPool { .. } | Layer::Flatten | Layer::Dropout { .. } => is_rectified(layers, reader),
+        Layer::Conv { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } | Layer::Tanh | Layer::Sigmoid => false,
+    };
+    readers.peek().is_some() && readers.all(rectifies)
 }
 
 /// The kernels of a layer, `[filters, channels, rows, columns]`.

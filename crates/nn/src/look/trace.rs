@@ -64,10 +64,10 @@ pub fn trace(model: &Model, image: &[u8]) -> Trace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::Link;
     use crate::evaluate::evaluate;
     use crate::look::testing::{build, fixture, noise};
     use crate::model::Init;
+    use crate::reference::LayerReference;
     use crate::train::Pixels;
     use crate::train::tests::assert_near;
 
@@ -99,7 +99,7 @@ mod tests {
                 for (info, output) in net.layers().iter().zip(&trace.outputs) {
                     let output: Vec<f64> = output.iter().map(|&v| f64::from(v)).collect();
                     let what = format!("{} of {layers:?}", info.name);
-                    assert_near(&output, &Link::new(&model, info).forward(&x).0, 3e-6, &what);
+                    assert_near(&output, &LayerReference::new(&model, info).forward(&x).0, 3e-6, &what);
                     x = output;
                 }
             }

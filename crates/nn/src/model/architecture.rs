@@ -29,6 +29,14 @@ impl Shape {
         }
     }
 
+    /// Of feature maps, how many there are.
+    pub fn channels(self) -> Option<usize> {
+        match self {
+            Shape::Image(shape) => Some(shape.channels),
+            Shape::Flat(_) => None,
+        }
+    }
+
     /// Whether there is no element (never, in a checked architecture).
     pub fn is_empty(self) -> bool {
         self.len() == 0

@@ -3,10 +3,10 @@
 
 use super::tests::{NamedArrays, gradients};
 use super::*;
-use crate::chain::{Link, sizes, to_f32, window};
 use crate::data::ImageShape;
 use crate::model::{Layer, Padding, Shape};
 use crate::ops::Operation;
+use crate::reference::{LayerReference, sizes, to_f32, window};
 use crate::workers::Team;
 use proptest::prelude::{Just, Strategy, prop};
 use proptest::prop_oneof;
@@ -178,7 +178,7 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
     let mut x: Vec<f64> = batch.iter().flat_map(image).collect();
     let mut inputs = Vec::new();
     let mut argmax = vec![Vec::new(); net.layers().len()];
-    let links: Vec<Link> = net.layers().iter().map(|info| Link::new(model, info)).collect();
+    let links: Vec<LayerReference> = net.layers().iter().map(|info| LayerReference::new(model, info)).collect();
     for (at, (info, link)) in net.layers().iter().zip(&links).enumerate() {
         let images = || x.chunks_exact(info.input.len());
         let mut y = Vec::new();
@@ -189,7 +189,7 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
         }
         let unclear = match (info.layer, info.input) {
             (Layer::MaxPool { .. }, Shape::Image(shape)) => {
-                let too_near = |image| pool_margin(image, sizes(shape), &window(info.layer)) < near;
+                let too_near = |image| pool_margin(image, sizes(shape), &window(info.layer).expect("a pool")) < near;
                 images().any(too_near).then_some("a maximum is too near to another")
             }
             (Layer::Relu, _) if relu_margin(&x) < near => Some("the input of a ReLU is too near to zero"),
@@ -418,7 +418,7 @@ fn fit(
             }
         }
         let pool = stage.pool.map(|layer| {
-            let Window { kernel, stride, .. } = window(layer);
+            let Window { kernel, stride, .. } = window(layer).expect("a pool");
             let kernel_size = within(kernel, image);
             let stride = if stride == kernel { kernel_size } else { stride };
             image.height = (image.height - kernel_size.0) / stride.0 + 1;

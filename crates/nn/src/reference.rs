@@ -1,0 +1,157 @@
+//! The layers of a network one by one in plain f64, forward and backward: what every step is checked against, and how the
+//! gradient of an image is computed.
+
+use crate::data::ImageShape;
+use crate::model::{Layer, LayerInfo, Model, Shape, Source};
+use tenfold_kernels::reference::{self, Window};
+
+/// One layer with its parameters, for one image at a time. Values between layers are f64; those that are multiplied are
+/// rounded to f32 first, as the references take them.
+pub(crate) struct LayerReference<'a> {
+    info: &'a LayerInfo,
+    /// Empty where the layer does not learn.
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// What the gradient of a layer's output makes of its input and its parameters.
+pub(crate) struct Gradients {
+    pub(crate) x: Vec<f64>,
+    /// Of the weight and the bias; empty where the layer does not learn.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests look at it"))]
+    pub(crate) learned: [Vec<f64>; 2],
+}
+
+impl<'a> LayerReference<'a> {
+    pub(crate) fn new(model: &Model, info: &'a LayerInfo) -> LayerReference<'a> {
+        let array = |kind| model.tensor(&format!("{}.{kind}", info.name)).unwrap_or_default();
+        LayerReference { info, weight: array("weight"), bias: array("bias") }
+    }
+
+    /// The output of the layer, and of a maximum where in `x` each one is. Dropout is off.
+    pub(crate) fn forward(&self, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
+        let window = || window(self.info.layer).expect("a layer with a window");
+        let y = match self.info.layer {
+            Layer::Linear { out_features } => {
+                reference::linear_forward(&to_f32(x), &self.weight, &self.bias, 1, x.len(), out_features)
+            }
+            Layer::Conv { .. } => {
+                reference::conv2d_forward(&to_f32(x), self.sizes(), &self.weight, &self.bias, &window())
+            }
+            Layer::MaxPool { .. } => {
+                let (_, argmax) = reference::maxpool2d_forward(&to_f32(x), self.sizes(), &window());
+                return (argmax.iter().map(|&at| x[at]).collect(), argmax);
+            }
+            Layer::AvgPool { .. } => reference::avgpool2d_forward(&to_f32(x), self.sizes(), &window()),
+            Layer::Relu => x.iter().map(|v| v.max(0.0)).collect(),
+            Layer::Tanh => x.iter().map(|v| v.tanh()).collect(),
+            Layer::Sigmoid => x.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect(),
+            Layer::Flatten | Layer::Dropout { .. } => x.to_vec(),
+        };
+        (y, Vec::new())
+    }
+
+    /// Gradients for one of the output, `grad_y`; `x` and `argmax` are what [`LayerReference::forward`] took and found.
+    pub(crate) fn backward(&self, x: &[f64], argmax: &[usize], grad_y: &[f64]) -> Gradients {
+        let g = to_f32(grad_y);
+        let window = || window(self.info.layer).expect("a layer with a window");
+        let times = |slope: fn(f64) -> f64| x.iter().zip(grad_y).map(|(&x, g)| g * slope(x)).collect();
+        let x_grad = match self.info.layer {
+            Layer::Linear { out_features } => {
+                let (x, weight, bias) =
+                    reference::linear_backward(&to_f32(x), &self.weight, &g, 1, x.len(), out_features);
+                return Gradients { x, learned: [weight, bias] };
+            }
+            Layer::Conv { out_channels, .. } => {
+                let (x, weight, bias) =
+                    reference::conv2d_backward(&to_f32(x), self.sizes(), &self.weight, out_channels, &g, &window());
+                return Gradients { x, learned: [weight, bias] };
+            }
+            Layer::MaxPool { .. } => reference::maxpool2d_backward(&g, argmax, x.len()),
+            Layer::AvgPool { .. } => reference::avgpool2d_backward(&g, self.sizes(), &window()),
+            Layer::Relu => times(|x| f64::from(x > 0.0)),
+            Layer::Tanh => times(|x| 1.0 - x.tanh() * x.tanh()),
+            // The same on both sides, and exp does not overflow.
+            Layer::Sigmoid => times(|x| (-x.abs()).exp() / (1.0 + (-x.abs()).exp()).powi(2)),
+            Layer::Flatten | Layer::Dropout { .. } => grad_y.to_vec(),
+        };
+        Gradients { x: x_grad, learned: [Vec::new(), Vec::new()] }
+    }
+
+    /// Channels, rows and columns of the image that comes in.
+    fn sizes(&self) -> (usize, usize, usize) {
+        match self.info.input {
+            Shape::Image(shape) => sizes(shape),
+            Shape::Flat(features) => unreachable!("{features} features where an image is expected"),
+        }
+    }
+}
+
+/// Every layer's output for one image, by the references, along the edges.
+pub(crate) struct Pass<'a> {
+    layers: Vec<LayerReference<'a>>,
+    image: Vec<f64>,
+    outputs: Vec<Vec<f64>>,
+    argmax: Vec<Vec<usize>>,
+}
+
+impl<'a> Pass<'a> {
+    /// `image`: what the network sees of the pixels, `[C, H, W]`. Dropout is off.
+    pub(crate) fn forward(model: &'a Model, image: Vec<f64>) -> Pass<'a> {
+        let layers = model.architecture().layers().iter().map(|info| LayerReference::new(model, info)).collect();
+        let mut pass = Pass { layers, image, outputs: Vec::new(), argmax: Vec::new() };
+        for layer in &pass.layers {
+            let (y, argmax) = layer.forward(pass.value(layer.info.inputs[0]));
+            pass.outputs.push(y);
+            pass.argmax.push(argmax);
+        }
+        pass
+    }
+
+    /// What a layer gives, or the image.
+    pub(crate) fn value(&self, source: Source) -> &[f64] {
+        match source {
+            Source::Images => &self.image,
+            Source::Layer(at) => &self.outputs[at],
+        }
+    }
+
+    /// The gradient of the image for one of the logits.
+    pub(crate) fn gradient(&self, logits: Vec<f64>) -> Vec<f64> {
+        let mut of_image = vec![0.0; self.image.len()];
+        let mut of_layers: Vec<Vec<f64>> = self.outputs.iter().map(|y| vec![0.0; y.len()]).collect();
+        *of_layers.last_mut().expect("a network has a layer") = logits;
+        for (at, layer) in self.layers.iter().enumerate().rev() {
+            let source = layer.info.inputs[0];
+            let more = layer.backward(self.value(source), &self.argmax[at], &of_layers[at]).x;
+            let sum = match source {
+                Source::Images => &mut of_image,
+                Source::Layer(before) => &mut of_layers[before],
+            };
+            sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        }
+        of_image
+    }
+}
+
+pub(crate) fn to_f32(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
+pub(crate) fn sizes(shape: ImageShape) -> (usize, usize, usize) {
+    (shape.channels, shape.height, shape.width)
+}
+
+/// The window of a layer that sees an image through one.
+pub(crate) fn window(layer: Layer) -> Option<Window> {
+    let (kernel, stride, (rows, columns)) = match layer {
+        Layer::Conv { kernel_size, stride, padding, .. } => (kernel_size, stride, padding.of(kernel_size)),
+        Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
+            (kernel_size, stride, (0, 0))
+        }
+        Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Flatten => {
+            return None;
+        }
+    };
+    Some(Window { kernel, stride, padding: [rows, columns, rows, columns] })
+}

@@ -78,10 +78,10 @@ impl Padding {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LayerError {
     /// The text is blank.
-    #[error("a layer is empty; layers are {FORMS}")]
+    #[error("a layer is empty; layers are {}", forms())]
     Empty,
     /// The first word is no layer.
-    #[error("there is no layer \"{word}\"{}; layers are {FORMS}", did_you_mean(.suggestion))]
+    #[error("there is no layer \"{word}\"{}; layers are {}", did_you_mean(.suggestion), forms())]
     UnknownLayer {
         /// The word.
         word: String,
@@ -120,11 +120,50 @@ pub enum LayerError {
     },
 }
 
-/// Shown where a layer is not understood.
-const FORMS: &str = "\"linear 10\", \"conv 32 5x5 same\" (also \"valid\", \"padding 1\", \"stride 2\"), \"maxpool 2\", \
-                     \"avgpool 2\", \"relu\", \"tanh\", \"sigmoid\", \"dropout 0.5\", \"flatten\"";
+/// How one kind of layer is written.
+struct Form {
+    /// Its first word.
+    name: &'static str,
+    /// Shown where a layer is not understood.
+    example: &'static str,
+    /// What other programs call it.
+    aliases: &'static [&'static str],
+    /// Reads what follows the first word.
+    parse: fn(&mut Words) -> Result<Layer, LayerError>,
+}
 
-const NAMES: [&str; 9] = ["linear", "conv", "maxpool", "avgpool", "relu", "tanh", "sigmoid", "dropout", "flatten"];
+/// Every layer that can be written, one row each.
+const GRAMMAR: [Form; 9] = [
+    Form { name: "linear", example: "\"linear 10\"", aliases: &["dense", "fc"], parse: linear },
+    Form {
+        name: "conv",
+        example: "\"conv 32 5x5 same\" (also \"valid\", \"padding 1\", \"stride 2\")",
+        aliases: &["conv2d", "convolution"],
+        parse: conv,
+    },
+    Form {
+        name: "maxpool",
+        example: "\"maxpool 2\"",
+        aliases: &["maxpool2d", "pool"],
+        parse: |words| pool(words).map(|(kernel_size, stride)| Layer::MaxPool { kernel_size, stride }),
+    },
+    Form {
+        name: "avgpool",
+        example: "\"avgpool 2\"",
+        aliases: &["avgpool2d", "meanpool"],
+        parse: |words| pool(words).map(|(kernel_size, stride)| Layer::AvgPool { kernel_size, stride }),
+    },
+    Form { name: "relu", example: "\"relu\"", aliases: &[], parse: |_| Ok(Layer::Relu) },
+    Form { name: "tanh", example: "\"tanh\"", aliases: &[], parse: |_| Ok(Layer::Tanh) },
+    Form { name: "sigmoid", example: "\"sigmoid\"", aliases: &["logistic"], parse: |_| Ok(Layer::Sigmoid) },
+    Form { name: "dropout", example: "\"dropout 0.5\"", aliases: &[], parse: dropout },
+    Form { name: "flatten", example: "\"flatten\"", aliases: &[], parse: |_| Ok(Layer::Flatten) },
+];
+
+/// All examples, for those who wrote something else.
+fn forms() -> String {
+    GRAMMAR.map(|form| form.example).join(", ")
+}
 
 /// Larger numbers than these are certainly mistakes, and would overflow sizes later.
 const MAX_FEATURES: usize = 1 << 20;
@@ -137,18 +176,8 @@ fn did_you_mean(suggestion: &Option<&'static str>) -> String {
 
 /// The layer that other programs call so, or the first whose name is at most two mistakes away.
 fn nearest(word: &str) -> Option<&'static str> {
-    let aliases = [
-        ("dense", "linear"),
-        ("fc", "linear"),
-        ("conv2d", "conv"),
-        ("convolution", "conv"),
-        ("maxpool2d", "maxpool"),
-        ("pool", "maxpool"),
-        ("avgpool2d", "avgpool"),
-        ("meanpool", "avgpool"),
-    ];
-    let exact = aliases.iter().find(|(alias, _)| *alias == word).map(|(_, name)| *name);
-    exact.or_else(|| NAMES.into_iter().find(|name| edit_distance(name, word) <= 2))
+    let exact = GRAMMAR.iter().find(|form| form.aliases.contains(&word));
+    exact.or_else(|| GRAMMAR.iter().find(|form| edit_distance(form.name, word) <= 2)).map(|form| form.name)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
@@ -239,49 +268,39 @@ impl FromStr for Layer {
         let layer = text.trim();
         let mut words = Words { layer, rest: layer.split_whitespace().peekable() };
         let name = words.rest.next().ok_or(LayerError::Empty)?;
-        const FEATURES: &str = "1 to 1048576";
-        let layer = match name {
-            "linear" => {
-                Layer::Linear { out_features: words.number("the number of outputs", 1, MAX_FEATURES, FEATURES)? }
-            }
-            "conv" => conv(&mut words)?,
-            "maxpool" | "avgpool" => {
-                let kernel_size = words.size("a window such as 2 or 2x3")?;
-                let stride = match words.rest.next() {
-                    None => kernel_size,
-                    Some("stride") => words.size("a stride such as 2 or 2x1")?,
-                    Some(word) => return Err(words.bad(word, "\"stride\" or nothing")),
-                };
-                if name == "maxpool" {
-                    Layer::MaxPool { kernel_size, stride }
-                } else {
-                    Layer::AvgPool { kernel_size, stride }
-                }
-            }
-            "relu" => Layer::Relu,
-            "tanh" => Layer::Tanh,
-            "sigmoid" => Layer::Sigmoid,
-            "dropout" => {
-                const WHAT: &str = "the probability of being dropped";
-                let word = words.next(WHAT)?;
-                let probability: f64 = word.parse().map_err(|_| words.bad(word, WHAT))?;
-                if !(0.0..1.0).contains(&probability) {
-                    let range = "at least 0 and less than 1";
-                    return Err(LayerError::OutOfRange {
-                        layer: words.layer.into(),
-                        what: WHAT,
-                        value: word.into(),
-                        range,
-                    });
-                }
-                Layer::Dropout { probability }
-            }
-            "flatten" => Layer::Flatten,
-            word => return Err(LayerError::UnknownLayer { word: word.into(), suggestion: nearest(word) }),
-        };
+        let form = GRAMMAR.iter().find(|form| form.name == name);
+        let unknown = || LayerError::UnknownLayer { word: name.into(), suggestion: nearest(name) };
+        let layer = (form.ok_or_else(unknown)?.parse)(&mut words)?;
         words.end()?;
         Ok(layer)
     }
+}
+
+fn linear(words: &mut Words) -> Result<Layer, LayerError> {
+    const FEATURES: &str = "1 to 1048576";
+    Ok(Layer::Linear { out_features: words.number("the number of outputs", 1, MAX_FEATURES, FEATURES)? })
+}
+
+/// Window and stride of a pooling layer.
+fn pool(words: &mut Words) -> Result<((usize, usize), (usize, usize)), LayerError> {
+    let kernel_size = words.size("a window such as 2 or 2x3")?;
+    let stride = match words.rest.next() {
+        None => kernel_size,
+        Some("stride") => words.size("a stride such as 2 or 2x1")?,
+        Some(word) => return Err(words.bad(word, "\"stride\" or nothing")),
+    };
+    Ok((kernel_size, stride))
+}
+
+fn dropout(words: &mut Words) -> Result<Layer, LayerError> {
+    const WHAT: &str = "the probability of being dropped";
+    let word = words.next(WHAT)?;
+    let probability: f64 = word.parse().map_err(|_| words.bad(word, WHAT))?;
+    if (0.0..1.0).contains(&probability) {
+        return Ok(Layer::Dropout { probability });
+    }
+    let range = "at least 0 and less than 1";
+    Err(LayerError::OutOfRange { layer: words.layer.into(), what: WHAT, value: word.into(), range })
 }
 
 fn conv(words: &mut Words) -> Result<Layer, LayerError> {

@@ -23,6 +23,7 @@ pub mod arena;
 pub mod bf16;
 mod contract;
 pub mod conv;
+pub mod gelu;
 pub mod linear;
 pub mod math;
 pub mod memory;

@@ -79,6 +79,31 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { near } else { size.copysign(x) }
 }
 
+/// The complement of the error function for `x >= 0`, `2 / sqrt(pi)` times the integral of `e^-t^2` from `x` on, within 1.5e-6
+/// of itself up to 4.5, where it is 2e-10.
+///
+/// `t e^(-x^2 + P(t))` with `t = 1 / (1 + x / 2)`: the Chebyshev fit of Numerical Recipes (section 6.2), whose error is below
+/// 1.2e-7. An exponent of 20 is rounded by up to 9.5e-7, and [`exp`] adds 2.4e-7.
+#[inline(always)]
+pub fn erfc(x: f32) -> f32 {
+    let t = 1.0 / 0.5_f32.mul_add(x, 1.0);
+    let mut p = 0.170_872_77_f32;
+    for c in [
+        -0.822_152_23,
+        1.488_515_87,
+        -1.135_203_98,
+        0.278_868_07,
+        -0.186_288_06,
+        0.096_784_18,
+        0.374_091_96,
+        1.000_023_68,
+        -1.265_512_23,
+    ] {
+        p = t.mul_add(p, c);
+    }
+    t * exp((-x).mul_add(x, p))
+}
+
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
@@ -89,6 +114,19 @@ pub fn sigmoid(x: f32) -> f32 {
 mod tests {
     use super::*;
     use std::f64::consts::SQRT_2;
+
+    #[test]
+    fn erfc_is_near_the_truth() {
+        let mut worst = 0.0_f64;
+        for i in 0..=45_000 {
+            let x = i as f32 * 1e-4;
+            let truth = crate::reference::erfc(f64::from(x));
+            worst = worst.max((f64::from(erfc(x)) - truth).abs() / truth);
+        }
+        assert!(worst < 1.5e-6, "off by {worst:e}");
+        assert!(erfc(f32::NAN).is_nan());
+        assert_eq!(erfc(f32::INFINITY), 0.0);
+    }
 
     #[test]
     fn exp_is_within_two_units_in_the_last_place() {

@@ -1,5 +1,6 @@
 //! How the activations of one image lie in memory.
 
+use std::ops::Range;
 use tenfold_kernels::{LANES, Planes};
 
 /// How the activations of one image lie between two operations.
@@ -66,6 +67,21 @@ impl Layout {
             Layout::Planes(planes) => *planes,
             Layout::Row { features, .. } => panic!("a row of {features} features where feature maps are expected"),
         }
+    }
+}
+
+/// Calls `f` for each stretch of elements that lie together in a value and in its gradient, which has no border: where they
+/// are in one, and in the other.
+pub(crate) fn for_rows(layout: &Layout, plain: &Layout, mut f: impl FnMut(Range<usize>, Range<usize>)) {
+    match (layout, plain) {
+        (Layout::Planes(from), Layout::Planes(to)) if from != to => {
+            let row = to.width * to.pixel;
+            for (block, y) in (0..to.blocks).flat_map(|block| (0..to.height).map(move |y| (block, y))) {
+                let (a, b) = (from.offset(block, y, 0), to.offset(block, y, 0));
+                f(a..a + row, b..b + row);
+            }
+        }
+        _ => f(0..layout.image_len(), 0..plain.image_len()),
     }
 }
 

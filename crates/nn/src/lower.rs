@@ -193,6 +193,7 @@ impl Lowerer<'_> {
                 Op::Dropout(ops::Dropout { probability, index: self.dropouts - 1 })
             }
             Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
+            Layer::Gelu => Op::Gelu(ops::Gelu),
             Layer::Flatten => unreachable!("flatten is no operation"),
         }
     }
@@ -254,6 +255,8 @@ fn activation_of(layer: Layer) -> Option<Activation> {
         | Layer::Conv { .. }
         | Layer::MaxPool { .. }
         | Layer::AvgPool { .. }
+        // Its slope needs its input, which an operation in place has overwritten.
+        | Layer::Gelu
         | Layer::Dropout { .. }
         | Layer::Flatten => None,
     }
@@ -262,7 +265,7 @@ fn activation_of(layer: Layer) -> Option<Activation> {
 /// Whether a layer leaves every element where it is.
 fn is_elementwise(layer: Layer) -> bool {
     match layer {
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Dropout { .. } => true,
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => true,
         Layer::Linear { .. } | Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
         Layer::Flatten => false,
     }
@@ -277,7 +280,7 @@ fn wants(layer: Layer, channels: usize) -> ((usize, usize), usize) {
         Layer::Conv { kernel_size, padding, .. } => (padding.of(kernel_size), channels.min(LANES)),
         Layer::Linear { .. } => ((0, 0), 1),
         Layer::MaxPool { .. } | Layer::AvgPool { .. } => ((0, 0), LANES),
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Dropout { .. } | Layer::Flatten => {
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten => {
             unreachable!("{layer} passes a layout on")
         }
     }

@@ -46,6 +46,7 @@ impl<'a> LayerReference<'a> {
             Layer::Relu => x.iter().map(|v| v.max(0.0)).collect(),
             Layer::Tanh => x.iter().map(|v| v.tanh()).collect(),
             Layer::Sigmoid => x.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect(),
+            Layer::Gelu => x.iter().map(|&v| reference::gelu(v).0).collect(),
             Layer::Flatten | Layer::Dropout { .. } => x.to_vec(),
         };
         (y, Vec::new())
@@ -73,6 +74,7 @@ impl<'a> LayerReference<'a> {
             Layer::Tanh => times(|x| 1.0 - x.tanh() * x.tanh()),
             // The same on both sides, and exp does not overflow.
             Layer::Sigmoid => times(|x| (-x.abs()).exp() / (1.0 + (-x.abs()).exp()).powi(2)),
+            Layer::Gelu => times(|x| reference::gelu(x).1),
             Layer::Flatten | Layer::Dropout { .. } => grad_y.to_vec(),
         };
         Gradients { x: x_grad, learned: [Vec::new(), Vec::new()] }
@@ -149,9 +151,8 @@ pub(crate) fn window(layer: Layer) -> Option<Window> {
         Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
             (kernel_size, stride, (0, 0))
         }
-        Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Flatten => {
-            return None;
-        }
+        Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Flatten => return None,
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => return None,
     };
     Some(Window { kernel, stride, padding: [rows, columns, rows, columns] })
 }

@@ -182,7 +182,7 @@ fn stages(architecture: &Architecture, traced: &Trace, maps: &Selection) -> Vec<
     for (index, info) in layers.iter().enumerate().take(layers.len() - 1) {
         match info.layer {
             Layer::Flatten | Layer::Dropout { .. } => continue,
-            Layer::Conv { .. } | Layer::Linear { .. } | Layer::Tanh => signed = true,
+            Layer::Conv { .. } | Layer::Linear { .. } | Layer::Tanh | Layer::Gelu => signed = true,
             Layer::Relu | Layer::Sigmoid => signed = false,
             Layer::MaxPool { .. } | Layer::AvgPool { .. } => {}
         }

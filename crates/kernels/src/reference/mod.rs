@@ -29,6 +29,31 @@ impl Window {
     }
 }
 
+/// The complement of the error function for `x >= 0`, by the power series near zero and else by its continued fraction
+/// (Abramowitz and Stegun 7.1.5 and 7.1.14), within 1e-13 of itself.
+pub fn erfc(x: f64) -> f64 {
+    let scale = 2.0 / std::f64::consts::PI.sqrt();
+    if x < 1.5 {
+        let (mut term, mut sum, mut n) = (x, x, 0.0);
+        while term.abs() > 1e-17 * sum {
+            n += 1.0;
+            term *= -x * x / n;
+            sum += term / (2.0 * n + 1.0);
+        }
+        return 1.0 - scale * sum;
+    }
+    let fraction = (1..=200).rev().fold(x, |below, n| x + f64::from(n) / 2.0 / below);
+    (-x * x).exp() * scale / 2.0 / fraction
+}
+
+/// `x * Phi(x)` and its slope, with the distribution function of the standard normal.
+pub fn gelu(x: f64) -> (f64, f64) {
+    let below = 0.5 * erfc(x.abs() / std::f64::consts::SQRT_2);
+    let phi = if x < 0.0 { below } else { 1.0 - below };
+    let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    (x * phi, phi + x * density)
+}
+
 /// `y[n][o] = bias[o] + sum over i of x[n][i] * weight[o][i]`.
 pub fn linear_forward(x: &[f32], weight: &[f32], bias: &[f32], rows: usize, k: usize, out: usize) -> Vec<f64> {
     let mut y = vec![0.0; rows * out];

@@ -35,7 +35,8 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
                 (out_features, [image.channels, image.height, image.width], [1, 1])
             }
             (Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. }, _)
-            | (Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Dropout { .. } | Layer::Flatten, _) => continue,
+            | (Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu, _)
+            | (Layer::Dropout { .. } | Layer::Flatten, _) => continue,
         };
         let (name, rectified) = (info.name.clone(), is_rectified(layers, index));
         found.push(FilterLayer { index, name, filters, kernel, response, rectified });
@@ -48,7 +49,7 @@ fn passes_on(layer: Layer) -> bool {
     match layer {
         Layer::Flatten | Layer::Dropout { .. } => true,
         Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid => false,
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
     }
 }
 
@@ -67,7 +68,8 @@ fn is_rectified(layers: &[LayerInfo], at: usize) -> bool {
     let rectifies = |(reader, info): (usize, &LayerInfo)| match info.layer {
         Layer::Relu => true,
         Layer::MaxPool { .. } | Layer::Flatten | Layer::Dropout { .. } => is_rectified(layers, reader),
-        Layer::Conv { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } | Layer::Tanh | Layer::Sigmoid => false,
+        Layer::Conv { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } => false,
+        Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
     };
     readers.peek().is_some() && readers.all(rectifies)
 }

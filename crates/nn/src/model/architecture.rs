@@ -202,7 +202,7 @@ impl Architecture {
                 (Layer::Linear { .. }, _) => specs[0].len() as u64,
                 (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution gives feature maps"),
                 (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-                | (Layer::Dropout { .. } | Layer::Flatten, _) => 0,
+                | (Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => 0,
             };
             let inputs = vec![index.checked_sub(1).map_or(Source::Images, Source::Layer)];
             infos.push(LayerInfo { layer, name, inputs, input: shape, output, parameters, macs });
@@ -257,6 +257,7 @@ fn kind_name(layer: Layer) -> &'static str {
         Layer::Relu => "relu",
         Layer::Tanh => "tanh",
         Layer::Sigmoid => "sigmoid",
+        Layer::Gelu => "gelu",
         Layer::Dropout { .. } => "dropout",
         Layer::Flatten => "flatten",
     }
@@ -290,7 +291,7 @@ fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> {
             let (height, width) = windows(image, kernel_size, stride, (0, 0))?;
             Ok(Shape::Image(ImageShape { height, width, ..image }))
         }
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Dropout { .. } => Ok(input),
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => Ok(input),
         Layer::Flatten => Ok(Shape::Flat(input.len())),
     }
 }
@@ -318,7 +319,7 @@ fn param_specs(layer: Layer, name: &str, input: Shape) -> Vec<ParamSpec> {
         }
         (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution takes feature maps"),
         (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-        | (Layer::Dropout { .. } | Layer::Flatten, _) => return Vec::new(),
+        | (Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => return Vec::new(),
     };
     let bias = ParamSpec { name: format!("{name}.bias"), shape: vec![shape[0]], fan_in, fan_out };
     vec![ParamSpec { name: format!("{name}.weight"), shape, fan_in, fan_out }, bias]

@@ -43,6 +43,8 @@ pub enum Layer {
     Tanh,
     /// `1 / (1 + e^-x)`.
     Sigmoid,
+    /// `x Phi(x)`, with the distribution function of the standard normal (Hendrycks and Gimpel 2016), exactly.
+    Gelu,
     /// While training, sets each element to zero with this probability and scales the others up to make up for it.
     Dropout {
         /// Probability of being dropped, `0 <= p < 1`.
@@ -133,7 +135,7 @@ struct Form {
 }
 
 /// Every layer that can be written, one row each.
-const GRAMMAR: [Form; 9] = [
+const GRAMMAR: [Form; 10] = [
     Form { name: "linear", example: "\"linear 10\"", aliases: &["dense", "fc"], parse: linear },
     Form {
         name: "conv",
@@ -156,6 +158,7 @@ const GRAMMAR: [Form; 9] = [
     Form { name: "relu", example: "\"relu\"", aliases: &[], parse: |_| Ok(Layer::Relu) },
     Form { name: "tanh", example: "\"tanh\"", aliases: &[], parse: |_| Ok(Layer::Tanh) },
     Form { name: "sigmoid", example: "\"sigmoid\"", aliases: &["logistic"], parse: |_| Ok(Layer::Sigmoid) },
+    Form { name: "gelu", example: "\"gelu\"", aliases: &[], parse: |_| Ok(Layer::Gelu) },
     Form { name: "dropout", example: "\"dropout 0.5\"", aliases: &[], parse: dropout },
     Form { name: "flatten", example: "\"flatten\"", aliases: &[], parse: |_| Ok(Layer::Flatten) },
 ];
@@ -354,7 +357,7 @@ impl Layer {
             Layer::Dropout { probability } if !(0.0..1.0).contains(&probability) => {
                 Err(format!("the probability is {probability}, expected at least 0 and less than 1"))
             }
-            Layer::Dropout { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Flatten => Ok(()),
+            Layer::Dropout { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Flatten => Ok(()),
         }
     }
 }
@@ -387,6 +390,7 @@ impl fmt::Display for Layer {
             Layer::Relu => write!(f, "relu"),
             Layer::Tanh => write!(f, "tanh"),
             Layer::Sigmoid => write!(f, "sigmoid"),
+            Layer::Gelu => write!(f, "gelu"),
             Layer::Dropout { probability } => write!(f, "dropout {probability}"),
             Layer::Flatten => write!(f, "flatten"),
         }

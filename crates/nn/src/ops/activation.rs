@@ -1,6 +1,6 @@
 //! Elementwise functions in place, and their slopes: part of whatever operation comes before.
 
-use crate::layout::Layout;
+use crate::layout::{Layout, for_rows};
 use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
 use tenfold_kernels::{Isa, Planes};
 
@@ -30,16 +30,7 @@ pub(super) fn backward(
     grad_layout: &Layout,
     grad: &mut [f32],
 ) {
-    match (layout, grad_layout) {
-        (Layout::Planes(from), Layout::Planes(to)) if from != to => {
-            let row = to.width * to.pixel;
-            for (block, line) in (0..to.blocks).flat_map(|b| (0..to.height).map(move |y| (b, y))) {
-                let (a, b) = (from.offset(block, line, 0), to.offset(block, line, 0));
-                slope(isa, activation, &y[a..a + row], &mut grad[b..b + row]);
-            }
-        }
-        _ => slope(isa, activation, y, grad),
-    }
+    for_rows(layout, grad_layout, |from, to| slope(isa, activation, &y[from], &mut grad[to]));
 }
 
 /// The same for elements that lie alike.

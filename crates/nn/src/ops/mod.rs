@@ -8,6 +8,7 @@ mod conv_pool;
 mod convolution;
 mod copy;
 mod dropout;
+mod gelu;
 mod linear;
 mod linear_pixels;
 mod linear_small_out;
@@ -29,6 +30,7 @@ pub(crate) use conv::Conv;
 pub(crate) use conv_pool::ConvPool;
 pub(crate) use copy::Copy;
 pub(crate) use dropout::Dropout;
+pub(crate) use gelu::Gelu;
 pub(crate) use linear::Linear;
 pub(crate) use linear_pixels::LinearPixels;
 pub(crate) use linear_small_out::LinearSmallOut;
@@ -54,6 +56,7 @@ pub(crate) enum Op {
     /// What comes in, for an activation that follows no operation it could be part of.
     Copy(Copy),
     Dropout(Dropout),
+    Gelu(Gelu),
 }
 
 /// Hands everything on to the operation itself: the one place that lists them all.
@@ -70,6 +73,7 @@ macro_rules! each {
             Op::AvgPool($op) => $call,
             Op::Copy($op) => $call,
             Op::Dropout($op) => $call,
+            Op::Gelu($op) => $call,
         }
     };
 }

@@ -17,7 +17,7 @@ use std::fmt;
 use tenfold_kernels::reference::{self, Window};
 
 /// Random networks that must have run.
-const CASES: u32 = 160;
+const CASES: u32 = 180;
 
 /// Multiply-adds of one batch forward, beyond which a random network is made smaller: checking it then takes a tenth of a
 /// second, most of it on the portable path and in the references.
@@ -303,6 +303,7 @@ fn activation() -> impl Strategy<Value = Option<Layer>> {
         1 => Just(None),
         1 => Just(Some(Layer::Tanh)),
         1 => Just(Some(Layer::Sigmoid)),
+        1 => Just(Some(Layer::Gelu)),
     ]
 }
 
@@ -561,6 +562,7 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
         ("maxima of overlapping windows", layers.iter().any(|l| overlapping(*l))),
         ("means", layers.iter().any(|l| matches!(l, Layer::AvgPool { .. }))),
         ("tanh or sigmoid", layers.iter().any(|l| matches!(l, Layer::Tanh | Layer::Sigmoid))),
+        ("gelu", layers.iter().any(|l| matches!(l, Layer::Gelu))),
         ("two linear layers or more", layers.iter().filter(linear).count() > 1),
         ("no convolution", convs.is_empty()),
         ("few outputs over pixels", few_first),

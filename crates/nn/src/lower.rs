@@ -188,6 +188,7 @@ impl Lowerer<'_> {
             Layer::AvgPool { kernel_size, stride } => {
                 Op::AvgPool(ops::AvgPool::new(input.planes(), output.planes(), kernel_size, stride))
             }
+            Layer::GlobalAvgPool => Op::GlobalAvgPool(ops::GlobalAvgPool),
             Layer::Dropout { probability } => {
                 self.dropouts += 1;
                 Op::Dropout(ops::Dropout { probability, index: self.dropouts - 1 })
@@ -255,6 +256,7 @@ fn activation_of(layer: Layer) -> Option<Activation> {
         | Layer::Conv { .. }
         | Layer::MaxPool { .. }
         | Layer::AvgPool { .. }
+        | Layer::GlobalAvgPool
         // Its slope needs its input, which an operation in place has overwritten.
         | Layer::Gelu
         | Layer::Dropout { .. }
@@ -267,7 +269,7 @@ fn is_elementwise(layer: Layer) -> bool {
     match layer {
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => true,
         Layer::Linear { .. } | Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
-        Layer::Flatten => false,
+        Layer::GlobalAvgPool | Layer::Flatten => false,
     }
 }
 
@@ -279,7 +281,7 @@ fn wants(layer: Layer, channels: usize) -> ((usize, usize), usize) {
         // idle lanes, and a linear layer takes the pixels as they are.
         Layer::Conv { kernel_size, padding, .. } => (padding.of(kernel_size), channels.min(LANES)),
         Layer::Linear { .. } => ((0, 0), 1),
-        Layer::MaxPool { .. } | Layer::AvgPool { .. } => ((0, 0), LANES),
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => ((0, 0), LANES),
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten => {
             unreachable!("{layer} passes a layout on")
         }

@@ -30,7 +30,7 @@ impl<'a> LayerReference<'a> {
 
     /// The output of the layer, and of a maximum where in `x` each one is. Dropout is off.
     pub(crate) fn forward(&self, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
-        let window = || window(self.info.layer).expect("a layer with a window");
+        let window = || self.window();
         let y = match self.info.layer {
             Layer::Linear { out_features } => {
                 reference::linear_forward(&to_f32(x), &self.weight, &self.bias, 1, x.len(), out_features)
@@ -42,7 +42,9 @@ impl<'a> LayerReference<'a> {
                 let (_, argmax) = reference::maxpool2d_forward(&to_f32(x), self.sizes(), &window());
                 return (argmax.iter().map(|&at| x[at]).collect(), argmax);
             }
-            Layer::AvgPool { .. } => reference::avgpool2d_forward(&to_f32(x), self.sizes(), &window()),
+            Layer::AvgPool { .. } | Layer::GlobalAvgPool => {
+                reference::avgpool2d_forward(&to_f32(x), self.sizes(), &window())
+            }
             Layer::Relu => x.iter().map(|v| v.max(0.0)).collect(),
             Layer::Tanh => x.iter().map(|v| v.tanh()).collect(),
             Layer::Sigmoid => x.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect(),
@@ -55,7 +57,7 @@ impl<'a> LayerReference<'a> {
     /// Gradients for one of the output, `grad_y`; `x` and `argmax` are what [`LayerReference::forward`] took and found.
     pub(crate) fn backward(&self, x: &[f64], argmax: &[usize], grad_y: &[f64]) -> Gradients {
         let g = to_f32(grad_y);
-        let window = || window(self.info.layer).expect("a layer with a window");
+        let window = || self.window();
         let times = |slope: fn(f64) -> f64| x.iter().zip(grad_y).map(|(&x, g)| g * slope(x)).collect();
         let x_grad = match self.info.layer {
             Layer::Linear { out_features } => {
@@ -69,7 +71,7 @@ impl<'a> LayerReference<'a> {
                 return Gradients { x, learned: [weight, bias] };
             }
             Layer::MaxPool { .. } => reference::maxpool2d_backward(&g, argmax, x.len()),
-            Layer::AvgPool { .. } => reference::avgpool2d_backward(&g, self.sizes(), &window()),
+            Layer::AvgPool { .. } | Layer::GlobalAvgPool => reference::avgpool2d_backward(&g, self.sizes(), &window()),
             Layer::Relu => times(|x| f64::from(x > 0.0)),
             Layer::Tanh => times(|x| 1.0 - x.tanh() * x.tanh()),
             // The same on both sides, and exp does not overflow.
@@ -78,6 +80,11 @@ impl<'a> LayerReference<'a> {
             Layer::Flatten | Layer::Dropout { .. } => grad_y.to_vec(),
         };
         Gradients { x: x_grad, learned: [Vec::new(), Vec::new()] }
+    }
+
+    fn window(&self) -> Window {
+        let (_, height, width) = self.sizes();
+        window(self.info.layer, (height, width)).expect("a layer with a window")
     }
 
     /// Channels, rows and columns of the image that comes in.
@@ -144,13 +151,15 @@ pub(crate) fn sizes(shape: ImageShape) -> (usize, usize, usize) {
     (shape.channels, shape.height, shape.width)
 }
 
-/// The window of a layer that sees an image through one.
-pub(crate) fn window(layer: Layer) -> Option<Window> {
+/// The window through which a layer sees an image of `height` by `width`; none if it takes every element by itself, or all
+/// of a row.
+pub(crate) fn window(layer: Layer, (height, width): (usize, usize)) -> Option<Window> {
     let (kernel, stride, (rows, columns)) = match layer {
         Layer::Conv { kernel_size, stride, padding, .. } => (kernel_size, stride, padding.of(kernel_size)),
         Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
             (kernel_size, stride, (0, 0))
         }
+        Layer::GlobalAvgPool => ((height, width), (1, 1), (0, 0)),
         Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Flatten => return None,
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => return None,
     };

@@ -184,7 +184,7 @@ fn stages(architecture: &Architecture, traced: &Trace, maps: &Selection) -> Vec<
             Layer::Flatten | Layer::Dropout { .. } => continue,
             Layer::Conv { .. } | Layer::Linear { .. } | Layer::Tanh | Layer::Gelu => signed = true,
             Layer::Relu | Layer::Sigmoid => signed = false,
-            Layer::MaxPool { .. } | Layer::AvgPool { .. } => {}
+            Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => {}
         }
         let shape = match info.output {
             Shape::Image(image) => [image.channels, image.height, image.width],

@@ -189,6 +189,7 @@ mod tests {
                 4 => windows().prop_filter("a maximum has kinks", |layer| !matches!(layer, Layer::MaxPool { .. })),
                 2 => Just(Layer::Tanh),
                 2 => Just(Layer::Gelu),
+                1 => Just(Layer::GlobalAvgPool),
                 2 => Just(Layer::Sigmoid),
                 1 => Just(Layer::Dropout { probability: 0.5 }),
                 1 => Just(Layer::Flatten),

@@ -36,7 +36,7 @@ fn through(architecture: &Architecture, source: Source, field: Field) -> Field {
     let (Shape::Image(from), Shape::Image(_)) = (info.input, info.output) else {
         return Field { rows: 0..image.height, columns: 0..image.width };
     };
-    let field = match window(info.layer) {
+    let field = match window(info.layer, (from.height, from.width)) {
         Some(window) => {
             let [top, left, ..] = window.padding;
             let rows = seen(field.rows, window.kernel.0, window.stride.0, top, from.height);

@@ -35,7 +35,7 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
                 (out_features, [image.channels, image.height, image.width], [1, 1])
             }
             (Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. }, _)
-            | (Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu, _)
+            | (Layer::GlobalAvgPool | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu, _)
             | (Layer::Dropout { .. } | Layer::Flatten, _) => continue,
         };
         let (name, rectified) = (info.name.clone(), is_rectified(layers, index));
@@ -49,7 +49,7 @@ fn passes_on(layer: Layer) -> bool {
     match layer {
         Layer::Flatten | Layer::Dropout { .. } => true,
         Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
+        Layer::GlobalAvgPool | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
     }
 }
 
@@ -69,7 +69,7 @@ fn is_rectified(layers: &[LayerInfo], at: usize) -> bool {
         Layer::Relu => true,
         Layer::MaxPool { .. } | Layer::Flatten | Layer::Dropout { .. } => is_rectified(layers, reader),
         Layer::Conv { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } => false,
-        Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
+        Layer::GlobalAvgPool | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
     };
     readers.peek().is_some() && readers.all(rectifies)
 }

@@ -71,7 +71,7 @@ mod tests {
     use crate::train::Pixels;
     use crate::train::tests::assert_near;
 
-    const CHAINS: [&[&str]; 10] = [
+    const CHAINS: [&[&str]; 11] = [
         &["linear 5"],
         &["flatten", "tanh", "dropout 0.5", "linear 40", "relu", "dropout 0.1", "linear 5"],
         &["sigmoid", "linear 70", "sigmoid", "tanh", "linear 5"],
@@ -81,6 +81,7 @@ mod tests {
         &["dropout 0.3", "relu", "conv 3 3x3", "dropout 0.2", "relu", "maxpool 3 stride 1", "dropout 0.2", "linear 5"],
         &["avgpool 2 stride 1", "flatten", "flatten", "linear 20", "linear 5"],
         &["maxpool 2", "conv 2 1x1", "relu", "maxpool 2", "relu", "linear 5"],
+        &["conv 17 3x3 same", "relu", "global-avgpool", "tanh", "conv 5 1x1", "global-avgpool", "linear 5"],
         &["gelu", "conv 17 3x3 same", "gelu", "conv 3 3x3 padding 2", "gelu", "linear 20", "gelu", "linear 5"],
     ];
 

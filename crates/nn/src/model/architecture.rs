@@ -202,7 +202,7 @@ impl Architecture {
                 (Layer::Linear { .. }, _) => specs[0].len() as u64,
                 (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution gives feature maps"),
                 (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-                | (Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => 0,
+                | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => 0,
             };
             let inputs = vec![index.checked_sub(1).map_or(Source::Images, Source::Layer)];
             infos.push(LayerInfo { layer, name, inputs, input: shape, output, parameters, macs });
@@ -253,7 +253,7 @@ fn kind_name(layer: Layer) -> &'static str {
     match layer {
         Layer::Linear { .. } => "fc",
         Layer::Conv { .. } => "conv",
-        Layer::MaxPool { .. } | Layer::AvgPool { .. } => "pool",
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => "pool",
         Layer::Relu => "relu",
         Layer::Tanh => "tanh",
         Layer::Sigmoid => "sigmoid",
@@ -292,6 +292,7 @@ fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> {
             Ok(Shape::Image(ImageShape { height, width, ..image }))
         }
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => Ok(input),
+        Layer::GlobalAvgPool => Ok(Shape::Image(ImageShape { height: 1, width: 1, ..needs_image()? })),
         Layer::Flatten => Ok(Shape::Flat(input.len())),
     }
 }
@@ -319,7 +320,7 @@ fn param_specs(layer: Layer, name: &str, input: Shape) -> Vec<ParamSpec> {
         }
         (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution takes feature maps"),
         (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-        | (Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => return Vec::new(),
+        | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => return Vec::new(),
     };
     let bias = ParamSpec { name: format!("{name}.bias"), shape: vec![shape[0]], fan_in, fan_out };
     vec![ParamSpec { name: format!("{name}.weight"), shape, fan_in, fan_out }, bias]

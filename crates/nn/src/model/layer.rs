@@ -37,6 +37,8 @@ pub enum Layer {
         /// Rows and columns from one window to the next.
         stride: (usize, usize),
     },
+    /// The mean of each feature map: maps of one pixel.
+    GlobalAvgPool,
     /// `max(0, x)`.
     Relu,
     /// Hyperbolic tangent.
@@ -135,7 +137,7 @@ struct Form {
 }
 
 /// Every layer that can be written, one row each.
-const GRAMMAR: [Form; 10] = [
+const GRAMMAR: [Form; 11] = [
     Form { name: "linear", example: "\"linear 10\"", aliases: &["dense", "fc"], parse: linear },
     Form {
         name: "conv",
@@ -154,6 +156,12 @@ const GRAMMAR: [Form; 10] = [
         example: "\"avgpool 2\"",
         aliases: &["avgpool2d", "meanpool"],
         parse: |words| pool(words).map(|(kernel_size, stride)| Layer::AvgPool { kernel_size, stride }),
+    },
+    Form {
+        name: "global-avgpool",
+        example: "\"global-avgpool\"",
+        aliases: &["gap", "globalavgpool", "globalaveragepooling2d", "adaptiveavgpool2d"],
+        parse: |_| Ok(Layer::GlobalAvgPool),
     },
     Form { name: "relu", example: "\"relu\"", aliases: &[], parse: |_| Ok(Layer::Relu) },
     Form { name: "tanh", example: "\"tanh\"", aliases: &[], parse: |_| Ok(Layer::Tanh) },
@@ -357,7 +365,13 @@ impl Layer {
             Layer::Dropout { probability } if !(0.0..1.0).contains(&probability) => {
                 Err(format!("the probability is {probability}, expected at least 0 and less than 1"))
             }
-            Layer::Dropout { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Flatten => Ok(()),
+            Layer::GlobalAvgPool
+            | Layer::Dropout { .. }
+            | Layer::Relu
+            | Layer::Tanh
+            | Layer::Sigmoid
+            | Layer::Gelu
+            | Layer::Flatten => Ok(()),
         }
     }
 }
@@ -387,6 +401,7 @@ impl fmt::Display for Layer {
                 }
                 Ok(())
             }
+            Layer::GlobalAvgPool => write!(f, "global-avgpool"),
             Layer::Relu => write!(f, "relu"),
             Layer::Tanh => write!(f, "tanh"),
             Layer::Sigmoid => write!(f, "sigmoid"),

@@ -9,6 +9,7 @@ mod convolution;
 mod copy;
 mod dropout;
 mod gelu;
+mod global_avg_pool;
 mod linear;
 mod linear_pixels;
 mod linear_small_out;
@@ -31,6 +32,7 @@ pub(crate) use conv_pool::ConvPool;
 pub(crate) use copy::Copy;
 pub(crate) use dropout::Dropout;
 pub(crate) use gelu::Gelu;
+pub(crate) use global_avg_pool::GlobalAvgPool;
 pub(crate) use linear::Linear;
 pub(crate) use linear_pixels::LinearPixels;
 pub(crate) use linear_small_out::LinearSmallOut;
@@ -53,6 +55,7 @@ pub(crate) enum Op {
     LinearSmallOut(LinearSmallOut),
     MaxPool(MaxPool),
     AvgPool(AvgPool),
+    GlobalAvgPool(GlobalAvgPool),
     /// What comes in, for an activation that follows no operation it could be part of.
     Copy(Copy),
     Dropout(Dropout),
@@ -71,6 +74,7 @@ macro_rules! each {
             Op::LinearSmallOut($op) => $call,
             Op::MaxPool($op) => $call,
             Op::AvgPool($op) => $call,
+            Op::GlobalAvgPool($op) => $call,
             Op::Copy($op) => $call,
             Op::Dropout($op) => $call,
             Op::Gelu($op) => $call,

@@ -189,7 +189,10 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
         }
         let unclear = match (info.layer, info.input) {
             (Layer::MaxPool { .. }, Shape::Image(shape)) => {
-                let too_near = |image| pool_margin(image, sizes(shape), &window(info.layer).expect("a pool")) < near;
+                let too_near = |image| {
+                    pool_margin(image, sizes(shape), &window(info.layer, (shape.height, shape.width)).expect("a pool"))
+                        < near
+                };
                 images().any(too_near).then_some("a maximum is too near to another")
             }
             (Layer::Relu, _) if relu_margin(&x) < near => Some("the input of a ReLU is too near to zero"),
@@ -419,7 +422,7 @@ fn fit(
             }
         }
         let pool = stage.pool.map(|layer| {
-            let Window { kernel, stride, .. } = window(layer).expect("a pool");
+            let Window { kernel, stride, .. } = window(layer, (image.height, image.width)).expect("a pool");
             let kernel_size = within(kernel, image);
             let stride = if stride == kernel { kernel_size } else { stride };
             image.height = (image.height - kernel_size.0) / stride.0 + 1;
@@ -640,6 +643,8 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         // The largest padded map that a transform of 16x16 holds, and the next.
         (image(1, 14, 14), &["conv 16 3x3 same", "relu", "conv 16 5x5 same", "relu", "maxpool 2", "linear 3"], 3),
         (image(1, 15, 15), &["conv 16 3x3 same", "relu", "conv 16 5x5 same", "relu", "maxpool 2", "linear 3"], 3),
+        (image(3, 21, 17), &["conv 18 3x3 same", "relu", "conv 33 3x3", "gelu", "global-avgpool", "linear 5"], 7),
+        (image(1, 9, 8), &["global-avgpool", "linear 3"], 5),
         (image(3, 64, 64), &["conv 8 3x3 stride 2 same", "relu", "maxpool 2", "conv 16 3x3", "relu", "linear 10"], 9),
         (image(1, 64, 64), &["conv 4 7x7 stride 3", "relu", "maxpool 3 stride 2", "linear 12", "relu", "linear 4"], 20),
         (image(16, 12, 13), &["conv 16 7x7 same", "relu", "maxpool 2", "linear 6"], 4),

@@ -131,7 +131,8 @@ pub(crate) fn assert_near(got: &[f64], expected: &[f64], tolerance: f64, what: &
     assert!(error <= tolerance * scale, "{what}: error {error:.3e}, largest value {scale:.3e}");
 }
 
-const NETWORKS: [&str; 8] = ["softmax", "mlp", "cnn1-small", "cnn2-small", "odd", "overlap", "gelu", "cnn2-full"];
+const NETWORKS: [&str; 9] =
+    ["softmax", "mlp", "cnn1-small", "cnn2-small", "odd", "overlap", "gelu", "global-avgpool", "cnn2-full"];
 
 /// Instruction sets worth the time: the portable one needs minutes for the full-size network.
 fn isas_for(name: &str) -> Vec<Isa> {
@@ -297,6 +298,7 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
         &["conv 18 3x3 same", "conv 16 5x5 same", "sigmoid", "avgpool 3 stride 2", "tanh", "linear 4"],
         // Where both sides have whole blocks of channels, the way back is by Fourier transform.
         &["conv 16 3x3 same", "tanh", "conv 32 5x5 stride 2 same", "tanh", "linear 4"],
+        &["conv 18 3x3 same", "tanh", "global-avgpool", "sigmoid", "conv 20 1x1", "global-avgpool", "linear 4"],
         &["gelu", "conv 18 3x3 same", "gelu", "gelu", "conv 3 2x2", "tanh", "gelu", "linear 7", "gelu", "linear 4"],
         &["conv 16 3x3 same", "tanh", "dropout 0.5", "conv 16 5x5 same", "sigmoid", "linear 4"],
     ] {

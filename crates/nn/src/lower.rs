@@ -226,7 +226,9 @@ impl Lowerer<'_> {
         let consumers = self.consumers(readers);
         let wanted: Vec<_> =
             consumers.iter().map(|&consumer| wants(self.layers.all[consumer].layer, image.channels)).collect();
-        let (rows, columns) = wanted.iter().fold((0, 0), |(rows, columns), &((r, c), _)| (r.max(rows), c.max(columns)));
+        let (rows, columns) = wanted.first().map_or((0, 0), |&(border, _)| border);
+        // Kernels want the border that they pad with, no more. No layers can be written yet of which two read one value.
+        assert!(wanted.iter().all(|&(border, _)| border == (rows, columns)), "readers of one value pad it alike");
         // Where consumers differ, whole blocks do for all.
         let lanes = match wanted[..] {
             [(_, lanes), ref others @ ..] if is_image && others.iter().all(|&(_, other)| other == lanes) => lanes,

@@ -2,6 +2,8 @@
 //! backward. `docs/adding-a-layer.md` walks through adding one.
 
 mod activation;
+#[cfg(test)]
+mod add;
 mod avg_pool;
 mod conv;
 mod conv_pool;
@@ -60,6 +62,8 @@ pub(crate) enum Op {
     Copy(Copy),
     Dropout(Dropout),
     Gelu(Gelu),
+    #[cfg(test)]
+    Add(add::Add),
 }
 
 /// Hands everything on to the operation itself: the one place that lists them all.
@@ -78,6 +82,8 @@ macro_rules! each {
             Op::Copy($op) => $call,
             Op::Dropout($op) => $call,
             Op::Gelu($op) => $call,
+            #[cfg(test)]
+            Op::Add($op) => $call,
         }
     };
 }

@@ -66,7 +66,7 @@ impl From<DataError> for Failure {
     fn from(error: DataError) -> Failure {
         // The data is fine; the study asks too much of it.
         let code = if matches!(error, DataError::ValidCount { .. }) { USAGE } else { DATA };
-        Failure::new(code, error.to_string(), None)
+        Failure::new(code, error.to_string(), error.hint())
     }
 }
 

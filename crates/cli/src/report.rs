@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use tenfold_nn::data::{HeldOut, Splits};
+use tenfold_nn::data::{HeldOut, Labels, Splits};
 use tenfold_report::html::{Page, Shown, page};
 use tenfold_study::record::{RESULTS, StudyRecord};
 use tenfold_study::{FinishedStudy, RunFolder};
@@ -63,7 +63,7 @@ pub(crate) fn write(folder: &RunFolder, study: &FinishedStudy, test: &HeldOut) -
 /// The data of the record: MNIST, or a folder's, with the record's checksum.
 fn splits(folder: &Path, record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
     let of = &record.dataset;
-    let source = source(data, of.classes)?;
+    let source = source(data, Labels { first: of.first_label, classes: of.classes })?;
     let splits = source.split(of.valid, of.split_seed)?;
     if splits.source_sha256 == of.sha256 {
         let shape = splits.train.shape();

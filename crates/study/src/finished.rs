@@ -278,6 +278,8 @@ mod tests {
             sha256: "data".to_owned(),
             split_seed: 0,
             split_sha256: "split".to_owned(),
+            first_label: 0,
+            warnings: Vec::new(),
         };
         let metrics = Metrics::new(&[0, 1, 1], &[0, 0, 1], 2, 0.5);
         let record = StudyRecord {

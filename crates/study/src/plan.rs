@@ -188,6 +188,8 @@ impl Plan {
             sha256: splits.source_sha256.clone(),
             split_seed: study.data.split_seed,
             split_sha256: splits.split_sha256.clone(),
+            first_label: splits.first_label,
+            warnings: splits.warnings(),
         };
         // A folder may be called mnist; only its contents make it MNIST.
         let mnist = splits.files.iter().all(|file| file.known);

@@ -6,7 +6,7 @@ mod mistakes;
 mod network;
 mod recurrence;
 pub(crate) mod selection;
-mod terminal;
+pub(crate) mod terminal;
 pub(crate) mod way;
 
 use std::path::Path;

@@ -113,6 +113,9 @@ impl PlanError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             PlanError::UnknownRecipe { hint, .. } => Some(hint),
+            PlanError::Architecture { error: ArchitectureError::Output { .. }, .. } => {
+                Some("how many classes the labels tell apart is set in the study file: classes, under [data]")
+            }
             _ => None,
         }
     }

@@ -501,7 +501,13 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
                the 3x3 image",
             ],
         ),
-        (&[&classes], &["recipe \"a\": the last layer \"linear 9\" gives 9; the last layer must be \"linear 10\""]),
+        (
+            &[&classes],
+            &[
+                "recipe \"a\": the last layer \"linear 9\" gives 9; the last layer must be \"linear 10\"",
+                "hint: how many classes the labels tell apart is set in the study file: classes, under [data]",
+            ],
+        ),
         (&[&batch], &["recipe \"a\": batch_size is 541, expected 1 to 540"]),
         (&[&valid], &["600 validation examples were asked for, expected 1 to 599"]),
         (&[&lr], &["lr.toml:7:13: recipe \"a\": the optimizer's lr is NaN, expected 1e-12 to 1000"]),

@@ -279,6 +279,8 @@ mod tests {
             split_seed: 0,
             split_sha256: "split".to_owned(),
             place: None,
+            first_label: 0,
+            warnings: Vec::new(),
         };
         let metrics = Metrics::new(&[0, 1, 1], &[0, 0, 1], 2, 0.5);
         let record = StudyRecord {

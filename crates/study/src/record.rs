@@ -126,7 +126,7 @@ pub struct DatasetRecord {
     pub shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// The SHA-256 over the four files, in hex.
+    /// The SHA-256 over the four files, and over the first label where that is not 0, in hex.
     pub sha256: String,
     /// Chooses the validation examples.
     pub split_seed: u64,
@@ -135,6 +135,20 @@ pub struct DatasetRecord {
     /// Where the images were read from; null where they are those inside the program.
     #[serde(default)]
     pub place: Option<DataPlace>,
+    /// The number that the label files give to class 0.
+    #[serde(default)]
+    pub first_label: u32,
+    /// Sentences on how the files were understood, and what is odd about the examples.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl DatasetRecord {
+    /// `labels 1 to 26 are classes 0 to 25`; nothing where the labels are the classes.
+    pub fn labels(&self) -> Option<String> {
+        let (first, last) = (u64::from(self.first_label), self.classes as u64 - 1);
+        (first > 0).then(|| format!("labels {first} to {} are classes 0 to {last}", first + last))
+    }
 }
 
 /// Where the images of a run were read from.
@@ -622,6 +636,8 @@ mod tests {
             split_seed: 0,
             split_sha256: text(),
             place: None,
+            first_label: 0,
+            warnings: Vec::new(),
         };
         let comparison = Comparison::default();
         let mut study = StudyRecord {

@@ -116,7 +116,14 @@ A study file:
   epochs = 5
   optimizer = { kind = \"adam\", lr = 1e-3 }
 
-All its settings, with their defaults, are in the study.toml that each run writes.";
+  [data]                                      # if the defaults do not fit
+  classes = 10                                # 2 to 256; the last layer is linear with as many outputs
+  first_label = 0                             # 1 if the labels in the files are 1, 2, 3, ...
+  valid = 6000                                # images for validation; or valid_share = 0.1
+  split_seed = 0                              # which of the training images these are
+
+All its settings, with their defaults, are in the study.toml that each run writes. pixels = { mean = 0.1307, std = 0.3081 }
+in a recipe makes (p / 255 - mean) / std of each pixel p; without it, pixels run from 0 to 1.";
 
 /// Tells which differences between the recipes of a study, or of several, are real.
 ///
@@ -283,12 +290,13 @@ Examples:
   tenfold compare runs/digits --format latex > t.tex   for a paper; the tables need the package booktabs
   tenfold compare runs/digits --format csv > t.csv   every figure
 
-Verdicts: better (for new images too); better on these images only; equivalent within the margin; not resolved (about N
-more seeds or M more images).
+Verdicts: better (for new images too); better on these images only; equivalent within the margin; with one seed each, the
+better network, or an equivalent network within the margin; not resolved (about N more seeds or M more images).
 
 csv is one table with a row for each figure. Its kind is note, difference (between studies), recipe, choice, seed or
 pair; first is the recipe, second the other of a pair; low and high are the interval that the column interval names:
-these images (many seeds), new images (new seeds too), equivalence or range. Shares and differences run from 0 to 1.
+these images (many seeds), new images (new seeds too), networks on new images (one seed each), equivalence or range.
+Shares and differences run from 0 to 1; a figure that is not defined, such as recall of a class without images, is empty.
 json holds studies, differences, and comparisons: one for each set of test images, with every seed's figures.";
 
 /// Points of accuracy.
@@ -381,16 +389,28 @@ fn duration(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Lists the data sets that the program knows, and checks that they are whole.
+/// Shows the data sets that the program knows, or yours, and checks that they are whole.
+///
+/// Counts the images of each label, shows one of each on a terminal, and warns of what is odd: classes without images, test
+/// images that are training images too, and so on. Nothing is trained.
 #[derive(clap::Args, Debug)]
+#[command(after_help = DATA_EXAMPLES)]
 pub(crate) struct DataArgs {
-    /// Check the data set in this folder too.
+    /// Show the data set in this folder too: the four IDX files, named as MNIST's, gzipped or not.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// How many classes its labels tell apart.
-    #[arg(long, value_name = "N", default_value_t = 10, requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=256))]
-    pub(crate) classes: usize,
+    /// Expect labels of N classes from 0 on. [default: the labels that occur]
+    #[arg(long, value_name = "N", requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=256))]
+    pub(crate) classes: Option<usize>,
+    /// How to show images on the terminal.
+    #[arg(long, value_enum, default_value_t = ShowOn::Auto)]
+    pub(crate) show: ShowOn,
 }
+
+const DATA_EXAMPLES: &str = "\
+Examples:
+  tenfold data                     MNIST, which is inside the program
+  tenfold data --data my-images    images of your own, and what to write under [data] in a study file";
 
 /// The images that the pick is chosen by.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,7 @@ use tenfold_study::record::Environment;
 use tenfold_study::{Plan, Settings};
 
 use crate::args::{BenchArgs, Format};
-use crate::data::source;
+use crate::data::source_of;
 use crate::environment::{environment, free_memory_bytes};
 use crate::failure::{DIVERGED, DONE, Failure};
 use crate::{output, study_file};
@@ -61,7 +61,7 @@ struct BlockMs {
 pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let (study, _) = study_file::find(&args.study)?;
     study.select(&args.only)?;
-    let source = source(args.data.as_deref(), study.data.classes)?;
+    let source = source_of(&study, args.data.as_deref())?;
     let valid = study.data.valid_count(source.train.len());
     let splits = source.split(valid, study.data.split_seed)?;
     let settings = Settings {

@@ -112,9 +112,16 @@ fn read(folders: &[PathBuf]) -> Result<Vec<FinishedStudy>, Failure> {
 
 impl From<FinishedStudyError> for Failure {
     fn from(error: FinishedStudyError) -> Failure {
-        let code = if matches!(error, FinishedStudyError::NotARunFolder { .. }) { USAGE } else { IO };
-        let hint = (code == USAGE).then(|| "a run folder is what `tenfold run` writes, such as runs/digits".to_owned());
-        Failure::new(code, error.to_string(), hint)
+        let (code, hint) = match &error {
+            FinishedStudyError::NotARunFolder { .. } => {
+                (USAGE, Some("a run folder is what `tenfold run` writes, such as runs/digits"))
+            }
+            FinishedStudyError::Damaged { .. } => {
+                (IO, Some("put the file back, or remove it and repeat the run's command: finished trainings are kept"))
+            }
+            _ => (IO, None),
+        };
+        Failure::new(code, error.to_string(), hint.map(str::to_owned))
     }
 }
 

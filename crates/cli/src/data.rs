@@ -2,26 +2,76 @@
 
 use std::path::Path;
 
-use tenfold_nn::data::{DataError, Source};
+use tenfold_nn::data::{DataError, Labels, Source};
 use tenfold_report::format::count;
+use tenfold_report::look::terminal::Tile;
+use tenfold_study::{DataSettings, Study};
 
 use crate::args::DataArgs;
-use crate::failure::{DONE, Failure};
+use crate::failure::{DONE, Failure, USAGE};
+use crate::look;
+use crate::look::terminal::Screen;
 use crate::output::{self, plain};
 
-/// Prints the files of each data set, with what identifies them.
+/// The most classes of which an example is shown.
+const MOST_EXAMPLES: usize = 20;
+/// The most pixels that an example is wide.
+const MOST_COLUMNS: usize = 28;
+/// Examples in a line of a terminal that is not wide.
+const IN_LINE: usize = 5;
+
+/// Prints the files of each data set, with what identifies them, and what is in them.
 pub(crate) fn data(args: &DataArgs) -> Result<u8, Failure> {
-    output::out(&describe(&Source::mnist(), "inside this program"))?;
+    let screen = Screen::new(args.show);
+    show(Source::mnist(), "inside this program", &screen)?;
     if let Some(folder) = &args.data {
-        let source = Source::read_dir(folder, args.classes)?;
-        output::out(&format!("\n{}", describe(&source, &plain(&folder.display().to_string()))))?;
+        let source = Source::read_dir(folder, args.classes.map(Labels::from_zero))?;
+        output::out("\n")?;
+        show(source, &plain(&folder.display().to_string()), &screen)?;
     }
     Ok(DONE)
 }
 
 /// The images of `folder`, or without one those inside the program.
-pub(crate) fn source(folder: Option<&Path>, classes: usize) -> Result<Source, DataError> {
-    folder.map_or_else(|| Ok(Source::mnist()), |folder| Source::read_dir(folder, classes))
+pub(crate) fn source(folder: Option<&Path>, labels: Labels) -> Result<Source, DataError> {
+    folder.map_or_else(|| Ok(Source::mnist()), |folder| Source::read_dir(folder, Some(labels)))
+}
+
+/// The images that a study is to be run on: those of `folder`, or without one those inside the program.
+pub(crate) fn source_of(study: &Study, folder: Option<&Path>) -> Result<Source, Failure> {
+    let Labels { first, classes } = study.data.labels;
+    let built_in = Labels::from_zero(10);
+    if folder.is_none() && study.data.labels != built_in {
+        let message = format!(
+            "the study has {classes} classes from label {first} on, and the built-in MNIST has 10 from label 0 on"
+        );
+        return Err(Failure::new(USAGE, message, Some("name the folder with its images: --data DIR".to_owned())));
+    }
+    Ok(source(folder, study.data.labels)?)
+}
+
+fn show(source: Source, place: &str, screen: &Screen) -> Result<(), Failure> {
+    output::out(&describe(&source, place))?;
+    if screen.shows() {
+        output::out("one training image of each class:\n")?;
+        screen.mosaic(|| examples(&source, screen))?;
+    }
+    // With the split of a study that says nothing about it.
+    let settings = DataSettings::default();
+    let valid = settings.valid_count(source.train.len());
+    if let Ok(splits) = source.split(valid, settings.split_seed) {
+        let refused = splits.check().err().map(|error| error.to_string());
+        let warnings: Vec<String> = refused.into_iter().chain(splits.warnings()).collect();
+        if !warnings.is_empty() {
+            output::out(
+                "with a tenth of the training images for validation, as in a study that does not say otherwise:\n",
+            )?;
+        }
+        for warning in warnings {
+            output::out(&format!("  warning: {}\n", plain(&warning)))?;
+        }
+    }
+    Ok(())
 }
 
 fn describe(source: &Source, place: &str) -> String {
@@ -35,5 +85,30 @@ fn describe(source: &Source, place: &str) -> String {
         text.push_str(&format!("  {name:width$}  {bytes:>13} bytes  sha256 {sha256}  {state}\n"));
     }
     text.push_str("  bytes and sha256 are those of the contents, after decompression\n");
+    let mut of_labels = vec![[0_u64; 2]; classes];
+    for (part, labels) in [source.train.labels(), source.test.labels_for_report()].into_iter().enumerate() {
+        labels.iter().for_each(|&class| of_labels[usize::from(class)][part] += 1);
+    }
+    text.push_str("  label     training         test\n");
+    for (class, [train, test]) in of_labels.into_iter().enumerate() {
+        let label = u64::from(source.first_label) + class as u64;
+        text.push_str(&format!("  {label:>5}  {:>11}  {:>11}\n", count(train), count(test)));
+    }
+    let first = source.first_label;
+    if (first, classes) != (0, 10) {
+        let first = if first == 0 { String::new() } else { format!("\n  first_label = {first}") };
+        text.push_str(&format!(
+            "in a study file, with \"linear {classes}\" as each recipe's last layer:\n  [data]\n  classes = {classes}{first}\n"
+        ));
+    }
     text
+}
+
+/// A training image of each class, in order, made smaller where too few would stand side by side.
+fn examples(source: &Source, screen: &Screen) -> Vec<Tile> {
+    let train = &source.train;
+    let width = MOST_COLUMNS.min((screen.columns() / IN_LINE).saturating_sub(1)).max(1);
+    let first_of = |class: usize| train.labels().iter().position(|&label| usize::from(label) == class);
+    let shown = (0..train.classes()).filter_map(first_of).take(MOST_EXAMPLES);
+    shown.map(|n| look::terminal::tile(&look::image(train.shape(), train.image(n))).at_most(width)).collect()
 }

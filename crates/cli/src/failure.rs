@@ -84,7 +84,7 @@ impl From<DataError> for Failure {
             DataError::Io { reason, .. } => unread(reason),
             _ => DATA,
         };
-        Failure::new(code, error.to_string(), None)
+        Failure::new(code, error.to_string(), error.hint())
     }
 }
 

@@ -15,6 +15,7 @@ mod picture_file;
 mod pictures;
 mod show;
 mod terminal;
+mod upright;
 
 mod environment;
 mod failure;

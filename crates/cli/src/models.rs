@@ -16,13 +16,13 @@ const MNIST: ImageShape = ImageShape { channels: 1, height: 28, width: 28 };
 pub(crate) fn models(args: &ModelsArgs) -> Result<u8, Failure> {
     let (study, _) = study_file::find(&args.study)?;
     let shape = match &args.data {
-        Some(folder) => Source::read_dir(folder, study.data.classes)?.train.shape(),
+        Some(folder) => Source::read_dir(folder, Some(study.data.labels))?.train.shape(),
         None => MNIST,
     };
     let mut text = String::new();
     for recipe in &study.recipes {
         let architecture = recipe
-            .architecture(shape, study.data.classes)
+            .architecture(shape, study.data.labels.classes)
             .map_err(|error| PlanError::Architecture { recipe: recipe.name.clone(), error })?;
         if !text.is_empty() {
             text.push('\n');

@@ -12,6 +12,7 @@ use tenfold_nn::data::digit::{self, Grey};
 use tenfold_report::feature_maps::Image;
 
 use crate::failure::{DATA, Failure, USAGE, unread};
+use crate::upright::{orientation, upright};
 
 /// Largest file.
 const MAX_BYTES: u64 = 64 << 20;
@@ -37,6 +38,16 @@ pub(crate) struct Colour {
     pub(crate) height: usize,
     /// `[height, width, 3]`.
     pub(crate) rgb: Vec<u8>,
+    /// Whether it was turned or mirrored as its file says.
+    pub(crate) turned: bool,
+}
+
+impl Colour {
+    /// What was done to it on reading, and its size.
+    fn described(&self) -> String {
+        let what = if self.turned { "turned as its EXIF orientation says" } else { "as it is" };
+        format!("{what}: {} x {} pixels", self.width, self.height)
+    }
 }
 
 /// What was done, in words, each with the picture after it, made smaller where it is large. The last one is the input.
@@ -58,7 +69,11 @@ pub(crate) fn input_for(shape: ImageShape, path: &Path) -> Result<(Steps, Vec<u8
         let centred = digit::centre(&grey(&colour))
             .map_err(|error| Failure::new(DATA, format!("{name}: {error}"), Some(NO_INK.to_owned())))?;
         let shown = |(words, grey): (String, Grey)| (words, image(grey.within(STEP_SIDE)));
-        return Ok((centred.steps.into_iter().map(shown).collect(), centred.pixels));
+        let mut steps: Steps = centred.steps.into_iter().map(shown).collect();
+        if let Some((words, _)) = steps.first_mut() {
+            *words = colour.described();
+        }
+        return Ok((steps, centred.pixels));
     }
     if (colour.height, colour.width) != (shape.height, shape.width) {
         let message = format!(
@@ -74,7 +89,7 @@ pub(crate) fn input_for(shape: ImageShape, path: &Path) -> Result<(Steps, Vec<u8
     };
     let ImageShape { channels, height, width } = shape;
     let step = Image { channels, height, width, pixels: pixels.clone() };
-    Ok((vec![(format!("as it is: {width} x {height} pixels"), step)], pixels))
+    Ok((vec![(colour.described(), step)], pixels))
 }
 
 const NO_INK: &str = "colours are taken as grey, and what is transparent as white paper";
@@ -92,7 +107,8 @@ pub(crate) fn grey(colour: &Colour) -> Grey {
     Grey { width: colour.width, height: colour.height, pixels: colour.rgb.chunks_exact(3).map(luma).collect() }
 }
 
-/// The picture in a PNG file of any colour type and depth, its transparent parts over white paper; of an animation the first.
+/// The picture in a PNG file of any colour type and depth, its transparent parts over white paper, the right way up; of an
+/// animation the first.
 pub(crate) fn read(path: &Path) -> Result<Colour, Failure> {
     let bytes = contents(path)?;
     let refused =
@@ -170,7 +186,12 @@ fn decode(bytes: &[u8]) -> Result<Colour, (String, &'static str)> {
         }
         ColorType::Indexed => return Err(("has a palette that cannot be read".to_owned(), SAVE_AS_PNG)),
     };
-    Ok(Colour { width: width as usize, height: height as usize, rgb })
+    let stored = Colour { width: width as usize, height: height as usize, rgb, turned: false };
+    // The chunk may stand before the pixels or after them.
+    Ok(match reader.info().exif_metadata.as_deref().map(orientation) {
+        Some(orientation) if orientation > 1 => upright(&stored, orientation),
+        _ => stored,
+    })
 }
 
 /// What a file that is no PNG seems to be.
@@ -194,6 +215,7 @@ fn kind(bytes: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upright::tests::exif;
     use std::path::PathBuf;
 
     /// A picture of random bytes, as many as it takes.
@@ -324,13 +346,38 @@ mod tests {
     #[test]
     fn an_interlaced_picture_is_read() {
         let pixels = (0..25).flat_map(|at| [(at / 5 * 50 + at % 5 * 7) as u8; 3]).collect();
-        assert_eq!(decode(&interlaced()).unwrap(), Colour { width: 5, height: 5, rgb: pixels });
+        assert_eq!(decode(&interlaced()).unwrap(), Colour { width: 5, height: 5, rgb: pixels, turned: false });
     }
 
     #[test]
     fn colours_become_grey_by_how_bright_they_are() {
         let rgb = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [9, 9, 9]].concat();
-        assert_eq!(grey(&Colour { width: 3, height: 2, rgb }).pixels, [76, 150, 29, 255, 0, 9]);
+        assert_eq!(grey(&Colour { width: 3, height: 2, rgb, turned: false }).pixels, [76, 150, 29, 255, 0, 9]);
+    }
+
+    #[test]
+    fn a_picture_on_its_side_is_turned_and_that_is_said() {
+        let folder = Folder::new("picture-turned");
+        for before in [true, false] {
+            let mut bytes = Vec::new();
+            let mut encoder = png::Encoder::new(&mut bytes, 3, 2);
+            encoder.set_color(ColorType::Grayscale);
+            let mut writer = encoder.write_header().unwrap();
+            let exif = exif(6, before);
+            let write_exif = |writer: &mut png::Writer<_>| writer.write_chunk(png::chunk::eXIf, &exif).unwrap();
+            if before {
+                write_exif(&mut writer);
+            }
+            writer.write_image_data(&[1, 2, 3, 4, 5, 6]).unwrap();
+            if !before {
+                write_exif(&mut writer);
+            }
+            writer.finish().unwrap();
+            let path = folder.write("side.png", &bytes);
+            let (steps, input) = input_for(ImageShape { channels: 1, height: 3, width: 2 }, &path).unwrap();
+            assert_eq!(input, [4, 1, 5, 2, 6, 3], "before the pixels: {before}");
+            assert_eq!(steps[0].0, "turned as its EXIF orientation says: 2 x 3 pixels");
+        }
     }
 
     #[test]

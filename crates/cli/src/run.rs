@@ -12,7 +12,7 @@ use tenfold_study::record::{EpochRecord, RESULTS, Status, StudyRecord};
 use tenfold_study::{FinishedStudy, FolderError, Plan, RunFolder, Settings, StudyEvent, TrialState, changes_in_words};
 
 use crate::args::{Format, RunArgs};
-use crate::data::source;
+use crate::data::source_of;
 use crate::environment::{environment, free_memory_bytes, processor_time};
 use crate::failure::{DIVERGED, DONE, Failure};
 use crate::output::{plain, plain_lines};
@@ -27,9 +27,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (study, built_in) = study_file::find(&args.study)?;
     // Before any data is read: what is typed wrongly is told at once.
     study.select(&args.only)?;
-    let source = source(args.data.as_deref(), study.data.classes)?;
+    let source = source_of(&study, args.data.as_deref())?;
     let valid = study.data.valid_count(source.train.len());
     let splits = source.split(valid, study.data.split_seed)?;
+    splits.check()?;
     let settings = Settings {
         seeds: args.seeds,
         only: args.only.clone(),
@@ -160,11 +161,15 @@ impl<'a> View<'a> {
         let (data, environment) = (self.plan.dataset(), self.plan.environment());
         let [train, valid, test] = [data.train, data.valid, data.test].map(|n| count(n as u64));
         self.progress.note(&format!(
-            "{}: {train} training, {valid} validation, {test} test images of {}; split {}",
+            "{}: {train} training, {valid} validation, {test} test images of {}{}; split {}",
             plain(&data.name),
             self.splits.train.shape(),
+            data.labels().map_or(String::new(), |labels| format!(", {labels}")),
             &data.split_sha256[..12]
         ));
+        for warning in &data.warnings {
+            self.progress.note(&format!("warning: {}", plain(warning)));
+        }
         let threads =
             if environment.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", environment.threads) };
         self.progress.note(&format!(
@@ -229,6 +234,9 @@ impl<'a> View<'a> {
                             Err(failure) => self.failure = Some(failure),
                         }
                     }
+                }
+                if let Some(words) = show::far_above_chance(record) {
+                    self.progress.note(&words);
                 }
                 if record.status == Status::Diverged {
                     let (name, seed, epoch) = (&record.recipe, record.seed, record.stopped.epoch);

@@ -319,6 +319,10 @@ fn create_folder(path: &Path) -> io::Result<()> {
     create_folder(parent)?;
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let found = format!("{} is a file, expected a folder; choose another folder with --out", path.display());
+            Err(io::Error::new(io::ErrorKind::NotADirectory, found))
+        }
         Err(error) => Err(error),
         Ok(()) => sync_folder(parent),
     }
@@ -432,7 +436,8 @@ mod tests {
         let file = scratch.path().join("file");
         fs::write(&file, "").unwrap();
         let error = RunFolder::open(&file.join("runs")).unwrap_err().to_string();
-        assert!(error.contains("file/runs: cannot make the folder: "), "{error}");
+        let reason = format!("{} is a file, expected a folder; choose another folder with --out", file.display());
+        assert!(error.ends_with(&format!("file/runs: cannot make the folder: {reason}")), "{error}");
         let folder = RunFolder::open(&scratch.path().join("run")).unwrap();
         fs::create_dir(folder.path().join("results.json")).unwrap();
         let error = folder.write("results.json", b"").unwrap_err().to_string();

@@ -230,6 +230,8 @@ mod tests {
             split_seed: 0,
             split_sha256: "split".to_owned(),
             place: None,
+            first_label: 0,
+            warnings: Vec::new(),
         };
         let architecture = study.recipes[0].architecture(shape, 10).expect("it fits");
         let optimizer = Optimizer::adam(1e-5);

@@ -122,6 +122,9 @@ impl PlanError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             PlanError::UnknownRecipe { hint, .. } => Some(hint),
+            PlanError::Architecture { error: ArchitectureError::Output { .. }, .. } => {
+                Some("how many classes the labels tell apart is set in the study file: classes, under [data]")
+            }
             _ => None,
         }
     }
@@ -199,6 +202,8 @@ impl Plan {
             split_seed: study.data.split_seed,
             split_sha256: splits.split_sha256.clone(),
             place: settings.place,
+            first_label: splits.first_label,
+            warnings: splits.warnings(),
         };
         // A folder may be called mnist; only its contents make it MNIST.
         let mnist = splits.files.iter().all(|file| file.known);

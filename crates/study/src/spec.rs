@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tenfold_nn::Precision;
-use tenfold_nn::data::ImageShape;
+use tenfold_nn::data::{ImageShape, Labels, MAX_CLASSES};
 use tenfold_nn::model::{Architecture, ArchitectureError, Init, Layer};
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::{Pixels, TrainConfig};
@@ -21,6 +21,8 @@ use crate::suggest::nearest;
 /// Larger files are no study.
 const MAX_BYTES: u64 = 1 << 20;
 const MAX_RECIPES: usize = 1000;
+/// Label files hold integers of at most 32 bits.
+const MAX_LABEL: u32 = i32::MAX as u32;
 const MAX_LAYERS: usize = 1000;
 /// The most epochs that a recipe may ask for.
 pub(crate) const MAX_EPOCHS: usize = 10_000;
@@ -47,8 +49,8 @@ pub struct DataSettings {
     pub valid: ValidPart,
     /// Which examples those are.
     pub split_seed: u64,
-    /// How many classes the labels tell apart.
-    pub classes: usize,
+    /// What the numbers of the label files mean.
+    pub labels: Labels,
 }
 
 /// How much of the training data is set apart for validation.
@@ -120,6 +122,12 @@ pub enum StudyFileError {
         /// Offset in bytes.
         position: usize,
     },
+    /// The file is UTF-16.
+    #[error("{path}: is UTF-16 text, expected UTF-8")]
+    Utf16 {
+        /// Its path.
+        path: String,
+    },
     /// The text is not a study.
     #[error("{path}{}: {message}{}", .place.as_ref().map_or(String::new(), |p| format!(":{}:{}", p.line, p.column)),
         .place.as_ref().map_or(String::new(), |p| format!("\n\n{}", p.excerpt)))]
@@ -151,6 +159,7 @@ impl StudyFileError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             StudyFileError::Invalid { hint, .. } => hint.as_deref(),
+            StudyFileError::Utf16 { .. } => Some("save it as UTF-8, which editors offer when saving"),
             _ => None,
         }
     }
@@ -178,6 +187,9 @@ impl Study {
             _ => StudyFileError::Io { path: name.clone(), reason },
         };
         let bytes = bounded(path, MAX_BYTES).map_err(failed)?;
+        if is_utf16(&bytes) {
+            return Err(StudyFileError::Utf16 { path: name });
+        }
         let text = String::from_utf8(bytes).map_err(|error| StudyFileError::NotText {
             path: name.clone(),
             position: error.utf8_error().valid_up_to(),
@@ -209,7 +221,8 @@ impl Study {
             ValidPart::Count(count) => line("valid", count.to_string()),
             ValidPart::Share(share) => line("valid_share", toml::Value::from(share).to_string()),
         }
-        line("classes", self.data.classes.to_string());
+        line("classes", self.data.labels.classes.to_string());
+        line("first_label", self.data.labels.first.to_string());
         for recipe in &self.recipes {
             line("\n[[recipe]]\nname", string(&recipe.name));
             line("title", string(&recipe.title));
@@ -230,6 +243,13 @@ impl Study {
             line("precision", inline(&recipe.precision));
         }
         text
+    }
+}
+
+impl Default for DataSettings {
+    /// A tenth validates; labels are 0 to 9.
+    fn default() -> DataSettings {
+        DataSettings { valid: ValidPart::Share(0.1), split_seed: 0, labels: Labels::from_zero(10) }
     }
 }
 
@@ -299,6 +319,7 @@ struct DataToml {
     valid_share: Option<Spanned<f64>>,
     split_seed: Option<u64>,
     classes: Option<Spanned<usize>>,
+    first_label: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -356,6 +377,7 @@ impl StudyToml {
 
 impl DataToml {
     fn check(self) -> Result<DataSettings, Fault> {
+        let default = DataSettings::default();
         let valid = match (self.valid, self.valid_share) {
             (Some(_), Some(share)) => {
                 let message = "valid and valid_share are both given, expected one of them".to_owned();
@@ -370,13 +392,21 @@ impl DataToml {
                 return Err(Fault::at(&share, message));
             }
             (None, Some(share)) => ValidPart::Share(share.into_inner()),
-            (None, None) => ValidPart::Share(0.1),
+            (None, None) => default.valid,
         };
-        if let Some(classes) = self.classes.as_ref().filter(|classes| !(2..=256).contains(classes.get_ref())) {
-            return Err(Fault::at(classes, format!("classes is {}, expected 2 to 256", classes.get_ref())));
+        if let Some(classes) = self.classes.as_ref().filter(|classes| !(2..=MAX_CLASSES).contains(classes.get_ref())) {
+            let message = format!("classes is {}, expected 2 to {MAX_CLASSES}", classes.get_ref());
+            return Err(Fault::at(classes, message));
         }
-        let classes = self.classes.map_or(10, Spanned::into_inner);
-        Ok(DataSettings { valid, split_seed: self.split_seed.unwrap_or(0), classes })
+        if let Some(first) = self.first_label.as_ref().filter(|first| *first.get_ref() > MAX_LABEL) {
+            let message = format!("first_label is {}, expected 0 to {MAX_LABEL}", first.get_ref());
+            return Err(Fault::at(first, message));
+        }
+        let labels = Labels {
+            first: self.first_label.map_or(default.labels.first, Spanned::into_inner),
+            classes: self.classes.map_or(default.labels.classes, Spanned::into_inner),
+        };
+        Ok(DataSettings { valid, split_seed: self.split_seed.unwrap_or(default.split_seed), labels })
     }
 }
 
@@ -517,6 +547,12 @@ fn place(text: &str, span: Range<usize>) -> Place {
     Place { line, column: column + 1, excerpt }
 }
 
+/// Whether a file seems to be UTF-16: by its mark, or because every other byte of the first characters is 0.
+fn is_utf16(bytes: &[u8]) -> bool {
+    let zeros = |odd: usize| bytes.len() >= 4 && bytes.iter().take(8).skip(odd).step_by(2).all(|&byte| byte == 0);
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || zeros(0) != zeros(1)
+}
+
 /// The last character boundary at or before `index`.
 fn floor(text: &str, index: usize) -> usize {
     (0..=index.min(text.len())).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
@@ -559,7 +595,10 @@ mod tests {
     fn what_is_not_said_has_a_default() {
         let study = Study::parse(SMALL, "mine.toml").unwrap();
         assert_eq!((&*study.title, study.data.valid_count(14)), ("mine", 1));
-        assert_eq!(study.data, DataSettings { valid: ValidPart::Share(0.1), split_seed: 0, classes: 10 });
+        assert_eq!(
+            study.data,
+            DataSettings { valid: ValidPart::Share(0.1), split_seed: 0, labels: Labels::from_zero(10) }
+        );
         let recipe = &study.recipes[0];
         assert_eq!((recipe.batch_size, recipe.epochs, recipe.optimizer), (50, 10, Optimizer::adam(1e-3)));
         assert!(recipe.runs_all_epochs() && recipe.schedule == Schedule::Constant && recipe.init == Init::Pytorch);
@@ -568,7 +607,7 @@ mod tests {
     #[test]
     fn a_study_written_out_reads_back_the_same() {
         let full = "name = \"full\"\ntitle = \"All \\\"quoted\\\" \\\\ things\"\n[data]\nvalid = 17\nsplit_seed = 3\n\
-                    classes = 26\n[[recipe]]\nname = \"r\"\nlayers = [\"conv 3 5x3 stride 2 padding 1\", \"tanh\", \
+                    classes = 26\nfirst_label = 1\n[[recipe]]\nname = \"r\"\nlayers = [\"conv 3 5x3 stride 2 padding 1\", \"tanh\", \
                     \"avgpool 2\", \"dropout 0.3\", \"linear 26\"]\nbatch_size = 7\nepochs = 3\npatience = 2\n\
                     stop = \"valid_accuracy >= 0.5\"\ninit = \"kaiming\"\npixels = { mean = 0.1307, std = 0.3081 }\n\
                     optimizer = { kind = \"sgd\", lr = 1, momentum = 0.9, nesterov = true }\n\
@@ -639,6 +678,12 @@ mod tests {
             (&SMALL.replace("\n\n", "\n[data]\nvalid_share = 1.5\n"), "3:15", "valid_share is 1.5"),
             (&SMALL.replace("\n\n", "\n[data]\nvalid = 0\n"), "3:9", "valid is 0"),
             (&SMALL.replace("\n\n", "\n[data]\nclasses = 1\n"), "3:11", "classes is 1, expected 2 to 256"),
+            (&SMALL.replace("\n\n", "\n[data]\nfirst_label = -1\n"), "3:15", "invalid value: integer `-1`"),
+            (
+                &SMALL.replace("\n\n", "\n[data]\nfirst_label = 2147483648\n"),
+                "3:15",
+                "first_label is 2147483648, expected 0 to 2147483647",
+            ),
         ] {
             let (found, _) = refusal(text);
             let start = if place.is_empty() { "mine.toml: ".to_owned() } else { format!("mine.toml:{place}: ") };
@@ -669,6 +714,20 @@ mod tests {
         assert!(message(scratch.path()).contains(": cannot be read: "));
         fs::write(&path, b"name = \"\xff\"").unwrap();
         assert!(message(&path).ends_with("mine.toml: byte 8 is not UTF-8 text, which a study file is"));
+        let utf16 = |mark: &[u8], bytes: fn(u16) -> [u8; 2]| {
+            [mark, &SMALL.encode_utf16().flat_map(bytes).collect::<Vec<u8>>()].concat()
+        };
+        for bytes in [
+            utf16(b"\xff\xfe", u16::to_le_bytes),
+            utf16(b"\xfe\xff", u16::to_be_bytes),
+            utf16(b"", u16::to_le_bytes),
+            utf16(b"", u16::to_be_bytes),
+        ] {
+            fs::write(&path, &bytes).unwrap();
+            assert!(message(&path).ends_with("mine.toml: is UTF-16 text, expected UTF-8"), "{bytes:?}");
+        }
+        fs::write(&path, format!("\u{feff}{SMALL}")).unwrap();
+        assert_eq!(Study::read(&path).unwrap().name, "mine");
         fs::write(&path, vec![b'#'; MAX_BYTES as usize + 1]).unwrap();
         assert!(message(&path).contains("is larger than 1048576 bytes"));
         fs::write(&path, SMALL).unwrap();

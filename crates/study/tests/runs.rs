@@ -63,8 +63,10 @@ fn splits(salt: usize) -> Splits {
         name: "halves".to_owned(),
         train: images(100, salt),
         test: HeldOut::new(images(40, salt + 1)),
+        first_label: 0,
         sha256: format!("source {salt}"),
         files: Vec::new(),
+        notes: Vec::new(),
     };
     source.split(20, 0).expect("there are enough")
 }

@@ -7,7 +7,7 @@ mod names;
 mod network;
 mod recurrence;
 pub(crate) mod selection;
-mod terminal;
+pub(crate) mod terminal;
 pub(crate) mod way;
 
 use tenfold_nn::data::Splits;

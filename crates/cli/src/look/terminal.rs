@@ -10,7 +10,7 @@ use crate::output;
 use crate::terminal::{Show, columns, detect, pixels};
 
 /// What standard output can show.
-pub(super) struct Screen {
+pub(crate) struct Screen {
     show: Show,
     columns: usize,
     /// Its width, if it says so.
@@ -20,8 +20,12 @@ pub(super) struct Screen {
 /// Lines of half blocks that a picture takes at most.
 const MOST_LINES: usize = 40;
 
+/// The side of a tile's pixel in a picture, and how wide a picture of tiles is, in pixels.
+const PIXEL: usize = 2;
+const MOSAIC: usize = 640;
+
 impl Screen {
-    pub(super) fn new(on: ShowOn) -> Screen {
+    pub(crate) fn new(on: ShowOn) -> Screen {
         let show = match on {
             ShowOn::Auto => detect(),
             ShowOn::Blocks => Show::HalfBlocks,
@@ -30,6 +34,22 @@ impl Screen {
             ShowOn::None => Show::Nothing,
         };
         Screen { show, columns: columns(), pixels: pixels() }
+    }
+
+    /// Whether it shows pictures.
+    pub(crate) fn shows(&self) -> bool {
+        self.show != Show::Nothing
+    }
+
+    /// Columns of characters.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Shows tiles side by side, if the terminal can.
+    pub(crate) fn mosaic(&self, tiles: impl Fn() -> Vec<Tile>) -> Result<(), Failure> {
+        self.tiles(&tiles)?;
+        self.picture(|| mosaic(&tiles(), PIXEL, MOSAIC))
     }
 
     /// Shows a picture, made smaller where it is too wide, if the terminal can; with half blocks it would be too coarse to
@@ -65,7 +85,7 @@ impl Screen {
 }
 
 /// An image as a tile.
-pub(super) fn tile(image: &Image) -> Tile {
+pub(crate) fn tile(image: &Image) -> Tile {
     let area = image.height * image.width;
     let color = |at: usize| match image.channels {
         3 => [image.pixels[at], image.pixels[area + at], image.pixels[2 * area + at]],

@@ -1,5 +1,6 @@
 //! The program as a person meets it: what it prints where, what it writes, and how it ends.
 
+mod data;
 mod look;
 
 use std::fs;
@@ -294,7 +295,8 @@ fn a_run_prints_results_and_writes_the_folder() {
         assert!(ended.out.contains(part), "{part}\n{}", ended.out);
     }
     assert!(!ended.out.contains("ublished"), "this is not MNIST, so nothing was published about it");
-    let lines: Vec<&str> = ended.err.lines().collect();
+    // A tenth of so few images is far from the proportions of the classes.
+    let lines: Vec<&str> = ended.err.lines().filter(|line| !line.starts_with("warning: the 60 validation ")).collect();
     assert!(
         lines[0].starts_with("data: 540 training, 60 validation, 200 test images of 1x28x28; split "),
         "{}",
@@ -466,6 +468,63 @@ fn a_divergence_is_reported_and_the_others_go_on() {
     assert_eq!(run_in(&path, &[&file]).code, Some(5), "it is kept, and still told");
 }
 
+#[test]
+fn a_finished_training_with_a_loss_far_above_chance_is_a_result_with_a_mark() {
+    let path = with_data("cli-above-chance", |_, _| {});
+    let wild = "\n[[recipe]]\nname = \"wild\"\nlayers = [\"linear 10\"]\nepochs = 1\n\
+                optimizer = { kind = \"sgd\", lr = 1000 }\n";
+    let file = study_file(&path, &format!("{STUDY}{wild}"));
+    let ended = run_in(&path, &[&file]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let words = "wild seed 1 ended with a loss far above chance level (2.30); a smaller learning rate may help\n";
+    assert!(ended.err.contains(words) && ended.out.contains(words), "{}{}", ended.err, ended.out);
+    assert!(ended.out.contains("\nwild: its seed ended with a loss far above chance level (2.30); "), "{}", ended.out);
+    let record = results(&path);
+    let mark = |recipe: usize| &record["recipes"][recipe]["trials"][0]["far_above_chance"];
+    assert_eq!((mark(0), mark(1)), (&false.into(), &true.into()));
+    let compared = run(&["compare", text(&path.join("out"))]).out;
+    let words = compared.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("wild: ended with a loss far above chance level (2.30), counted all the same: seed 1"),
+        "{compared}"
+    );
+}
+
+#[test]
+fn a_class_without_test_images_has_no_recall() {
+    let absent = |n: usize, bytes: &mut Vec<u8>| {
+        if n == 3 {
+            bytes[8..].iter_mut().filter(|label| **label == 9).for_each(|label| *label = 4);
+        }
+    };
+    let path = with_data("cli-absent", absent);
+    let ended = run_in(&path, &["--only", "softmax,mlp", "--epochs", "2"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    // Of the tables by class, not of the confusion matrices, whose empty cells are dots.
+    let of_nine = |line: &&str| line.starts_with("9  ") && line.ends_with("  0") && !line.contains(" . ");
+    let rows: Vec<&str> = ended.out.lines().filter(of_nine).collect();
+    assert_eq!(rows.len(), 2, "{}", ended.out);
+    assert!(rows.iter().all(|row| row.split_whitespace().nth(2) == Some("-")), "{rows:?}");
+    let nine = "mean recall over the classes that occur (9 of 10)\n";
+    assert!(ended.out.contains(&format!("\nbalanced accuracy: {nine}")), "{}", ended.out);
+    assert!(ended.out.contains(&format!("\nbalanced: {nine}")), "{}", ended.out);
+    let record = results(&path);
+    let class = &record["recipes"][0]["trials"][0]["test"]["per_class"][9];
+    assert_eq!((&class["recall"], &class["support"]), (&serde_json::Value::Null, &0.into()));
+    assert!(record["comparison"]["recipes"][0]["per_class"][9]["recall"].is_null());
+    let out = path.join("out");
+    let page = fs::read_to_string(out.join("report.html")).expect("is text");
+    assert!(page.contains("mean recall over the classes that occur (9 of 10)"));
+    let csv = run(&["compare", text(&out), "--format", "csv"]).out;
+    assert!(csv.contains("recipe,digits,softmax,,,9,recall,,,,,,,\n"), "{csv}");
+    for form in ["text", "md", "latex", "json"] {
+        let ended = run(&["compare", text(&out), "--format", form]);
+        assert_eq!(ended.code, Some(0), "{form}: {}", ended.err);
+        let words = ended.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(form == "json" || words.contains("the classes that occur (9 of 10)"), "{words}");
+    }
+}
+
 /// Two recipes, two seeds each, in `out`.
 fn compared_run(name: &str) -> PathBuf {
     let path = with_data(name, |_, _| {});
@@ -572,7 +631,11 @@ fn compare_refuses_what_is_no_finished_study() {
         (&[text(&empty)], 2, &["is not a run folder", "hint: a run folder is what `tenfold run` writes"]),
         (&[text(&file)], 2, &["is not a run folder"]),
         (&[&none], 2, &["no trial is finished, so there is nothing to compare", "hint: `tenfold run` goes on"]),
-        (&[&cut], 4, &["is not as a run writes it"]),
+        (
+            &[&cut],
+            4,
+            &["is not as a run writes it", "hint: put the file back, or remove it and repeat the run's command"],
+        ),
         (&[text(&out), text(&again)], 2, &["is given twice"]),
         (&[text(&out), "--only", "c"], 2, &["there is no recipe \"c\" to compare", "hint: did you mean \"a\"?"]),
         (&[text(&out), "--only", "softmax"], 2, &["there is no recipe \"softmax\"", "hint: there are a, b"]),
@@ -632,6 +695,7 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
     let lr = study("lr.toml", format!("{STUDY}optimizer = {{ kind = \"adam\", lr = nan }}\n").as_bytes());
     let syntax = study("syntax.toml", b"name = \"mine\"\n[[recipe]\n");
     let binary = study("binary.toml", b"name = \"\xff\xfe\"");
+    let utf16 = study("utf16.toml", &STUDY.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
     let large = study("large.toml", &vec![b'\n'; (1 << 20) + 1]);
     let cases: &[(&[&str], &[&str])] = &[
         (&["digit"], &["error: there is no study \"digit\"", "hint: did you mean \"digits\"?"]),
@@ -671,12 +735,19 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
                the 3x3 image",
             ],
         ),
-        (&[&classes], &["recipe \"a\": the last layer \"linear 9\" gives 9; the last layer must be \"linear 10\""]),
+        (
+            &[&classes],
+            &[
+                "recipe \"a\": the last layer \"linear 9\" gives 9; the last layer must be \"linear 10\"",
+                "hint: how many classes the labels tell apart is set in the study file: classes, under [data]",
+            ],
+        ),
         (&[&batch], &["recipe \"a\": batch_size is 541, expected 1 to 540"]),
         (&[&valid], &["600 validation examples were asked for, expected 1 to 599"]),
         (&[&lr], &["lr.toml:7:13: recipe \"a\": the optimizer's lr is NaN, expected 1e-12 to 1000"]),
         (&[&syntax], &["syntax.toml:2:", "2 | [[recipe]\n"]),
         (&[&binary], &["binary.toml: byte 8 is not UTF-8 text"]),
+        (&[&utf16], &["utf16.toml: is UTF-16 text, expected UTF-8", "hint: save it as UTF-8"]),
         (&[&large], &["large.toml: is larger than 1048576 bytes"]),
     ];
     for (arguments, parts) in cases {
@@ -826,7 +897,7 @@ fn bad_data_is_refused_by_name() {
         assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{case}: {}", ended.err);
         assert!(ended.err.starts_with("error: ") && ended.err.contains(part), "{case}: {part}\n{}", ended.err);
         assert!(!path.join("out").exists(), "{case}");
-        assert_eq!(run(&["data", "--data", text(&path.join("data"))]).code, Some(3), "{case}");
+        assert_eq!(run(&["data", "--classes", "10", "--data", text(&path.join("data"))]).code, Some(3), "{case}");
     }
 }
 
@@ -840,7 +911,7 @@ fn a_folder_that_cannot_be_used_is_refused() {
     let held = RunFolder::open(&path.join("held")).expect("nobody else is here");
     let holder = format!("held: is in use by process {}; ", std::process::id());
     let mut cases = vec![
-        (path.join("file/out"), "file/out: cannot make the folder: "),
+        (path.join("file/out"), "file is a file, expected a folder; choose another folder with --out"),
         (path.join("file"), "file: cannot make the folder: "),
         (
             path.join("foreign"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{DataError, hex};
+use super::{DataError, Labels, MAX_CLASSES, hex};
 
 /// The longest side of an image, and the most channels.
 pub(super) const MAX_SIDE: usize = 4096;
@@ -80,8 +80,15 @@ impl Dataset {
             });
         }
         if let Some(position) = labels.iter().position(|&label| usize::from(label) >= classes) {
-            let found = i64::from(labels[position]);
-            return Err(DataError::Label { name: labels_name.to_owned(), position, found, classes });
+            let [low, high] =
+                [labels.iter().min(), labels.iter().max()].map(|label| i64::from(*label.expect("not empty")));
+            return Err(DataError::Label {
+                name: labels_name.to_owned(),
+                position,
+                found: i64::from(labels[position]),
+                labels: Labels::from_zero(classes),
+                range: [low, high],
+            });
         }
         Ok(Self { pixels, labels, shape, classes })
     }
@@ -152,7 +159,7 @@ impl Dataset {
 }
 
 pub(super) fn check_classes(classes: usize) -> Result<(), DataError> {
-    if (2..=256).contains(&classes) { Ok(()) } else { Err(DataError::ClassCount { found: classes }) }
+    if (2..=MAX_CLASSES).contains(&classes) { Ok(()) } else { Err(DataError::ClassCount { found: classes }) }
 }
 
 /// Sizes only: nobody wants to read the pixels.
@@ -221,7 +228,7 @@ mod tests {
         );
         assert_eq!(
             refusal(8, &[9, 10], SHAPE, 10),
-            "the labels: label 1 (counted from 0) is 10, expected 0 to 9 for 10 classes"
+            "the labels: label 1 (counted from 0) is 10, expected 0 to 9 for 10 classes; the labels are 9 to 10"
         );
         assert!(Dataset::new(vec![0; 4], vec![255], SHAPE, 256).is_ok());
         let widest = ImageShape { channels: 1, height: 1, width: 4096 };

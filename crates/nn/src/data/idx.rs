@@ -105,6 +105,16 @@ pub enum IdxFault {
     HeaderCutShort { found: u64, expected: u64 },
     #[error("begins with bytes {:02x} {:02x}, expected 00 00; it is not an IDX file", .found[0], .found[1])]
     NotIdx { found: [u8; 2] },
+    #[error("is compressed twice: there is gzip data in its gzip data; decompress it once, with gzip -d")]
+    GzipTwice,
+    #[error("its numbers are little-endian (it begins with {:02x} {:02x} 00 00), expected big-endian; {WRITE_ANEW}", .found[0], .found[1])]
+    LittleEndian { found: [u8; 2] },
+    #[error(
+        "its dimensions are little-endian (the header promises {} elements, and {} with the bytes of each dimension \
+         reversed), expected big-endian; {WRITE_ANEW}",
+        times(.dims), times(&reversed(.dims))
+    )]
+    LittleEndianDimensions { dims: Vec<usize> },
     #[error("byte 2, the element type, is {found:02x}, expected 08, 09, 0b, 0c, 0d or 0e")]
     ElementType { found: u8 },
     #[error("byte 3, the number of dimensions, is {found}, expected 1 to {MAX_DIMS}")]
@@ -123,6 +133,7 @@ pub enum IdxFault {
 }
 
 const COPY_AGAIN: &str = "copy or download the file again";
+const WRITE_ANEW: &str = "write the file anew with big-endian numbers";
 
 /// Reads an IDX file, gzip-compressed or not, whatever its name.
 ///
@@ -142,6 +153,11 @@ pub fn read(reader: impl Read, name: &str) -> Result<Idx, IdxError> {
 /// Dimensions as people write them: `60000x28x28`.
 pub(super) fn times(dims: &[usize]) -> String {
     dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
+/// Dimensions as they are with their four bytes the other way round.
+fn reversed(dims: &[usize]) -> Vec<usize> {
+    dims.iter().map(|&dim| (dim as u32).swap_bytes() as usize).collect()
 }
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -229,7 +245,13 @@ fn read_contents(mut contents: Contents<impl Read>) -> Result<Idx, IdxFault> {
     if let &[a, b, ..] = start.as_slice()
         && [a, b] != [0, 0]
     {
-        return Err(IdxFault::NotIdx { found: [a, b] });
+        // The first four bytes of an IDX file, the other way round.
+        let reversed = matches!(start[..], [1..=MAX_DIMS, code, 0, 0] if Element::from_code(code).is_some());
+        return Err(match [a, b] {
+            GZIP_MAGIC if contents.gzipped => IdxFault::GzipTwice,
+            found if reversed => IdxFault::LittleEndian { found },
+            found => IdxFault::NotIdx { found },
+        });
     }
     let &[_, _, element_code, dim_count] = start.as_slice() else {
         return Err(IdxFault::HeaderCutShort { found: contents.position, expected: 4 });
@@ -250,14 +272,28 @@ fn read_contents(mut contents: Contents<impl Read>) -> Result<Idx, IdxFault> {
     if let Some(zero) = dims.iter().position(|&dim| dim == 0) {
         return Err(IdxFault::ZeroDimension { dims, position: 4 + 4 * zero });
     }
-    let data_bytes = dims.iter().try_fold(element.bytes() as u64, |product, &dim| product.checked_mul(dim as u64));
-    let Some(expected) = data_bytes.and_then(|data| data.checked_add(header_bytes)).filter(|&all| all <= MAX_BYTES)
-    else {
+    let all_bytes = |dims: &[usize]| {
+        let data = dims.iter().try_fold(element.bytes() as u64, |product, &dim| product.checked_mul(dim as u64));
+        data.and_then(|data| data.checked_add(header_bytes)).filter(|&all| all <= MAX_BYTES)
+    };
+    // Dimensions are small, so that the wrong order of bytes makes each of them large.
+    let little_endian = dims.iter().zip(reversed(&dims)).all(|(&dim, reversed)| reversed > 0 && reversed < dim);
+    let reversed_bytes = all_bytes(&reversed(&dims)).filter(|_| little_endian);
+    let Some(expected) = all_bytes(&dims) else {
+        if let Some(all) = reversed_bytes
+            && contents.take(all - header_bytes + 1).is_ok()
+            && contents.position == all
+        {
+            return Err(IdxFault::LittleEndianDimensions { dims });
+        }
         return Err(IdxFault::TooLarge { dims, element_bytes: element.bytes() });
     };
 
     // One byte more than promised: it tells of bytes too many, and the decoder verifies its checksum on finding none.
     let mut data = contents.take(expected - header_bytes + 1)?;
+    if contents.position < expected && reversed_bytes == Some(contents.position) {
+        return Err(IdxFault::LittleEndianDimensions { dims });
+    }
     if contents.position < expected {
         return Err(IdxFault::CutShort { dims, found: contents.position, expected });
     }
@@ -410,7 +446,10 @@ pub(super) mod tests {
         assert_eq!(refusal(b"PK\x03\x04"), "x: begins with bytes 50 4b, expected 00 00; it is not an IDX file");
         assert_eq!(refusal(b"PK"), "x: begins with bytes 50 4b, expected 00 00; it is not an IDX file");
         let compressed_twice = gzip(&gzip(&file(8, &[1], &[1])));
-        assert_eq!(refusal(&compressed_twice), "x: begins with bytes 1f 8b, expected 00 00; it is not an IDX file");
+        assert_eq!(
+            refusal(&compressed_twice),
+            "x: is compressed twice: there is gzip data in its gzip data; decompress it once, with gzip -d"
+        );
         let element = "expected 08, 09, 0b, 0c, 0d or 0e";
         assert_eq!(refusal(&file(0x0a, &[1], &[1])), format!("x: byte 2, the element type, is 0a, {element}"));
         for dims in [0, 5, 255] {
@@ -425,6 +464,31 @@ pub(super) mod tests {
             refusal(&file(8, &[5, 0, 3], &[])),
             "x: the dimension at byte 8 is 0 (the header says 5x0x3), expected at least 1"
         );
+    }
+
+    #[test]
+    fn little_endian_files_are_recognised() {
+        let little = |dims: &[u32], data: &[u8]| {
+            let dims: Vec<u32> = dims.iter().map(|dim| dim.swap_bytes()).collect();
+            file(8, &dims, data)
+        };
+        let anew = "expected big-endian; write the file anew with big-endian numbers";
+        for (dims, promised) in [(&[3u32] as &[u32], "50331648"), (&[2, 2, 2], "33554432x33554432x33554432")] {
+            let data = vec![7; dims.iter().product::<u32>() as usize];
+            let dims_text = times(&dims.iter().map(|&dim| dim as usize).collect::<Vec<_>>());
+            assert_eq!(
+                refusal(&little(dims, &data)),
+                format!(
+                    "x: its dimensions are little-endian (the header promises {promised} elements, and {dims_text} with \
+                     the bytes of each dimension reversed), {anew}"
+                )
+            );
+        }
+        let mut all = little(&[3], &[7; 3]);
+        all[..4].reverse();
+        assert_eq!(refusal(&all), format!("x: its numbers are little-endian (it begins with 01 08 00 00), {anew}"));
+        // Large dimensions alone are no sign of it.
+        assert!(refusal(&file(8, &[50_331_648], &[7; 4])).contains("ends at byte 12, the header promises 50331648"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! MNIST, built in: the handwritten digits of LeCun and Cortes (`data/mnist/README.md` in the repository).
 
+use super::Labels;
 use super::idx;
 use super::source::Source;
 
@@ -36,7 +37,7 @@ impl Source {
             let idx = idx::read(GZIPPED[role], &name)?;
             Ok((name, idx))
         };
-        Self::read_files("mnist".as_ref(), 10, read).expect("the built-in files are whole")
+        Self::read_files("mnist".as_ref(), Some(Labels::from_zero(10)), read).expect("the built-in files are whole")
     }
 }
 
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn mnist_from_a_folder_is_the_built_in_one() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/mnist");
-        let (read, built_in) = (Source::read_dir(folder.as_ref(), 10).unwrap(), Source::mnist());
+        let (read, built_in) = (Source::read_dir(folder.as_ref(), None).unwrap(), Source::mnist());
         assert_eq!((read.name, read.sha256, read.files), (built_in.name, built_in.sha256, built_in.files));
         assert_eq!((read.train, read.test.sha256()), (built_in.train, built_in.test.sha256()));
     }

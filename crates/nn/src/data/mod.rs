@@ -7,9 +7,12 @@
 mod dataset;
 pub mod digit;
 pub mod idx;
+mod labels;
 mod mnist;
+mod names;
 mod source;
 mod split;
+mod warnings;
 mod writers;
 
 use std::io;
@@ -19,6 +22,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use dataset::{Dataset, ImageShape};
+pub use labels::{Labels, MAX_CLASSES};
 pub use source::{FileCheck, Source};
 pub use split::{HeldOut, Splits};
 pub use writers::test_writers;
@@ -41,7 +45,7 @@ pub enum DataError {
         .folder.display(),
         .missing.join(", no ")
     )]
-    Missing { folder: PathBuf, missing: Vec<&'static str> },
+    Missing { folder: PathBuf, missing: Vec<&'static str>, hint: Option<String> },
     #[error(
         "{name}: holds {} elements of type {type_name}, expected images: u8 with dimensions [N, H, W] or [N, C, H, W]",
         times(.dims)
@@ -61,14 +65,25 @@ pub enum DataError {
     )]
     LabelCount { images_name: String, images: usize, labels_name: String, labels: usize },
     #[error(
-        "{name}: label {position} (counted from 0) is {found}, expected 0 to {} for {classes} classes",
-        .classes - 1
+        "{images_name} holds labels, and {labels_name} holds images ({}): the two files have each other's names",
+        times(.dims)
     )]
-    Label { name: String, position: usize, found: i64, classes: usize },
+    Swapped { images_name: String, labels_name: String, dims: Vec<usize> },
+    #[error(
+        "{name}: label {position} (counted from 0) is {found}, expected {} to {} for {} classes; the labels are \
+         {} to {}",
+        .labels.first, .labels.last(), .labels.classes, .range[0], .range[1]
+    )]
+    Label { name: String, position: usize, found: i64, labels: Labels, range: [i64; 2] },
     #[error("{name}: holds {found} examples, expected 1 to {}", u32::MAX)]
     ExampleCount { name: String, found: usize },
-    #[error("a data set of {found} classes was asked for, expected 2 to 256")]
+    #[error("a data set of {found} classes was asked for, expected 2 to {MAX_CLASSES}")]
     ClassCount { found: usize },
+    #[error(
+        "{}, expected 2 to {MAX_CLASSES} classes",
+        if .low == .high { format!("all labels are {low}") } else { format!("the labels are {low} to {high}") }
+    )]
+    CountedClasses { low: i64, high: i64 },
     #[error("{}: training images are {train}, test images {test}, expected the same shape", .folder.display())]
     ShapesDiffer { folder: PathBuf, train: ImageShape, test: ImageShape },
     #[error(
@@ -76,6 +91,25 @@ pub enum DataError {
         .examples - 1
     )]
     ValidCount { found: usize, examples: usize },
+    #[error(
+        "all {examples} training images have the label {label}, expected two classes at least: there is nothing to learn"
+    )]
+    OneClass { examples: usize, label: u32 },
+}
+
+impl DataError {
+    /// What the person can do about it, where the message does not say so.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            DataError::Missing { hint, .. } => hint.clone(),
+            DataError::Swapped { .. } => Some("exchange their names".to_owned()),
+            DataError::Label { labels, range, .. } => Some(labels::remedy(*labels, *range)),
+            DataError::OneClass { .. } => {
+                Some("look at the file of the training labels; `tenfold data --data DIR` counts them".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A finished digest in hex.

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::dataset::check_classes;
-use super::idx::{self, Idx, IdxValues};
+use super::idx::{self, Idx, IdxValues, times};
+use super::labels::{LabelFile, one_each};
 use super::mnist::{FILES, SHA256};
-use super::{DataError, Dataset, HeldOut, ImageShape, hex};
+use super::names;
+use super::{DataError, Dataset, HeldOut, ImageShape, Labels, hex};
 
 /// A data set as published, before validation examples are set apart.
 #[derive(Debug)]
@@ -20,10 +22,15 @@ pub struct Source {
     pub train: Dataset,
     /// The examples published for testing.
     pub test: HeldOut,
-    /// The SHA-256, in hex, of the `sha256` of the four `files`, each in hex on a line of its own.
+    /// The number that the label files give to class 0.
+    pub first_label: u32,
+    /// The SHA-256, in hex, of the `sha256` of the four `files`, each in hex on a line of its own, and, where labels do not
+    /// start at 0, of a line that says where.
     pub sha256: String,
     /// Training images, training labels, test images, test labels.
     pub files: Vec<FileCheck>,
+    /// Sentences on how the files were understood, where that is not plain.
+    pub notes: Vec<String>,
 }
 
 /// What identifies a file of a data set.
@@ -40,13 +47,15 @@ pub struct FileCheck {
 }
 
 impl Source {
-    /// Reads the four files of a data set from `folder`; `classes` is how many classes its labels tell apart, 2 to 256.
+    /// Reads the four files of a data set from `folder`; `labels` is what their numbers mean, or none to go by those that
+    /// occur.
     ///
     /// The files are called `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
     /// `t10k-labels-idx1-ubyte`, or with a dot before `idx`, and may end in `.gz`; if several are there, the first of
-    /// these wins. Images are u8, `[N, H, W]` or `[N, C, H, W]`; labels integers of any type, `[N]`.
-    pub fn read_dir(folder: &Path, classes: usize) -> Result<Self, DataError> {
-        check_classes(classes)?;
+    /// these wins. Images are u8, `[N, H, W]`, `[N, C, H, W]`, or `[N, H, W, C]` where C is 1, 3 or 4 and less than H;
+    /// labels integers of any type, `[N]`.
+    pub fn read_dir(folder: &Path, labels: Option<Labels>) -> Result<Self, DataError> {
+        labels.map_or(Ok(()), |labels| check_classes(labels.classes))?;
         let metadata = fs::metadata(folder).map_err(|reason| DataError::Io { path: folder.to_owned(), reason })?;
         if !metadata.is_dir() {
             return Err(DataError::NotAFolder { path: folder.to_owned() });
@@ -54,25 +63,36 @@ impl Source {
         // All four are looked for before one is read, so that one error names all that are missing.
         let mut paths = Vec::new();
         let mut missing = Vec::new();
+        let mut notes = Vec::new();
         for file in FILES {
-            match find(folder, file)? {
-                Some(path) => paths.push(path),
+            let mut found = find(folder, file)?.into_iter();
+            match found.next() {
+                Some(path) => {
+                    notes.extend(found.map(|other| names::both(&path, &other)));
+                    paths.push(path);
+                }
                 None => missing.push(file),
             }
         }
         if !missing.is_empty() {
-            return Err(DataError::Missing { folder: folder.to_owned(), missing });
+            let hint = names::hint(folder, &missing);
+            return Err(DataError::Missing { folder: folder.to_owned(), missing, hint });
         }
-        Self::read_files(folder, classes, |role| Ok((paths[role].display().to_string(), idx::read_file(&paths[role])?)))
+        let mut source = Self::read_files(folder, labels, |role| {
+            Ok((paths[role].display().to_string(), idx::read_file(&paths[role])?))
+        })?;
+        source.notes.splice(0..0, notes);
+        Ok(source)
     }
 
     /// Builds a data set from what `read` gives for each of the four [`FILES`]: what errors call it, and its contents.
     pub(super) fn read_files(
         folder: &Path,
-        classes: usize,
+        labels: Option<Labels>,
         read: impl Fn(usize) -> Result<(String, Idx), DataError>,
     ) -> Result<Self, DataError> {
         let mut files = Vec::new();
+        let mut notes = Vec::new();
         let mut next = || {
             let role = files.len();
             let (name, idx) = read(role)?;
@@ -81,32 +101,41 @@ impl Source {
             files.push(FileCheck { file, bytes: idx.bytes, sha256: idx.sha256.clone(), known });
             Ok::<_, DataError>((name, idx))
         };
-        let train = examples(next()?, next()?, classes)?;
-        let test = examples(next()?, next()?, classes)?;
+        let mut pair = || Part::new(next()?, next()?, &mut notes);
+        let (train, test) = (pair()?, pair()?);
+        let labels = match labels {
+            Some(labels) => labels,
+            None => Labels::counted(&[&train.labels, &test.labels])?,
+        };
+        let (train, test) = (train.examples(labels)?, test.examples(labels)?);
         if train.shape() != test.shape() {
             let (train, test) = (train.shape(), test.shape());
             return Err(DataError::ShapesDiffer { folder: folder.to_owned(), train, test });
         }
 
         let name = if files.iter().all(|file| file.known) { "mnist".to_owned() } else { folder_name(folder) };
-        let sha256 =
-            hex(files.iter().fold(Sha256::new(), |digest, file| digest.chain_update(&file.sha256).chain_update("\n")));
-        Ok(Self { name, train, test: HeldOut::new(test), sha256, files })
+        let mut digest =
+            files.iter().fold(Sha256::new(), |digest, file| digest.chain_update(&file.sha256).chain_update("\n"));
+        let first = labels.first;
+        if first > 0 {
+            digest.update(format!("first label {first}\n"));
+        }
+        Ok(Self { name, train, test: HeldOut::new(test), first_label: first, sha256: hex(digest), files, notes })
     }
 }
 
-/// The path under which `folder` holds `file`, if it does.
-fn find(folder: &Path, file: &str) -> Result<Option<PathBuf>, DataError> {
-    let dotted = file.replace("-idx", ".idx");
-    for name in [file.to_owned(), dotted.clone(), format!("{file}.gz"), format!("{dotted}.gz")] {
+/// The paths under which `folder` holds `file`; the first of them is read.
+fn find(folder: &Path, file: &str) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = Vec::new();
+    for name in names::spellings(file) {
         let path = folder.join(name);
         match fs::metadata(&path) {
-            Ok(_) => return Ok(Some(path)),
+            Ok(_) => found.push(path),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(reason) => return Err(DataError::Io { path, reason }),
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// The last part of the path, also of one such as `.` that has none.
@@ -115,48 +144,66 @@ fn folder_name(folder: &Path) -> String {
     full.file_name().map_or("data".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn examples(images: (String, Idx), labels: (String, Idx), classes: usize) -> Result<Dataset, DataError> {
-    let (images_name, images) = images;
-    let (labels_name, labels) = labels;
-    let (pixels, shape) = to_pixels(&images_name, images)?;
-    let labels = to_labels(&labels_name, labels, classes)?;
-    Dataset::named(&images_name, &labels_name, pixels, labels, shape, classes)
+/// Images and their labels, before it is known what the labels mean.
+struct Part {
+    images_name: String,
+    pixels: Vec<u8>,
+    shape: ImageShape,
+    labels: LabelFile,
 }
 
-fn to_pixels(name: &str, Idx { dims, values, .. }: Idx) -> Result<(Vec<u8>, ImageShape), DataError> {
-    let shape = match dims[..] {
-        [_, height, width] => Some(ImageShape { channels: 1, height, width }),
-        [_, channels, height, width] => Some(ImageShape { channels, height, width }),
-        _ => None,
-    };
-    match (values, shape) {
-        (IdxValues::U8(pixels), Some(shape)) => Ok((pixels, shape)),
-        (values, _) => Err(DataError::NotImages { name: name.to_owned(), dims, type_name: values.type_name() }),
+impl Part {
+    fn new(images: (String, Idx), labels: (String, Idx), notes: &mut Vec<String>) -> Result<Part, DataError> {
+        let (images_name, images) = images;
+        let (labels_name, labels) = labels;
+        if one_each(&images.dims) && labels.dims.len() >= 3 && !one_each(&labels.dims) {
+            return Err(DataError::Swapped { images_name, labels_name, dims: labels.dims });
+        }
+        let (pixels, shape) = to_pixels(&images_name, images, notes)?;
+        Ok(Part { images_name, pixels, shape, labels: LabelFile::new(labels_name, labels)? })
+    }
+
+    fn examples(self, labels: Labels) -> Result<Dataset, DataError> {
+        let Part { images_name, pixels, shape, labels: file } = self;
+        Dataset::named(&images_name, file.name(), pixels, file.classes(labels)?, shape, labels.classes)
     }
 }
 
-fn to_labels(name: &str, Idx { dims, values, .. }: Idx, classes: usize) -> Result<Vec<u8>, DataError> {
-    let type_name = values.type_name();
-    let labels = match values {
-        _ if dims.len() != 1 => None,
-        IdxValues::U8(labels) => Some(Ok(labels)),
-        IdxValues::I8(labels) => Some(narrow(&labels)),
-        IdxValues::I16(labels) => Some(narrow(&labels)),
-        IdxValues::I32(labels) => Some(narrow(&labels)),
-        IdxValues::F32(_) | IdxValues::F64(_) => None,
+fn to_pixels(name: &str, idx: Idx, notes: &mut Vec<String>) -> Result<(Vec<u8>, ImageShape), DataError> {
+    let Idx { dims, values, .. } = idx;
+    let pixels = match values {
+        IdxValues::U8(pixels) => pixels,
+        values => return Err(DataError::NotImages { name: name.to_owned(), dims, type_name: values.type_name() }),
     };
-    labels
-        .ok_or_else(|| DataError::NotLabels { name: name.to_owned(), dims, type_name })?
-        .map_err(|(position, found)| DataError::Label { name: name.to_owned(), position, found, classes })
+    match dims[..] {
+        [_, height, width] => Ok((pixels, ImageShape { channels: 1, height, width })),
+        // As pictures are kept elsewhere: no network wants an image of three columns and more channels.
+        [_, height, width, channels @ (1 | 3 | 4)] if height > channels => {
+            let note =
+                format!("images of {} are taken as height, width and channels: channels last", times(&dims[1..]));
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+            let shape = ImageShape { channels, height, width };
+            Ok((channels_first(pixels, shape), shape))
+        }
+        [_, channels, height, width] => Ok((pixels, ImageShape { channels, height, width })),
+        _ => Err(DataError::NotImages { name: name.to_owned(), dims, type_name: "u8" }),
+    }
 }
 
-/// The labels as u8, or the first that does not fit and where it stands.
-fn narrow<T: Copy + Into<i64>>(labels: &[T]) -> Result<Vec<u8>, (usize, i64)> {
-    let to_u8 = |(position, &label): (usize, &T)| {
-        let label: i64 = label.into();
-        u8::try_from(label).map_err(|_| (position, label))
-    };
-    labels.iter().enumerate().map(to_u8).collect()
+/// `[N, H, W, C]` as `[N, C, H, W]`.
+fn channels_first(pixels: Vec<u8>, shape: ImageShape) -> Vec<u8> {
+    if shape.channels == 1 {
+        return pixels;
+    }
+    let mut planes = Vec::with_capacity(pixels.len());
+    for image in pixels.chunks_exact(shape.len()) {
+        for channel in 0..shape.channels {
+            planes.extend(image.iter().skip(channel).step_by(shape.channels));
+        }
+    }
+    planes
 }
 
 #[cfg(test)]
@@ -176,17 +223,21 @@ mod tests {
         folder
     }
 
+    fn read(folder: &Folder) -> Result<Source, DataError> {
+        Source::read_dir(&folder.0, Some(Labels::from_zero(10)))
+    }
+
     /// The message on reading `folder`, with the folder written as `DIR`.
     #[track_caller]
     fn refusal(folder: &Folder, classes: usize) -> String {
-        let error = Source::read_dir(&folder.0, classes).unwrap_err();
+        let error = Source::read_dir(&folder.0, Some(Labels::from_zero(classes))).unwrap_err();
         error.to_string().replace(&folder.0.display().to_string(), "DIR")
     }
 
     #[test]
     fn a_folder_is_read() {
         let folder = whole("source-whole");
-        let source = Source::read_dir(&folder.0, 10).unwrap();
+        let source = read(&folder).unwrap();
         assert_eq!(source.name, folder.0.file_name().unwrap().to_str().unwrap());
         assert_eq!((source.train.labels(), source.train.pixels()), (&[0, 9, 4][..], IMAGES));
         assert_eq!((source.test.labels_for_report(), source.test.image(1)), (&[1, 0][..], &IMAGES[8..]));
@@ -200,7 +251,7 @@ mod tests {
     #[test]
     fn every_spelling_of_a_name_is_found() {
         let plain = whole("source-plain");
-        let expected = Source::read_dir(&plain.0, 10).unwrap();
+        let expected = read(&plain).unwrap();
         for (number, (dot, compressed)) in [(true, false), (false, true), (true, true)].into_iter().enumerate() {
             let folder = Folder::new(&format!("source-spelling-{number}"));
             for name in FILES {
@@ -212,7 +263,7 @@ mod tests {
                     folder.write(&name, &bytes);
                 }
             }
-            let found = Source::read_dir(&folder.0, 10).unwrap();
+            let found = read(&folder).unwrap();
             assert_eq!(found.train, expected.train, "dot {dot}, compressed {compressed}");
             assert_eq!(found.sha256, expected.sha256, "dot {dot}, compressed {compressed}");
         }
@@ -226,7 +277,7 @@ mod tests {
             folder.write(name, &file(8, &[3], &[label as u8; 3]));
         }
         for (label, name) in names.iter().enumerate() {
-            assert_eq!(Source::read_dir(&folder.0, 10).unwrap().train.labels(), [label as u8; 3]);
+            assert_eq!(read(&folder).unwrap().train.labels(), [label as u8; 3]);
             fs::remove_file(folder.0.join(name)).unwrap();
         }
     }
@@ -235,16 +286,75 @@ mod tests {
     fn integers_of_any_type_are_labels_and_channels_are_kept() {
         let folder = whole("source-types");
         folder.write(FILES[1], &file(0x0c, &[3], &[0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9]));
-        assert_eq!(Source::read_dir(&folder.0, 10).unwrap().train.labels(), [7, 0, 9]);
+        assert_eq!(read(&folder).unwrap().train.labels(), [7, 0, 9]);
         folder.write(FILES[1], &file(0x0b, &[3], &[0, 7, 0, 0, 0, 255]));
-        assert_eq!(Source::read_dir(&folder.0, 256).unwrap().train.labels(), [7, 0, 255]);
+        assert_eq!(Source::read_dir(&folder.0, Some(Labels::from_zero(256))).unwrap().train.labels(), [7, 0, 255]);
         folder.write(FILES[1], &file(9, &[3], &[7, 0, 9]));
-        assert_eq!(Source::read_dir(&folder.0, 10).unwrap().train.labels(), [7, 0, 9]);
+        assert_eq!(read(&folder).unwrap().train.labels(), [7, 0, 9]);
 
-        folder.write(FILES[0], &file(8, &[3, 2, 2, 1], IMAGES));
-        folder.write(FILES[2], &file(8, &[2, 2, 2, 1], &IMAGES[4..]));
-        let shape = Source::read_dir(&folder.0, 10).unwrap().train.shape();
-        assert_eq!(shape, ImageShape { channels: 2, height: 2, width: 1 });
+        folder.write(FILES[0], &file(8, &[3, 2, 1, 2], IMAGES));
+        folder.write(FILES[2], &file(8, &[2, 2, 1, 2], &IMAGES[4..]));
+        let source = read(&folder).unwrap();
+        assert_eq!(source.train.shape(), ImageShape { channels: 2, height: 1, width: 2 });
+        assert!(source.notes.is_empty(), "{:?}", source.notes);
+    }
+
+    #[test]
+    fn channels_may_be_last_and_that_is_said() {
+        let folder = whole("source-channels-last");
+        // An image of 4 by 1 pixels in red, green and blue.
+        let image: [u8; 12] = [1, 11, 21, 2, 12, 22, 3, 13, 23, 4, 14, 24];
+        folder.write(FILES[0], &file(8, &[3, 4, 1, 3], &[image, [0; 12], [9; 12]].concat()));
+        folder.write(FILES[2], &file(8, &[2, 4, 1, 3], &[image, image].concat()));
+        let source = read(&folder).unwrap();
+        assert_eq!(source.train.shape(), ImageShape { channels: 3, height: 4, width: 1 });
+        assert_eq!(source.train.image(0), [1, 2, 3, 4, 11, 12, 13, 14, 21, 22, 23, 24]);
+        assert_eq!(source.test.image(1), source.train.image(0));
+        assert_eq!(source.notes, ["images of 4x1x3 are taken as height, width and channels: channels last"]);
+        for (dims, channels) in [([2, 2, 1], 1), ([5, 2, 4], 4), ([3, 2, 3], 3), ([5, 2, 2], 5), ([1, 3, 3], 1)] {
+            let len = dims.iter().product::<usize>();
+            let dims = dims.map(|dim| dim as u32);
+            let idx = |n: u32| file(8, &[n, dims[0], dims[1], dims[2]], &vec![7; n as usize * len]);
+            folder.write(FILES[0], &idx(3));
+            folder.write(FILES[2], &idx(2));
+            assert_eq!(read(&folder).unwrap().train.shape().channels, channels, "{dims:?}");
+        }
+    }
+
+    #[test]
+    fn labels_from_one_on_are_another_data_set() {
+        let folder = whole("source-first-label");
+        folder.write(FILES[1], &file(8, &[3], &[1, 9, 4]));
+        folder.write(FILES[3], &file(8, &[2], &[2, 1]));
+        let from_zero = read(&folder).unwrap();
+        assert_eq!((from_zero.first_label, from_zero.train.labels()), (0, &[1, 9, 4][..]));
+        let counted = Source::read_dir(&folder.0, None).unwrap();
+        assert_eq!((counted.first_label, counted.train.labels(), counted.train.classes()), (1, &[0, 8, 3][..], 9));
+        assert_eq!(counted.test.labels_for_report(), [1, 0]);
+        assert_ne!(counted.sha256, from_zero.sha256);
+        let set = Source::read_dir(&folder.0, Some(Labels { first: 1, classes: 9 })).unwrap();
+        assert_eq!(set.sha256, counted.sha256);
+    }
+
+    #[test]
+    fn of_two_spellings_the_one_that_is_read_is_named() {
+        let folder = whole("source-both");
+        assert!(read(&folder).unwrap().notes.is_empty());
+        folder.write(&format!("{}.gz", FILES[1]), b"old");
+        let note = "train-labels-idx1-ubyte is read, train-labels-idx1-ubyte.gz beside it is not";
+        assert_eq!(read(&folder).unwrap().notes, [note]);
+    }
+
+    #[test]
+    fn exchanged_names_are_recognised() {
+        let folder = whole("source-swapped");
+        folder.write(FILES[0], &file(8, &[3], &[0, 9, 4]));
+        folder.write(FILES[1], &file(8, &[3, 2, 2], IMAGES));
+        assert_eq!(
+            refusal(&folder, 10),
+            "DIR/train-images-idx3-ubyte holds labels, and DIR/train-labels-idx1-ubyte holds images (3x2x2): the two \
+             files have each other's names"
+        );
     }
 
     #[test]
@@ -259,11 +369,11 @@ mod tests {
         );
         let file = folder.0.join(FILES[0]);
         assert_eq!(
-            Source::read_dir(&file, 10).unwrap_err().to_string(),
+            Source::read_dir(&file, None).unwrap_err().to_string(),
             format!("{}: is not a folder, expected the folder that holds the four IDX files", file.display())
         );
         let nowhere = folder.0.join("nowhere");
-        let message = Source::read_dir(&nowhere, 10).unwrap_err().to_string();
+        let message = Source::read_dir(&nowhere, None).unwrap_err().to_string();
         assert!(message.starts_with(&format!("{}: cannot be read: ", nowhere.display())), "{message}");
     }
 
@@ -284,18 +394,18 @@ mod tests {
     #[test]
     fn labels_out_of_range_are_refused() {
         let folder = whole("source-labels");
-        let message = |position, found, classes: usize| {
+        let message = |position, found, classes: usize, range: &str| {
             format!(
                 "DIR/train-labels-idx1-ubyte: label {position} (counted from 0) is {found}, expected 0 to {} \
-                 for {classes} classes",
+                 for {classes} classes; the labels are {range}",
                 classes - 1
             )
         };
-        assert_eq!(refusal(&folder, 9), message(1, 9, 9));
+        assert_eq!(refusal(&folder, 9), message(1, 9, 9, "0 to 9"));
         folder.write(FILES[1], &file(0x0c, &[3], &[0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]));
-        assert_eq!(refusal(&folder, 10), message(2, 65536, 10));
+        assert_eq!(refusal(&folder, 10), message(2, 65536, 10, "0 to 65536"));
         folder.write(FILES[1], &file(9, &[3], &[0, 255, 0]));
-        assert_eq!(refusal(&folder, 10), message(1, -1, 10));
+        assert_eq!(refusal(&folder, 10), message(1, -1, 10, "-1 to 0"));
         for classes in [0, 1, 257] {
             let message = format!("a data set of {classes} classes was asked for, expected 2 to 256");
             assert_eq!(refusal(&folder, classes), message);
@@ -323,7 +433,7 @@ mod tests {
         let folder = whole("source-label-kinds");
         let labels = "expected labels: integers with one dimension [N]";
         for (bytes, found) in [
-            (file(8, &[3, 1], &[1, 2, 3]), "3x1 elements of type u8"),
+            (file(8, &[3, 2], &[1, 2, 3, 4, 5, 6]), "3x2 elements of type u8"),
             (file(0x0d, &[3], &[0; 12]), "3 elements of type f32"),
         ] {
             folder.write(FILES[1], &bytes);

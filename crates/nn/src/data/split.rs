@@ -88,6 +88,8 @@ pub struct Splits {
     pub valid: Dataset,
     /// For the final measurement.
     pub test: HeldOut,
+    /// The `first_label` of the [`Source`].
+    pub first_label: u32,
     /// The `sha256` of the [`Source`].
     pub source_sha256: String,
     /// The SHA-256, in hex, of the seed (u64) and the indices of the validation examples (u32, ascending), all
@@ -95,6 +97,8 @@ pub struct Splits {
     pub split_sha256: String,
     /// The `files` of the [`Source`].
     pub files: Vec<FileCheck>,
+    /// The `notes` of the [`Source`].
+    pub notes: Vec<String>,
 }
 
 impl Source {
@@ -120,9 +124,11 @@ impl Source {
             train: self.train.select(&train_indices),
             valid: self.train.select(&valid_indices),
             test: self.test,
+            first_label: self.first_label,
             source_sha256: self.sha256,
             split_sha256: hex(digest),
             files: self.files,
+            notes: self.notes,
         })
     }
 }
@@ -138,7 +144,8 @@ mod tests {
         let shape = ImageShape { channels: 1, height: 1, width: 1 };
         let train = Dataset::new((0..n).collect(), (0..n).map(|i| i % 2).collect(), shape, 2).unwrap();
         let test = HeldOut::new(Dataset::new(vec![255], vec![1], shape, 2).unwrap());
-        Source { name: "numbered".to_owned(), train, test, sha256: "source".to_owned(), files: vec![] }
+        let (name, sha256) = ("numbered".to_owned(), "source".to_owned());
+        Source { name, train, test, first_label: 0, sha256, files: vec![], notes: vec![] }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use crate::model::{Architecture, Model, ModelError};
 use crate::train::Pixels;
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use std::collections::HashMap;
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors};
+use serde_json::json;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// Why bytes are not the weights of a network.
@@ -37,20 +38,34 @@ pub fn write(model: &Model, metadata: Option<&str>) -> Vec<u8> {
     write_arrays(&arrays.collect::<Vec<_>>(), metadata)
 }
 
-/// The bytes of a safetensors file with these arrays, and `metadata` (JSON, if any) under the one key `tenfold`: with one
-/// key the bytes do not depend on the order of a hash map.
+/// The bytes of a safetensors file with these arrays, ordered by name. Its metadata says that they are PyTorch's, without which
+/// some programs refuse the file (`format` is `pt`), and has `metadata` (JSON, if any) under the key `tenfold`.
+///
+/// The header is written here, with its keys in order, because the library writes metadata in the order of a hash map.
 ///
 /// # Panics
 /// If an array has not as many values as its shape says.
 pub fn write_arrays(arrays: &[Array], metadata: Option<&str>) -> Vec<u8> {
-    let bytes: Vec<Vec<u8>> =
-        arrays.iter().map(|(.., values)| values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
-    let views = arrays.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the values fit the shape");
-        (name.as_str(), view)
-    });
-    let metadata = metadata.map(|json| HashMap::from([("tenfold".to_string(), json.to_string())]));
-    safetensors::serialize(views, metadata).expect("the views are consistent")
+    let mut arrays: Vec<&Array> = arrays.iter().collect();
+    arrays.sort_by_key(|(name, ..)| name);
+    let mut about = BTreeMap::from([("format", "pt")]);
+    about.extend(metadata.map(|json| ("tenfold", json)));
+    let mut entries = BTreeMap::from([("__metadata__", json!(about))]);
+    let mut end = 0;
+    for (name, shape, values) in &arrays {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "{name} of shape {shape:?}");
+        let start = end;
+        end += size_of_val(&values[..]);
+        entries.insert(name, json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }));
+    }
+    let mut header = serde_json::to_vec(&entries).expect("names and numbers are plain values");
+    // The values begin at a multiple of eight bytes.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = Vec::with_capacity(8 + header.len() + end);
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header);
+    bytes.extend(arrays.iter().flat_map(|(.., values)| values).flat_map(|value| value.to_le_bytes()));
+    bytes
 }
 
 /// The model of this architecture whose arrays the file holds. `pixels` is what the network sees of a pixel.
@@ -78,6 +93,8 @@ mod tests {
     use super::*;
     use crate::data::ImageShape;
     use crate::model::Init;
+    use safetensors::tensor::TensorView;
+    use std::collections::HashMap;
 
     fn architecture(layers: &[&str]) -> Architecture {
         let layers = layers.iter().map(|l| l.parse().expect("a layer")).collect();
@@ -95,6 +112,44 @@ mod tests {
             assert_eq!(model.tensor(&spec.name), again.tensor(&spec.name), "{}", spec.name);
         }
         assert_eq!(model.tensor("conv2.weight"), None);
+    }
+
+    #[test]
+    fn metadata_say_whose_arrays_these_are() {
+        let net = architecture(&["linear 2", "relu", "linear 3"]);
+        let model = Model::new(net.clone(), Init::Pytorch, 1, Pixels::default());
+        for about in [None, Some("{\"recipe\":\"a \\\"quoted\\\" one\"}")] {
+            let bytes = write(&model, about);
+            let (length, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
+            let found = header.metadata().clone().expect("there are metadata");
+            assert_eq!((found["format"].as_str(), found.get("tenfold").map(String::as_str)), ("pt", about));
+            assert_eq!(length % 8, 0, "values are aligned");
+        }
+    }
+
+    /// Earlier versions let the library write the header, with other metadata.
+    #[test]
+    fn values_are_where_the_library_puts_them_and_its_files_are_read() {
+        let net = architecture(&["conv 2 3x3 same", "relu", "linear 3"]);
+        let model = Model::new(net.clone(), Init::Pytorch, 1, Pixels::default());
+        let arrays: Vec<(&str, Vec<usize>, Vec<u8>)> = net
+            .params()
+            .iter()
+            .map(|spec| {
+                let values = model.tensor(&spec.name).expect("its own array");
+                (&*spec.name, spec.shape.clone(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            })
+            .collect();
+        let views = arrays.iter().map(|(name, shape, bytes)| {
+            (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the values fit the shape"))
+        });
+        let metadata = HashMap::from([("tenfold".to_owned(), "{}".to_owned())]);
+        let before = safetensors::serialize(views, Some(metadata)).expect("the views are consistent");
+        let now = write(&model, Some("{}"));
+        let values = |bytes: &[u8]| bytes[8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize..].to_vec();
+        assert_eq!(values(&now), values(&before));
+        let again = read(&before, &net, Pixels::default()).expect("a file of an earlier version");
+        assert_eq!(write(&again, Some("{}")), now);
     }
 
     #[test]

@@ -85,7 +85,13 @@ pub fn page(page: &Page) -> String {
     let shown: Vec<_> = sections.into_iter().filter_map(|(id, title, body)| Some((id, title, body?))).collect();
     let sections = shown.into_iter().map(|(id, title, body)| (id.to_owned(), title.to_owned(), body)).collect();
     let skip = ("verdict", "Skip to the verdict");
-    document_of(&record.title, html! { p { (blocks::subtitle(record)) } }, skip, &record.environment.version, sections)
+    let subtitle = html! {
+        p { (blocks::subtitle(record)) }
+        @if !record.dataset.warnings.is_empty() {
+            div.stamp { "To know about the data:" ul { @for warning in &record.dataset.warnings { li { (warning) } } } }
+        }
+    };
+    document_of(&record.title, subtitle, skip, &record.environment.version, sections)
 }
 
 /// A page of sections (id, heading, content) with a list of them on top, and a link that skips it.

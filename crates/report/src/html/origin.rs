@@ -17,7 +17,15 @@ pub(super) fn section(page: &Page) -> Markup {
     let threads = if machine.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", machine.threads) };
     let facts = [
         ("study", record.study.clone()),
-        ("data", format!("{}, {channels}x{height}x{width}, SHA-256 {}", data.name, data.sha256)),
+        (
+            "data",
+            format!(
+                "{}, {channels}x{height}x{width}, {}SHA-256 {}",
+                data.name,
+                data.labels().map_or(String::new(), |labels| format!("{labels}, ")),
+                data.sha256
+            ),
+        ),
         ("split", format!("seed {}, SHA-256 {}", data.split_seed, data.split_sha256)),
         ("test labels", TestUse::of(record).sentence),
         ("machine", format!("{}, {}, {threads}", machine.cpu, machine.isa)),
@@ -31,6 +39,7 @@ pub(super) fn section(page: &Page) -> Markup {
         .flat_map(|recipe| &recipe.trials)
         .map(|trial| {
             let status = match trial.status {
+                Status::Finished if trial.far_above_chance => "finished, loss far above chance",
                 Status::Finished => "finished",
                 Status::Diverged => "diverged",
                 Status::Interrupted => "interrupted",

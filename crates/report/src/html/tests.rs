@@ -94,3 +94,23 @@ fn mistakes_name_who_misses_and_what_is_said() {
     assert!(page.contains("aria-label=\"test image 2, labelled 0\""));
     assert!(page.contains("1 (0.50, 2 of 2)"));
 }
+
+#[test]
+fn what_is_odd_about_the_data_stands_on_top() {
+    let (mut study, comparison) = made_up("a");
+    study.record.dataset.warnings = vec![ATTACK.to_owned()];
+    study.record.dataset.first_label = 1;
+    let image = |_: usize| Vec::new();
+    let study_toml = String::new();
+    let html = page(&Page {
+        study: &study,
+        comparison: &comparison,
+        shape: [1, 28, 28],
+        image: &image,
+        pictures: Vec::new(),
+        study_toml,
+    });
+    let warning = html.find("<li>&lt;script").expect("the warning");
+    assert!(warning < html.find("id=\"verdict\"").expect("the first section"));
+    assert!(html.contains("labels 1 to 10 are classes 0 to 9, SHA-256"), "{html}");
+}

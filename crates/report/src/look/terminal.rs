@@ -19,6 +19,20 @@ pub struct Tile {
     pub colors: Vec<Rgb>,
 }
 
+impl Tile {
+    /// The tile, made smaller if it is wider than `width` pixels: each pixel is then the mean of what it covers.
+    pub fn at_most(self, width: usize) -> Tile {
+        if self.width <= width {
+            return self;
+        }
+        let mut picture = Picture::new(self.width, self.height);
+        picture.tile((0, 0), (self.width, self.height), 1, |row, column| self.colors[row * self.width + column]);
+        let small = picture.at_most(width);
+        let colors = small.pixels().chunks_exact(3).map(|rgb| [rgb[0], rgb[1], rgb[2]]).collect();
+        Tile { width: small.width(), height: small.height(), colors }
+    }
+}
+
 /// Between tiles: darker than the middle of a signed scale, lighter than the dark end of any other.
 const GAP: Rgb = SOFT_INK;
 
@@ -178,6 +192,14 @@ mod tests {
         picture
             .tile((0, 0), (width, height), 1, |y, x| [(x * 37 % 256) as u8, (y * 11 % 256) as u8, (x * y % 251) as u8]);
         picture
+    }
+
+    #[test]
+    fn a_smaller_tile_is_made_of_means() {
+        let tile = Tile { width: 4, height: 2, colors: (0..8).map(|n| [10 * n; 3]).collect() };
+        let half = tile.clone().at_most(2);
+        assert_eq!(half, Tile { width: 2, height: 1, colors: vec![[25; 3], [45; 3]] });
+        assert_eq!(tile.clone().at_most(4), tile);
     }
 
     /// What a terminal would show of sixel text: size and pixels in percent, none where nothing was drawn.

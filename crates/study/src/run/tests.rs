@@ -37,7 +37,8 @@ fn splits() -> Splits {
         Dataset::new(pixels, (0..n).map(|i| (i % 2) as u8).collect(), shape, 2).expect("the images are fine")
     };
     let (train, test) = (images(60), HeldOut::new(images(40)));
-    let source = Source { name: "noise".to_owned(), train, test, sha256: "noise".to_owned(), files: Vec::new() };
+    let (name, sha256) = ("noise".to_owned(), "noise".to_owned());
+    let source = Source { name, train, test, first_label: 0, sha256, files: Vec::new(), notes: Vec::new() };
     source.split(20, 0).expect("there are enough")
 }
 

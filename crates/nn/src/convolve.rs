@@ -150,8 +150,8 @@ impl<'a> Step<'a> {
             }
             let mut start = 0;
             for phase in &back.phases {
-                let len = phase.conv.weight().len();
-                conv2d_forward(self.isa, &phase.conv, image, &rotated[start..start + len], &mut out);
+                let len = phase.conv().weight().len();
+                conv2d_forward(self.isa, phase.conv(), image, &rotated[start..start + len], &mut out);
                 start += len;
             }
             self.slope_before(at, n, &mut out);
@@ -204,7 +204,7 @@ impl<'a> Step<'a> {
         self.multiply(products, back_fft, weights, worker.share(rows), |n, fill| fill(&mut passed(n)));
         let spectra = self.floats.read(buffers.transformed..buffers.transformed + fft.gradient_len());
         let panels = conv.direct.weight();
-        let taps = conv.direct.kernel.0 * conv.direct.kernel.1;
+        let taps = conv.direct.kernel().0 * conv.direct.kernel().1;
         for unit in worker.share(fft.input_channels() * panels.count()) {
             let (channel, panel) = (unit % fft.input_channels(), unit / fft.input_channels());
             let (block, lane, width) = (channel / LANES, channel % LANES, panels.width(panel));
@@ -246,11 +246,11 @@ impl<'a> Step<'a> {
             small_in_backward_weight(self.isa, shape, units, &x, &grad, &argmax, rows, &mut out, &mut bias);
             return;
         }
-        let channels = worker.share(shape.conv.output.channels);
+        let channels = worker.share(shape.conv().output().channels());
         let len = shape.channel_len();
         let start = buffers.channels + channels.start * len;
         let mut out = self.floats.write(start..start + channels.len() * len);
-        let start = buffers.channels + shape.conv.output.channels * len + channels.start;
+        let start = buffers.channels + shape.conv().output().channels() * len + channels.start;
         let mut bias = self.floats.write(start..start + channels.len());
         let entries = &mut scratch.entries;
         conv_pool_backward_weight(self.isa, shape, channels, &x, &grad, &argmax, rows, entries, &mut out, &mut bias);
@@ -319,7 +319,7 @@ impl<'a> Step<'a> {
         mut rotated: usize,
     ) {
         for phase in &back.phases {
-            let (panels, runs, run_len) = (phase.conv.weight(), phase.conv.run_count(), phase.conv.run_len());
+            let (panels, runs, run_len) = (phase.conv().weight(), phase.conv().run_count(), phase.conv().run_len());
             for unit in worker.share(panels.count() * runs) {
                 let (panel, run) = (unit / runs, unit % runs);
                 let rows = panels.rows(panel, run * run_len..(run + 1) * run_len);

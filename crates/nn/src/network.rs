@@ -44,9 +44,9 @@ impl Layout {
             Layout::Planes(planes) => planes,
             Layout::Row { features, .. } => return packed[..*features].to_vec(),
         };
-        let mut values = Vec::with_capacity(planes.channels * planes.height * planes.width);
-        for (c, y) in (0..planes.channels).flat_map(|c| (0..planes.height).map(move |y| (c, y))) {
-            values.extend((0..planes.width).map(|x| packed[planes.index(c, y, x)]));
+        let mut values = Vec::with_capacity(planes.channels() * planes.height() * planes.width());
+        for (c, y) in (0..planes.channels()).flat_map(|c| (0..planes.height()).map(move |y| (c, y))) {
+            values.extend((0..planes.width()).map(|x| packed[planes.index(c, y, x)]));
         }
         values
     }
@@ -55,7 +55,7 @@ impl Layout {
     fn plain(&self) -> Layout {
         match self {
             Layout::Planes(p) => {
-                Layout::Planes(Planes::with_border(p.channels, p.lanes, p.height, p.width, [0; 4], (1, 1)))
+                Layout::Planes(Planes::with_border(p.channels(), p.lanes(), p.height(), p.width(), [0; 4], (1, 1)))
             }
             row => *row,
         }
@@ -102,7 +102,7 @@ impl BackConvolution {
     fn new(conv: &Conv2d, precision: Precision) -> BackConvolution {
         let phases = conv.phases();
         let fft = match &phases[..] {
-            [only] if conv.stride == (1, 1) => ConvFft::new(&only.conv, precision == Precision::Bf16),
+            [only] if conv.stride() == (1, 1) => ConvFft::new(only.conv(), precision == Precision::Bf16),
             _ => None,
         };
         BackConvolution { phases, fft }
@@ -110,7 +110,7 @@ impl BackConvolution {
 
     /// Elements of the weights of all phases, which lie one behind the other.
     pub(crate) fn weight_len(&self) -> usize {
-        self.phases.iter().map(|phase| phase.conv.weight().len()).sum()
+        self.phases.iter().map(|phase| phase.conv().weight().len()).sum()
     }
 }
 
@@ -307,10 +307,10 @@ impl Network {
         let sums = Planes::new(sums.channels, sums.height, sums.width);
         let shape = ConvPool::new(Conv2d::new(from, sums, kernel_size, stride, padding.of(kernel_size)), window, to)?;
         let passes_gradient = self.ops.iter().any(Op::learns);
-        let back = passes_gradient.then(|| BackConvolution::new(&shape.conv, self.precision));
-        let conv = Convolution::new(shape.conv.clone(), self.precision);
-        let weight = self.place(shape.conv.weight().len());
-        let bias = self.place(shape.conv.weight().padded_n());
+        let back = passes_gradient.then(|| BackConvolution::new(shape.conv(), self.precision));
+        let conv = Convolution::new(shape.conv().clone(), self.precision);
+        let weight = self.place(shape.conv().weight().len());
+        let bias = self.place(shape.conv().weight().padded_n());
         let kind = Kind::ConvPool { shape, conv, back, weight, bias };
         Some(Op { kind, activation: None, layer: *layer, input, output, grad: output.plain(), passes_gradient })
     }

@@ -134,14 +134,14 @@ impl Plan {
                 Kind::ConvPool { shape, conv, back, .. } => {
                     buffers.argmax = plan.room_for_bytes(batch_size * shape.argmax_len());
                     plan.convolution(&mut buffers, conv, back.as_ref().filter(|_| learns));
-                    plan.scratch = plan.scratch.max(shape.conv.output.len());
+                    plan.scratch = plan.scratch.max(shape.conv().output().len());
                     if learns && conv.fourier(back.as_ref()).is_none() {
                         if shape.is_small_in() {
                             let units = shape.small_in_units() * shape.small_in_unit_len();
-                            buffers.channels = plan.room(units + shape.output.blocks * LANES);
+                            buffers.channels = plan.room(units + shape.output().blocks() * LANES);
                         } else {
                             plan.entries = plan.entries.max(shape.entries_len());
-                            buffers.channels = plan.room(shape.conv.output.channels * (shape.channel_len() + 1));
+                            buffers.channels = plan.room(shape.conv().output().channels() * (shape.channel_len() + 1));
                         }
                     }
                 }

@@ -213,22 +213,22 @@ impl<'a> Step<'a> {
         let share = worker.share(batch.indices.len());
         let mut out = self.floats.write(Self::images(self.plan.input, &self.network.input, share.clone()));
         // Without a border, an image lies as the data have it.
-        let dense = planes.lanes == 1 && planes.len() == planes.channels * planes.height * planes.width;
+        let dense = planes.lanes() == 1 && planes.len() == planes.channels() * planes.height() * planes.width();
         for (&index, out) in batch.indices[share].iter().zip(out.chunks_exact_mut(planes.len())) {
             let image = data.image(index as usize);
             if dense {
                 pixel_values(self.isa, self.pixels, image, out);
                 continue;
             }
-            for (channel, pixels) in image.chunks_exact(planes.height * planes.width).enumerate() {
-                for (y, row) in pixels.chunks_exact(planes.width).enumerate() {
+            for (channel, pixels) in image.chunks_exact(planes.height() * planes.width()).enumerate() {
+                for (y, row) in pixels.chunks_exact(planes.width()).enumerate() {
                     let start = planes.index(channel, y, 0);
-                    if planes.pixel == 1 {
+                    if planes.pixel() == 1 {
                         pixel_values(self.isa, self.pixels, row, &mut out[start..start + row.len()]);
                         continue;
                     }
                     for (x, &pixel) in row.iter().enumerate() {
-                        out[start + x * planes.pixel] = self.pixels[usize::from(pixel)];
+                        out[start + x * planes.pixel()] = self.pixels[usize::from(pixel)];
                     }
                 }
             }
@@ -270,7 +270,7 @@ impl<'a> Step<'a> {
                 self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
                     let mut y = output(n);
                     fill(&mut y);
-                    add_bias(&conv.direct.output, &bias, &mut y);
+                    add_bias(conv.direct.output(), &bias, &mut y);
                 });
             }
             Kind::ConvPool { shape, conv, weight, bias, .. } => {
@@ -290,7 +290,7 @@ impl<'a> Step<'a> {
                 }
                 self.prepare(worker, conv, weights);
                 worker.meet();
-                let sums = &mut scratch.values.as_mut_slice()[..shape.conv.output.len()];
+                let sums = &mut scratch.values.as_mut_slice()[..shape.conv().output().len()];
                 self.convolve(scratch.products.as_mut_slice(), conv, weights, worker.share(rows), input, |n, fill| {
                     fill(sums);
                     pool_relu_forward(self.isa, shape, sums, &bias, &mut output(n), &mut argmax(n));
@@ -421,15 +421,15 @@ impl<'a> Step<'a> {
         // Two elements take a number, and each line of pixels begins with a new one.
         let numbers = match op.grad {
             Layout::Row { stride, .. } => stride.div_ceil(2),
-            Layout::Planes(p) => p.blocks * p.height * (p.width * p.pixel).div_ceil(2),
+            Layout::Planes(p) => p.blocks() * p.height() * (p.width() * p.pixel()).div_ceil(2),
         };
         mask.next = (n * numbers) as u64;
         match layout {
             Layout::Row { .. } => mask.apply(values),
             Layout::Planes(planes) => {
-                for (block, y) in (0..planes.blocks).flat_map(|block| (0..planes.height).map(move |y| (block, y))) {
+                for (block, y) in (0..planes.blocks()).flat_map(|block| (0..planes.height()).map(move |y| (block, y))) {
                     let start = planes.offset(block, y, 0);
-                    mask.apply(&mut values[start..start + planes.width * planes.pixel]);
+                    mask.apply(&mut values[start..start + planes.width() * planes.pixel()]);
                 }
             }
         }
@@ -534,7 +534,7 @@ impl<'a> Step<'a> {
                     Some(back) => self.pass_through(worker, scratch, at, conv, back, weight, rows, spread, passed),
                     None => worker.meet(),
                 }
-                let out_channels = shape.conv.output.channels;
+                let out_channels = shape.conv().output().channels();
                 let narrow = shape.is_small_in();
                 let weights = if narrow {
                     shape.small_in_units() * shape.small_in_unit_len()
@@ -543,8 +543,8 @@ impl<'a> Step<'a> {
                 };
                 let gradients = self.floats.read(buffers.channels..buffers.channels + weights + out_channels);
                 let (gradients, bias_gradients) = gradients.split_at(weights);
-                for run in worker.share(shape.conv.run_count()) {
-                    let part = shape.conv.run_len() * shape.conv.weight().padded_n();
+                for run in worker.share(shape.conv().run_count()) {
+                    let part = shape.conv().run_len() * shape.conv().weight().padded_n();
                     let part = &mut scratch.values.as_mut_slice()[..part];
                     if narrow {
                         gather_small_in(shape, run, gradients, part);
@@ -822,8 +822,8 @@ fn activate(isa: Isa, activation: Activation, layout: &Layout, values: &mut [f32
 fn slope(isa: Isa, activation: Activation, layout: &Layout, y: &[f32], grad_layout: &Layout, grad: &mut [f32]) {
     match (layout, grad_layout) {
         (Layout::Planes(from), Layout::Planes(to)) if from != to => {
-            let row = to.width * to.pixel;
-            for (block, line) in (0..to.blocks).flat_map(|b| (0..to.height).map(move |y| (b, y))) {
+            let row = to.width() * to.pixel();
+            for (block, line) in (0..to.blocks()).flat_map(|b| (0..to.height()).map(move |y| (b, y))) {
                 let (a, b) = (from.offset(block, line, 0), to.offset(block, line, 0));
                 activation_backward(isa, activation, &y[a..a + row], &mut grad[b..b + row]);
             }
@@ -834,10 +834,10 @@ fn slope(isa: Isa, activation: Activation, layout: &Layout, y: &[f32], grad_layo
 
 /// Calls `f` with the place of each pixel and how many real channels it has there.
 fn each_pixel(planes: &Planes, mut f: impl FnMut(usize, usize)) {
-    for block in 0..planes.blocks {
-        let lanes = planes.lanes.min(planes.channels - block * planes.lanes);
-        for y in 0..planes.height {
-            for x in 0..planes.width {
+    for block in 0..planes.blocks() {
+        let lanes = planes.lanes().min(planes.channels() - block * planes.lanes());
+        for y in 0..planes.height() {
+            for x in 0..planes.width() {
                 f(planes.offset(block, y, x), lanes);
             }
         }
@@ -846,12 +846,12 @@ fn each_pixel(planes: &Planes, mut f: impl FnMut(usize, usize)) {
 
 /// Overwrites `target` with the pixels of `source`, in another layout of the same size, and zeros around them.
 fn copy_pixels(from: &Planes, source: &[f32], to: &Planes, target: &mut [f32]) {
-    assert_eq!((from.pixel, to.pixel), (LANES, LANES), "pixels of a row follow each other");
+    assert_eq!((from.pixel(), to.pixel()), (LANES, LANES), "pixels of a row follow each other");
     target.fill(0.0);
-    for block in 0..to.blocks {
-        for y in 0..to.height {
+    for block in 0..to.blocks() {
+        for y in 0..to.height() {
             let (a, b) = (from.offset(block, y, 0), to.offset(block, y, 0));
-            target[b..b + to.width * LANES].copy_from_slice(&source[a..a + to.width * LANES]);
+            target[b..b + to.width() * LANES].copy_from_slice(&source[a..a + to.width() * LANES]);
         }
     }
 }

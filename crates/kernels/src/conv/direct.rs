@@ -25,19 +25,26 @@ const BLOCK: usize = 6 * 1024;
 /// Rows of pixels that are in a block at most.
 const MAX_ROWS: usize = 64;
 
-/// A convolution's shape, checked once.
+/// A convolution's shape, checked once; nothing of it can be changed afterwards, since kernels rely on the whole of it.
+///
+/// ```compile_fail,E0616
+/// # use tenfold_kernels::{Planes, conv::direct::Conv2d};
+/// let input = Planes::with_border(1, 1, 4, 4, [2; 4], (1, 1));
+/// let mut conv = Conv2d::new(input, Planes::new(16, 4, 4), (5, 5), (1, 1), (2, 2));
+/// conv.kernel = (1, 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv2d {
     /// The input, its border being the padding.
-    pub input: Planes,
+    pub(crate) input: Planes,
     /// The output before any activation.
-    pub output: Planes,
+    pub(crate) output: Planes,
     /// Height and width of the kernel.
-    pub kernel: (usize, usize),
+    pub(crate) kernel: (usize, usize),
     /// Rows and columns from one output pixel to the next.
-    pub stride: (usize, usize),
+    pub(crate) stride: (usize, usize),
     /// Zero rows above and columns left of the input.
-    pub padding: (usize, usize),
+    pub(crate) padding: (usize, usize),
     /// For each (block, ky): a run of `kw * lanes` inputs, and the first of the weight rows that it meets.
     runs: Vec<Segment>,
 }
@@ -80,6 +87,26 @@ impl Conv2d {
             })
             .collect();
         Conv2d { input, output, kernel, stride, padding, runs }
+    }
+
+    /// The input, its border being the padding.
+    pub fn input(&self) -> &Planes {
+        &self.input
+    }
+
+    /// The output before any activation.
+    pub fn output(&self) -> &Planes {
+        &self.output
+    }
+
+    /// Height and width of the kernel.
+    pub fn kernel(&self) -> (usize, usize) {
+        self.kernel
+    }
+
+    /// Rows and columns from one output pixel to the next.
+    pub fn stride(&self) -> (usize, usize) {
+        self.stride
     }
 
     /// The layout of `grad_y` for the convolutions that pass it on: with the border that they need.
@@ -178,11 +205,18 @@ impl Conv2d {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
     /// The convolution; its output is those pixels of the whole gradient.
-    pub conv: Conv2d,
+    pub(crate) conv: Conv2d,
     /// The first row and column of the kernel that these pixels meet.
     first_tap: (usize, usize),
     /// Rows and columns from there to the next.
     step: (usize, usize),
+}
+
+impl Phase {
+    /// The convolution; its output is those pixels of the whole gradient.
+    pub fn conv(&self) -> &Conv2d {
+        &self.conv
+    }
 }
 
 /// A phase along one dimension: pixels of the input a stride apart, and the taps that they meet.

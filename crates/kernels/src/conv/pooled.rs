@@ -21,11 +21,11 @@ const MAX_RUN_VECTORS: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvPool {
     /// The convolution; its output has no border.
-    pub conv: Conv2d,
+    pub(crate) conv: Conv2d,
     /// Height and width of a window.
-    pub window: (usize, usize),
+    pub(crate) window: (usize, usize),
     /// The pooled output.
-    pub output: Planes,
+    pub(crate) output: Planes,
 }
 
 /// One pixel of the convolution's output that has a gradient.
@@ -47,6 +47,16 @@ impl ConvPool {
         assert_eq!(output.width, conv.output.width / window.1, "columns of windows");
         assert_eq!(output.channels, conv.output.channels, "channels");
         fits.then_some(ConvPool { conv, window, output })
+    }
+
+    /// The convolution; its output has no border.
+    pub fn conv(&self) -> &Conv2d {
+        &self.conv
+    }
+
+    /// The pooled output.
+    pub fn output(&self) -> &Planes {
+        &self.output
     }
 
     /// Windows of one channel.
@@ -288,7 +298,8 @@ fn rows_body<L: Lanes, const R: usize, const V: usize>(
     grad: &mut [f32],
 ) {
     assert_eq!(grad.len(), R * V * LANES, "R rows of V vectors");
-    let reach = first + (R - 1) * row + V * LANES;
+    // The last place where an entry's first tap may lie.
+    let last = x.len().checked_sub(first + (R - 1) * row + V * LANES).expect("x has an image and slack");
     // SAFETY: `grad` has room for R * V vectors; every entry's taps are checked to lie within `x`.
     unsafe {
         let mut acc = [[L::zero(); V]; R];
@@ -299,7 +310,7 @@ fn rows_body<L: Lanes, const R: usize, const V: usize>(
         }
         for entry in list {
             let at = entry.tap as usize;
-            assert!(at + reach <= x.len(), "the taps lie within the image");
+            assert!(at <= last, "the taps lie within the image");
             let taps = x.as_ptr().add(at + first);
             let g = L::splat(entry.gradient);
             for r in 0..R {

@@ -44,8 +44,9 @@ pub fn conv_pool_forward(
     // The last tap of the last pixel of the last window.
     let (rows, columns) = (2 * to.height - 1, 2 * to.width - 1);
     let last = rows * conv.stride.0 * conv.input.row + columns * conv.stride.1 * conv.input.pixel;
-    let taps = conv.runs().iter().map(|run| run.a).max().unwrap_or(0) + conv.run_len();
-    assert!(last + taps <= x.len(), "every tap lies in the image");
+    let last_run = conv.runs().iter().fold((0, 0), |(a, b), run| (run.a.max(a), run.b.max(b)));
+    assert!(last + last_run.0 + conv.run_len() <= x.len(), "every tap lies in the image");
+    assert!(last_run.1 + conv.run_len() <= conv.weight().k, "every tap has a row of the weights");
     dispatch!(
         isa,
         body(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8])

@@ -82,7 +82,9 @@ pub fn linear_forward_pairs(
         let (a_end, b_end, _) = sum.extents();
         assert!(a_end <= x.len() && b_end <= scratch.len(), "operands cover the sum");
         // SAFETY: a and b are covered (asserted); c lies within the columns and rows that `y` holds (asserted above).
-        unsafe { contract_pairs(isa, &sum, x.as_ptr(), scratch.as_ptr(), y.as_mut_ptr().add(column), &mut ahead) };
+        unsafe {
+            contract_pairs(isa, &sum, x.as_ptr(), scratch.as_ptr(), y.as_mut_ptr().wrapping_add(column), &mut ahead)
+        };
         run = runs.of_this_call(next);
     }
 }

@@ -40,7 +40,8 @@ impl LinearWeight {
 
     /// Elements in all.
     pub fn len(self) -> usize {
-        self.in_features * self.padded_outputs()
+        // Saturating: so many are in no slice, and a product that wrapped around could be any slice's length.
+        self.in_features.saturating_mul(self.padded_outputs())
     }
 
     /// Whether there is no element.
@@ -177,7 +178,7 @@ pub fn linear_forward(
         let (a_end, b_end, _) = sum.extents();
         assert!(a_end <= x.len() && b_end <= weight.len(), "operands cover the sum");
         // SAFETY: a and b are covered (asserted); c lies within the columns and rows that `y` holds (asserted above).
-        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr().add(column), &mut ahead) };
+        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr().wrapping_add(column), &mut ahead) };
         run = runs.of_this_call(next);
     }
 }

@@ -92,7 +92,8 @@ pub fn linear_forward_nonzero(
 ) {
     batch.images.check(layout.in_features);
     assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
-    assert_eq!(batch.lit.len(), batch.images.indices.len() * mask_len(layout.in_features), "a bit for every pixel");
+    let bits = batch.images.indices.len().saturating_mul(mask_len(layout.in_features));
+    assert_eq!(batch.lit.len(), bits, "a bit for every pixel");
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), layout.padded_outputs(), "bias has one element per padded output");
     assert!(vectors.end <= bias.len() / LANES, "vectors {vectors:?} of {} columns", bias.len());
@@ -328,7 +329,8 @@ pub fn linear_backward_weight_nonzero(
     batch.images.check(layout.in_features);
     assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
     assert!(panel < panels.count(), "panel {panel} of {}", panels.count());
-    assert!(batch.lit.len() >= layout.in_features * mask_len(rows), "a bit for every image of every input");
+    let bits = layout.in_features.saturating_mul(mask_len(rows));
+    assert!(batch.lit.len() >= bits, "a bit for every image of every input");
     assert_eq!(
         grad_weight.len(),
         panels.rows(panel, 0..panels.k).len(),

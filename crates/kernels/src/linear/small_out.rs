@@ -40,7 +40,8 @@ impl SmallOut {
 
     /// Where block `block` begins.
     pub fn start(self, block: usize) -> usize {
-        block * self.out_features * LANES
+        // Saturating: so many are in no slice, and a product that wrapped around could be any slice's length.
+        block.saturating_mul(self.out_features * LANES)
     }
 
     /// Elements in all.
@@ -55,7 +56,7 @@ impl SmallOut {
 
     /// Elements of [`NonzeroImages`] for `images` images.
     pub fn mask_len(self, images: usize) -> usize {
-        images.div_ceil(LANES) * self.blocks()
+        images.div_ceil(LANES).saturating_mul(self.blocks())
     }
 
     /// Where the weight from input `input` to output `output` lies.

@@ -7,13 +7,13 @@ use crate::simd::lanes::LANES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool2d {
     /// The input.
-    pub input: Planes,
+    input: Planes,
     /// The output.
-    pub output: Planes,
+    output: Planes,
     /// Height and width of a window.
-    pub kernel: (usize, usize),
+    kernel: (usize, usize),
     /// Rows and columns from one window to the next.
-    pub stride: (usize, usize),
+    stride: (usize, usize),
 }
 
 impl Pool2d {

@@ -150,7 +150,7 @@ impl<'a> Output<'a> {
     fn blocks(&self) -> impl Iterator<Item = impl Iterator<Item = &'a [f32; LANES]> + Clone> {
         // A row of features is a map of one position.
         let (blocks, rows, columns) = match self.layout {
-            Layout::Planes(planes) => (planes.blocks, planes.height, planes.width),
+            Layout::Planes(planes) => (planes.blocks(), planes.height(), planes.width()),
             Layout::Row { features, .. } => (features.div_ceil(LANES), 1, 1),
         };
         let (packed, layout) = (self.packed, self.layout);

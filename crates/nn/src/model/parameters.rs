@@ -219,8 +219,9 @@ impl<'a> Packing<'a> {
                 let (o, feature) = (j / self.spec.shape[1], j % self.spec.shape[1]);
                 let row = match self.input {
                     Layout::Planes(planes) => {
-                        let (x, y) = (feature % planes.width, feature / planes.width % planes.height);
-                        planes.index(feature / planes.width / planes.height, y, x)
+                        let (width, height) = (planes.width(), planes.height());
+                        let (x, y) = (feature % width, feature / width % height);
+                        planes.index(feature / width / height, y, x)
                     }
                     Layout::Row { .. } => feature,
                 };

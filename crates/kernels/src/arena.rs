@@ -266,6 +266,9 @@ pub struct Columns<'a, T> {
 
 impl<'a, T> Columns<'a, T> {
     /// A whole slice as a matrix of rows of `stride` elements, of which the first `columns` are meant.
+    ///
+    /// # Panics
+    /// If a row has fewer than `columns` elements, or the slice is not whole rows.
     pub fn new(data: &'a mut [T], stride: usize, columns: usize) -> Self {
         assert!(columns <= stride && (stride == 0 || data.len().is_multiple_of(stride)), "rows of {stride} elements");
         let rows = data.len().checked_div(stride).unwrap_or(0);
@@ -294,6 +297,9 @@ impl<'a, T> Columns<'a, T> {
     }
 
     /// The held columns of one row.
+    ///
+    /// # Panics
+    /// If there is no such row.
     pub fn row_mut(&mut self, row: usize) -> &mut [T] {
         assert!(row < self.rows, "row {row} of {}", self.rows);
         // SAFETY: in bounds by the check; exclusive by the constructor's promise and `&mut self`.

@@ -31,6 +31,9 @@ fn forward_body<L: Lanes>(activation: Activation, x: &mut [f32]) {
 }
 
 /// Multiplies each element of `grad` by the slope of the activation whose output `y` holds.
+///
+/// # Panics
+/// If `y` and `grad` differ in length.
 pub fn activation_backward(isa: Isa, activation: Activation, y: &[f32], grad: &mut [f32]) {
     assert_eq!(y.len(), grad.len(), "one gradient per output");
     dispatch!(isa, backward_body(activation: Activation, y: &[f32], grad: &mut [f32]))

@@ -6,6 +6,7 @@
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
+use std::ptr::NonNull;
 use std::sync::Mutex;
 
 /// A rectangle of elements: `rows` rows, `stride` apart, of which the columns `columns` are meant.
@@ -19,18 +20,22 @@ struct Region {
 }
 
 impl Region {
+    fn contiguous(range: &Range<usize>) -> Region {
+        Region { start: range.start, rows: 1, stride: range.len(), first: 0, end: range.len() }
+    }
+
     fn is_empty(&self) -> bool {
         self.rows == 0 || self.first >= self.end
     }
 
-    /// First element, and one past the last. Panics where that is beyond what an address can be.
+    /// First element, and one past the last, even if no column is meant. Saturating: what would overflow is beyond every
+    /// arena.
     fn interval(&self) -> (usize, usize) {
-        if self.is_empty() {
+        if self.rows == 0 {
             return (self.start, self.start);
         }
-        let last_row = (self.rows - 1).checked_mul(self.stride).and_then(|at| at.checked_add(self.start));
-        let end = last_row.and_then(|at| at.checked_add(self.end)).expect("the part lies in memory");
-        (self.start + self.first, end)
+        let last_row = self.start.saturating_add((self.rows - 1).saturating_mul(self.stride));
+        (self.start.saturating_add(self.first), last_row.saturating_add(self.end))
     }
 
     fn overlaps(&self, other: &Region) -> bool {
@@ -54,8 +59,10 @@ struct Borrow {
 
 /// A slice whose disjoint parts several threads may write at a time; see the module's text.
 pub struct Arena<'a, T> {
-    data: *mut T,
+    /// Made from a shared slice unless `writable`: then nobody may write through it.
+    data: NonNull<T>,
     len: usize,
+    writable: bool,
     borrows: Mutex<Borrows>,
     owner: PhantomData<&'a mut [T]>,
 }
@@ -68,7 +75,7 @@ struct Borrows {
 // SAFETY: elements are reached only through parts that the list of borrows keeps disjoint (or read-only), and `T: Send`
 // and `T: Sync` make those fit to be used from any thread.
 unsafe impl<T: Send + Sync> Sync for Arena<'_, T> {}
-// SAFETY: as above; the arena itself is an exclusive borrow of a slice.
+// SAFETY: as above; the arena itself is a borrow of a slice, exclusive or, where it only reads, shared.
 unsafe impl<T: Send + Sync> Send for Arena<'_, T> {}
 
 /// Borrows in use at one time that need no further allocation: far more than threads times buffers of a kernel.
@@ -77,8 +84,18 @@ const EXPECTED_BORROWS: usize = 4096;
 impl<'a, T> Arena<'a, T> {
     /// Takes `data` over for as long as the arena lives.
     pub fn new(data: &'a mut [T]) -> Self {
+        Arena::over(NonNull::from(data), true)
+    }
+
+    /// Parts of `data` to read alone: an evaluation shares the parameters of a network with everybody who has them.
+    /// [`Arena::write`] and [`Arena::write_columns`] panic.
+    pub fn shared(data: &'a [T]) -> Self {
+        Arena::over(NonNull::from(data), false)
+    }
+
+    fn over(data: NonNull<[T]>, writable: bool) -> Self {
         let borrows = Borrows { active: Vec::with_capacity(EXPECTED_BORROWS), next: 0 };
-        Arena { data: data.as_mut_ptr(), len: data.len(), borrows: Mutex::new(borrows), owner: PhantomData }
+        Arena { data: data.cast(), len: data.len(), writable, borrows: Mutex::new(borrows), owner: PhantomData }
     }
 
     /// Elements in all.
@@ -93,27 +110,34 @@ impl<'a, T> Arena<'a, T> {
 
     /// Where element `index` is, for [`crate::Prefetch`]; the address is not to be read.
     pub fn address(&self, index: usize) -> *const T {
-        self.data.wrapping_add(index)
+        self.data.as_ptr().cast_const().wrapping_add(index)
     }
 
-    /// A part to read. Panics if it is out of bounds or overlaps a part that is being written.
+    /// A part to read.
+    ///
+    /// # Panics
+    /// If it is out of bounds or overlaps a part that is being written.
     pub fn read(&self, range: Range<usize>) -> Read<'_, T> {
-        let id = self.borrow(self.contiguous(&range), false);
-        // SAFETY: in bounds (checked by `contiguous`), and no writer overlaps until the guard is dropped.
-        let part = unsafe { std::slice::from_raw_parts(self.data.add(range.start), range.len()) };
-        Read { part, _guard: Guard { arena: &self.borrows, id } }
+        let part = self.part(&range);
+        let guard = self.borrow(Region::contiguous(&range), false);
+        Read { part, _guard: guard, owner: PhantomData }
     }
 
-    /// A part to write. Panics if it is out of bounds or overlaps any part in use.
+    /// A part to write.
+    ///
+    /// # Panics
+    /// If it is out of bounds or overlaps any part in use, and if the arena is a [`shared`](Arena::shared) one.
     pub fn write(&self, range: Range<usize>) -> Write<'_, T> {
-        let id = self.borrow(self.contiguous(&range), true);
-        // SAFETY: in bounds, and nobody else reads or writes it until the guard is dropped.
-        let part = unsafe { std::slice::from_raw_parts_mut(self.data.add(range.start), range.len()) };
-        Write { part, _guard: Guard { arena: &self.borrows, id } }
+        let part = self.part(&range);
+        let guard = self.borrow(Region::contiguous(&range), true);
+        Write { part, _guard: guard, owner: PhantomData }
     }
 
     /// The columns `columns` of the row-major matrix of `rows` rows, `stride` apart, that begins at `start`, to write.
-    /// Several threads may hold disjoint column ranges of one matrix. Panics like [`Arena::write`].
+    /// Several threads may hold disjoint column ranges of one matrix.
+    ///
+    /// # Panics
+    /// Like [`Arena::write`], even where there is no column; and if a row is shorter than the columns.
     pub fn write_columns(
         &self,
         start: usize,
@@ -125,19 +149,23 @@ impl<'a, T> Arena<'a, T> {
         let region = Region { start, rows, stride, first: columns.start, end: columns.end };
         let (_, end) = region.interval();
         assert!(end <= self.len, "matrix at {start}, {rows} rows of {stride}, ends beyond the arena of {}", self.len);
-        let id = self.borrow(region, true);
+        let guard = self.borrow(region, true);
+        // Wrapping: a matrix without rows may end before its first column.
+        let first = self.data.as_ptr().wrapping_add(start).wrapping_add(columns.start);
         // SAFETY: every row's columns are in bounds and borrowed for writing until the guard is dropped.
-        let part =
-            unsafe { Columns::from_raw(self.data.wrapping_add(start + columns.start), rows, stride, columns.len()) };
-        WriteColumns { part, _guard: Guard { arena: &self.borrows, id } }
+        let part = unsafe { Columns::from_raw(first, rows, stride, columns.len()) };
+        WriteColumns { part, _guard: guard }
     }
 
-    fn contiguous(&self, range: &Range<usize>) -> Region {
+    /// Where a part lies; whether it may be read or written, `borrow` decides.
+    fn part(&self, range: &Range<usize>) -> NonNull<[T]> {
         assert!(range.start <= range.end && range.end <= self.len, "part {range:?} of an arena of {}", self.len);
-        Region { start: range.start, rows: 1, stride: range.len(), first: 0, end: range.len() }
+        // SAFETY: in bounds (asserted).
+        NonNull::slice_from_raw_parts(unsafe { self.data.add(range.start) }, range.len())
     }
 
-    fn borrow(&self, region: Region, writes: bool) -> u64 {
+    fn borrow(&self, region: Region, writes: bool) -> Guard<'_> {
+        assert!(self.writable || !writes, "part {region:?} cannot be written: this arena shares a slice to read");
         let mut borrows = lock(&self.borrows);
         let clash = borrows.active.iter().find(|b| (b.writes || writes) && b.region.overlaps(&region)).copied();
         if let Some(other) = clash {
@@ -150,7 +178,7 @@ impl<'a, T> Arena<'a, T> {
         let id = borrows.next;
         borrows.next += 1;
         borrows.active.push(Borrow { region, writes, id });
-        id
+        Guard { arena: &self.borrows, id }
     }
 }
 
@@ -173,35 +201,43 @@ impl Drop for Guard<'_> {
     }
 }
 
+// The guards hold pointers, no references: a reference in an argument of a function counts as used until the function
+// returns, but the part is free for others as soon as the guard is dropped.
+
 /// A part being read.
 pub struct Read<'b, T> {
-    part: &'b [T],
+    part: NonNull<[T]>,
     _guard: Guard<'b>,
+    owner: PhantomData<&'b [T]>,
 }
 
 impl<T> Deref for Read<'_, T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        self.part
+        // SAFETY: in bounds, and nobody writes it while the guard lives.
+        unsafe { self.part.as_ref() }
     }
 }
 
 /// A part being written.
 pub struct Write<'b, T> {
-    part: &'b mut [T],
+    part: NonNull<[T]>,
     _guard: Guard<'b>,
+    owner: PhantomData<&'b mut [T]>,
 }
 
 impl<T> Deref for Write<'_, T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        self.part
+        // SAFETY: in bounds, and nobody else reads or writes it while the guard lives.
+        unsafe { self.part.as_ref() }
     }
 }
 
 impl<T> DerefMut for Write<'_, T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        self.part
+        // SAFETY: as above.
+        unsafe { self.part.as_mut() }
     }
 }
 
@@ -230,6 +266,9 @@ pub struct Columns<'a, T> {
 
 impl<'a, T> Columns<'a, T> {
     /// A whole slice as a matrix of rows of `stride` elements, of which the first `columns` are meant.
+    ///
+    /// # Panics
+    /// If a row has fewer than `columns` elements, or the slice is not whole rows.
     pub fn new(data: &'a mut [T], stride: usize, columns: usize) -> Self {
         assert!(columns <= stride && (stride == 0 || data.len().is_multiple_of(stride)), "rows of {stride} elements");
         let rows = data.len().checked_div(stride).unwrap_or(0);
@@ -258,6 +297,9 @@ impl<'a, T> Columns<'a, T> {
     }
 
     /// The held columns of one row.
+    ///
+    /// # Panics
+    /// If there is no such row.
     pub fn row_mut(&mut self, row: usize) -> &mut [T] {
         assert!(row < self.rows, "row {row} of {}", self.rows);
         // SAFETY: in bounds by the check; exclusive by the constructor's promise and `&mut self`.
@@ -359,11 +401,32 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the part lies in memory")]
+    #[should_panic(expected = "ends beyond the arena")]
     fn a_matrix_larger_than_memory_panics() {
         let mut data = vec![0.0_f32; 64];
         let arena = Arena::new(&mut data);
         let _a = arena.write_columns(0, (1 << 62) + 1, 4, 0..1);
+    }
+
+    #[test]
+    fn a_shared_slice_is_read_by_many() {
+        let data = [1.0_f32, 2.0, 3.0];
+        let arenas = [Arena::shared(&data), Arena::shared(&data)];
+        let parts = [arenas[0].read(0..3), arenas[0].read(1..3), arenas[1].read(2..3)];
+        assert_eq!(parts.map(|part| part.iter().sum::<f32>()), [6.0, 5.0, 3.0]);
+        assert_eq!((arenas[0].len(), arenas[0].address(1)), (3, &raw const data[1]));
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot be written")]
+    fn a_part_of_a_shared_slice_to_write_panics() {
+        Arena::shared(&[1.0_f32]).write(0..1)[0] = 2.0;
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot be written")]
+    fn columns_of_a_shared_slice_to_write_panic() {
+        Arena::shared(&[1.0_f32]).write_columns(0, 1, 1, 0..1).columns().row_mut(0)[0] = 2.0;
     }
 
     #[test]
@@ -381,5 +444,32 @@ mod tests {
         drop(arena.write(0..8));
         drop(arena.read(0..8));
         drop(arena.write_columns(0, 2, 4, 0..4));
+    }
+
+    /// A reference among a function's arguments would be alone until the function returns, even if dropped before.
+    #[test]
+    fn a_part_may_be_written_where_its_guard_has_just_ended() {
+        fn after_reading(arena: &Arena<'_, f32>, guard: Read<'_, f32>) {
+            drop(guard);
+            arena.write(0..8).fill(1.0);
+        }
+        fn after_writing(arena: &Arena<'_, f32>, guard: Write<'_, f32>) {
+            drop(guard);
+            arena.write(0..8).fill(2.0);
+        }
+        let mut data = vec![0.0_f32; 8];
+        let arena = Arena::new(&mut data);
+        after_reading(&arena, arena.read(0..8));
+        after_writing(&arena, arena.write(0..8));
+        assert_eq!(arena.read(0..8).iter().sum::<f32>(), 16.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "ends beyond the arena")]
+    fn a_matrix_beyond_the_arena_panics_even_without_columns() {
+        let mut data = vec![0.0_f32; 64];
+        let arena = Arena::new(&mut data);
+        let mut none = arena.write_columns(0, 1000, 16, 3..3);
+        assert!(none.columns().row_mut(999).is_empty());
     }
 }

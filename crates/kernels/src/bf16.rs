@@ -10,6 +10,9 @@ pub const fn neighbours(columns: usize) -> usize {
 
 /// Overwrites the first [`neighbours`]`(columns)` places of each row of `out` with `(x[n][2t], x[n][2t + 1])`; what lies
 /// beyond the last column counts as zero. Rows of `x` and `out` are `x_stride` and `out_stride` apart.
+///
+/// # Panics
+/// If `x` or `out` ends before the last row does.
 pub fn pack_neighbours(
     isa: Isa,
     x: &[f32],
@@ -64,6 +67,9 @@ fn pack_vectors<L: Lanes>(x: &[f32], out: &mut [f32]) {
 
 /// Overwrites row t of `out`, for each pair t of the `rows` rows of `x`, with `(x[2t][j], x[2t + 1][j])` for the columns j,
 /// which are padded to whole vectors in both; a last row without a partner is paired with zeros.
+///
+/// # Panics
+/// If `columns` is not a multiple of 16, or if `x` or `out` ends before the last row does.
 pub fn pack_rows(
     isa: Isa,
     x: &[f32],

@@ -4,6 +4,33 @@
 //! draws a random number; a wrong shape is a bug of the caller and panics. [`mod@reference`] holds every operation once more
 //! in plain `f64` loops: that is the specification, and every kernel is tested against it on every instruction set.
 //!
+//! ```
+//! use tenfold_kernels::arena::Columns;
+//! use tenfold_kernels::linear::dense::{LinearWeight, Sums, linear_forward};
+//! use tenfold_kernels::{Isa, LANES};
+//!
+//! // y = x W + b, for two rows of three inputs and two outputs.
+//! let layout = LinearWeight { in_features: 3, out_features: 2 };
+//! let mut weight = vec![0.0; layout.len()];
+//! for (input, row) in [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]].into_iter().enumerate() {
+//!     for (output, value) in row.into_iter().enumerate() {
+//!         weight[layout.index(input, output)] = value;
+//!     }
+//! }
+//! // Outputs are padded to whole vectors.
+//! let padded = layout.padded_outputs();
+//! let mut bias = vec![0.0; padded];
+//! bias[..2].copy_from_slice(&[0.5, -0.5]);
+//! let x = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0];
+//! let mut y = vec![0.0; 2 * padded];
+//!
+//! let sums = Sums::over_all_inputs(layout, 0..padded / LANES);
+//! let mut columns = Columns::new(&mut y, padded, padded);
+//! linear_forward(Isa::detect(), layout, &sums, &x, 3, 2, &weight, &bias, &mut columns);
+//! assert_eq!(y[..2], [1.5, 3.5]);
+//! assert_eq!(y[padded..][..2], [6.5, 14.5]);
+//! ```
+//!
 //! # Layouts
 //!
 //! * Feature maps lie in [`Planes`]: blocks of 16 channels, each `[height][width][16]`, with a border of zeros where the

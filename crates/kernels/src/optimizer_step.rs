@@ -1,4 +1,7 @@
-//! One step of an optimizer over a slice of parameters, element by element, as PyTorch defines it.
+//! One step of an optimizer over a slice of parameters, element by element, as PyTorch defines it: gradient descent with
+//! momentum, and Nesterov's in the form of I. Sutskever et al., *On the importance of initialization and momentum in deep
+//! learning*, 2013; Adam of D. P. Kingma and J. Ba, *Adam: a method for stochastic optimization*, 2015; and AdamW of
+//! I. Loshchilov and F. Hutter, *Decoupled weight decay regularization*, 2019.
 //!
 //! What a step leaves behind is never subnormal. The mean gradient of a weight whose gradient is zero, that of a blank
 //! pixel for example, decays by `beta1` in every step: after some 830 steps it would be below the smallest normal number,
@@ -26,6 +29,9 @@ pub struct SgdStep {
 /// `w -= lr * (g + momentum * direction)`.
 ///
 /// `direction` starts as zeros and is left alone if `momentum` is 0.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn sgd_step(isa: Isa, step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]) {
     assert!(grad.len() == weight.len() && grad.len() == direction.len(), "one gradient and direction per weight");
     dispatch!(isa, sgd_body(step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]))
@@ -72,6 +78,9 @@ pub struct AdamStep {
 /// `w = decay * w - step_size * m / (sqrt(v) * root_correction + eps)`, with `g = grad + weight_decay * w`.
 ///
 /// `mean` (m) and `square` (v) start as zeros.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn adam_step(isa: Isa, step: &AdamStep, grad: &[f32], weight: &mut [f32], mean: &mut [f32], square: &mut [f32]) {
     let n = grad.len();
     assert!(weight.len() == n && mean.len() == n && square.len() == n, "one gradient and two means per weight");

@@ -27,7 +27,8 @@ impl Panels {
 
     /// Elements in all.
     pub fn len(self) -> usize {
-        self.k * self.padded_n()
+        // Saturating: so many are in no slice, and a product that wrapped around could be any slice's length.
+        self.k.saturating_mul(self.padded_n())
     }
 
     /// Whether there is no element.
@@ -100,5 +101,17 @@ mod tests {
             }
             assert!(seen.into_iter().all(|s| s));
         }
+    }
+
+    /// A length that wrapped around could be that of a small slice.
+    #[test]
+    fn weights_larger_than_memory_have_no_slices_length() {
+        let n = 1 << 32;
+        let lengths = [
+            Panels { k: n, n }.len(),
+            crate::linear::dense::LinearWeight { in_features: n, out_features: n }.len(),
+            crate::linear::small_out::SmallOut { in_features: usize::MAX, out_features: 16 }.len(),
+        ];
+        assert_eq!(lengths, [usize::MAX; 3]);
     }
 }

@@ -9,23 +9,23 @@ use crate::simd::lanes::LANES;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Planes {
     /// Channels, before padding to whole blocks.
-    pub channels: usize,
+    pub(crate) channels: usize,
     /// Channels of a block: 16, or all of them where an image has fewer.
-    pub lanes: usize,
+    pub(crate) lanes: usize,
     /// Number of blocks.
-    pub blocks: usize,
+    pub(crate) blocks: usize,
     /// Rows of pixels.
-    pub height: usize,
+    pub(crate) height: usize,
     /// Pixels of a row.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Elements before the first pixel of a block.
-    pub origin: usize,
+    pub(crate) origin: usize,
     /// Elements from one pixel to the next.
-    pub pixel: usize,
+    pub(crate) pixel: usize,
     /// Elements from one row of pixels to the next.
-    pub row: usize,
+    pub(crate) row: usize,
     /// Elements from one block to the next.
-    pub plane: usize,
+    pub(crate) plane: usize,
 }
 
 impl Planes {
@@ -36,6 +36,9 @@ impl Planes {
 
     /// Blocks of `lanes` channels with a border of `[top, left, bottom, right]` pixels, and with only every
     /// `dilation.0`-th row and `dilation.1`-th column in use.
+    ///
+    /// # Panics
+    /// If there is no channel, row or column, and if the planes are larger than any memory.
     pub fn with_border(
         channels: usize,
         lanes: usize,
@@ -46,20 +49,59 @@ impl Planes {
     ) -> Planes {
         assert!(channels > 0 && lanes > 0 && height > 0 && width > 0, "{channels}x{height}x{width} is not an image");
         let [top, left, bottom, right] = border;
-        let full_width = left + (width - 1) * dilation.1 + 1 + right;
-        let full_height = top + (height - 1) * dilation.0 + 1 + bottom;
-        let row = full_width * lanes;
+        // Saturating: kernels compute offsets without checks, so every one of them must be below the length asserted here.
+        let full = |before: usize, size: usize, step: usize, behind: usize| {
+            (size - 1).saturating_mul(step).saturating_add(before).saturating_add(behind).saturating_add(1)
+        };
+        let (full_height, full_width) = (full(top, height, dilation.0, bottom), full(left, width, dilation.1, right));
+        let (row, blocks) = (full_width.saturating_mul(lanes), channels.div_ceil(lanes));
+        let len = row.saturating_mul(full_height).saturating_mul(blocks);
+        assert!(
+            len <= isize::MAX as usize / size_of::<f32>(),
+            "{channels}x{height}x{width} with a border of {border:?} fits no memory"
+        );
         Planes {
             channels,
             lanes,
-            blocks: channels.div_ceil(lanes),
+            blocks,
             height,
             width,
             origin: top * row + left * lanes,
-            pixel: dilation.1 * lanes,
-            row: dilation.0 * row,
+            // Where there is one row or column alone, nobody steps to the next.
+            pixel: dilation.1.saturating_mul(lanes),
+            row: dilation.0.saturating_mul(row),
             plane: full_height * row,
         }
+    }
+
+    /// Channels, before padding to whole blocks.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Channels of a block: 16, or all of them where an image has fewer.
+    pub fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// Rows of pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Pixels of a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Elements from one pixel to the next.
+    pub fn pixel(&self) -> usize {
+        self.pixel
     }
 
     /// Elements of one image, border included.
@@ -80,5 +122,27 @@ impl Planes {
     /// Where channel `channel` at pixel (`y`, `x`) lies.
     pub fn index(&self, channel: usize, y: usize, x: usize) -> usize {
         self.offset(channel / self.lanes, y, x) + channel % self.lanes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_element_of_the_last_pixel_is_in_the_image() {
+        for dilation in [(1, 1), (2, 3)] {
+            let planes = Planes::with_border(19, LANES, 4, 5, [1, 2, 3, 4], dilation);
+            assert!(planes.offset(planes.blocks - 1, 3, 4) + LANES <= planes.len(), "{planes:?}");
+        }
+    }
+
+    /// A length that wrapped around could be that of a small slice.
+    #[test]
+    fn planes_larger_than_memory_panic() {
+        for (channels, height, width) in [(1 << 40, 1 << 12, 1 << 12), (1, usize::MAX, 1), (1 << 61, 1, 1)] {
+            let made = std::panic::catch_unwind(|| Planes::new(channels, height, width));
+            assert!(made.is_err(), "{channels}x{height}x{width}");
+        }
     }
 }

@@ -14,6 +14,9 @@ const CLASSES: usize = 256;
 ///
 /// Rows of `logits` and `grad_logits` are `stride` apart, at least `classes` rounded up to whole vectors; all outputs are
 /// overwritten.
+///
+/// # Panics
+/// If there are no or more than 256 classes, a label is none of them, or a slice has another length.
 #[expect(clippy::too_many_arguments, reason = "two matrices, labels, losses and correct, with their sizes")]
 pub fn softmax_cross_entropy(
     isa: Isa,
@@ -32,6 +35,9 @@ pub fn softmax_cross_entropy(
 }
 
 /// The losses and correct of [`softmax_cross_entropy`] alone, with the same bits.
+///
+/// # Panics
+/// Like [`softmax_cross_entropy`].
 pub fn cross_entropy(
     isa: Isa,
     logits: &[f32],
@@ -46,6 +52,9 @@ pub fn cross_entropy(
 }
 
 /// Overwrites `probabilities` (`[N, classes]`, no padding) with `softmax(logits[n])`, rows of `logits` `stride` apart.
+///
+/// # Panics
+/// If there are no or more than 256 classes, or a slice has another length.
 pub fn softmax(isa: Isa, logits: &[f32], stride: usize, classes: usize, probabilities: &mut [f32]) {
     assert!(stride > 0, "rows of {stride}");
     assert_eq!(logits.len() / stride * classes, probabilities.len(), "one probability per logit");

@@ -8,6 +8,7 @@ use crate::step::{Learn, Step, StepOf, argmax};
 use crate::workers::{Worker, on_threads};
 use std::ops::Range;
 use tenfold_kernels::Isa;
+use tenfold_kernels::arena::Arena;
 use tenfold_kernels::softmax_cross_entropy::softmax;
 
 /// What a network made of a set of examples.
@@ -116,10 +117,8 @@ fn batches(
     let Evaluator { plan, memory, scratch } = evaluator;
     let classes = architecture.classes();
     let pixels = model.pixels().table();
-    // The parameters are only read, but the arena that shares them wants them for itself.
-    let mut values = model.values.clone();
     let of = StepOf { isa, seed: 0, classes, pixels: &pixels };
-    let step = Step::new(plan, of, memory, values.as_mut_slice(), Learn::Nothing);
+    let step = Step::new(plan, of, memory, Arena::shared(model.values.as_slice()), Learn::Nothing);
     let indices: Vec<u32> = (0..data.len() as u32).collect();
     let nodes = plan.graph.nodes.len();
     let run = |worker: &Worker, scratch: &mut Scratch, indices: &[u32]| {

@@ -33,9 +33,9 @@ impl Layout {
             Layout::Planes(planes) => planes,
             Layout::Row { features, .. } => return packed[..*features].to_vec(),
         };
-        let mut values = Vec::with_capacity(planes.channels * planes.height * planes.width);
-        for (c, y) in (0..planes.channels).flat_map(|c| (0..planes.height).map(move |y| (c, y))) {
-            values.extend((0..planes.width).map(|x| packed[planes.index(c, y, x)]));
+        let mut values = Vec::with_capacity(planes.channels() * planes.height() * planes.width());
+        for (c, y) in (0..planes.channels()).flat_map(|c| (0..planes.height()).map(move |y| (c, y))) {
+            values.extend((0..planes.width()).map(|x| packed[planes.index(c, y, x)]));
         }
         values
     }
@@ -44,7 +44,7 @@ impl Layout {
     pub(crate) fn plain(&self) -> Layout {
         match self {
             Layout::Planes(p) => {
-                Layout::Planes(Planes::with_border(p.channels, p.lanes, p.height, p.width, [0; 4], (1, 1)))
+                Layout::Planes(Planes::with_border(p.channels(), p.lanes(), p.height(), p.width(), [0; 4], (1, 1)))
             }
             row => *row,
         }
@@ -75,8 +75,8 @@ impl Layout {
 pub(crate) fn for_rows(layout: &Layout, plain: &Layout, mut f: impl FnMut(Range<usize>, Range<usize>)) {
     match (layout, plain) {
         (Layout::Planes(from), Layout::Planes(to)) if from != to => {
-            let row = to.width * to.pixel;
-            for (block, y) in (0..to.blocks).flat_map(|block| (0..to.height).map(move |y| (block, y))) {
+            let row = to.width() * to.pixel();
+            for (block, y) in (0..to.blocks()).flat_map(|block| (0..to.height()).map(move |y| (block, y))) {
                 let (a, b) = (from.offset(block, y, 0), to.offset(block, y, 0));
                 f(a..a + row, b..b + row);
             }
@@ -87,12 +87,12 @@ pub(crate) fn for_rows(layout: &Layout, plain: &Layout, mut f: impl FnMut(Range<
 
 /// Overwrites `target` with the pixels of `source`, in another layout of the same size, and zeros around them.
 pub(crate) fn copy_pixels(from: &Planes, source: &[f32], to: &Planes, target: &mut [f32]) {
-    assert_eq!((from.pixel, to.pixel), (LANES, LANES), "pixels of a row follow each other");
+    assert_eq!((from.pixel(), to.pixel()), (LANES, LANES), "pixels of a row follow each other");
     target.fill(0.0);
-    for block in 0..to.blocks {
-        for y in 0..to.height {
+    for block in 0..to.blocks() {
+        for y in 0..to.height() {
             let (a, b) = (from.offset(block, y, 0), to.offset(block, y, 0));
-            target[b..b + to.width * LANES].copy_from_slice(&source[a..a + to.width * LANES]);
+            target[b..b + to.width() * LANES].copy_from_slice(&source[a..a + to.width() * LANES]);
         }
     }
 }

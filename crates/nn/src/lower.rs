@@ -40,10 +40,10 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
             Source::Images => Some(ValueId(0)),
             Source::Layer(layer) => outputs[layer],
         };
-        let inputs = layers.all[at].inputs.iter().map(|&source| of(source));
+        let mut inputs = layers.all[at].inputs.iter().map(|&source| of(source));
         if layers.all[at].layer == Layer::Flatten {
             // Within an operation it has no value either.
-            outputs[at] = inputs.last().expect("flatten reads something");
+            outputs[at] = inputs.next().expect("flatten reads something");
             continue;
         }
         let inputs = inputs.collect::<Option<Vec<_>>>().expect("a layer is read only where it ends an operation");

@@ -60,7 +60,7 @@ impl<'a> Step<'a> {
         plan: &'a Plan,
         of: StepOf<'a>,
         memory: &'a mut Memory,
-        params: &'a mut [f32],
+        params: Arena<'a, f32>,
         learn: Learn<'a>,
     ) -> Step<'a> {
         let StepOf { isa, seed, classes, pixels } = of;
@@ -74,7 +74,7 @@ impl<'a> Step<'a> {
             bytes: Arena::new(&mut memory.bytes),
             losses: Arena::new(&mut memory.losses),
             correct: Arena::new(&mut memory.correct),
-            params: Arena::new(params),
+            params,
             learn,
             times: None,
         }

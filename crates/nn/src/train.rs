@@ -389,8 +389,8 @@ impl<'a> Trainer<'a> {
         };
         let classes = self.model.architecture().classes();
         let of = StepOf { isa: self.isa, seed: config.seed, classes, pixels: &self.pixels };
-        let step = Step::new(&self.plan, of, &mut self.memory, self.model.values.as_mut_slice(), learn)
-            .timed(self.times.as_ref());
+        let params = Arena::new(self.model.values.as_mut_slice());
+        let step = Step::new(&self.plan, of, &mut self.memory, params, learn).timed(self.times.as_ref());
         let first_step = self.steps;
         let size = self.plan.batch_size;
         let indices = |index: usize| &order[(index * size).min(order.len())..((index + 1) * size).min(order.len())];

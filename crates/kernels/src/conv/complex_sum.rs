@@ -36,14 +36,19 @@ impl ComplexSum {
         if self.rows == 0 || self.vectors == 0 {
             return (0, 0, 0);
         }
-        let c = (self.rows - 1) * self.c_row + self.vectors * COMPLEX;
+        // Saturating: what would overflow is beyond every slice, and the callers' assertions say so.
+        let end = |strides: &[(usize, usize)]| {
+            strides.iter().fold(0_usize, |sum, (n, stride)| sum.saturating_add(n.saturating_mul(*stride)))
+        };
+        let row = self.rows - 1;
+        let c = end(&[(row, self.c_row), (self.vectors, COMPLEX)]);
         if self.segments == 0 || self.len == 0 {
             return (0, 0, c);
         }
-        let last = self.segments - 1;
+        let (segment, step) = (self.segments - 1, self.len - 1);
         let (imaginary, vector) = if pairs { (0, LANES) } else { (LANES, COMPLEX) };
-        let a = (self.rows - 1) * self.a_row + last * self.a_segment + (self.len - 1) * self.a_step + imaginary + 1;
-        let b = last * self.b_segment + (self.len - 1) * self.b_step + self.vectors * vector;
+        let a = end(&[(row, self.a_row), (segment, self.a_segment), (step, self.a_step), (imaginary + 1, 1)]);
+        let b = end(&[(segment, self.b_segment), (step, self.b_step), (self.vectors, vector)]);
         (a, b, c)
     }
 }

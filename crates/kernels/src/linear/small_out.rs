@@ -40,7 +40,8 @@ impl SmallOut {
 
     /// Where block `block` begins.
     pub fn start(self, block: usize) -> usize {
-        block * self.out_features * LANES
+        // Saturating: so many are in no slice, and a product that wrapped around could be any slice's length.
+        block.saturating_mul(self.out_features * LANES)
     }
 
     /// Elements in all.
@@ -55,7 +56,7 @@ impl SmallOut {
 
     /// Elements of [`NonzeroImages`] for `images` images.
     pub fn mask_len(self, images: usize) -> usize {
-        images.div_ceil(LANES) * self.blocks()
+        images.div_ceil(LANES).saturating_mul(self.blocks())
     }
 
     /// Where the weight from input `input` to output `output` lies.
@@ -126,6 +127,10 @@ macro_rules! any_outputs {
 /// of which [`linear_backward_weight_small_out`] knows what to leave out.
 ///
 /// `bias` has one element per output, then zeros.
+/// `weight`: [`SmallOut::len`]. `lit`: [`SmallOut::mask_len`].
+///
+/// # Panics
+/// If a slice or `y` has another size than that, the images are none of the data, or there are more than 16 outputs.
 pub fn linear_forward_small_out(
     isa: Isa,
     layout: SmallOut,
@@ -216,6 +221,9 @@ fn forward_body<L: Lanes, const O: usize>(
 ///
 /// `lit` is what [`linear_forward_small_out`] found of all these images. `grad_y`: a row for each image, `grad_y_stride` apart.
 /// Meanwhile `next` is brought into the cache.
+///
+/// # Panics
+/// If a slice has another size than that, the images are none of the data, or there are no such blocks.
 #[expect(clippy::too_many_arguments, reason = "two operands with their layouts, and what comes next")]
 pub fn linear_backward_weight_small_out(
     isa: Isa,
@@ -315,7 +323,7 @@ mod tests {
     use crate::linear::dense::{LinearWeight, Sums, linear_backward_weight, linear_forward};
     use crate::pixels::PixelTable;
     use crate::prefetch::Prefetch;
-    use crate::testing::{on_every_isa, values};
+    use crate::testing::{on_every_isa, too_large, values};
 
     /// Images where most pixels are blank; some wholly, one not at all.
     fn sparse(rows: usize, inputs: usize) -> Vec<u8> {
@@ -352,6 +360,9 @@ mod tests {
             (300, 40, 7, 0.1),
             (0, 5, 5, 0.0),
         ] {
+            if too_large(rows * inputs * outputs) {
+                continue;
+            }
             let layout = SmallOut { in_features: inputs, out_features: outputs };
             // Blocks of 18 inputs, each a row of one vector for every input: simply rows.
             let plain = LinearWeight { in_features: inputs, out_features: outputs };

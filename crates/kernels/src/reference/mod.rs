@@ -1,7 +1,8 @@
 //! Every operation in plain `f64` loops, in PyTorch's layouts: the specification of the kernels.
 //!
 //! Inputs are `f32` because that is what the kernels are given; every sum is in `f64`. Images are `[N, C, H, W]`,
-//! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`.
+//! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`. Slices that are too short, and windows that do not fit
+//! once, panic.
 
 /// Where a convolution or pooling looks: kernel, stride and zero padding (rows, then columns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -151,7 +151,7 @@ impl<'a> Output<'a> {
     fn blocks(&self) -> impl Iterator<Item = impl Iterator<Item = &'a [f32; LANES]> + Clone> {
         // A row of features is a map of one position.
         let (blocks, rows, columns) = match self.layout {
-            Layout::Planes(planes) => (planes.blocks, planes.height, planes.width),
+            Layout::Planes(planes) => (planes.blocks(), planes.height(), planes.width()),
             Layout::Row { features, .. } => (features.div_ceil(LANES), 1, 1),
         };
         let (packed, layout) = (self.packed, self.layout);
@@ -184,12 +184,10 @@ fn each_image<L: Send>(
     graph.truncate(at + 1);
     let plan = Plan::new(&graph, BATCH.min(data.len().max(1)), false);
     let mut memory = plan.memory();
-    // The parameters are only read, but the arena that shares them wants them for itself.
-    let mut values = model.values.clone();
     let pixels = model.pixels().table();
-    let (classes, values) = (architecture.classes(), values.as_mut_slice());
+    let classes = architecture.classes();
     let of = StepOf { isa: Isa::detect(), seed: 0, classes, pixels: &pixels };
-    let step = Step::new(&plan, of, &mut memory, values, Learn::Nothing);
+    let step = Step::new(&plan, of, &mut memory, Arena::shared(model.values.as_slice()), Learn::Nothing);
     let threads = locals.len();
     let mut own: Vec<(Scratch, &mut L)> = locals.iter_mut().map(|local| (plan.scratch(), local)).collect();
     let all: Vec<u32> = (0..data.len() as u32).collect();

@@ -6,6 +6,7 @@ use crate::model::{Model, Source};
 use crate::plan::Plan;
 use crate::step::{Learn, Step, StepOf};
 use crate::workers::on_threads;
+use tenfold_kernels::arena::Arena;
 use tenfold_kernels::softmax_cross_entropy::softmax;
 use tenfold_kernels::{Isa, LANES};
 
@@ -32,10 +33,8 @@ pub fn trace(model: &Model, image: &[u8]) -> Trace {
     let plan = Plan::new(&model.unfused(), 1, false);
     let (mut memory, mut scratch) = (plan.memory(), [plan.scratch()]);
     let pixels = model.pixels().table();
-    let mut params = model.values.clone();
-    let params = params.as_mut_slice();
     let of = StepOf { isa, seed: 0, classes, pixels: &pixels };
-    let step = Step::new(&plan, of, &mut memory, params, Learn::Nothing);
+    let step = Step::new(&plan, of, &mut memory, Arena::shared(model.values.as_slice()), Learn::Nothing);
     on_threads(
         1,
         &mut scratch,

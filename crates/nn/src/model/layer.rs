@@ -149,13 +149,13 @@ const GRAMMAR: [Form; 11] = [
         name: "maxpool",
         example: "\"maxpool 2\"",
         aliases: &["maxpool2d", "pool"],
-        parse: |words| pool(words).map(|(kernel_size, stride)| Layer::MaxPool { kernel_size, stride }),
+        parse: |words| pool(words).map(|[kernel_size, stride]| Layer::MaxPool { kernel_size, stride }),
     },
     Form {
         name: "avgpool",
         example: "\"avgpool 2\"",
         aliases: &["avgpool2d", "meanpool"],
-        parse: |words| pool(words).map(|(kernel_size, stride)| Layer::AvgPool { kernel_size, stride }),
+        parse: |words| pool(words).map(|[kernel_size, stride]| Layer::AvgPool { kernel_size, stride }),
     },
     Form {
         name: "global-avgpool",
@@ -293,14 +293,14 @@ fn linear(words: &mut Words) -> Result<Layer, LayerError> {
 }
 
 /// Window and stride of a pooling layer.
-fn pool(words: &mut Words) -> Result<((usize, usize), (usize, usize)), LayerError> {
+fn pool(words: &mut Words) -> Result<[(usize, usize); 2], LayerError> {
     let kernel_size = words.size("a window such as 2 or 2x3")?;
     let stride = match words.rest.next() {
         None => kernel_size,
         Some("stride") => words.size("a stride such as 2 or 2x1")?,
         Some(word) => return Err(words.bad(word, "\"stride\" or nothing")),
     };
-    Ok((kernel_size, stride))
+    Ok([kernel_size, stride])
 }
 
 fn dropout(words: &mut Words) -> Result<Layer, LayerError> {

@@ -40,10 +40,10 @@ pub(super) fn slope(isa: Isa, activation: Activation, y: &[f32], grad: &mut [f32
 
 /// Calls `f` with the place of each pixel and how many real channels it has there.
 fn each_pixel(planes: &Planes, mut f: impl FnMut(usize, usize)) {
-    for block in 0..planes.blocks {
-        let lanes = planes.lanes.min(planes.channels - block * planes.lanes);
-        for y in 0..planes.height {
-            for x in 0..planes.width {
+    for block in 0..planes.blocks() {
+        let lanes = planes.lanes().min(planes.channels() - block * planes.lanes());
+        for y in 0..planes.height() {
+            for x in 0..planes.width() {
                 f(planes.offset(block, y, x), lanes);
             }
         }

@@ -78,7 +78,7 @@ mod tests {
             let to = Planes::with_border(channels, LANES, IMAGE.height, IMAGE.width, sides, (1, 1));
             let conv = Conv2d::new(input, to, (kernel, kernel), (1, 1), (padding, padding));
             let passes = self.graph.values[from.0].wants_gradient;
-            self.shapes.extend([vec![channels, input.channels, kernel, kernel], vec![channels]]);
+            self.shapes.extend([vec![channels, input.channels(), kernel, kernel], vec![channels]]);
             let op = Op::Conv(ops::Conv::new(conv, Precision::F32, passes, &mut self.params));
             self.add(op, &[from], Layout::Planes(to), Some(Activation::Tanh))
         }
@@ -86,7 +86,7 @@ mod tests {
         fn linear(&mut self, from: ValueId, outputs: usize, activation: Option<Activation>) -> ValueId {
             let input = self.graph.values[from.0].layout;
             let features = match input {
-                Layout::Planes(planes) => planes.channels * planes.height * planes.width,
+                Layout::Planes(planes) => planes.channels() * planes.height() * planes.width(),
                 Layout::Row { features, .. } => features,
             };
             self.shapes.extend([vec![outputs, features], vec![outputs]]);
@@ -125,7 +125,7 @@ mod tests {
         let (table, backward) = (Pixels::default().table(), grads.is_some());
         let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
         let of = StepOf { isa: Isa::detect(), seed: 1, classes: CLASSES, pixels: &table };
-        let step = Step::new(&plan, of, &mut memory, params, learn);
+        let step = Step::new(&plan, of, &mut memory, Arena::new(params), learn);
         let program = |worker: &Worker, scratch: &mut Scratch| {
             step.forward(worker, scratch, &batch, plan.graph.nodes.len());
             step.loss(worker, scratch, &batch);

@@ -38,7 +38,7 @@ impl Operation for Conv {
         self.conv.forward(run, scratch.products.as_mut_slice(), |n, fill| {
             let mut y = run.write(n);
             fill(&mut y);
-            add_bias(&self.conv.direct.output, &bias, &mut y);
+            add_bias(self.conv.direct.output(), &bias, &mut y);
             run.activate(&mut y);
         });
     }

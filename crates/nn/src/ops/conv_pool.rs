@@ -25,7 +25,7 @@ pub(crate) struct ConvPool {
 impl ConvPool {
     /// `passes`: whether the gradient of the input is wanted.
     pub(crate) fn new(shape: pooled::ConvPool, precision: Precision, passes: bool, params: &mut Params) -> ConvPool {
-        let conv = Convolution::new(shape.conv.clone(), precision, passes, params);
+        let conv = Convolution::new(shape.conv().clone(), precision, passes, params);
         ConvPool { shape, conv, argmax: 0, channels: 0 }
     }
 
@@ -40,7 +40,7 @@ impl ConvPool {
         if shape.is_small_in() {
             shape.small_in_units() * shape.small_in_unit_len()
         } else {
-            shape.conv.output.channels * shape.channel_len()
+            shape.conv().output().channels() * shape.channel_len()
         }
     }
 
@@ -59,11 +59,11 @@ impl ConvPool {
             small_in_backward_weight(step.isa, shape, units, &x, &grad, &argmax, rows, &mut out, &mut bias);
             return;
         }
-        let channels = run.worker.share(shape.conv.output.channels);
+        let channels = run.worker.share(shape.conv().output().channels());
         let len = shape.channel_len();
         let start = self.channels + channels.start * len;
         let mut out = step.floats.write(start..start + channels.len() * len);
-        let start = self.channels + shape.conv.output.channels * len + channels.start;
+        let start = self.channels + shape.conv().output().channels() * len + channels.start;
         let mut bias = step.floats.write(start..start + channels.len());
         let entries = &mut scratch.entries;
         conv_pool_backward_weight(step.isa, shape, channels, &x, &grad, &argmax, rows, entries, &mut out, &mut bias);
@@ -71,11 +71,11 @@ impl ConvPool {
 
     /// Learns from what all threads have gathered.
     fn learn(&self, run: &Run, scratch: &mut Scratch) {
-        let (shape, biases) = (&self.shape, self.shape.conv.output.channels);
+        let (shape, biases) = (&self.shape, self.shape.conv().output().channels());
         let gradients = run.step.floats.read(self.channels..self.channels + self.gathered() + biases);
         let (gradients, bias_gradients) = gradients.split_at(self.gathered());
-        for number in run.worker.share(shape.conv.run_count()) {
-            let part = shape.conv.run_len() * shape.conv.weight().padded_n();
+        for number in run.worker.share(shape.conv().run_count()) {
+            let part = shape.conv().run_len() * shape.conv().weight().padded_n();
             let part = &mut scratch.values.as_mut_slice()[..part];
             if shape.is_small_in() {
                 gather_small_in(shape, number, gradients, part);
@@ -102,14 +102,14 @@ impl Operation for ConvPool {
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
         self.argmax = room.bytes(room.batch_size * self.shape.argmax_len());
         self.conv.plan(room, wiring.learns);
-        room.values(self.shape.conv.output.len());
+        room.values(self.shape.conv().output().len());
         if wiring.learns && self.conv.both_ffts().is_none() {
             let shape = &self.shape;
             self.channels = if shape.is_small_in() {
-                room.floats(self.gathered() + shape.output.blocks * LANES)
+                room.floats(self.gathered() + shape.output().blocks() * LANES)
             } else {
                 room.entries(shape.entries_len());
-                room.floats(self.gathered() + shape.conv.output.channels)
+                room.floats(self.gathered() + shape.conv().output().channels())
             };
         }
     }
@@ -127,7 +127,7 @@ impl Operation for ConvPool {
             return;
         }
         let Scratch { values, products, .. } = scratch;
-        let sums = &mut values.as_mut_slice()[..shape.conv.output.len()];
+        let sums = &mut values.as_mut_slice()[..shape.conv().output().len()];
         self.conv.forward(run, products.as_mut_slice(), |n, fill| {
             fill(sums);
             pool_relu_forward(isa, shape, sums, &bias, &mut run.write(n), &mut argmax(n));

@@ -70,7 +70,7 @@ impl Back {
     fn new(conv: &Conv2d, precision: Precision) -> Back {
         let phases = conv.phases();
         let fft = match &phases[..] {
-            [only] if conv.stride == (1, 1) => ConvFft::new(&only.conv, precision == Precision::Bf16),
+            [only] if conv.stride() == (1, 1) => ConvFft::new(only.conv(), precision == Precision::Bf16),
             _ => None,
         };
         Back { phases, fft }
@@ -78,7 +78,7 @@ impl Back {
 
     /// Elements of the weights of all phases, which lie one behind the other.
     fn weight_len(&self) -> usize {
-        self.phases.iter().map(|phase| phase.conv.weight().len()).sum()
+        self.phases.iter().map(|phase| phase.conv().weight().len()).sum()
     }
 }
 
@@ -186,8 +186,8 @@ impl Convolution {
                 }
                 let mut start = 0;
                 for phase in &back.phases {
-                    let len = phase.conv.weight().len();
-                    conv2d_forward(isa, &phase.conv, image, &rotated[start..start + len], out);
+                    let len = phase.conv().weight().len();
+                    conv2d_forward(isa, phase.conv(), image, &rotated[start..start + len], out);
                     start += len;
                 }
             });
@@ -241,7 +241,7 @@ impl Convolution {
         });
         let of_gradient = step.floats.read(places.transformed..places.transformed + fft.gradient_len());
         let panels = self.direct.weight();
-        let taps = self.direct.kernel.0 * self.direct.kernel.1;
+        let taps = self.direct.kernel().0 * self.direct.kernel().1;
         for unit in worker.share(fft.input_channels() * panels.count()) {
             let (channel, panel) = (unit % fft.input_channels(), unit / fft.input_channels());
             let (block, lane, width) = (channel / LANES, channel % LANES, panels.width(panel));
@@ -303,7 +303,7 @@ impl Convolution {
         let weight = run.step.params.read(self.weight.place.clone());
         let mut rotated = self.places.rotated;
         for phase in &back.phases {
-            let (panels, runs, run_len) = (phase.conv.weight(), phase.conv.run_count(), phase.conv.run_len());
+            let (panels, runs, run_len) = (phase.conv().weight(), phase.conv().run_count(), phase.conv().run_len());
             for unit in run.worker.share(panels.count() * runs) {
                 let (panel, number) = (unit / runs, unit % runs);
                 let rows = panels.rows(panel, number * run_len..(number + 1) * run_len);

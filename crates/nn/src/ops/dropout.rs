@@ -40,7 +40,7 @@ impl Dropout {
         // Two elements take a number, and each line of pixels begins with a new one.
         let numbers = match run.grad_layout(run.node.output) {
             Layout::Row { stride, .. } => stride.div_ceil(2),
-            Layout::Planes(p) => p.blocks * p.height * (p.width * p.pixel).div_ceil(2),
+            Layout::Planes(p) => p.blocks() * p.height() * (p.width() * p.pixel()).div_ceil(2),
         };
         let mut mask = Mask {
             rng: Rng::new(run.step.seed, Stream::Dropout, (self.index << 48) | step),
@@ -51,9 +51,9 @@ impl Dropout {
         match layout {
             Layout::Row { .. } => mask.apply(values),
             Layout::Planes(planes) => {
-                for (block, y) in (0..planes.blocks).flat_map(|block| (0..planes.height).map(move |y| (block, y))) {
+                for (block, y) in (0..planes.blocks()).flat_map(|block| (0..planes.height()).map(move |y| (block, y))) {
                     let start = planes.offset(block, y, 0);
-                    mask.apply(&mut values[start..start + planes.width * planes.pixel]);
+                    mask.apply(&mut values[start..start + planes.width() * planes.pixel()]);
                 }
             }
         }

@@ -79,8 +79,8 @@ impl Operation for Linear {
         let (o, feature) = (j / shape[1], j % shape[1]);
         let row = match self.input {
             Layout::Planes(planes) => {
-                let (x, y) = (feature % planes.width, feature / planes.width % planes.height);
-                planes.index(feature / planes.width / planes.height, y, x)
+                let (x, y) = (feature % planes.width(), feature / planes.width() % planes.height());
+                planes.index(feature / planes.width() / planes.height(), y, x)
             }
             Layout::Row { .. } => feature,
         };

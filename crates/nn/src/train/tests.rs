@@ -163,7 +163,7 @@ pub(super) fn gradients(
         let learn = Learn::Store(Arena::new(grads.as_mut_slice()));
         let params = params.as_mut_slice();
         let of = StepOf { isa, seed: 1, classes: net.classes(), pixels: &pixels };
-        let step = Step::new(&plan, of, &mut memory, params, learn);
+        let step = Step::new(&plan, of, &mut memory, Arena::new(params), learn);
         let program = |worker: &Worker, scratch: &mut Scratch| {
             for indices in batches {
                 let batch = Batch { step: Some(0), ..Batch::evaluated(data, indices) };
@@ -257,7 +257,7 @@ fn loss_while_training(net: &Architecture, params: &mut [f32], grads: Option<&mu
     let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
     let table = Pixels::default().table();
     let of = StepOf { isa: Isa::detect(), seed: 1, classes: net.classes(), pixels: &table };
-    let step = Step::new(&plan, of, &mut memory, params, learn);
+    let step = Step::new(&plan, of, &mut memory, Arena::new(params), learn);
     let program = |worker: &Worker, scratch: &mut Scratch| {
         step.forward(worker, scratch, &batch, plan.graph.nodes.len());
         step.loss(worker, scratch, &batch);
@@ -379,7 +379,7 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
                 };
                 let params = params.as_mut_slice();
                 let of = StepOf { isa: Isa::detect(), seed: 1, classes: net.classes(), pixels: &pixels };
-                let step = Step::new(&plan, of, &mut memory, params, learn);
+                let step = Step::new(&plan, of, &mut memory, Arena::new(params), learn);
                 for index in 0..10 {
                     let lr = schedule.lr(optimizer.lr(), index, 1, 10);
                     let expected = fixture.f64s(&format!("opt.{key}.lr.f64")).expect("rates")[index as usize];

@@ -46,7 +46,7 @@ impl Layout {
             Layout::Planes(p) => {
                 Layout::Planes(Planes::with_border(p.channels(), p.lanes(), p.height(), p.width(), [0; 4], (1, 1)))
             }
-            row => *row,
+            Layout::Row { .. } => *self,
         }
     }
 

@@ -16,6 +16,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
+// A new layer, activation or setting must not slip through: whoever matches on one names them all.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 mod aligned;
 mod autotune;

@@ -105,9 +105,8 @@ impl Layers<'_> {
     /// The layers, other than flatten, that read what `source` gives.
     fn readers(&self, source: Source) -> Vec<usize> {
         let direct = self.all.iter().enumerate().filter(|(_, info)| info.inputs.contains(&source));
-        let through = |(at, info): (usize, &LayerInfo)| match info.layer {
-            Layer::Flatten => self.readers(Source::Layer(at)),
-            _ => vec![at],
+        let through = |(at, info): (usize, &LayerInfo)| {
+            if info.layer == Layer::Flatten { self.readers(Source::Layer(at)) } else { vec![at] }
         };
         direct.flat_map(through).collect()
     }

@@ -227,7 +227,7 @@ impl Schedule {
             {
                 fails(format!("div_factor and final_div_factor are {d} and {f}, expected 1 to 1e12"))
             }
-            _ => Ok(()),
+            Schedule::Constant | Schedule::Step { .. } | Schedule::OneCycle { .. } => Ok(()),
         }
     }
 

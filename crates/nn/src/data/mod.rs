@@ -99,6 +99,7 @@ pub enum DataError {
 
 impl DataError {
     /// What the person can do about it, where the message does not say so.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "most errors have said all that can be done")]
     pub fn hint(&self) -> Option<String> {
         match self {
             DataError::Missing { hint, .. } => hint.clone(),

@@ -171,9 +171,9 @@ impl Part {
 
 fn to_pixels(name: &str, idx: Idx, notes: &mut Vec<String>) -> Result<(Vec<u8>, ImageShape), DataError> {
     let Idx { dims, values, .. } = idx;
-    let pixels = match values {
-        IdxValues::U8(pixels) => pixels,
-        values => return Err(DataError::NotImages { name: name.to_owned(), dims, type_name: values.type_name() }),
+    let type_name = values.type_name();
+    let IdxValues::U8(pixels) = values else {
+        return Err(DataError::NotImages { name: name.to_owned(), dims, type_name });
     };
     match dims[..] {
         [_, height, width] => Ok((pixels, ImageShape { channels: 1, height, width })),

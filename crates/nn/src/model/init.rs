@@ -35,15 +35,17 @@ impl Init {
             Init::Pytorch => 1.0 / fan_in.sqrt(),
             Init::Xavier if !is_bias => (6.0 / (fan_in + fan_out)).sqrt(),
             Init::Kaiming if !is_bias => (6.0 / fan_in).sqrt(),
-            _ => 0.0,
+            Init::Xavier | Init::Kaiming | Init::Zero | Init::TruncatedNormal => 0.0,
         };
         move |j| match self {
             Init::TruncatedNormal if is_bias => TUTORIAL,
             Init::TruncatedNormal => TUTORIAL * rng.truncated_normal_at(j as u64),
             // Not the negative zero that half of the products would be.
-            _ if bound == 0.0 => 0.0,
+            Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming if bound == 0.0 => 0.0,
             // In f64, and rounded once, so that the bound itself is not exceeded.
-            _ => ((2.0 * f64::from(rng.uniform_at(j as u64)) - 1.0) * bound) as f32,
+            Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming => {
+                ((2.0 * f64::from(rng.uniform_at(j as u64)) - 1.0) * bound) as f32
+            }
         }
     }
 }

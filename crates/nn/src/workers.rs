@@ -6,7 +6,17 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicUsize};
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+#[cfg(loom)]
+use loom::thread::yield_now;
+#[cfg(not(loom))]
+use std::thread::yield_now;
 
 /// Rounds of spinning (about 10 to 50 microseconds) before a waiting thread yields.
 const SPINS: u32 = 10_000;
@@ -46,11 +56,12 @@ impl Barrier {
         let mut spins = 0;
         while !come() {
             assert!(!self.broken.load(Ordering::Relaxed), "another training thread has panicked");
-            if spins < SPINS {
+            // Under loom a thread that waits must let others go on at once.
+            if spins < SPINS && cfg!(not(loom)) {
                 spins += 1;
                 std::hint::spin_loop();
             } else {
-                std::thread::yield_now();
+                yield_now();
             }
         }
     }
@@ -215,6 +226,54 @@ mod tests {
         let bad = |_: &Worker, _: &mut ()| panic!("a bug");
         on_threads(2, &mut [(), ()], bad, |worker, ()| {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| program(worker, &mut ()))).expect_err("broken");
+        });
+    }
+}
+
+/// Every order in which two threads may see each other's memory operations (`scripts/check-loom`).
+#[cfg(all(test, loom))]
+mod exhaustive {
+    use super::*;
+    use loom::sync::Arc;
+
+    type Shared = (Barrier, [AtomicUsize; 2]);
+
+    /// Runs `program` on two threads in all ways.
+    fn in_all_orders(relay: bool, program: fn(usize, &Shared)) {
+        loom::model(move || {
+            let team = Team { threads: 2, relay };
+            let shared = Arc::new((Barrier::new(team), [AtomicUsize::new(0), AtomicUsize::new(0)]));
+            let others = Arc::clone(&shared);
+            let other = loom::thread::spawn(move || program(1, &others));
+            program(0, &shared);
+            other.join().expect("no panic");
+        });
+    }
+
+    #[test]
+    fn what_was_written_before_a_barrier_is_seen_behind_it() {
+        in_all_orders(false, |index, (barrier, places)| {
+            let worker = Worker::new(index, barrier);
+            for round in 1..=2 {
+                places[index].store(round, Ordering::Relaxed);
+                worker.barrier();
+                assert_eq!(places[1 - index].load(Ordering::Relaxed), round);
+                // Nobody writes again before all have read.
+                worker.barrier();
+            }
+        });
+    }
+
+    #[test]
+    fn what_was_written_before_a_signal_is_seen_by_the_next() {
+        in_all_orders(true, |index, (barrier, places)| {
+            let worker = Worker::new(index, barrier);
+            for place in places {
+                worker.wait_for_previous();
+                assert_eq!(place.load(Ordering::Relaxed), index);
+                place.store(index + 1, Ordering::Relaxed);
+                worker.signal_next();
+            }
         });
     }
 }

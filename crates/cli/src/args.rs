@@ -290,12 +290,13 @@ Examples:
   tenfold compare runs/digits --format latex > t.tex   for a paper; the tables need the package booktabs
   tenfold compare runs/digits --format csv > t.csv   every figure
 
-Verdicts: better (for new images too); better on these images only; equivalent within the margin; not resolved (about N
-more seeds or M more images).
+Verdicts: better (for new images too); better on these images only; equivalent within the margin; with one seed each, the
+better network, or an equivalent network within the margin; not resolved (about N more seeds or M more images).
 
 csv is one table with a row for each figure. Its kind is note, difference (between studies), recipe, choice, seed or
 pair; first is the recipe, second the other of a pair; low and high are the interval that the column interval names:
-these images (many seeds), new images (new seeds too), equivalence or range. Shares and differences run from 0 to 1.
+these images (many seeds), new images (new seeds too), networks on new images (one seed each), equivalence or range.
+Shares and differences run from 0 to 1; a figure that is not defined, such as recall of a class without images, is empty.
 json holds studies, differences, and comparisons: one for each set of test images, with every seed's figures.";
 
 /// Points of accuracy.

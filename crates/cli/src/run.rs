@@ -235,6 +235,9 @@ impl<'a> View<'a> {
                         }
                     }
                 }
+                if let Some(words) = show::far_above_chance(record) {
+                    self.progress.note(&words);
+                }
                 if record.status == Status::Diverged {
                     let (name, seed, epoch) = (&record.recipe, record.seed, record.stopped.epoch);
                     self.progress.note(&format!(

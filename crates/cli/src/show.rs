@@ -3,11 +3,11 @@
 use tenfold_report::comparison::{Compared, document};
 use tenfold_report::format::{count, percent, seconds};
 use tenfold_report::text::{
-    self, ClassMetrics, SummaryRow, TestMetrics, confusion_table, per_class_table, summary_table,
+    self, ClassMetrics, SMALLER, SummaryRow, TestMetrics, above_chance, confusion_table, per_class_table, summary_table,
 };
 use tenfold_study::comparison::{ChosenBy, Pick};
 use tenfold_study::metrics::Metrics;
-use tenfold_study::record::{EpochRecord, Reason, Spread, Status, StudyRecord, TrialRecord};
+use tenfold_study::record::{EpochRecord, Reason, RecipeRecord, Spread, Status, StudyRecord, TrialRecord};
 
 /// One line for one epoch. `width` is that of the longest name, `epochs` the most that there may be.
 pub(crate) fn epoch_line(name: &str, width: usize, seed: u64, epoch: &EpochRecord, epochs: usize) -> String {
@@ -34,6 +34,9 @@ pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> Strin
         if record.timing.busy { " (machine busy: time not compared)" } else { "" },
         count(parameters)
     );
+    if let Some(words) = far_above_chance(record) {
+        text.push_str(&format!("{words}\n"));
+    }
     if let Some(test) = &record.test {
         let test = test_metrics(test);
         text.push_str(&format!("\non the test images (loss {:.4})\n\n", test.loss));
@@ -42,6 +45,13 @@ pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> Strin
         text.push_str(&confusion_table(&test.confusion, &[]));
     }
     text
+}
+
+/// What is to be said of a training that finished but learned nothing.
+pub(crate) fn far_above_chance(record: &TrialRecord) -> Option<String> {
+    let test = record.test.as_ref().filter(|_| record.far_above_chance)?;
+    let words = above_chance(test.confusion.len());
+    Some(format!("{} seed {} ended with a {words}; {SMALLER}", record.recipe, record.seed))
 }
 
 fn how_it_ended(record: &TrialRecord) -> String {
@@ -71,6 +81,7 @@ pub(crate) fn summary(record: &StudyRecord) -> String {
                 parameters: recipe.parameters,
                 finished: summary.map_or(0, |s| s.finished as u32),
                 diverged: diverged as u32,
+                far_above_chance: recipe.trials.iter().filter(|trial| trial.far_above_chance).count() as u32,
                 epochs: summary.map_or(none, |s| spread(&s.epochs)),
                 train_time_s: summary.map_or(none, |s| spread(&s.train_time_s)),
                 valid_balanced_accuracy: summary.map(|s| s.valid_balanced_accuracy.mean),
@@ -84,7 +95,10 @@ pub(crate) fn summary(record: &StudyRecord) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let (table, openings) = (summary_table(&rows), record.openings());
+    let classes = record.dataset.classes;
+    let occurring = record.recipes.iter().find_map(RecipeRecord::occurring).unwrap_or((classes, classes));
+    let table = summary_table(&rows, occurring);
+    let openings = record.openings();
     format!("\n{}\n\n{table}{openings}\n{}{}", record.title, picks(record), verdict(record))
 }
 
@@ -124,9 +138,9 @@ fn picks(record: &StudyRecord) -> String {
 
 fn test_metrics(metrics: &Metrics) -> TestMetrics {
     let class = |m: &tenfold_study::metrics::ClassMetrics| ClassMetrics {
-        precision: m.precision,
-        recall: m.recall,
-        f1: m.f1,
+        precision: m.precision.unwrap_or(f64::NAN),
+        recall: m.recall.unwrap_or(f64::NAN),
+        f1: m.f1.unwrap_or(f64::NAN),
         support: m.support,
     };
     TestMetrics {

@@ -55,6 +55,15 @@ pub fn significant(number: f32) -> String {
     }
 }
 
+/// What balanced accuracy is, of a data set in which `occurring` of `classes` occur.
+pub fn balanced_accuracy(occurring: usize, classes: usize) -> String {
+    if occurring == classes {
+        "mean recall over the classes".to_owned()
+    } else {
+        format!("mean recall over the classes that occur ({occurring} of {classes})")
+    }
+}
+
 /// Names in a sentence: `a`, `a and b`, `a, b and c`.
 pub fn listed(names: &[&str]) -> String {
     match names {

@@ -1,8 +1,9 @@
 //! Plain-text tables for a terminal, a log or a mail: no colours, no boxes, ASCII signs only.
 
 use comfy_table::{Cell, CellAlignment, Table, TableComponent};
+use tenfold_study::record::chance_loss;
 
-use crate::format::{NONE, count, percent, seconds, significant};
+use crate::format::{NONE, balanced_accuracy, count, percent, seconds, significant};
 
 /// What a model reached on the test split.
 #[derive(Clone, PartialEq, Debug)]
@@ -11,7 +12,7 @@ pub struct TestMetrics {
     pub loss: f64,
     /// 0 to 1.
     pub accuracy: f64,
-    /// Mean recall over the classes, 0 to 1.
+    /// Mean recall over the classes that occur, 0 to 1.
     pub balanced_accuracy: f64,
     /// One per class.
     pub per_class: Vec<ClassMetrics>,
@@ -26,7 +27,7 @@ pub struct ClassMetrics {
     pub precision: f64,
     /// Of the examples of this class, the part that was predicted so; NaN if there are none.
     pub recall: f64,
-    /// Harmonic mean of precision and recall.
+    /// Harmonic mean of precision and recall; NaN if the class neither occurs nor was predicted.
     pub f1: f64,
     /// Examples of this class.
     pub support: u64,
@@ -61,6 +62,8 @@ pub struct SummaryRow {
     pub finished: u32,
     /// Seeds whose run diverged.
     pub diverged: u32,
+    /// Finished seeds whose loss ended far above chance level.
+    pub far_above_chance: u32,
     /// Epochs trained.
     pub epochs: Spread,
     /// Time spent training, in seconds.
@@ -106,8 +109,22 @@ pub fn per_class_table(metrics: &TestMetrics, names: &[String]) -> String {
     let blank = String::new;
     table.add_row(["accuracy".to_owned(), blank(), percent(metrics.accuracy), blank(), count(total)]);
     table.add_row(["balanced accuracy".to_owned(), blank(), percent(metrics.balanced_accuracy), blank(), count(total)]);
-    finish(&table)
+    let mut text = finish(&table);
+    let (classes, occurring) =
+        (metrics.per_class.len(), metrics.per_class.iter().filter(|class| class.support > 0).count());
+    if occurring < classes {
+        text.push_str(&format!("\nbalanced accuracy: {}\n", balanced_accuracy(occurring, classes)));
+    }
+    let undefined = |m: &ClassMetrics| m.precision.is_nan() || m.recall.is_nan();
+    if metrics.per_class.iter().any(undefined) {
+        let after = if occurring < classes { "" } else { "\n" };
+        text.push_str(&format!("{after}{NO_FIGURE}\n"));
+    }
+    text
 }
+
+/// Why a figure of a class may be missing.
+pub(crate) const NO_FIGURE: &str = "-: not defined: recall needs images of the class, precision images predicted as it";
 
 /// How many examples of each true class were predicted as which class; none is a dot, so that the errors stand out.
 ///
@@ -130,8 +147,9 @@ pub fn confusion_table(confusion: &[Vec<u64>], names: &[String]) -> String {
 /// All recipes of a study with the published figures beside ours.
 ///
 /// A column that no recipe has a figure for is left out. With several seeds a figure is the mean, with the range from
-/// the smallest to the largest below it; how many seeds is a column only where recipes differ in it.
-pub fn summary_table(rows: &[SummaryRow]) -> String {
+/// the smallest to the largest below it; how many seeds is a column only where recipes differ in it. Of `classes`,
+/// `occurring` have test images.
+pub fn summary_table(rows: &[SummaryRow], (occurring, classes): (usize, usize)) -> String {
     let seeds = rows.iter().any(|row| row.finished != rows[0].finished);
     let valid = rows.iter().any(|row| row.valid_balanced_accuracy.is_some());
     let published = rows.iter().any(|row| row.published_accuracy.is_some());
@@ -156,7 +174,7 @@ pub fn summary_table(rows: &[SummaryRow]) -> String {
         table.add_row(columns.iter().map(|column| column.2(row)));
     }
     let mut text = finish(&table);
-    text.push_str("\nbalanced: mean recall over the classes\n");
+    text.push_str(&format!("\nbalanced: {}\n", balanced_accuracy(occurring, classes)));
     if published || published_balanced {
         text.push_str("published: the figures printed with the original study, one run each\n");
     }
@@ -168,8 +186,21 @@ pub fn summary_table(rows: &[SummaryRow]) -> String {
         let all = row.finished + row.diverged;
         text.push_str(&format!("{}: {} of {all} seeds diverged and are in no figure\n", row.name, row.diverged));
     }
+    for row in rows.iter().filter(|row| row.far_above_chance > 0) {
+        let SummaryRow { name, far_above_chance: n, finished, .. } = row;
+        let seeds = if *finished == 1 { "its seed".to_owned() } else { format!("{n} of {finished} seeds") };
+        text.push_str(&format!("{name}: {seeds} ended with a {}; {SMALLER}\n", above_chance(classes)));
+    }
     text
 }
+
+/// What a training ended with that is worse than knowing nothing of these `classes`.
+pub fn above_chance(classes: usize) -> String {
+    format!("loss far above chance level ({:.2})", chance_loss(classes))
+}
+
+/// What may be done about it.
+pub const SMALLER: &str = "a smaller learning rate may help";
 
 /// The layers of one recipe from the input on, with output shapes, parameters and multiply-adds, and their totals.
 pub fn models_table(input: &str, layers: &[LayerRow]) -> String {
@@ -359,6 +390,7 @@ mod tests {
             parameters: 3_274_634,
             finished: 1,
             diverged: 0,
+            far_above_chance: 0,
             epochs: Spread::one(11.0),
             train_time_s: Spread::one(83.0),
             valid_balanced_accuracy: None,
@@ -379,6 +411,11 @@ mod tests {
     #[test]
     fn per_class_table_shows_every_class_and_the_means() {
         expect(&per_class_table(&metrics(), &["cat".to_owned()]), PER_CLASS);
+        let mut absent = metrics();
+        absent.per_class[1].f1 = 0.0;
+        let class = |precision, f1| ClassMetrics { precision, recall: f64::NAN, f1, support: 0 };
+        absent.per_class.extend([class(0.0, 0.0), class(f64::NAN, f64::NAN)]);
+        expect(&per_class_table(&absent, &[]), PER_CLASS_ABSENT);
     }
 
     #[test]
@@ -411,7 +448,7 @@ mod tests {
 
     #[test]
     fn summary_leaves_out_columns_without_figures() {
-        expect(&summary_table(&[summary("cnn2")]), SUMMARY);
+        expect(&summary_table(&[summary("cnn2")], (10, 10)), SUMMARY);
     }
 
     #[test]
@@ -430,7 +467,8 @@ mod tests {
         let none = Spread::one(f64::NAN);
         (diverged.epochs, diverged.train_time_s) = (none, none);
         (diverged.test_accuracy, diverged.test_balanced_accuracy) = (none, none);
-        expect(&summary_table(&[several, diverged]), SUMMARY_SEVERAL);
+        several.far_above_chance = 2;
+        expect(&summary_table(&[several, diverged], (9, 10)), SUMMARY_SEVERAL);
     }
 
     #[test]
@@ -461,7 +499,7 @@ mod tests {
         };
         per_class_table(&nothing, &[]);
         confusion_table(&[], &[]);
-        summary_table(&[]);
+        summary_table(&[], (0, 0));
         models_table("", &[]);
     }
 
@@ -486,7 +524,23 @@ total          0.0300       0.0400";
 |1                          -  80.00%       -        8
 |
 |accuracy                      90.00%            1,208
-|balanced accuracy             87.50%            1,208";
+|balanced accuracy             87.50%            1,208
+|
+|-: not defined: recall needs images of the class, precision images predicted as it";
+
+    const PER_CLASS_ABSENT: &str = "
+|class              precision  recall      F1  support
+|------------------------------------------------------
+|0                     90.00%  95.00%  92.43%    1,200
+|1                          -  80.00%   0.00%        8
+|2                      0.00%       -   0.00%        0
+|3                          -       -       -        0
+|
+|accuracy                      90.00%            1,208
+|balanced accuracy             87.50%            1,208
+|
+|balanced accuracy: mean recall over the classes that occur (2 of 4)
+|-: not defined: recall needs images of the class, precision images predicted as it";
 
     const CONFUSION: &str = "
 |true   cat   1   all
@@ -512,10 +566,11 @@ total          0.0300       0.0400";
 |                                       11-14   1:16-1:33            99.05-99.12
 |cnn1                3,274,634      0       -           -         -            -          -         -          -
 |
-|balanced: mean recall over the classes
+|balanced: mean recall over the classes that occur (9 of 10)
 |published: the figures printed with the original study, one run each
 |several seeds: the mean, and below it the smallest and the largest
-|cnn1: 3 of 3 seeds diverged and are in no figure";
+|cnn1: 3 of 3 seeds diverged and are in no figure
+|cnn2-dropout-b100: 2 of 3 seeds ended with a loss far above chance level (2.30); a smaller learning rate may help";
 
     const MODELS: &str = "
 |name   layer               output  parameters  multiply-adds

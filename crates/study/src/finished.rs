@@ -102,8 +102,13 @@ impl FinishedStudy {
         if schema != u64::from(SCHEMA) {
             return Err(FinishedStudyError::Schema { path: file, found: schema });
         }
-        let record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         check(&record).map_err(damaged)?;
+        // Earlier versions did not mark them.
+        let classes = record.dataset.classes;
+        for trial in record.recipes.iter_mut().flat_map(|recipe| &mut recipe.trials) {
+            trial.far_above_chance = trial.is_far_above_chance(classes);
+        }
 
         let mut labels: Option<Vec<u8>> = None;
         let mut predictions = Vec::new();
@@ -351,6 +356,51 @@ mod tests {
         assert!(refusal(&folder).ends_with("is not a run folder, it holds no results.json"));
         fs::create_dir(&results).unwrap();
         assert!(refusal(&folder).contains("cannot read the file: it is not a regular file"));
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_read_as_one_of_today() {
+        let (folder, mut record) = folder("finished-old");
+        // Nothing is predicted as class 1, so its precision is no number; and the loss is beyond all bounds.
+        let trial = &mut record.recipes[0].trials[0];
+        trial.test = Some(Metrics::new(&[0, 1, 1], &[0, 0, 0], 2, 0.5));
+        trial.epochs = vec![crate::record::EpochRecord {
+            epoch: 1,
+            train_loss: Some(25e6),
+            valid_loss: Some(1e6),
+            valid_accuracy: Some(0.3),
+            train_time_s: 1.0,
+            evaluation_time_s: 0.1,
+        }];
+        trial.far_above_chance = true;
+        fs::remove_dir_all(folder.path().join("trials")).unwrap();
+        let mut old = serde_json::to_value(&record).unwrap();
+        let of_trial = &mut old["recipes"][0]["trials"][0];
+        of_trial.as_object_mut().unwrap().remove("far_above_chance");
+        assert!(of_trial["test"]["per_class"][1]["precision"].is_null());
+        of_trial["test"]["per_class"][1]["precision"] = 0.0.into();
+        let figure = serde_json::json!({ "mean": 0.0, "sd": null, "seeds": null, "new": null });
+        let class = serde_json::json!({ "precision": figure, "recall": figure, "f1": figure });
+        let statistics = serde_json::json!({
+            "recipe": "mlp", "seeds": [1], "diverged": [], "accuracy": figure, "accuracy_by_seed": [0.5],
+            "balanced_accuracy": figure, "valid_accuracy": figure, "per_class": [class], "time": null, "target": null,
+        });
+        let one_seed = serde_json::json!({ "only_first": 9, "only_second": 0, "p": 0.004, "p_holm": 0.004 });
+        let pair = serde_json::json!({
+            "first": "mlp", "second": "other", "difference": 0.1, "these_images": null, "new_images": null,
+            "one_seed": one_seed, "first_beats_second": 1.0, "equivalence": null,
+            "verdict": "better_on_these_images_only", "better": "mlp", "more_seeds": null, "more_images": 30,
+        });
+        old["comparison"]["recipes"] = serde_json::json!([statistics]);
+        old["comparison"]["pairs"] = serde_json::json!([pair]);
+        fs::write(folder.path().join(RESULTS), old.to_string()).unwrap();
+
+        let mut read = FinishedStudy::read(folder.path()).unwrap();
+        assert_eq!(read.record.recipes, record.recipes);
+        read.complete();
+        let class = read.record.comparison.recipes[0].per_class[1];
+        assert_eq!((class.precision, class.recall.map(|recall| recall.mean)), (None, Some(0.0)));
+        assert!(read.record.comparison.pairs.is_empty(), "verdicts are found again");
     }
 
     #[test]

@@ -221,6 +221,13 @@ impl RecipeRecord {
         self.trials.iter().filter(|trial| trial.status == Status::Finished)
     }
 
+    /// How many classes occur among the test examples, and how many there are; none without a finished trial.
+    pub fn occurring(&self) -> Option<(usize, usize)> {
+        let tests = self.finished().filter_map(|trial| trial.test.as_ref());
+        let mut known = tests.filter(|test| !test.per_class.is_empty());
+        known.next().map(|test| (test.occurring(), test.per_class.len()))
+    }
+
     /// Whether it has a layer of this name whose filters can be drawn, such as `conv1`.
     pub fn has_filters(&self, dataset: &DatasetRecord, name: &str) -> bool {
         let network = self.architecture(dataset);
@@ -276,6 +283,30 @@ pub struct TrialRecord {
     /// Whether its time can be compared.
     #[serde(default)]
     pub timing: Timing,
+    /// Whether it finished with a loss far above chance level: its last epoch's losses, on training and on validation, were
+    /// more than [`TrialRecord::FAR`] times [`chance_loss`]. It is a result all the same.
+    #[serde(default)]
+    pub far_above_chance: bool,
+}
+
+impl TrialRecord {
+    /// How many times the loss of chance is far above it: at twice, the right class is given the square of what chance gives
+    /// it (in the geometric mean), a hundredth instead of a tenth. A network that learns nothing stays within a few percent of
+    /// chance; one that learns by heart has a high loss on validation, but not on training; one that starts badly and recovers
+    /// within its only epoch has a high loss on training, but not on validation.
+    pub const FAR: f64 = 2.0;
+
+    /// What [`TrialRecord::far_above_chance`] is to be. A loss that is not finite is above all.
+    pub(crate) fn is_far_above_chance(&self, classes: usize) -> bool {
+        let above = |loss: Option<f64>| loss.is_none_or(|loss| loss > TrialRecord::FAR * chance_loss(classes));
+        let last = self.epochs.last();
+        self.status == Status::Finished && last.is_some_and(|last| above(last.train_loss) && above(last.valid_loss))
+    }
+}
+
+/// The cross-entropy, in nats, of who knows nothing and gives all classes the same probability.
+pub fn chance_loss(classes: usize) -> f64 {
+    (classes as f64).ln()
 }
 
 /// What is known about the circumstances of a trial's time.
@@ -736,6 +767,38 @@ mod tests {
             assert_eq!(Timing::between(before, after, 10.0, 1), Timing::default());
         }
         assert_eq!(Timing::between(at(0.0, 0.0), at(0.0, 0.0), 0.0, 1), Timing::default());
+    }
+
+    #[test]
+    fn what_ends_far_above_chance_is_marked() {
+        let mut trial = trial_record("any", 1, metrics(0.1));
+        let epoch = |train_loss, valid_loss| EpochRecord {
+            epoch: 1,
+            train_loss,
+            valid_loss,
+            valid_accuracy: Some(0.1),
+            train_time_s: 1.0,
+            evaluation_time_s: 0.1,
+        };
+        let mut marked = |epochs: &[EpochRecord], status| {
+            (trial.epochs, trial.status) = (epochs.to_vec(), status);
+            trial.is_far_above_chance(10)
+        };
+        let lost = epoch(Some(25_171_306.0), Some(2e6));
+        for (what, epochs, status, expected) in [
+            ("no epoch", &[][..], Status::Finished, false),
+            ("chance", &[epoch(Some(2.35), Some(2.4))], Status::Finished, false),
+            ("blown up", &[lost], Status::Finished, true),
+            ("an infinite loss on validation", &[epoch(Some(1e30), None)], Status::Finished, true),
+            ("learned by heart", &[epoch(Some(0.01), Some(9.0))], Status::Finished, false),
+            ("a bad start", &[epoch(Some(40.0), Some(0.5))], Status::Finished, false),
+            ("recovered", &[lost, epoch(Some(0.5), Some(0.5))], Status::Finished, false),
+            ("not finished", &[lost], Status::Interrupted, false),
+        ] {
+            assert_eq!(marked(epochs, status), expected, "{what}");
+        }
+        // The same loss is far above chance with two classes and near it with a thousand.
+        assert_eq!([2, 1000].map(|classes| 6.0 > TrialRecord::FAR * chance_loss(classes)), [true, false]);
     }
 
     #[test]

@@ -250,7 +250,7 @@ fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Tim
         Reason::Interrupted => Status::Interrupted,
         Reason::Epochs | Reason::Target | Reason::Limit | Reason::Patience => Status::Finished,
     };
-    TrialRecord {
+    let mut trial = TrialRecord {
         recipe: settings.name.clone(),
         seed,
         identity: determined.identity(),
@@ -266,7 +266,10 @@ fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Tim
         filters_sha256: None,
         environment: plan.environment.clone(),
         timing,
-    }
+        far_above_chance: false,
+    };
+    trial.far_above_chance = trial.is_far_above_chance(plan.architectures[recipe].classes());
+    trial
 }
 
 /// Measures a finished network on validation and once on test.

@@ -57,6 +57,7 @@ pub(crate) fn trial_record(recipe: &str, seed: u64, metrics: Metrics) -> TrialRe
         filters_sha256: None,
         environment: environment(),
         timing: Timing::default(),
+        far_above_chance: false,
     }
 }
 

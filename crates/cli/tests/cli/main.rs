@@ -468,6 +468,63 @@ fn a_divergence_is_reported_and_the_others_go_on() {
     assert_eq!(run_in(&path, &[&file]).code, Some(5), "it is kept, and still told");
 }
 
+#[test]
+fn a_finished_training_with_a_loss_far_above_chance_is_a_result_with_a_mark() {
+    let path = with_data("cli-above-chance", |_, _| {});
+    let wild = "\n[[recipe]]\nname = \"wild\"\nlayers = [\"linear 10\"]\nepochs = 1\n\
+                optimizer = { kind = \"sgd\", lr = 1000 }\n";
+    let file = study_file(&path, &format!("{STUDY}{wild}"));
+    let ended = run_in(&path, &[&file]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let words = "wild seed 1 ended with a loss far above chance level (2.30); a smaller learning rate may help\n";
+    assert!(ended.err.contains(words) && ended.out.contains(words), "{}{}", ended.err, ended.out);
+    assert!(ended.out.contains("\nwild: its seed ended with a loss far above chance level (2.30); "), "{}", ended.out);
+    let record = results(&path);
+    let mark = |recipe: usize| &record["recipes"][recipe]["trials"][0]["far_above_chance"];
+    assert_eq!((mark(0), mark(1)), (&false.into(), &true.into()));
+    let compared = run(&["compare", text(&path.join("out"))]).out;
+    let words = compared.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("wild: ended with a loss far above chance level (2.30), counted all the same: seed 1"),
+        "{compared}"
+    );
+}
+
+#[test]
+fn a_class_without_test_images_has_no_recall() {
+    let absent = |n: usize, bytes: &mut Vec<u8>| {
+        if n == 3 {
+            bytes[8..].iter_mut().filter(|label| **label == 9).for_each(|label| *label = 4);
+        }
+    };
+    let path = with_data("cli-absent", absent);
+    let ended = run_in(&path, &["--only", "softmax,mlp", "--epochs", "2"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    // Of the tables by class, not of the confusion matrices, whose empty cells are dots.
+    let of_nine = |line: &&str| line.starts_with("9  ") && line.ends_with("  0") && !line.contains(" . ");
+    let rows: Vec<&str> = ended.out.lines().filter(of_nine).collect();
+    assert_eq!(rows.len(), 2, "{}", ended.out);
+    assert!(rows.iter().all(|row| row.split_whitespace().nth(2) == Some("-")), "{rows:?}");
+    let nine = "mean recall over the classes that occur (9 of 10)\n";
+    assert!(ended.out.contains(&format!("\nbalanced accuracy: {nine}")), "{}", ended.out);
+    assert!(ended.out.contains(&format!("\nbalanced: {nine}")), "{}", ended.out);
+    let record = results(&path);
+    let class = &record["recipes"][0]["trials"][0]["test"]["per_class"][9];
+    assert_eq!((&class["recall"], &class["support"]), (&serde_json::Value::Null, &0.into()));
+    assert!(record["comparison"]["recipes"][0]["per_class"][9]["recall"].is_null());
+    let out = path.join("out");
+    let page = fs::read_to_string(out.join("report.html")).expect("is text");
+    assert!(page.contains("mean recall over the classes that occur (9 of 10)"));
+    let csv = run(&["compare", text(&out), "--format", "csv"]).out;
+    assert!(csv.contains("recipe,digits,softmax,,,9,recall,,,,,,,\n"), "{csv}");
+    for form in ["text", "md", "latex", "json"] {
+        let ended = run(&["compare", text(&out), "--format", form]);
+        assert_eq!(ended.code, Some(0), "{form}: {}", ended.err);
+        let words = ended.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(form == "json" || words.contains("the classes that occur (9 of 10)"), "{words}");
+    }
+}
+
 /// Two recipes, two seeds each, in `out`.
 fn compared_run(name: &str) -> PathBuf {
     let path = with_data(name, |_, _| {});

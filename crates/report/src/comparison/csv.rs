@@ -26,7 +26,8 @@ struct Row<'a> {
 }
 
 /// The comparison as CSV (RFC 4180, but with line feeds), one figure a row: of a recipe, of one of its seeds, or of a
-/// pair. Shares and differences run from 0 to 1 at full precision, times are in seconds.
+/// pair. Shares and differences run from 0 to 1 at full precision, times are in seconds. A figure that is not defined, such as
+/// recall of a class without test images, has a row whose value is empty.
 pub fn csv(compared: &Compared) -> String {
     let mut rows = format!("{HEADER}\n");
     for study in &compared.studies {
@@ -64,6 +65,10 @@ fn recipe_rows(rows: &mut String, set: &SameImages, study: &str, recipe: &Compar
     number("multiply_adds", recipe.record.macs_forward as f64);
     number("finished", trials(Status::Finished));
     number("diverged", trials(Status::Diverged));
+    if let Some((occurring, classes)) = recipe.record.occurring() {
+        number("classes", classes as f64);
+        number("classes_that_occur", occurring as f64);
+    }
     let Some(found) = set.comparison.recipes.iter().find(|found| found.recipe == recipe.name) else { return };
     let group = set.comparison.groups.iter().position(|group| group.contains(&recipe.name));
     if let Some(group) = group {
@@ -85,9 +90,10 @@ fn recipe_rows(rows: &mut String, set: &SameImages, study: &str, recipe: &Compar
 }
 
 fn statistics_rows<'a>(rows: &mut String, row: &impl Fn() -> Row<'a>, found: &RecipeStatistics) {
-    let mut estimate = |figure: &str, class, estimate: &Estimate| {
-        let value = Some(estimate.mean);
+    let mut estimate = |figure: &str, class, estimate: Option<&Estimate>| {
+        let value = estimate.map(|estimate| estimate.mean);
         let of = |interval, range| Row { figure, class, value, interval, range, ..row() };
+        let Some(estimate) = estimate else { return push(rows, &of("", None)) };
         if estimate.seeds.is_none() && estimate.new.is_none() {
             push(rows, &of("", None));
         }
@@ -100,13 +106,13 @@ fn statistics_rows<'a>(rows: &mut String, row: &impl Fn() -> Row<'a>, found: &Re
             push(rows, &Row { figure: &format!("{figure}_sd"), class, value: Some(sd), ..row() });
         }
     };
-    estimate("test_accuracy", None, &found.accuracy);
-    estimate("test_balanced_accuracy", None, &found.balanced_accuracy);
-    estimate("valid_accuracy", None, &found.valid_accuracy);
+    estimate("test_accuracy", None, Some(&found.accuracy));
+    estimate("test_balanced_accuracy", None, Some(&found.balanced_accuracy));
+    estimate("valid_accuracy", None, Some(&found.valid_accuracy));
     for (class, of) in found.per_class.iter().enumerate() {
-        estimate("precision", Some(class), &of.precision);
-        estimate("recall", Some(class), &of.recall);
-        estimate("f1", Some(class), &of.f1);
+        estimate("precision", Some(class), of.precision.as_ref());
+        estimate("recall", Some(class), of.recall.as_ref());
+        estimate("f1", Some(class), of.f1.as_ref());
     }
     let mut number = |figure: &str, value: Option<f64>, interval, range| {
         push(rows, &Row { figure, value, interval, range, ..row() });
@@ -147,6 +153,10 @@ fn seed_rows(rows: &mut String, study: &str, name: &str, record: &RecipeRecord) 
         }
         number("epochs", trial.stopped.epoch as f64);
         number("train_time_s", trial.train_time_s);
+        if trial.status == Status::Finished {
+            let text = if trial.far_above_chance { "yes" } else { "no" };
+            push(rows, &Row { figure: "far_above_chance", text, ..row() });
+        }
     }
 }
 
@@ -172,6 +182,10 @@ fn pair_rows(rows: &mut String, set: &SameImages) {
         if let Some(test) = pair.one_seed {
             push(rows, &Row { p: Some([test.p, test.p_holm]), ..number("only_first_right", test.only_first as f64) });
             push(rows, &Row { p: Some([test.p, test.p_holm]), ..number("only_second_right", test.only_second as f64) });
+            if let Some(range) = test.interval {
+                let p = test.new_images_p.zip(test.new_images_p_holm).map(|(p, p_holm)| [p, p_holm]);
+                push(rows, &Row { interval: "networks on new images", range: Some(range), p, ..difference() });
+            }
         }
         push(rows, &number("first_beats_second", pair.first_beats_second));
         push(rows, &Row { figure: "verdict", text: &verdict(pair), ..row() });

@@ -56,6 +56,7 @@ struct Trial {
     valid_accuracy: Option<f64>,
     test_accuracy: Option<f64>,
     test_balanced_accuracy: Option<f64>,
+    far_above_chance: bool,
 }
 
 /// The comparison as one JSON object: `schema`, `studies`, `differences`, and `comparisons`, one for each set of test
@@ -98,6 +99,7 @@ fn recipe_of<'a>(recipe: &'a ComparedRecipe, study: &'a str) -> Recipe<'a> {
         valid_accuracy: trial.valid.as_ref().map(|metrics| metrics.accuracy),
         test_accuracy: trial.test.as_ref().map(|metrics| metrics.accuracy),
         test_balanced_accuracy: trial.test.as_ref().map(|metrics| metrics.balanced_accuracy),
+        far_above_chance: trial.far_above_chance,
     });
     Recipe {
         name: &recipe.name,

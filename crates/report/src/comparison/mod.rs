@@ -96,6 +96,8 @@ pub fn verdict(pair: &PairStatistics) -> String {
         Verdict::Better => "better".to_owned(),
         Verdict::BetterOnTheseImagesOnly => "better on these images only".to_owned(),
         Verdict::EquivalentWithinTheMargin => "equivalent within the margin".to_owned(),
+        Verdict::NetworkBetter => "the better network".to_owned(),
+        Verdict::NetworkEquivalentWithinTheMargin => "an equivalent network within the margin".to_owned(),
         Verdict::NotResolved => match (pair.more_seeds, pair.more_images) {
             (None, None) => "not resolved".to_owned(),
             (Some(seeds), None) => format!("not resolved (about {})", more(seeds, "seed")),
@@ -192,6 +194,9 @@ mod tests {
         assert_eq!(words("better", [None; 2]), "better");
         assert_eq!(words("better_on_these_images_only", [None; 2]), "better on these images only");
         assert_eq!(words("equivalent_within_the_margin", [None; 2]), "equivalent within the margin");
+        assert_eq!(words("network_better", [None; 2]), "the better network");
+        let equivalent = "network_equivalent_within_the_margin";
+        assert_eq!(words(equivalent, [None; 2]), "an equivalent network within the margin");
         let open = "not_resolved";
         assert_eq!(words(open, [Some(2), Some(3000)]), "not resolved (about 2 more seeds or 3,000 more images)");
         assert_eq!(words(open, [Some(1), None]), "not resolved (about 1 more seed)");
@@ -221,18 +226,130 @@ mod tests {
     #[test]
     fn one_seed_each_says_nothing_about_retraining() {
         let records = vec![record(study("mine"))];
-        let pairs = vec![pair("a", "b", -0.012, "better_on_these_images_only", 1)];
+        let pairs = vec![pair("a", "b", -0.012, "network_better", 1)];
         let recipes = vec![statistics("a", 0.9, 1), statistics("b", 0.912, 1)];
         let text = document(&compared(&records, vec![(vec![0], comparison(recipes, pairs, &[&["b"], &["a"]]))])).text();
         for part in [
-            "b       a        1.20  better on these images only\n",
-            "b       a             1,234           11  0.040  1.00 to 2.20\n",
-            "It says\nnothing about retraining",
-            "each it is said of these two trained networks, not of the recipes\n",
+            "b       a        1.20  the better network\n",
+            "b               1,234           11  0.040    1.00 to 2.20  0.034\n- a\n",
+            "- the better network: with one seed each, this trained network is shown to be\n  better, on these images and for \
+             new ones; of the recipes that says nothing,\n",
+            "McNemar",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
-        assert!(!text.contains("Welch"), "{text}");
+        assert!(!text.contains("Welch") && !text.contains("only: for new images"), "{text}");
+    }
+
+    /// The text of a comparison of `a` and `b` with five seeds each (or `seeds`), of which the pair is changed.
+    fn text_of(seeds: u64, verdict: &str, change: impl Fn(&mut serde_json::Value)) -> String {
+        let records = vec![record(study("mine"))];
+        let mut pair = pair("b", "a", 0.0112, verdict, seeds);
+        change(&mut pair);
+        let recipes = vec![statistics("a", 0.9, seeds), statistics("b", 0.9112, seeds)];
+        document(&compared(&records, vec![(vec![0], comparison(recipes, vec![pair], &[&["b"], &["a"]]))])).text()
+    }
+
+    #[test]
+    fn an_interval_that_excludes_0_though_p_does_not_is_marked() {
+        let mark = "- *: the interval excludes 0 when this pair is taken by itself";
+        let marked = text_of(5, "better_on_these_images_only", |pair| pair["new_images"]["p_holm"] = json!(0.07));
+        assert!(marked.contains("  0.32 to 1.92*  0.070") && marked.contains(mark), "{marked}");
+        assert!(marked.contains("0.72 to 1.52  <0.001"), "only where it is so\n{marked}");
+        let one_seed = text_of(1, "not_resolved", |pair| {
+            pair["one_seed"]["new_images_p_holm"] = json!(0.07);
+            pair["one_seed"]["interval"] = json!({ "low": 0.001, "high": 0.02 });
+        });
+        assert!(one_seed.contains("  0.10 to 2.00*  0.070\n") && one_seed.contains(mark), "{one_seed}");
+        for text in [
+            text_of(5, "better", |_| {}),
+            text_of(5, "better_on_these_images_only", |pair| {
+                pair["new_images"] = json!({ "interval": { "low": -0.001, "high": 0.02 }, "p": 0.07, "p_holm": 0.2 });
+            }),
+        ] {
+            assert!(!text.contains("*:"), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_not_rounded_across_what_decides() {
+        let near = |low: f64, p_holm: f64| {
+            text_of(5, "better", |pair| {
+                pair["new_images"] = json!({ "interval": { "low": low, "high": 0.02 }, "p": 0.01, "p_holm": p_holm });
+            })
+        };
+        let text = near(0.00003, 0.04996);
+        assert!(text.contains("0.003 to 2.00  <0.05"), "{text}");
+        let text = near(-0.0000002, 0.05001);
+        assert!(text.contains("-0.00002 to 2.00  0.050"), "{text}");
+        assert!(near(0.0, 1.0).contains("0.00 to 2.00"));
+    }
+
+    #[test]
+    fn equivalence_has_its_interval_beside_it() {
+        let text = text_of(5, "equivalent_within_the_margin", |pair| {
+            pair["difference"] = json!(-0.0001);
+            pair["equivalence"] = json!({ "low": -0.0006, "high": 0.0004 });
+        });
+        assert!(text.contains("- equivalent, by 90 % intervals within 0.1 points: a - b (-0.04 to 0.06)\n"), "{text}");
+    }
+
+    #[test]
+    fn a_pair_without_a_test_says_why() {
+        let text = text_of(5, "not_resolved", |pair| {
+            (pair["these_images"], pair["new_images"]) = (json!(null), json!(null));
+        });
+        assert!(text.contains("- not tested: b - a; a test takes "), "{text}");
+    }
+
+    /// That a group stands below another does not mean that all of it is worse.
+    #[test]
+    fn a_recipe_of_a_later_group_that_is_not_shown_to_be_worse_is_named() {
+        let records = vec![record(study("mine"))];
+        let pairs = vec![
+            pair("a", "b", 0.01, "better", 5),
+            pair("a", "c", 0.012, "not_resolved", 2),
+            pair("b", "c", 0.002, "not_resolved", 2),
+        ];
+        let recipes = vec![statistics("a", 0.912, 5), statistics("b", 0.902, 5), statistics("c", 0.9, 2)];
+        let found = comparison(recipes, pairs, &[&["a"], &["b", "c"]]);
+        let text = document(&compared(&records, vec![(vec![0], found)])).text();
+        assert!(text.contains("the second is not shown to be worse; c\n  is not shown to be worse than a\n"), "{text}");
+    }
+
+    #[test]
+    fn classes_that_do_not_occur_and_losses_beyond_chance_are_told() {
+        let mut changed = study("mine");
+        let class = |support: u64| json!({ "precision": null, "recall": null, "f1": null, "support": support });
+        changed["recipes"][0]["trials"][1]["test"]["per_class"] = json!([class(5), class(0), class(7)]);
+        changed["recipes"][0]["trials"][1]["far_above_chance"] = json!(true);
+        let records = vec![record(changed)];
+        let mut statistics_of_a = statistics("a", 0.9, 2);
+        let known = json!({ "mean": 0.5, "sd": null, "seeds": null, "new": null });
+        statistics_of_a["per_class"] = json!([{ "precision": known, "recall": null, "f1": known }]);
+        let compared = compared(&records, vec![(vec![0], comparison(vec![statistics_of_a], vec![], &[&["a"]]))]);
+        let words = document(&compared).text();
+        for part in [
+            "balanced accuracy: mean recall\n  over the classes that occur (2 of 3)\n",
+            "- a: ended with a loss far above chance level (2.30), counted all the same: seed\n  2\n",
+        ] {
+            assert!(words.contains(part), "{part}\n{words}");
+        }
+        let rows = csv(&compared);
+        for row in [
+            "recipe,mine,a,,,0,precision,0.5,,,,,,\n",
+            "recipe,mine,a,,,0,recall,,,,,,,\n",
+            "recipe,mine,a,,,,classes,3,,,,,,\n",
+            "recipe,mine,a,,,,classes_that_occur,2,,,,,,\n",
+            "seed,mine,a,,2,,far_above_chance,,,,,,,yes\n",
+            "seed,mine,a,,1,,far_above_chance,,,,,,,no\n",
+        ] {
+            assert!(rows.contains(row), "{row}\n{rows}");
+        }
+        let value: serde_json::Value = serde_json::from_str(&json(&compared)).expect("it is JSON");
+        let set = &value["comparisons"][0];
+        assert_eq!(set["recipes"][0]["trials"][1]["far_above_chance"], json!(true));
+        assert_eq!(set["comparison"]["recipes"][0]["per_class"][0]["recall"], json!(null));
     }
 
     #[test]

@@ -90,14 +90,15 @@ pub(crate) fn pair(first: &str, second: &str, difference: f64, verdict: &str, se
         let interval = json!({ "low": difference - half, "high": difference + half });
         json!({ "interval": interval, "p": p / 2.0, "p_holm": p })
     };
-    let better = verdict.starts_with("better").then_some(if difference > 0.0 { first } else { second });
+    let better = verdict.contains("better").then_some(if difference > 0.0 { first } else { second });
     let open = verdict == "not_resolved";
     json!({
         "first": first, "second": second, "difference": difference,
         "these_images": (seeds > 4).then(|| test(0.004, 0.0004)), "new_images": (seeds > 1).then(|| test(0.008, 0.034)),
         "one_seed": (seeds == 1).then(|| {
             let interval = json!({ "low": difference - 0.01, "high": difference + 0.002 });
-            json!({ "only_first": 11, "only_second": 1234, "p": 0.02, "p_holm": 0.04, "interval": interval })
+            json!({ "only_first": 11, "only_second": 1234, "p": 0.02, "p_holm": 0.04, "interval": interval,
+                "new_images_p": 0.017, "new_images_p_holm": 0.034 })
         }),
         "first_beats_second": 0.2, "equivalence": null, "verdict": verdict, "better": better,
         "more_seeds": open.then_some(1), "more_images": open.then_some(23_000),

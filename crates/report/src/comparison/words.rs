@@ -1,13 +1,13 @@
 //! The sentences and tables of a comparison.
 
 use tenfold_study::comparison::{Comparison, Interval, PairStatistics, RecipeStatistics, Verdict};
-use tenfold_study::record::Status;
+use tenfold_study::record::{RecipeRecord, Status};
 
 use super::differences::{Difference, Kind, differences, environment};
 use super::document::{Align, Block, Column, Document, Table};
 use super::{Compared, SameImages, TestUse, verdict};
-use crate::format::{NONE, count, listed, percent, seconds};
-use crate::text::{seconds_range, trim_number};
+use crate::format::{NONE, balanced_accuracy, count, listed, percent, seconds};
+use crate::text::{above_chance, seconds_range, trim_number};
 
 /// Headings by which a part of the document is found.
 pub(crate) const SIZE: &str = "Size and training";
@@ -137,7 +137,7 @@ fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) ->
     blocks.extend(choice(set, differences));
     if !recipes.is_empty() {
         blocks.push(Block::Table(accuracies(&recipes)));
-        blocks.push(Block::List(accuracy_notes(comparison)));
+        blocks.push(Block::List(accuracy_notes(set)));
     }
     blocks.extend(pairs(comparison));
     if !recipes.is_empty() {
@@ -146,7 +146,7 @@ fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) ->
         blocks.extend(times(&recipes));
         blocks.extend(targets(&recipes));
     }
-    let missing = missing(set, &recipes);
+    let missing = missing(compared, set, &recipes);
     if !missing.is_empty() {
         blocks.push(Block::List(missing));
     }
@@ -188,13 +188,53 @@ fn groups(comparison: &Comparison) -> Vec<String> {
         let members: Vec<String> =
             group.iter().map(|name| format!("{name} ({})", mean(name).map_or(NONE.to_owned(), percent))).collect();
         let tie = match group.len() {
-            1 => "",
-            2 => ", a tie: the second is not shown to be worse",
-            _ => ", ties: none is shown to be worse than the first",
+            1 => String::new(),
+            2 => format!(", a tie: the second is not shown to be worse{}", beyond(comparison, &group[0], group)),
+            _ => format!(", ties: none is shown to be worse than the first{}", beyond(comparison, &group[0], group)),
         };
-        format!("{place}: {}{tie}", members.join(", "))
+        format!("{place}: {}{tie}{}", members.join(", "), not_worse(comparison, n))
     };
     comparison.groups.iter().enumerate().map(line).collect()
+}
+
+/// Of the recipes of a group, those that are not shown to be worse than the first of an earlier one: "worse" does not carry
+/// over where seeds are few.
+fn not_worse(comparison: &Comparison, group: usize) -> String {
+    let earlier = comparison.groups[..group].iter().filter_map(|group| group.first());
+    let mut sentences = String::new();
+    for first in earlier {
+        let tied = |name: &&String| between(comparison, first, name).is_some_and(|pair| !pair.verdict.favours_one());
+        let names: Vec<String> = comparison.groups[group].iter().filter(tied).cloned().collect();
+        if !names.is_empty() {
+            let are = if names.len() == 1 { "is" } else { "are" };
+            let listed = listed(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            let beyond = beyond(comparison, first, &names);
+            sentences.push_str(&format!("; {listed} {are} not shown to be worse than {first}{beyond}"));
+        }
+    }
+    sentences
+}
+
+/// Follows "not shown to be worse": what is equivalent to `first` may be shown to be worse, but only within the margin.
+fn beyond(comparison: &Comparison, first: &str, names: &[String]) -> String {
+    let equivalent = |name: &String| {
+        let verdict = between(comparison, first, name).map(|pair| pair.verdict);
+        matches!(verdict, Some(Verdict::EquivalentWithinTheMargin | Verdict::NetworkEquivalentWithinTheMargin))
+    };
+    if names.iter().any(equivalent) {
+        format!(" by more than {}", points_of_margin(comparison.margin))
+    } else {
+        String::new()
+    }
+}
+
+/// The pair of these two recipes.
+fn between<'a>(comparison: &'a Comparison, one: &str, other: &str) -> Option<&'a PairStatistics> {
+    let of = |pair: &&PairStatistics| {
+        let sides = [pair.first.as_str(), pair.second.as_str()];
+        sides == [one, other] || sides == [other, one]
+    };
+    comparison.pairs.iter().find(of)
 }
 
 fn choice(set: &SameImages, differences: &[Difference]) -> Vec<Block> {
@@ -247,10 +287,13 @@ fn accuracies(recipes: &[&RecipeStatistics]) -> Table {
     Table { columns, rows: recipes.iter().map(row).collect() }
 }
 
-fn accuracy_notes(comparison: &Comparison) -> Vec<String> {
+fn accuracy_notes(set: &SameImages) -> Vec<String> {
+    let comparison = &set.comparison;
     let level = level(comparison);
+    let (occurring, classes) = set.recipes.iter().find_map(|recipe| recipe.record.occurring()).unwrap_or((0, 0));
+    let balanced = balanced_accuracy(occurring, classes);
     let mut notes = vec![
-        "sd: standard deviation over seeds, in points; balanced accuracy: mean recall over the classes".to_owned(),
+        format!("sd: standard deviation over seeds, in points; balanced accuracy: {balanced}"),
         format!("many seeds, these images: where the mean of many seeds lies on these images ({level} interval)"),
     ];
     let one = comparison.recipes.iter().any(|recipe| recipe.seeds.len() == 1);
@@ -291,8 +334,29 @@ impl Ordered<'_> {
     fn interval(&self, interval: Interval) -> String {
         let Interval { low, high } = interval;
         let (low, high) = if self.flipped { (-high, -low) } else { (low, high) };
-        format!("{} to {}", points(low), points(high))
+        format!("{} to {}", end(low), end(high))
     }
+
+    /// An interval with a mark where it excludes 0 though its adjusted p-value, `p`, does not count.
+    fn marked(&self, interval: Interval, p: f64, comparison: &Comparison) -> String {
+        let excludes_zero = interval.low > 0.0 || interval.high < 0.0;
+        let mark = if excludes_zero && p >= 1.0 - comparison.level { MARK } else { "" };
+        self.interval(interval) + mark
+    }
+}
+
+/// Stands at an interval that seems to say more than its p-value.
+const MARK: &str = "*";
+
+/// The end of an interval in points: with as many decimals as tell it from 0, because on which side of 0 it is decides.
+fn end(difference: f64) -> String {
+    let of = |decimals: usize| format!("{:.decimals$}", difference * 100.0);
+    let is_zero = |text: &String| text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.'));
+    let first = of(2);
+    if difference == 0.0 || !difference.is_finite() || !is_zero(&first) {
+        return points(difference);
+    }
+    (3..=9).map(of).find(|text| !is_zero(text)).unwrap_or_else(|| points(0.0))
 }
 
 fn pairs(comparison: &Comparison) -> Vec<Block> {
@@ -312,21 +376,68 @@ fn pairs(comparison: &Comparison) -> Vec<Block> {
     let tested = |pair: &&Ordered| pair.pair.these_images.is_some() || pair.pair.new_images.is_some();
     let many: Vec<&Ordered> = ordered.iter().filter(|pair| pair.pair.one_seed.is_none()).filter(tested).collect();
     if !many.is_empty() {
-        blocks.push(Block::Table(differences_in_numbers(&many)));
-        blocks.push(Block::List(pair_notes(comparison)));
+        let table = differences_in_numbers(&many, comparison);
+        let marked = mark_note(&table, comparison);
+        blocks.push(Block::Table(table));
+        blocks.push(Block::List([pair_notes(comparison), marked].concat()));
     }
     if !one_seed.is_empty() {
-        blocks.push(Block::Table(mcnemar(&one_seed)));
-        blocks.push(Block::Paragraph(
-            format!(
-                "One seed each: McNemar's exact test is about these two trained networks. It says nothing about retraining: \
-                 another seed may turn the result round. p is adjusted for all such pairs (Holm); the interval is of the \
-                 difference of the two networks in points ({}).",
-                level(comparison)
-            ),
-        ));
+        let table = networks(&one_seed, comparison);
+        let marked = mark_note(&table, comparison);
+        blocks.push(Block::Table(table));
+        blocks.push(Block::List([network_notes(comparison), marked].concat()));
+    }
+    let others = [equivalent(&ordered, comparison), untested(&ordered)].concat();
+    if !others.is_empty() {
+        blocks.push(Block::List(others));
     }
     blocks
+}
+
+/// What the mark at an interval means, where the table has one.
+fn mark_note(table: &Table, comparison: &Comparison) -> Vec<String> {
+    if !table.rows.iter().flatten().any(|cell| cell.ends_with(MARK)) {
+        return Vec::new();
+    }
+    let alpha = alpha(comparison);
+    vec![format!(
+        "{MARK}: the interval excludes 0 when this pair is taken by itself, but of {} one may do so by chance; adjusted for that, \
+         p is not below {alpha}, and p decides",
+        plural(comparison.pairs.len() as u64, "pair")
+    )]
+}
+
+/// The intervals that equivalence is judged by, which are shorter than the others.
+fn equivalent(pairs: &[Ordered], comparison: &Comparison) -> Vec<String> {
+    let named = |pair: &Ordered| {
+        let of =
+            matches!(pair.pair.verdict, Verdict::EquivalentWithinTheMargin | Verdict::NetworkEquivalentWithinTheMargin);
+        let interval = pair.pair.equivalence.filter(|_| of)?;
+        Some(format!("{} - {} ({})", pair.higher, pair.lower, pair.interval(interval)))
+    };
+    let named: Vec<String> = pairs.iter().filter_map(named).collect();
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let level = trim_number(((1.0 - 2.0 * (1.0 - comparison.level)) * 1e4).round() / 100.0);
+    let margin = points_of_margin(comparison.margin);
+    vec![format!("equivalent, by {level} % intervals within {margin}: {}", named.join(", "))]
+}
+
+/// Pairs that there is no test of.
+fn untested(pairs: &[Ordered]) -> Vec<String> {
+    let none = |pair: &&Ordered| {
+        pair.pair.these_images.is_none() && pair.pair.new_images.is_none() && pair.pair.one_seed.is_none()
+    };
+    let named: Vec<String> =
+        pairs.iter().filter(none).map(|pair| format!("{} - {}", pair.higher, pair.lower)).collect();
+    if named.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "not tested: {}; a test takes at least two seeds of both recipes, or one of each, with what they said of each test image",
+        named.join(", ")
+    )]
 }
 
 fn verdicts(pairs: &[Ordered]) -> Table {
@@ -349,9 +460,18 @@ fn verdict_notes(comparison: &Comparison) -> Vec<String> {
         (Verdict::Better, "better: shown for new images and new seeds".to_owned()),
         (
             Verdict::BetterOnTheseImagesOnly,
-            "better on these images only: for new images it is not shown; with one seed each it is said of these two \
-             trained networks, not of the recipes"
+            "better on these images only: shown for many seeds on these images; for new images it is not shown".to_owned(),
+        ),
+        (
+            Verdict::NetworkBetter,
+            "the better network: with one seed each, this trained network is shown to be better, on these images and for new \
+             ones; of the recipes that says nothing, because another seed may turn it round"
                 .to_owned(),
+        ),
+        (
+            Verdict::NetworkEquivalentWithinTheMargin,
+            format!("an equivalent network within the margin: with one seed each, the difference of the two trained networks for \
+             new images is shown to be at most {margin}, each pair by itself; of the recipes that says nothing"),
         ),
         (
             Verdict::EquivalentWithinTheMargin,
@@ -368,7 +488,7 @@ fn verdict_notes(comparison: &Comparison) -> Vec<String> {
     all.into_iter().filter(|(verdict, _)| occurs(*verdict)).map(|(_, note)| note).collect()
 }
 
-fn differences_in_numbers(pairs: &[&Ordered]) -> Table {
+fn differences_in_numbers(pairs: &[&Ordered], comparison: &Comparison) -> Table {
     let columns = vec![
         left("higher\n- lower"),
         right("these images,\nmany seeds"),
@@ -384,9 +504,9 @@ fn differences_in_numbers(pairs: &[&Ordered]) -> Table {
         let wins = if pair.flipped { 1.0 - wins } else { wins };
         vec![
             format!("{}\n- {}", pair.higher, pair.lower),
-            these.map_or(NONE.to_owned(), |test| pair.interval(test.interval)),
+            these.map_or(NONE.to_owned(), |test| pair.marked(test.interval, test.p_holm, comparison)),
             these.map_or(NONE.to_owned(), |test| p(test.p_holm)),
-            new.map_or(NONE.to_owned(), |test| pair.interval(test.interval)),
+            new.map_or(NONE.to_owned(), |test| pair.marked(test.interval, test.p_holm, comparison)),
             new.map_or(NONE.to_owned(), |test| p(test.p_holm)),
             if wins.is_finite() { format!("{:.0}%", wins * 100.0) } else { NONE.to_owned() },
         ]
@@ -397,36 +517,62 @@ fn differences_in_numbers(pairs: &[&Ordered]) -> Table {
 fn pair_notes(comparison: &Comparison) -> Vec<String> {
     let level = level(comparison);
     let all = plural(comparison.pairs.len() as u64, "pair");
-    let alpha = ((1.0 - comparison.level) * 1e6).round() / 1e6;
+    let alpha = alpha(comparison);
     let mut notes = vec![
-        format!("differences in points, as {level} intervals; p is adjusted for {all} (Holm): below {alpha} counts"),
+        format!(
+            "differences in points, as {level} intervals; p is adjusted for {all} (Holm): below {alpha} counts; for the \
+             verdict better, every p of the row has to be"
+        ),
         format!("these images: Welch's t-test over seeds; new images: {}", resampling(comparison)),
         "wins: how often one training of the higher beats one of the lower, by pairs of seeds, a tie counting half"
             .to_owned(),
     ];
-    if comparison.pairs.iter().any(|pair| pair.one_seed.is_none() && pair.these_images.is_none()) {
+    if comparison.pairs.iter().any(|pair| pair.new_images.is_some() && pair.these_images.is_none()) {
         notes.push("with fewer than 5 seeds of either there is no test on these images".to_owned());
     }
     notes
 }
 
-fn mcnemar(pairs: &[&Ordered]) -> Table {
+fn alpha(comparison: &Comparison) -> f64 {
+    ((1.0 - comparison.level) * 1e6).round() / 1e6
+}
+
+fn networks(pairs: &[&Ordered], comparison: &Comparison) -> Table {
     let columns = vec![
-        left("higher"),
-        left("lower"),
+        left("higher\n- lower"),
         right("only the\nhigher right"),
         right("only the\nlower right"),
         right("p"),
-        right("new images"),
+        right("new images,\nthese networks"),
+        right("p"),
     ];
     let row = |pair: &&Ordered| {
         let Some(test) = pair.pair.one_seed else { return Vec::new() };
         let (higher, lower) =
             if pair.flipped { (test.only_second, test.only_first) } else { (test.only_first, test.only_second) };
-        let interval = test.interval.map_or(NONE.to_owned(), |interval| pair.interval(interval));
-        vec![pair.higher.to_owned(), pair.lower.to_owned(), count(higher), count(lower), p(test.p_holm), interval]
+        // Without the p-value, which earlier versions did not keep, nothing is to be marked.
+        let new_p = test.new_images_p_holm;
+        let interval = test.interval.map_or(NONE.to_owned(), |interval| {
+            new_p.map_or(pair.interval(interval), |p| pair.marked(interval, p, comparison))
+        });
+        let names = format!("{}\n- {}", pair.higher, pair.lower);
+        vec![names, count(higher), count(lower), p(test.p_holm), interval, new_p.map_or(NONE.to_owned(), p)]
     };
     Table { columns, rows: pairs.iter().map(row).collect() }
+}
+
+fn network_notes(comparison: &Comparison) -> Vec<String> {
+    let (level, alpha) = (level(comparison), alpha(comparison));
+    let all = plural(comparison.pairs.len() as u64, "pair");
+    let over = if comparison.writers.is_some() { "writers" } else { "images" };
+    vec![
+        "one seed each: the tests are about these two trained networks and say nothing about training again".to_owned(),
+        format!(
+            "images that only one of the two gets right, with McNemar's exact test; new images: the difference in points ({level} \
+             interval, bootstrap over {over})"
+        ),
+        format!("each p is adjusted for {all} (Holm): below {alpha} counts; for the better network, both have to be"),
+    ]
 }
 
 fn sizes(set: &SameImages, recipes: &[&RecipeStatistics]) -> Table {
@@ -544,14 +690,17 @@ fn targets(recipes: &[&RecipeStatistics]) -> Vec<Block> {
     blocks
 }
 
-/// What is in no figure.
-fn missing(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<String> {
+/// What is in no figure, or in them with a caveat.
+fn missing(compared: &Compared, set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<String> {
     let mut sentences = Vec::new();
     for recipe in &set.recipes {
+        let RecipeRecord { trials, .. } = recipe.record;
         let seeds = |status| {
-            let trials = recipe.record.trials.iter().filter(|trial| trial.status == status);
+            let trials = trials.iter().filter(|trial| trial.status == status);
             trials.map(|trial| trial.seed.to_string()).collect::<Vec<_>>()
         };
+        let lost = trials.iter().filter(|trial| trial.far_above_chance).map(|trial| trial.seed.to_string());
+        let lost: Vec<String> = lost.collect();
         let listed = |seeds: &[String]| format!("seed{} {}", if seeds.len() == 1 { "" } else { "s" }, seeds.join(", "));
         let (diverged, interrupted) = (seeds(Status::Diverged), seeds(Status::Interrupted));
         let mut why = Vec::new();
@@ -560,6 +709,10 @@ fn missing(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<String> {
         }
         if !diverged.is_empty() {
             why.push(format!("diverged, so in no accuracy: {}", listed(&diverged)));
+        }
+        if !lost.is_empty() {
+            let classes = compared.studies[recipe.study].record.dataset.classes;
+            why.push(format!("ended with a {}, counted all the same: {}", above_chance(classes), listed(&lost)));
         }
         if !interrupted.is_empty() {
             why.push(format!("not finished yet: {}", listed(&interrupted)));
@@ -623,6 +776,8 @@ fn p(p: f64) -> String {
         "<0.001".to_owned()
     } else {
         // Two digits where there is a zero after the point, as in 0.034.
-        format!("{p:.*}", if p < 0.0995 { 3 } else { 2 })
+        let text = format!("{p:.*}", if p < 0.0995 { 3 } else { 2 });
+        // What counts is not rounded to what does not.
+        if p < 0.05 && text == "0.050" { "<0.05".to_owned() } else { text }
     }
 }

@@ -8,8 +8,9 @@ use super::Page;
 use super::blocks::numbers;
 use super::chart::{Axis, Drawn, axes, color, figure, legend, svg};
 use super::verdict::{range, ticks_between};
-use crate::format::percent;
+use crate::format::{NONE, balanced_accuracy, percent};
 use crate::plot::{Marker, accuracy_height};
+use crate::text::NO_FIGURE;
 
 /// Classes beyond which a chart of all would not be read.
 const CLASSES_SHOWN: usize = 26;
@@ -17,23 +18,35 @@ const CLASSES_SHOWN: usize = 26;
 pub(super) fn section(page: &Page) -> Option<Markup> {
     let recipes = &page.comparison.recipes;
     let classes = recipes.iter().map(|r| r.per_class.len()).max().filter(|&n| n > 0)?;
+    let figures = recipes.iter().flat_map(|r| &r.per_class);
+    let undefined = figures.clone().any(|c| c.precision.is_none() || c.recall.is_none());
+    let absent = recipes.first().map_or(0, |r| r.per_class.iter().filter(|c| c.recall.is_none()).count());
     let mut rows = Vec::new();
     for r in recipes {
         for (class, figures) in r.per_class.iter().enumerate() {
-            let with = |e: Estimate| [percent(e.mean), range(e.new.or(e.seeds))];
+            let with = |figure: Option<Estimate>| {
+                figure.map_or([NONE; 2].map(str::to_owned), |e| [percent(e.mean), range(e.new.or(e.seeds))])
+            };
             let mut row = vec![format!("{}, {class}", r.recipe)];
             row.extend([figures.recall, figures.precision, figures.f1].into_iter().flat_map(with));
             rows.push(row);
         }
     }
     let head = ["recipe, class", "recall", "95 % interval", "precision", "95 % interval", "F1", "95 % interval"];
-    let table = numbers("Each class of the test images, for new seeds and new images", &head, &rows);
+    let table = numbers(
+        "Each class of the test images, for new seeds and new images (of one seed, for that network)",
+        &head,
+        &rows,
+    );
     let description = "For each class, one marker for each recipe at its mean recall, with its 95 % interval for new \
-                       seeds and new images, on a scale of the error.";
+                       seeds and new images (of one seed, for that network), on a scale of the error.";
     Some(html! {
         p { "Recall is the share of a class's images that was recognised; precision the share of answers with this class that \
              was right; F1 their harmonic mean. The chart is on a scale of the error: from 98 to \
              99 % is as far as from 80 to 90 %, half as many mistakes." }
+        @if undefined {
+            p { (NO_FIGURE) "." @if absent > 0 { " Balanced accuracy is the " (balanced_accuracy(classes - absent, classes)) "." } }
+        }
         @if classes <= CLASSES_SHOWN {
             (legend(recipes.iter().enumerate().map(|(n, r)| (n, r.recipe.as_str()))))
             (figure("Recall of each class", description, &chart(page, classes), table))
@@ -46,9 +59,9 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
 fn chart(page: &Page, classes: usize) -> String {
     let recipes = &page.comparison.recipes;
     let position = |share: f64| accuracy_height(share).unwrap_or(0.0).min(3.3);
-    let all = recipes.iter().flat_map(|r| &r.per_class).flat_map(|c| {
-        let interval = c.recall.new.or(c.recall.seeds);
-        interval.map_or([c.recall.mean; 2], |i| [i.low, i.high]).map(position)
+    let all = recipes.iter().flat_map(|r| &r.per_class).filter_map(|c| c.recall).flat_map(|recall| {
+        let interval = recall.new.or(recall.seeds);
+        interval.map_or([recall.mean; 2], |i| [i.low, i.high]).map(position)
     });
     let mut y = Axis::around(all, [], "recall");
     y.ticks = ticks_between(y.range.start, y.range.end);
@@ -62,12 +75,13 @@ fn chart(page: &Page, classes: usize) -> String {
         axes(area, (&x, &y), 76, |chart| -> Drawn {
             for (n, r) in recipes.iter().enumerate() {
                 for (class, figures) in r.per_class.iter().enumerate() {
+                    let Some(recall) = figures.recall else { continue };
                     let at = class as f64 + 0.8 * ((n as f64 + 0.5) / recipes.len() as f64 - 0.5);
-                    if let Some(i) = figures.recall.new.or(figures.recall.seeds) {
+                    if let Some(i) = recall.new.or(recall.seeds) {
                         let ends = vec![(at, position(i.low)), (at, position(i.high))];
                         chart.draw_series([PathElement::new(ends, color(n).stroke_width(2))])?;
                     }
-                    chart.draw_series([Marker { series: n, at: (at, position(figures.recall.mean)) }])?;
+                    chart.draw_series([Marker { series: n, at: (at, position(recall.mean)) }])?;
                 }
             }
             Ok(())

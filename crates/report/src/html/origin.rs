@@ -39,6 +39,7 @@ pub(super) fn section(page: &Page) -> Markup {
         .flat_map(|recipe| &recipe.trials)
         .map(|trial| {
             let status = match trial.status {
+                Status::Finished if trial.far_above_chance => "finished, loss far above chance",
                 Status::Finished => "finished",
                 Status::Diverged => "diverged",
                 Status::Interrupted => "interrupted",

@@ -55,7 +55,8 @@ fn intervals(page: &Page) -> Markup {
     // Those that are within twice the error of the best: the others would press them together.
     let close: Vec<_> = recipes.iter().copied().filter(|(_, r)| 1.0 - r.accuracy.mean <= 2.0 * (1.0 - best)).collect();
     let description = "One row for each recipe: a dot for each seed, a marker at their mean, a thick line for many \
-                       seeds on these images and a thin one for new seeds and new images (95 % intervals).";
+                       seeds on these images and a thin one for new seeds and new images (95 % intervals; of one seed, for \
+                       that network and new images).";
     let mut all = String::new();
     draw(&recipes, &mut all);
     let rows: Vec<Vec<String>> = recipes

@@ -1,6 +1,6 @@
 //! Ties, and which recipe to take.
 
-use super::{Choice, Interval, LEVEL, PairStatistics, RecipeStatistics, Verdict};
+use super::{Choice, Interval, LEVEL, PairStatistics, RecipeStatistics};
 use crate::stats::welch::welch;
 
 /// The recipes by mean test accuracy, the best first, in groups: a new one begins where a recipe is worse than the
@@ -10,7 +10,7 @@ pub(super) fn groups(recipes: &[RecipeStatistics], pairs: &[PairStatistics]) -> 
     order.sort_by(|a, b| b.accuracy.mean.total_cmp(&a.accuracy.mean));
     let tied = |a: &str, b: &str| {
         let pair = pairs.iter().find(|p| (p.first == a && p.second == b) || (p.first == b && p.second == a));
-        pair.is_some_and(|p| matches!(p.verdict, Verdict::NotResolved | Verdict::EquivalentWithinTheMargin))
+        pair.is_some_and(|p| !p.verdict.favours_one())
     };
     let mut groups: Vec<Vec<String>> = Vec::new();
     for recipe in order {

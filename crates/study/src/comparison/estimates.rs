@@ -19,17 +19,17 @@ pub(super) struct Estimates<'a> {
 impl Estimates<'_> {
     pub(super) fn accuracy(&self) -> Estimate {
         let images = self.by_seed.first().map_or(0.0, |m| examples(m));
-        self.estimate(ACCURACY, |m| m.accuracy, |_| images, true)
+        self.estimate(ACCURACY, |m| Some(m.accuracy), |_| images, true).unwrap_or(NOTHING)
     }
 
     pub(super) fn balanced_accuracy(&self) -> Estimate {
-        self.estimate(BALANCED_ACCURACY, |m| m.balanced_accuracy, examples, false)
+        self.estimate(BALANCED_ACCURACY, |m| Some(m.balanced_accuracy), examples, false).unwrap_or(NOTHING)
     }
 
     pub(super) fn class(&self, class: usize) -> ClassStatistics {
         let predicted = |m: &Metrics| m.confusion.iter().map(|row| row[class]).sum::<u64>() as f64;
         let support = |m: &Metrics| m.per_class[class].support as f64;
-        let figure = |of: fn(&ClassMetrics) -> f64| move |m: &Metrics| of(&m.per_class[class]);
+        let figure = |of: fn(&ClassMetrics) -> Option<f64>| move |m: &Metrics| of(&m.per_class[class]);
         let at = of_class(class);
         ClassStatistics {
             precision: self.estimate(at, figure(|c| c.precision), predicted, true),
@@ -38,26 +38,34 @@ impl Estimates<'_> {
         }
     }
 
-    /// `of` is how many images the figure is a share of; unless it `is_share`, about how many it rests on.
+    /// Over the seeds that have a value; none if no seed has. `of` is how many images the figure is a share of; unless it
+    /// `is_share`, about how many it rests on.
     fn estimate(
         &self,
         figure: usize,
-        value: impl Fn(&Metrics) -> f64,
+        value: impl Fn(&Metrics) -> Option<f64>,
         of: impl Fn(&Metrics) -> f64,
         is_share: bool,
-    ) -> Estimate {
-        let values: Vec<f64> = self.by_seed.iter().map(|m| value(m)).collect();
-        let n = mean(&self.by_seed.iter().map(|m| of(m)).collect::<Vec<_>>()).unwrap_or(0.0);
+    ) -> Option<Estimate> {
+        let (values, images): (Vec<f64>, Vec<f64>) =
+            self.by_seed.iter().filter_map(|m| Some((value(m)?, of(m)))).unzip();
+        let n = mean(&images)?;
         let estimate = over_seeds(&values);
+        let only_network = self.by_seed.len() == 1;
         let new = match self.resampled {
             _ if n <= 0.0 => None,
+            // One seed of several that has a value says nothing of new ones.
+            _ if values.len() == 1 && !only_network => None,
             Some((variances, units)) => Some(share_interval(estimate.mean, n, variances, units, figure, &values)),
-            None if is_share && values.len() == 1 => Some(wilson(estimate.mean, n, normal_quantile(LEVEL))),
+            None if is_share && only_network => Some(wilson(estimate.mean, n, normal_quantile(LEVEL))),
             None => None,
         };
-        Estimate { new, ..estimate }
+        Some(Estimate { new, ..estimate })
     }
 }
+
+/// What is said without a trial, which does not happen.
+const NOTHING: Estimate = Estimate { mean: 0.0, sd: None, seeds: None, new: None };
 
 /// Validation accuracy, of which only the figures are known: with one seed, Wilson's interval over the images.
 pub(super) fn validation(by_seed: &[&Metrics]) -> Estimate {

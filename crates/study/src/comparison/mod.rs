@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod agreement;
 mod choice;
 mod compare;
 mod estimates;
@@ -153,14 +155,17 @@ pub struct RecipeStatistics {
 }
 
 /// What the finished trials of one recipe say of one class of test images.
+///
+/// A figure that would be 0/0 is null. Where only some seeds have it, as precision where the others never predict the
+/// class, it is over these.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ClassStatistics {
     /// Of the images predicted as this class, the share that is of it.
-    pub precision: Estimate,
+    pub precision: Option<Estimate>,
     /// Of the images of this class, the share that was predicted so.
-    pub recall: Estimate,
-    /// Their harmonic mean.
-    pub f1: Estimate,
+    pub recall: Option<Estimate>,
+    /// Their harmonic mean, which is 0 if one of them is; null where the class neither occurs nor is predicted.
+    pub f1: Option<Estimate>,
 }
 
 /// How long trainings took, in seconds. Only over trials whose time can be trusted.
@@ -220,12 +225,12 @@ pub struct PairStatistics {
     /// For new images and many seeds: the spread over seeds together with a bootstrap over images (or writers). Null
     /// without predictions of both, or with one seed of either.
     pub new_images: Option<Test>,
-    /// For one seed each: whether the two networks, not their recipes, differ for new images.
+    /// For one seed each: whether the two networks, not their recipes, differ.
     pub one_seed: Option<McNemar>,
     /// How probable it is that a training of the first beats one of the second, a tie counting half, by pairs of seeds.
     pub first_beats_second: f64,
     /// The interval of the difference at 1 - 2 (1 - level), for new images: within the margin on both sides, the two are
-    /// equivalent.
+    /// equivalent. With one seed each, that of the two networks.
     pub equivalence: Option<Interval>,
     /// In words.
     pub verdict: Verdict,
@@ -250,17 +255,25 @@ pub struct Test {
     pub p_holm: f64,
 }
 
-/// McNemar's exact test of two networks on the same images. It says nothing about retraining.
+/// Two networks on the same images: McNemar's exact test, which takes each image by itself, and the difference for new
+/// images. Neither says anything about retraining.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct McNemar {
     /// Images that only the first gets right.
     pub only_first: u64,
     /// Images that only the second gets right.
     pub only_second: u64,
-    /// The p-value, two-sided and exact.
+    /// McNemar's p-value, two-sided and exact.
     pub p: f64,
     /// The same, adjusted for all pairs after Holm.
     pub p_holm: f64,
+    /// The p-value of "no difference for new images (or writers)", two-sided; null in records of versions that did not keep
+    /// it.
+    #[serde(default)]
+    pub new_images_p: Option<f64>,
+    /// The same, adjusted for all pairs after Holm.
+    #[serde(default)]
+    pub new_images_p_holm: Option<f64>,
     /// Where the difference of the two networks lies for new images (or writers).
     #[serde(default)]
     pub interval: Option<Interval>,
@@ -270,15 +283,31 @@ pub struct McNemar {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// One is better, for new images too.
+    /// One recipe is better, for new images and new seeds too.
     Better,
-    /// One is better on these test images; for new ones it is not resolved. With one seed each, said of the two networks,
-    /// not of their recipes.
+    /// One recipe is better on these test images; for new ones that is not shown. (Earlier versions said this of one seed
+    /// each, too.)
     BetterOnTheseImagesOnly,
-    /// The difference lies within the margin.
+    /// The difference of the recipes lies within the margin.
     EquivalentWithinTheMargin,
-    /// Neither is shown.
+    /// With one seed each: one trained network is better, for new images too. Of the recipes it says nothing.
+    NetworkBetter,
+    /// With one seed each: the difference of the two trained networks lies within the margin. Of the recipes it says nothing.
+    NetworkEquivalentWithinTheMargin,
+    /// None of these is shown.
     NotResolved,
+}
+
+impl Verdict {
+    /// Whether it says that one of the two is better.
+    pub fn favours_one(self) -> bool {
+        match self {
+            Verdict::Better | Verdict::BetterOnTheseImagesOnly | Verdict::NetworkBetter => true,
+            Verdict::EquivalentWithinTheMargin | Verdict::NetworkEquivalentWithinTheMargin | Verdict::NotResolved => {
+                false
+            }
+        }
+    }
 }
 
 /// Which recipe to take. All of it follows from validation alone.

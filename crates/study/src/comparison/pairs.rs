@@ -2,8 +2,12 @@
 //!
 //! With one seed of either recipe nothing is known of its other seeds, and no verdict is given on the recipes. With one
 //! seed each, the two *networks* can be compared. If McNemar's test tells them apart, and so does the bootstrap over
-//! writers, which McNemar knows nothing of, the verdict is "better on these images only" and is about them: it never
-//! says that the recipe is better, because another seed could turn it round.
+//! writers, which McNemar knows nothing of, one is the better network: on these images and for new ones. It is never said
+//! that the recipe is better, because another seed could turn it round.
+//!
+//! A verdict can be checked against the numbers that are shown beside it (`agreement.rs`): what is shown to be within the
+//! margin is equivalent, because that counts as no difference, however surely it is not 0; otherwise one is better if all
+//! p-values that there are, adjusted, say so.
 
 use super::{Interval, LEVEL, McNemar, PairStatistics, Test, Verdict};
 use crate::stats::banerjee::{Part, TwoErrors};
@@ -84,18 +88,25 @@ pub(super) fn pairs(
     let statistics = all.iter().enumerate().map(|(n, pair)| {
         let these_images = pair.these.zip(these[n]);
         let new_images = pair.new.zip(new[n]);
-        let equivalence = pair.new.map(|new| new.interval(1.0 - 2.0 * (1.0 - LEVEL)));
+        let of_networks = pair.networks.map(|(.., difference)| difference);
+        let equivalence = pair.new.or(of_networks).map(|new| new.interval(1.0 - 2.0 * (1.0 - LEVEL)));
+        let equivalent = equivalence.is_some_and(|Interval { low, high }| -margin <= low && high <= margin);
         let shown = |p: Option<f64>| p.is_some_and(|p| p < 1.0 - LEVEL);
-        let verdict = if shown(new[n]) && (these[n].is_none() || shown(these[n])) {
-            Verdict::Better
-        } else if shown(these[n]) || shown(mcnemars[n]) && shown(clustered[n]) {
-            Verdict::BetterOnTheseImagesOnly
-        } else if equivalence.is_some_and(|Interval { low, high }| -margin <= low && high <= margin) {
+        let verdict = if pair.networks.is_some() {
+            match shown(mcnemars[n]) && shown(clustered[n]) {
+                _ if equivalent => Verdict::NetworkEquivalentWithinTheMargin,
+                true => Verdict::NetworkBetter,
+                false => Verdict::NotResolved,
+            }
+        } else if equivalent {
             Verdict::EquivalentWithinTheMargin
+        } else if shown(new[n]) && (these[n].is_none() || shown(these[n])) {
+            Verdict::Better
+        } else if shown(these[n]) {
+            Verdict::BetterOnTheseImagesOnly
         } else {
             Verdict::NotResolved
         };
-        let favours = matches!(verdict, Verdict::Better | Verdict::BetterOnTheseImagesOnly);
         let better = if pair.difference > 0.0 { pair.first.name } else { pair.second.name };
         let sought = pair.difference.abs().max(margin);
         let open = verdict == Verdict::NotResolved;
@@ -110,16 +121,21 @@ pub(super) fn pairs(
                 only_second,
                 p: mcnemar(only_first, only_second),
                 p_holm,
+                new_images_p: Some(difference.p()),
+                new_images_p_holm: clustered[n],
                 interval: Some(difference.interval(LEVEL)),
             }),
             first_beats_second: beats(pair.first.accuracies, pair.second.accuracies),
             equivalence,
             verdict,
-            better: favours.then(|| better.to_owned()),
+            better: verdict.favours_one().then(|| better.to_owned()),
             more_seeds: if open { more_seeds(pair, sought, level) } else { None },
             more_images: match verdict {
                 Verdict::NotResolved | Verdict::BetterOnTheseImagesOnly => more_images(pair, sought, level),
-                Verdict::Better | Verdict::EquivalentWithinTheMargin => None,
+                Verdict::Better
+                | Verdict::EquivalentWithinTheMargin
+                | Verdict::NetworkBetter
+                | Verdict::NetworkEquivalentWithinTheMargin => None,
             },
         }
     });

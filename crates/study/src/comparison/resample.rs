@@ -13,6 +13,10 @@
 //! seeds     s^2 / n over seeds on these images, which holds the luck too
 //! luck      variance over draws of each seed's deviation from the mean, summed over seeds, / (n (n - 1))
 //! ```
+//!
+//! A figure that a draw does not have, as recall of a class of which no image was drawn, does not count in that draw; a
+//! seed that has none on these images, as precision of a class that it never predicts, does not count at all.
+//!
 //! The luck stays with the seeds and leaves the images, not the other way round: a difference of two uncertain numbers is
 //! often negative where the seeds are few, and the images are many. The two parts go together as in
 //! [`crate::stats::banerjee`]; the tests in `simulation.rs` show that intervals made of it cover as they say.
@@ -92,14 +96,15 @@ pub(super) fn resample(recipes: &[Vec<&[Prediction]>], images: &TestImages, draw
         for (recipe, trials) in recipes.iter().enumerate() {
             let (moments, luck) = &mut of_recipe[recipe];
             for figure in 0..figures {
-                let change = |seed: usize| {
-                    let at = (first + seed) * figures + figure;
-                    values[at] - observed[at]
-                };
-                let mean = (0..trials.len()).map(change).sum::<f64>() / trials.len() as f64;
+                let places = (first..first + trials.len()).map(|trial| trial * figures + figure);
+                let known = places.filter(|&at| !observed[at].is_nan());
+                let change = |at: usize| values[at] - observed[at];
+                let mean = known.clone().map(change).sum::<f64>() / known.clone().count() as f64;
+                if mean.is_nan() {
+                    continue;
+                }
                 moments[figure].add(mean);
-                let square = |seed: usize| (change(seed) - mean) * (change(seed) - mean);
-                luck[figure] += (0..trials.len()).map(square).sum::<f64>();
+                luck[figure] += known.map(|at| (change(at) - mean) * (change(at) - mean)).sum::<f64>();
                 if figure == ACCURACY {
                     deviation[recipe] = mean;
                 }
@@ -117,11 +122,16 @@ pub(super) fn resample(recipes: &[Vec<&[Prediction]>], images: &TestImages, draw
     let correction = units as f64 / (units as f64 - 1.0);
     let recipe = |n: usize| {
         let (moments, luck) = &of_recipe[n];
-        let seeds = recipes[n].len() as f64;
-        let divisor = draws as f64 * seeds * (seeds - 1.0).max(1.0);
+        let first: usize = recipes[..n].iter().map(Vec::len).sum();
+        let luck = luck.iter().enumerate().map(|(figure, sum)| {
+            let places = (first..first + recipes[n].len()).map(|trial| trial * figures + figure);
+            let seeds = places.filter(|&at| !observed[at].is_nan()).count() as f64;
+            let divisor = moments[figure].n * seeds * (seeds - 1.0).max(1.0);
+            if divisor > 0.0 { sum * correction / divisor } else { 0.0 }
+        });
         Variances {
             images: moments.iter().map(|moments| moments.variance() * correction).collect(),
-            luck: luck.iter().map(|sum| sum * correction / divisor).collect(),
+            luck: luck.collect(),
         }
     };
     Resampled {
@@ -208,9 +218,9 @@ impl Counts {
         }
     }
 
-    /// `values` is `[trials][figures]`. A quotient 0/0 counts as 0, as everywhere.
+    /// `values` is `[trials][figures]`. A quotient 0/0 is no number, as everywhere.
     fn figures(&self, values: &mut [f64]) {
-        let quotient = |part: u32, whole: u32| if whole == 0 { 0.0 } else { f64::from(part) / f64::from(whole) };
+        let quotient = |part: u32, whole: u32| f64::from(part) / f64::from(whole);
         let images: u32 = self.support.iter().sum();
         let occurring = self.support.iter().filter(|&&support| support > 0).count().max(1) as f64;
         for (trial, values) in values.chunks_exact_mut(figures(self.classes)).enumerate() {
@@ -224,7 +234,7 @@ impl Counts {
                 values[at + 1] = quotient(right, support);
                 values[at + 2] = quotient(2 * right, support + predicted);
                 all_right += right;
-                recalls += values[at + 1];
+                recalls += if support > 0 { values[at + 1] } else { 0.0 };
             }
             values[ACCURACY] = quotient(all_right, images);
             values[BALANCED_ACCURACY] = recalls / occurring;
@@ -247,7 +257,11 @@ impl Moments {
         self.squares += number * number;
     }
 
+    /// 0 of no numbers.
     fn variance(&self) -> f64 {
+        if self.n == 0.0 {
+            return 0.0;
+        }
         ((self.squares - self.sum * self.sum / self.n) / (self.n - 1.0).max(1.0)).max(0.0)
     }
 }

@@ -71,16 +71,17 @@ fn all_right_and_all_wrong_have_intervals_with_a_width() {
         let (high, low) = (right.accuracy.new.unwrap(), wrong.accuracy.new.unwrap());
         assert!(high.high == 1.0 && (0.6..0.85).contains(&high.low), "{high:?}");
         assert!(low.low == 0.0 && (0.15..0.4).contains(&low.high), "{low:?}");
-        assert!(right.per_class.iter().all(|class| class.recall.new.unwrap().low < 0.7));
+        assert!(right.per_class.iter().all(|class| class.recall.unwrap().new.unwrap().low < 0.7));
         let pair = &comparison.pairs[0];
         assert_eq!((pair.difference, pair.first_beats_second), (1.0, 1.0));
         match seeds {
             1 => {
-                assert_eq!(pair.verdict, Verdict::BetterOnTheseImagesOnly);
+                assert_eq!(pair.verdict, Verdict::NetworkBetter);
                 let networks = pair.one_seed.unwrap();
                 assert_eq!((networks.only_first, networks.only_second), (12, 0));
                 assert!((networks.p - 2.0 / 4096.0).abs() < 1e-12);
-                assert!(pair.new_images.is_none() && pair.equivalence.is_none() && pair.more_seeds.is_none());
+                assert!(networks.new_images_p_holm.unwrap() < 0.05 && networks.interval.unwrap().low > 0.0);
+                assert!(pair.new_images.is_none() && pair.more_seeds.is_none() && pair.more_images.is_none());
             }
             2 => assert!(pair.verdict == Verdict::Better && pair.these_images.is_none()),
             _ => assert!(pair.verdict == Verdict::Better && pair.these_images.unwrap().p == 0.0),
@@ -129,6 +130,52 @@ fn writers_widen_what_their_images_share() {
     // One writer says nothing of others.
     let one = checked(compared(&recipes, Some(vec![7; 12])));
     assert_eq!((one.resamples, one.pairs[0].new_images), (0, None));
+}
+
+/// Class 2 does not occur, and only the second seed predicts it, once; class 3 neither occurs nor is predicted.
+#[test]
+fn what_is_no_number_is_in_no_mean() {
+    let labels = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1];
+    let answers = [[0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 2, 1, 1, 1, 1, 1, 0]];
+    let (mut trials, mut predictions) = (Vec::new(), BTreeMap::new());
+    for (seed, answers) in (1..).zip(&answers) {
+        let said =
+            labels.iter().zip(answers).map(|(&label, &prediction)| Prediction { label, prediction, probability: 0.5 });
+        predictions.insert(seed, said.collect::<Vec<_>>());
+        trials.push(trial_record("a", seed, Metrics::new(&labels, answers, 4, 0.5)));
+    }
+    let (record, environment) = (recipe_record("a", trials), environment());
+    for with_predictions in [true, false] {
+        let predictions = if with_predictions { predictions.clone() } else { BTreeMap::new() };
+        let trials = RecipeTrials { name: "a".to_owned(), record: &record, environment: &environment, predictions };
+        let images = TestImages { labels: labels.to_vec(), classes: 4, writers: None };
+        let comparison = checked(compare(&[trials], &images, MARGIN));
+        let a = &comparison.recipes[0];
+        let [first, _, third, fourth] = &a.per_class[..] else { panic!("four classes") };
+        assert_eq!((third.recall, fourth.precision, fourth.recall, fourth.f1), (None, None, None, None));
+        let precision = third.precision.unwrap();
+        assert_eq!((precision.mean, precision.sd, precision.new), (0.0, None, None), "of the one seed that has it");
+        assert_eq!(third.f1.unwrap().mean, 0.0);
+        // (5/6 + 6/6) / 2 and (5/6 + 5/6) / 2: over two classes, not four.
+        assert!((a.balanced_accuracy.mean - (11.0 / 12.0 + 10.0 / 12.0) / 2.0).abs() < 1e-12);
+        assert_eq!(first.recall.unwrap().new.is_some(), with_predictions);
+    }
+    assert_eq!(record.trials[0].test.as_ref().unwrap().occurring(), 2);
+}
+
+/// Of a class with few images or few answers, some draws have none: they say nothing of its figures, and not that they are 0.
+#[test]
+fn draws_without_a_figure_do_not_count_as_zero() {
+    use super::resample::{of_class, resample};
+    let labels = vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let said: Vec<Prediction> =
+        labels.iter().map(|&label| Prediction { label, prediction: label, probability: 0.5 }).collect();
+    let images = TestImages { labels, classes: 2, writers: None };
+    let drawn = resample(&[vec![&said[..], &said[..]]], &images, 500);
+    let variances = &drawn.recipes[0];
+    for figure in [of_class(1), of_class(1) + 1, of_class(1) + 2] {
+        assert_eq!((variances.images[figure], variances.luck[figure]), (0.0, 0.0), "always right, figure {figure}");
+    }
 }
 
 #[test]

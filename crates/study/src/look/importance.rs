@@ -42,11 +42,11 @@ pub fn importance(
     let mut importance = Vec::with_capacity(layer.filters);
     for filter in 0..layer.filters {
         let without = measure(&silenced(model, layer, filter));
-        let falls =
-            whole.per_class.iter().zip(&without.per_class).map(|(whole, without)| whole.recall - without.recall);
+        let classes = whole.per_class.iter().zip(&without.per_class).enumerate();
+        // A class that does not occur has no recall to lose.
+        let falls = classes.filter_map(|(class, (whole, without))| Some((class, whole.recall? - without.recall?)));
         let first = (0, f64::NEG_INFINITY);
-        let (suffers, suffers_lost) =
-            falls.enumerate().fold(first, |most, (class, fall)| if fall > most.1 { (class, fall) } else { most });
+        let (suffers, suffers_lost) = falls.fold(first, |most, fall| if fall.1 > most.1 { fall } else { most });
         let lost = whole.balanced_accuracy - without.balanced_accuracy;
         importance.push(Importance { filter, lost, suffers, suffers_lost });
         if on_filter(filter + 1) == Flow::Stop {

@@ -95,6 +95,9 @@ fn describe(source: &Source, place: &str) -> String {
         text.push_str(&format!("  {label:>5}  {:>11}  {:>11}\n", count(train), count(test)));
     }
     let first = source.first_label;
+    if let Some(words) = (Labels { first, classes }).as_classes() {
+        text.push_str(&format!("  {words}\n"));
+    }
     if (first, classes) != (0, 10) {
         let first = if first == 0 { String::new() } else { format!("\n  first_label = {first}") };
         text.push_str(&format!(

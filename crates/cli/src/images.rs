@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tenfold_nn::data::{Labels, Source, Splits};
+use tenfold_nn::data::{Source, Splits};
 use tenfold_study::record::{DataPlace, DatasetRecord, RESULTS, StudyRecord};
 
 use crate::data::source;
@@ -22,7 +22,7 @@ pub(crate) fn place(folder: Option<&Path>) -> Option<DataPlace> {
 pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
     let of = &record.dataset;
     let source = match (data, &of.place) {
-        (Some(data), _) => checked(source(Some(data), labels(of))?, of, &data.display().to_string())?,
+        (Some(data), _) => checked(source(Some(data), of.labels())?, of, &data.display().to_string())?,
         (None, Some(place)) if !is_mnist(of) => at(place, of)?,
         (None, _) => checked(Source::mnist(), of, "the built-in MNIST")?,
     };
@@ -36,11 +36,6 @@ pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -
     let file = run.join(RESULTS);
     let message = format!("{}: what it says of the images is not true of them; it was edited", file.display());
     Err(Failure::new(DATA, message, None))
-}
-
-/// What the numbers of the label files meant.
-fn labels(of: &DatasetRecord) -> Labels {
-    Labels { first: of.first_label, classes: of.classes }
 }
 
 /// Whether the images are those inside the program, wherever they were read from.
@@ -60,7 +55,7 @@ fn at(place: &DataPlace, of: &DatasetRecord) -> Result<Source, Failure> {
             Failure::Error { code, message, .. } => Failure::new(code, message, Some(GIVE_IT.to_owned())),
             Failure::NobodyListens => reason,
         };
-        let read = source(Some(folder), labels(of)).map_err(Failure::from).map_err(failed);
+        let read = source(Some(folder), of.labels()).map_err(Failure::from).map_err(failed);
         match read.and_then(|source| checked(source, of, &name)) {
             Ok(source) => return Ok(source),
             // The first is what the record means.

@@ -164,7 +164,7 @@ impl<'a> View<'a> {
             "{}: {train} training, {valid} validation, {test} test images of {}{}; split {}",
             plain(&data.name),
             self.splits.train.shape(),
-            data.labels().map_or(String::new(), |labels| format!(", {labels}")),
+            data.labels().as_classes().map_or(String::new(), |labels| format!(", {labels}")),
             &data.split_sha256[..12]
         ));
         for warning in &data.warnings {

@@ -34,9 +34,6 @@ pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> Strin
         if record.timing.busy { " (machine busy: time not compared)" } else { "" },
         count(parameters)
     );
-    if let Some(words) = far_above_chance(record) {
-        text.push_str(&format!("{words}\n"));
-    }
     if let Some(test) = &record.test {
         let test = test_metrics(test);
         text.push_str(&format!("\non the test images (loss {:.4})\n\n", test.loss));
@@ -47,7 +44,7 @@ pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> Strin
     text
 }
 
-/// What is to be said of a training that finished but learned nothing.
+/// What is to be said, once, of a training that finished with a loss far above chance level.
 pub(crate) fn far_above_chance(record: &TrialRecord) -> Option<String> {
     let test = record.test.as_ref().filter(|_| record.far_above_chance)?;
     let words = above_chance(test.confusion.len());

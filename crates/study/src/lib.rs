@@ -36,7 +36,7 @@ pub use finished::{FinishedStudy, FinishedStudyError};
 pub use folder::{FolderError, RunFolder};
 pub use identity::{Difference, TRAINING_VERSION, TrialSettings};
 pub use plan::{Plan, PlanError, Settings, TrialState};
-pub use run::{ProcessorTime, RunError, StudyEvent, run};
+pub use run::{DataChange, ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError, ValidPart};
 pub use suggest::nearest;
 pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained};

@@ -265,7 +265,7 @@ impl Plan {
 
     /// All trials in the folder: those that fit this plan, and those that do not, with how they stand.
     pub(crate) fn on_disk(&self, folder: &RunFolder) -> Result<OnDisk, FolderError> {
-        let mut found = OnDisk { records: BTreeMap::new(), others: BTreeMap::new(), place: None };
+        let mut found = OnDisk { records: BTreeMap::new(), others: BTreeMap::new(), data: None };
         // Only for trials of versions that did not keep their settings with them.
         let mut results: Option<Option<StudyRecord>> = None;
         for (index, recipe) in self.study.recipes.iter().enumerate() {
@@ -286,7 +286,7 @@ impl Plan {
                             && before.data != now.data
                             && before.data == record.dataset.sha256
                         {
-                            found.place.clone_from(&record.dataset.place);
+                            found.data = Some(record.dataset.clone());
                         }
                         let differences = before.map_or(Vec::new(), |before| before.differences(&now));
                         let earlier = Earlier { finished, differences };
@@ -349,8 +349,8 @@ pub(crate) struct OnDisk {
     pub(crate) records: BTreeMap<(usize, u64), TrialRecord>,
     /// Trials that are not of this plan.
     pub(crate) others: BTreeMap<(usize, u64), TrialState>,
-    /// Where the data of those was that were trained on other data, as far as it is known.
-    pub(crate) place: Option<DataPlace>,
+    /// The data of those that were trained on other data, as far as it is known.
+    pub(crate) data: Option<DatasetRecord>,
 }
 
 /// The record in the folder, if it can be read.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tenfold_nn::Precision;
-use tenfold_nn::data::ImageShape;
+use tenfold_nn::data::{ImageShape, Labels};
 use tenfold_nn::look::filter_layers;
 use tenfold_nn::model::{Architecture, Init, Layer};
 use tenfold_nn::optim::{Optimizer, Schedule};
@@ -144,10 +144,9 @@ pub struct DatasetRecord {
 }
 
 impl DatasetRecord {
-    /// `labels 1 to 26 are classes 0 to 25`; nothing where the labels are the classes.
-    pub fn labels(&self) -> Option<String> {
-        let (first, last) = (u64::from(self.first_label), self.classes as u64 - 1);
-        (first > 0).then(|| format!("labels {first} to {} are classes 0 to {last}", first + last))
+    /// What the numbers of its label files mean.
+    pub fn labels(&self) -> Labels {
+        Labels { first: self.first_label, classes: self.classes }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::look::KeptFilters;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, TrialState};
-use crate::record::{DataPlace, RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
+use crate::record::{DatasetRecord, RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
 use crate::trial::{self, Product, Room};
 
 /// Processor time that was spent until now, in seconds.
@@ -87,23 +87,42 @@ pub enum RunError {
         count: usize,
         /// In what they differ, in words.
         lines: Vec<String>,
-        /// Where their data was, if it was other data and that is known.
-        place: Option<DataPlace>,
-        /// Whether that is where the data was read from now.
-        same_place: bool,
+        /// What made their data other data, if it was and that is known.
+        data: Option<DataChange>,
     },
+}
+
+/// What makes data other data than before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DataChange {
+    /// It was read from this folder, as it was typed, and is now read from elsewhere.
+    Place(String),
+    /// The number of class 0 in the label files was another one.
+    FirstLabel {
+        /// As it was.
+        before: u32,
+        /// As it is now.
+        now: u32,
+    },
+    /// What is in this folder, as it was typed, has changed.
+    Contents(String),
 }
 
 impl RunError {
     /// What the person can do about it.
     pub fn hint(&self) -> Option<String> {
-        let RunError::Changed { place, same_place, .. } = self else { return None };
+        let RunError::Changed { data, .. } = self else { return None };
         let mut hint =
             "keep them by choosing another folder with --out, or train again and replace them with --replace"
                 .to_owned();
-        match place {
-            Some(place) if *same_place => hint.push_str(&format!("; the images in {} have changed since", place.given)),
-            Some(place) => hint.push_str(&format!("; their images were those of --data {}", place.given)),
+        match data {
+            Some(DataChange::Place(given)) => hint.push_str(&format!("; their images were those of --data {given}")),
+            Some(DataChange::FirstLabel { before, now }) => {
+                hint.push_str(&format!("; their labels were read with first_label = {before}, which is now {now}"));
+            }
+            Some(DataChange::Contents(given)) => {
+                hint.push_str(&format!("; the images or labels in {given} have changed since"));
+            }
             None => {}
         }
         Some(hint)
@@ -138,7 +157,7 @@ fn run_trials(
     let found = plan.on_disk(folder)?;
     let trials: Vec<_> = plan.trials().map(|(recipe, seed)| (recipe, seed, found.state((recipe, seed)))).collect();
     if !plan.replace {
-        refuse_to_replace(plan, folder, &trials, found.place.as_ref())?;
+        refuse_to_replace(plan, folder, &trials, found.data.as_ref())?;
     }
     let mut ledger = Ledger::read(folder, RESULTS, found.records.values())?;
     folder.write("study.toml", plan.study.to_toml().as_bytes())?;
@@ -219,7 +238,7 @@ fn refuse_to_replace(
     plan: &Plan,
     folder: &RunFolder,
     trials: &[(usize, u64, TrialState)],
-    place: Option<&DataPlace>,
+    data: Option<&DatasetRecord>,
 ) -> Result<(), RunError> {
     let mut changed: Vec<(&str, u64, &Earlier)> = Vec::new();
     for (recipe, seed, state) in trials {
@@ -236,9 +255,20 @@ fn refuse_to_replace(
         path: folder.path().to_owned(),
         count: changed.len(),
         lines: changes_in_words(changed),
-        place: place.cloned(),
-        same_place: place.map(|place| &place.absolute) == plan.dataset.place.as_ref().map(|now| &now.absolute),
+        data: data.and_then(|before| data_change(before, &plan.dataset)),
     })
+}
+
+/// What made the data of `before` the other data of `now`, if it is known.
+fn data_change(before: &DatasetRecord, now: &DatasetRecord) -> Option<DataChange> {
+    let place = before.place.as_ref()?;
+    if now.place.as_ref().is_none_or(|now| now.absolute != place.absolute) {
+        return Some(DataChange::Place(place.given.clone()));
+    }
+    if before.first_label != now.first_label {
+        return Some(DataChange::FirstLabel { before: before.first_label, now: now.first_label });
+    }
+    Some(DataChange::Contents(place.given.clone()))
 }
 
 /// The record of a training that has ended, before it is measured.

@@ -257,7 +257,12 @@ fn a_finished_trial_of_other_settings_or_data_is_replaced_only_where_that_is_ask
     assert_eq!(hint, Some(format!("{usual}; their images were those of --data halves")));
     let place = Some(DataPlace { given: "./halves".to_owned(), absolute: "/data/halves".to_owned() });
     let (_, hint) = refusal(&plan(STUDY, &other, Settings { place, ..settings(1) }), &other, &scratch.0);
-    assert_eq!(hint, Some(format!("{usual}; the images in halves have changed since")));
+    assert_eq!(hint, Some(format!("{usual}; the images or labels in halves have changed since")));
+    let mut shifted = self::splits(5);
+    shifted.first_label = 1;
+    let place = Some(DataPlace { given: "halves".to_owned(), absolute: "/data/halves".to_owned() });
+    let (_, hint) = refusal(&plan(STUDY, &shifted, Settings { place, ..settings(1) }), &shifted, &scratch.0);
+    assert_eq!(hint, Some(format!("{usual}; their labels were read with first_label = 0, which is now 1")));
 
     let log = run_all(&plan(&changed, &splits, replacing(settings(1))), &splits, &scratch.0);
     assert_eq!(log.states, ["flat 1 changed", "conv 1 kept"]);

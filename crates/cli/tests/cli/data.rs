@@ -62,7 +62,12 @@ fn labels_from_one_on_are_refused_with_what_to_set_and_taken_when_it_is_set() {
     assert_eq!(ended.code, Some(2), "{}", ended.err);
     assert!(ended.err.contains("the study has 26 classes from label 1 on") && ended.err.contains("--data DIR"));
     let ended = run(&["data", "--data", text(&data)]);
-    for part in ["26 classes\n", "\n     26           20            2\n", "  classes = 26\n  first_label = 1\n"] {
+    for part in [
+        "26 classes\n",
+        "\n     26           20            2\n",
+        "\n  labels 1 to 26 are classes 0 to 25\n",
+        "  classes = 26\n  first_label = 1\n",
+    ] {
         assert!(ended.out.contains(part), "{part}\n{}", ended.out);
     }
 }
@@ -98,7 +103,7 @@ fn what_is_odd_is_told_recorded_and_on_the_page() {
     for warning in [
         "train-labels-idx1-ubyte is read, train-labels-idx1-ubyte.gz beside it is not",
         "no training images of class 9: it cannot be learned",
-        "no test images of class 9: its recall there is unknown",
+        "no test images of class 9: its recall there is not defined",
         "10 of 90 test images are also training or validation images: test accuracy is too optimistic",
     ] {
         assert!(ended.err.contains(&format!("\nwarning: {warning}\n")), "{warning}\n{}", ended.err);

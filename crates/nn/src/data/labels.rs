@@ -21,6 +21,14 @@ impl Labels {
         Labels { first: 0, classes }
     }
 
+    /// `labels 1 to 26 are classes 0 to 25`; nothing where the labels are the classes.
+    pub fn as_classes(self) -> Option<String> {
+        // Saturating: a record may hold anything.
+        let last = self.classes.saturating_sub(1) as u64;
+        let (first, last_label) = (self.first, u64::from(self.first).saturating_add(last));
+        (first > 0).then(|| format!("labels {first} to {last_label} are classes 0 to {last}"))
+    }
+
     /// The number of the last class.
     pub(super) fn last(self) -> i64 {
         i64::from(self.first) + self.classes as i64 - 1
@@ -141,6 +149,16 @@ mod tests {
         // 1000 and 1255 as i16, in two dimensions.
         let wide = read(&file(0x0b, &[2, 1], &[0x03, 0xe8, 0x04, 0xe7])).unwrap();
         assert_eq!(wide.classes(Labels { first: 1000, classes: 256 }).unwrap(), [0, 255]);
+    }
+
+    #[test]
+    fn labels_that_are_not_the_classes_are_told() {
+        let told = |first, classes| Labels { first, classes }.as_classes();
+        assert_eq!(told(1, 26).as_deref(), Some("labels 1 to 26 are classes 0 to 25"));
+        assert_eq!(told(0, 26), None);
+        for (first, classes) in [(u32::MAX, usize::MAX), (1, 0)] {
+            assert!(told(first, classes).is_some(), "{classes} from {first}");
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Splits {
         for (part, counts) in [("validation", &valid), ("test", &test)] {
             if let Some(absent) = Classes::of(counts, |count| count == 0) {
                 let its = absent.one_or_many("its", "their");
-                warnings.push(format!("no {part} images of {absent}: {its} recall there is unknown"));
+                warnings.push(format!("no {part} images of {absent}: {its} recall there is not defined"));
             }
         }
         warnings.extend(disproportion(&train, &valid));
@@ -207,8 +207,8 @@ mod tests {
             warnings(&[9, 0, 9], &[3, 0, 3], &[1, 1, 0]),
             [
                 "no training images of class 1: it cannot be learned",
-                "no validation images of class 1: its recall there is unknown",
-                "no test images of class 2: its recall there is unknown",
+                "no validation images of class 1: its recall there is not defined",
+                "no test images of class 2: its recall there is not defined",
             ]
         );
         let found = warnings(&[0, 9, 9, 0, 1], &[1, 3, 3, 1, 1], &[1; 5]);

@@ -65,7 +65,7 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
             }
         }
         details {
-            summary { "All " (by_count.len()) " sets" }
+            summary { "All sets (" (by_count.len()) ")" }
             (numbers("Which recipes miss the same test images", &["missed by", "images"], &rows))
         }
     })

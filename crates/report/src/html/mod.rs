@@ -88,7 +88,7 @@ pub fn page(page: &Page) -> String {
     let subtitle = html! {
         p { (blocks::subtitle(record)) }
         @if !record.dataset.warnings.is_empty() {
-            div.stamp { "To know about the data:" ul { @for warning in &record.dataset.warnings { li { (warning) } } } }
+            div.stamp { "About the data:" ul { @for warning in &record.dataset.warnings { li { (warning) } } } }
         }
     };
     document_of(&record.title, subtitle, skip, &record.environment.version, sections)

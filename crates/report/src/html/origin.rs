@@ -22,7 +22,7 @@ pub(super) fn section(page: &Page) -> Markup {
             format!(
                 "{}, {channels}x{height}x{width}, {}SHA-256 {}",
                 data.name,
-                data.labels().map_or(String::new(), |labels| format!("{labels}, ")),
+                data.labels().as_classes().map_or(String::new(), |labels| format!("{labels}, ")),
                 data.sha256
             ),
         ),

@@ -21,7 +21,7 @@ pub fn activation_forward(isa: Isa, activation: Activation, x: &mut [f32]) {
 }
 
 #[inline(always)]
-fn forward_body<L: Lanes>(activation: Activation, x: &mut [f32]) {
+fn forward_body<L: Lanes>(_: L, activation: Activation, x: &mut [f32]) {
     match activation {
         // A comparison that is false for NaN keeps it.
         Activation::Relu => x.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v }),
@@ -40,7 +40,7 @@ pub fn activation_backward(isa: Isa, activation: Activation, y: &[f32], grad: &m
 }
 
 #[inline(always)]
-fn backward_body<L: Lanes>(activation: Activation, y: &[f32], grad: &mut [f32]) {
+fn backward_body<L: Lanes>(_: L, activation: Activation, y: &[f32], grad: &mut [f32]) {
     let pairs = grad.iter_mut().zip(y);
     match activation {
         Activation::Relu => pairs.for_each(|(g, &y)| *g = if y > 0.0 { *g } else { 0.0 }),

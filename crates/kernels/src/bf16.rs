@@ -32,6 +32,7 @@ pub fn pack_neighbours(
 
 #[inline(always)]
 fn neighbours_body<L: Lanes>(
+    simd: L,
     x: &[f32],
     x_stride: usize,
     rows: usize,
@@ -44,24 +45,24 @@ fn neighbours_body<L: Lanes>(
         let (mut pairs, whole) = (out.chunks_exact_mut(LANES), x.chunks_exact(2 * LANES));
         let rest = whole.remainder();
         for (x, out) in whole.zip(&mut pairs) {
-            pack_vectors::<L>(x, out);
+            pack_vectors(simd, x, out);
         }
         if let Some(out) = pairs.next() {
             let mut filled = [0.0; 2 * LANES];
             filled[..rest.len()].copy_from_slice(rest);
-            pack_vectors::<L>(&filled, out);
+            pack_vectors(simd, &filled, out);
         }
     }
 }
 
 /// Two vectors to one of pairs.
 #[inline(always)]
-fn pack_vectors<L: Lanes>(x: &[f32], out: &mut [f32]) {
+fn pack_vectors<L: Lanes>(simd: L, x: &[f32], out: &mut [f32]) {
     assert!(x.len() == 2 * LANES && out.len() == LANES, "two vectors to one");
     // SAFETY: there are two vectors to be read and one to be written.
     unsafe {
-        let (low, high) = (L::load(x.as_ptr()), L::load(x.as_ptr().add(LANES)));
-        L::store_pairs(out.as_mut_ptr(), L::pack_neighbours(low, high));
+        let (low, high) = (simd.load(x.as_ptr()), simd.load(x.as_ptr().add(LANES)));
+        simd.store_pairs(out.as_mut_ptr(), simd.pack_neighbours(low, high));
     }
 }
 
@@ -89,7 +90,15 @@ pub fn pack_rows(
 }
 
 #[inline(always)]
-fn rows_body<L: Lanes>(x: &[f32], x_stride: usize, rows: usize, columns: usize, out: &mut [f32], out_stride: usize) {
+fn rows_body<L: Lanes>(
+    simd: L,
+    x: &[f32],
+    x_stride: usize,
+    rows: usize,
+    columns: usize,
+    out: &mut [f32],
+    out_stride: usize,
+) {
     for pair in 0..rows.div_ceil(2) {
         let first = &x[2 * pair * x_stride..][..columns];
         let second = (2 * pair + 1 < rows).then(|| &x[(2 * pair + 1) * x_stride..][..columns]);
@@ -97,8 +106,8 @@ fn rows_body<L: Lanes>(x: &[f32], x_stride: usize, rows: usize, columns: usize, 
         for j in (0..columns).step_by(LANES) {
             // SAFETY: all three have whole vectors.
             unsafe {
-                let b = second.map_or(L::zero(), |second| L::load(second.as_ptr().add(j)));
-                L::store_pairs(out.as_mut_ptr().add(j), L::pack(L::load(first.as_ptr().add(j)), b));
+                let b = second.map_or(simd.zero(), |second| simd.load(second.as_ptr().add(j)));
+                simd.store_pairs(out.as_mut_ptr().add(j), simd.pack(simd.load(first.as_ptr().add(j)), b));
             }
         }
     }

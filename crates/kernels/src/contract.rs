@@ -74,10 +74,10 @@ pub(crate) trait Factor<L: Lanes> {
     type B: Copy;
     /// # Safety
     /// A vector is readable at `p`.
-    unsafe fn load(p: *const f32) -> Self::B;
-    fn splat(x: f32) -> Self::B;
+    unsafe fn load(simd: L, p: *const f32) -> Self::B;
+    fn splat(simd: L, x: f32) -> Self::B;
     /// `a * b + c`.
-    fn multiply_add(a: Self::B, b: Self::B, c: L::V) -> L::V;
+    fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V;
 }
 
 /// f32.
@@ -89,34 +89,34 @@ pub(crate) struct Pair;
 impl<L: Lanes> Factor<L> for Single {
     type B = L::V;
     #[inline(always)]
-    unsafe fn load(p: *const f32) -> Self::B {
+    unsafe fn load(simd: L, p: *const f32) -> Self::B {
         // SAFETY: promised by the caller.
-        unsafe { L::load(p) }
+        unsafe { simd.load(p) }
     }
     #[inline(always)]
-    fn splat(x: f32) -> Self::B {
-        L::splat(x)
+    fn splat(simd: L, x: f32) -> Self::B {
+        simd.splat(x)
     }
     #[inline(always)]
-    fn multiply_add(a: Self::B, b: Self::B, c: L::V) -> L::V {
-        L::fma(a, b, c)
+    fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V {
+        simd.fma(a, b, c)
     }
 }
 
 impl<L: Lanes> Factor<L> for Pair {
     type B = L::P;
     #[inline(always)]
-    unsafe fn load(p: *const f32) -> Self::B {
+    unsafe fn load(simd: L, p: *const f32) -> Self::B {
         // SAFETY: promised by the caller.
-        unsafe { L::load_pairs(p) }
+        unsafe { simd.load_pairs(p) }
     }
     #[inline(always)]
-    fn splat(x: f32) -> Self::B {
-        L::splat_pair(x)
+    fn splat(simd: L, x: f32) -> Self::B {
+        simd.splat_pair(x)
     }
     #[inline(always)]
-    fn multiply_add(a: Self::B, b: Self::B, c: L::V) -> L::V {
-        L::dot(a, b, c)
+    fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V {
+        simd.dot(a, b, c)
     }
 }
 
@@ -126,7 +126,7 @@ impl<L: Lanes> Factor<L> for Pair {
 /// `a`, `b` and `c` are valid for the [`Sum::extents`]; nobody else touches the vectors of `c` that are written, and
 /// those overlap neither `a` nor `b`.
 pub(crate) unsafe fn contract(isa: Isa, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
-    dispatch!(isa, single_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
+    dispatch!(isa, unsafe single_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
 }
 
 /// [`contract`] with pairs of bf16 in `a` and `b`; `c` is f32.
@@ -141,21 +141,36 @@ pub(crate) unsafe fn contract_pairs(
     c: *mut f32,
     ahead: &mut Prefetch,
 ) {
-    dispatch_pairs!(isa, pair_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
+    dispatch_pairs!(isa, unsafe pair_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
 }
 
+/// # Safety
+/// As for [`contract`].
 #[inline(always)]
-fn single_body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
-    body::<L, Single>(sum, a, b, c, ahead);
+unsafe fn single_body<L: Lanes>(simd: L, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
+    // SAFETY: passed on from the caller.
+    unsafe { body::<L, Single>(simd, sum, a, b, c, ahead) };
 }
 
+/// # Safety
+/// As for [`contract`].
 #[inline(always)]
-fn pair_body<L: Lanes>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
-    body::<L, Pair>(sum, a, b, c, ahead);
+unsafe fn pair_body<L: Lanes>(simd: L, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
+    // SAFETY: passed on from the caller.
+    unsafe { body::<L, Pair>(simd, sum, a, b, c, ahead) };
 }
 
+/// # Safety
+/// As for [`contract`].
 #[inline(always)]
-fn body<L: Lanes, F: Factor<L>>(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
+unsafe fn body<L: Lanes, F: Factor<L>>(
+    simd: L,
+    sum: &Sum,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ahead: &mut Prefetch,
+) {
     let (max_rows, max_vectors) = L::TILE;
     for g in 0..sum.groups {
         let mut r = 0;
@@ -171,7 +186,7 @@ fn body<L: Lanes, F: Factor<L>>(sum: &Sum, a: *const f32, b: *const f32, c: *mut
                     let a = a.add(g * sum.a_group + r * sum.a_row);
                     let b = b.add(j * sum.b_block);
                     let c = c.add(g * sum.c_group + r * sum.c_row + j * sum.c_block);
-                    any_tile::<L, F>(rows, vectors, sum, a, b, c, ahead);
+                    any_tile::<L, F>(simd, rows, vectors, sum, a, b, c, ahead);
                 }
                 j += vectors;
             }
@@ -182,7 +197,9 @@ fn body<L: Lanes, F: Factor<L>>(sum: &Sum, a: *const f32, b: *const f32, c: *mut
 
 /// Calls the tile compiled for exactly this many rows and vectors.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 unsafe fn any_tile<L: Lanes, F: Factor<L>>(
+    simd: L,
     rows: usize,
     vectors: usize,
     sum: &Sum,
@@ -195,7 +212,7 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>>(
         ($($r:literal)*; $v:literal) => {
             match rows {
                 // SAFETY: passed on from the caller.
-                $($r => unsafe { tile::<L, F, $r, $v>(sum, a, b, c, ahead) },)*
+                $($r => unsafe { tile::<L, F, $r, $v>(simd, sum, a, b, c, ahead) },)*
                 _ => unreachable!("tiles have at most six rows"),
             }
         };
@@ -214,6 +231,7 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>>(
 /// `R` rows by `V` vectors, all sums held in registers.
 #[inline(always)]
 unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
+    simd: L,
     sum: &Sum,
     a: *const f32,
     b: *const f32,
@@ -222,11 +240,11 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
 ) {
     // SAFETY: the caller vouches for every address formed from `sum`.
     unsafe {
-        let mut acc = [[L::zero(); V]; R];
+        let mut acc = [[simd.zero(); V]; R];
         if sum.accumulate {
             for r in 0..R {
                 for v in 0..V {
-                    acc[r][v] = L::load(c.add(r * sum.c_row + v * sum.c_block));
+                    acc[r][v] = simd.load(c.add(r * sum.c_row + v * sum.c_block));
                 }
             }
         }
@@ -239,11 +257,11 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
                 left -= steps;
                 ahead.ask();
                 for _ in 0..steps {
-                    let row: [F::B; V] = std::array::from_fn(|v| F::load(pb.add(v * sum.b_block)));
+                    let row: [F::B; V] = std::array::from_fn(|v| F::load(simd, pb.add(v * sum.b_block)));
                     for r in 0..R {
-                        let x = F::splat(*pa.add(r * sum.a_row));
+                        let x = F::splat(simd, *pa.add(r * sum.a_row));
                         for v in 0..V {
-                            acc[r][v] = F::multiply_add(x, row[v], acc[r][v]);
+                            acc[r][v] = F::multiply_add(simd, x, row[v], acc[r][v]);
                         }
                     }
                     pa = pa.wrapping_add(sum.a_step);
@@ -253,7 +271,7 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
         }
         for r in 0..R {
             for v in 0..V {
-                L::store(c.add(r * sum.c_row + v * sum.c_block), acc[r][v]);
+                simd.store(c.add(r * sum.c_row + v * sum.c_block), acc[r][v]);
             }
         }
     }

@@ -38,7 +38,7 @@ pub fn sgd_step(isa: Isa, step: &SgdStep, grad: &[f32], weight: &mut [f32], dire
 }
 
 #[inline(always)]
-fn sgd_body<L: Lanes>(step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]) {
+fn sgd_body<L: Lanes>(_: L, step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]) {
     let SgdStep { lr, momentum, nesterov, weight_decay } = *step;
     if momentum == 0.0 {
         for (w, &g) in weight.iter_mut().zip(grad) {
@@ -88,7 +88,7 @@ pub fn adam_step(isa: Isa, step: &AdamStep, grad: &[f32], weight: &mut [f32], me
 }
 
 #[inline(always)]
-fn adam_body<L: Lanes>(step: &AdamStep, grad: &[f32], weight: &mut [f32], mean: &mut [f32], square: &mut [f32]) {
+fn adam_body<L: Lanes>(_: L, step: &AdamStep, grad: &[f32], weight: &mut [f32], mean: &mut [f32], square: &mut [f32]) {
     let AdamStep { step_size, beta1, beta2, eps, root_correction, weight_decay, decay } = *step;
     let (rest1, rest2) = (1.0 - beta1, 1.0 - beta2);
     for (((w, m), v), &g) in weight.iter_mut().zip(mean).zip(square).zip(grad) {

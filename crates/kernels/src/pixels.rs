@@ -81,12 +81,12 @@ pub fn pixel_values(isa: Isa, table: &PixelTable, pixels: &[u8], out: &mut [f32]
 }
 
 #[inline(always)]
-fn body<L: Lanes>(table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
+fn body<L: Lanes>(simd: L, table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
     let whole = pixels.len() / LANES * LANES;
-    let value = Values::<L>::new(table);
+    let value = Values::new(simd, table);
     for at in (0..whole).step_by(LANES) {
         // SAFETY: the vector is whole, in both slices (of equal length, as the caller asserts).
-        unsafe { L::store(out.as_mut_ptr().add(at), value.of(pixels.as_ptr().add(at))) }
+        unsafe { simd.store(out.as_mut_ptr().add(at), value.of(pixels.as_ptr().add(at))) }
     }
     for (value, &pixel) in out.iter_mut().zip(pixels).skip(whole) {
         *value = table.values[usize::from(pixel)];
@@ -95,6 +95,7 @@ fn body<L: Lanes>(table: &PixelTable, pixels: &[u8], out: &mut [f32]) {
 
 /// A [`PixelTable`] for whole vectors.
 pub(crate) struct Values<'a, L: Lanes> {
+    simd: L,
     table: &'a PixelTable,
     mean: L::V,
     high: L::V,
@@ -106,10 +107,18 @@ pub(crate) struct Values<'a, L: Lanes> {
 
 impl<'a, L: Lanes> Values<'a, L> {
     #[inline(always)]
-    pub(crate) fn new(table: &'a PixelTable) -> Self {
+    pub(crate) fn new(simd: L, table: &'a PixelTable) -> Self {
         let plain = table.exact && table.mean == 0.0 && table.std == 1.0;
-        let by_std = (L::splat(table.std), L::splat(1.0 / table.std));
-        Values { table, plain, mean: L::splat(table.mean), high: L::splat(HIGH), low: L::splat(LOW), by_std }
+        let by_std = (simd.splat(table.std), simd.splat(1.0 / table.std));
+        Values {
+            simd,
+            table,
+            plain,
+            mean: simd.splat(table.mean),
+            high: simd.splat(HIGH),
+            low: simd.splat(LOW),
+            by_std,
+        }
     }
 
     /// The values of 16 pixels.
@@ -118,22 +127,23 @@ impl<'a, L: Lanes> Values<'a, L> {
     /// 16 bytes are readable at `pixels`.
     #[inline(always)]
     pub(crate) unsafe fn of(&self, pixels: *const u8) -> L::V {
+        let simd = self.simd;
         // SAFETY: the caller promises 16 bytes; the array has 16 elements.
         unsafe {
             let by_products = || {
-                let pixels = L::load_bytes(pixels);
-                L::fma(pixels, self.high, L::mul(pixels, self.low))
+                let pixels = simd.load_bytes(pixels);
+                simd.fma(pixels, self.high, simd.mul(pixels, self.low))
             };
             if self.plain {
                 by_products()
             } else if self.table.exact {
                 let x = by_products();
-                let (x, (std, reciprocal)) = (L::sub(x, self.mean), self.by_std);
-                let q = L::mul(x, reciprocal);
-                L::fma(L::fnma(q, std, x), reciprocal, q)
+                let (x, (std, reciprocal)) = (simd.sub(x, self.mean), self.by_std);
+                let q = simd.mul(x, reciprocal);
+                simd.fma(simd.fnma(q, std, x), reciprocal, q)
             } else {
                 let values: [f32; LANES] = std::array::from_fn(|i| self.table.values[usize::from(*pixels.add(i))]);
-                L::load(values.as_ptr())
+                simd.load(values.as_ptr())
             }
         }
     }

@@ -99,7 +99,9 @@ fn run(
 }
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 fn few<L: Lanes>(
+    simd: L,
     logits: &[f32],
     stride: usize,
     classes: usize,
@@ -108,11 +110,13 @@ fn few<L: Lanes>(
     correct: &mut [u8],
     out: &mut [f32],
 ) {
-    body::<L>(&mut [[0.0; LANES]; LANES], logits, stride, classes, target, losses, correct, out);
+    body(simd, &mut [[0.0; LANES]; LANES], logits, stride, classes, target, losses, correct, out);
 }
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 fn many<L: Lanes>(
+    simd: L,
     logits: &[f32],
     stride: usize,
     classes: usize,
@@ -121,13 +125,14 @@ fn many<L: Lanes>(
     correct: &mut [u8],
     out: &mut [f32],
 ) {
-    body::<L>(&mut [[0.0; LANES]; CLASSES], logits, stride, classes, target, losses, correct, out);
+    body(simd, &mut [[0.0; LANES]; CLASSES], logits, stride, classes, target, losses, correct, out);
 }
 
 /// `room` for sixteen examples, a vector per class. Loops over lanes become vectors when compiled for them.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "those of `run`, and the room")]
 fn body<L: Lanes>(
+    simd: L,
     room: &mut [[f32; LANES]],
     logits: &[f32],
     stride: usize,
@@ -140,14 +145,14 @@ fn body<L: Lanes>(
     for first in (0..logits.len() / stride).step_by(LANES) {
         let rows = LANES.min(logits.len() / stride - first);
         for (vector, columns) in room.chunks_exact_mut(LANES).take(classes.div_ceil(LANES)).enumerate() {
-            let mut square = [L::zero(); LANES];
+            let mut square = [simd.zero(); LANES];
             for (l, row) in square[..rows].iter_mut().enumerate() {
                 // SAFETY: the caller has checked that rows are `stride` long, as many vectors as the classes need.
-                *row = unsafe { L::load(logits[(first + l) * stride + vector * LANES..].as_ptr()) };
+                *row = unsafe { simd.load(logits[(first + l) * stride + vector * LANES..].as_ptr()) };
             }
-            for (column, turned) in columns.iter_mut().zip(transpose::<L>(square)) {
+            for (column, turned) in columns.iter_mut().zip(transpose(simd, square)) {
                 // SAFETY: an array of 16 elements.
-                unsafe { L::store(column.as_mut_ptr(), turned) };
+                unsafe { simd.store(column.as_mut_ptr(), turned) };
             }
         }
         let columns = &mut room[..classes];
@@ -158,21 +163,21 @@ fn body<L: Lanes>(
             for (l, &label) in labels.iter().enumerate() {
                 wanted[l] = logits[(first + l) * stride + usize::from(label)];
             }
-            let best = largest::<L>(columns);
+            let best = largest(simd, columns);
             for (l, &label) in labels.iter().enumerate() {
                 correct[first + l] = u8::from(best[l] == f32::from(label));
             }
         }
         // Subtracting the largest logit keeps exp from overflowing; softmax is unchanged.
-        let mut top = L::splat(f32::NEG_INFINITY);
+        let mut top = simd.splat(f32::NEG_INFINITY);
         for column in columns.iter() {
             // SAFETY: an array of 16 elements.
-            let column = unsafe { L::load(column.as_ptr()) };
-            top = L::select_greater_or_nan(column, top, column, top);
+            let column = unsafe { simd.load(column.as_ptr()) };
+            top = simd.select_greater_or_nan(column, top, column, top);
         }
         let mut max = [0.0; LANES];
         // SAFETY: an array of 16 elements.
-        unsafe { L::store(max.as_mut_ptr(), top) };
+        unsafe { simd.store(max.as_mut_ptr(), top) };
         let mut sum = [0.0; LANES];
         for column in columns.iter_mut() {
             for l in 0..LANES {
@@ -208,11 +213,15 @@ fn body<L: Lanes>(
         room[classes..classes.next_multiple_of(LANES)].fill([0.0; LANES]);
         let out = &mut out[first * stride..(first + rows) * stride];
         for (vector, columns) in room.chunks_exact(LANES).take(classes.div_ceil(LANES)).enumerate() {
-            // SAFETY: arrays of 16 elements.
-            let turned = transpose::<L>(std::array::from_fn(|c| unsafe { L::load(columns[c].as_ptr()) }));
+            let mut square = [simd.zero(); LANES];
+            for (row, column) in square.iter_mut().zip(columns) {
+                // SAFETY: an array of 16 elements.
+                *row = unsafe { simd.load(column.as_ptr()) };
+            }
+            let turned = transpose(simd, square);
             for (row, turned) in out.chunks_exact_mut(stride).zip(turned) {
                 // SAFETY: rows are as many vectors as the classes need, and perhaps more.
-                unsafe { L::store(row[vector * LANES..].as_mut_ptr(), turned) };
+                unsafe { simd.store(row[vector * LANES..].as_mut_ptr(), turned) };
             }
         }
         for (row, &label) in out.chunks_exact_mut(stride).zip(labels) {
@@ -224,21 +233,21 @@ fn body<L: Lanes>(
 
 /// The class of each example's largest logit, the first of equals; NaN is never the largest.
 #[inline(always)]
-fn largest<L: Lanes>(columns: &[[f32; LANES]]) -> [f32; LANES] {
+fn largest<L: Lanes>(simd: L, columns: &[[f32; LANES]]) -> [f32; LANES] {
     // Written as selects: as a loop over lanes it would be a branch for each.
-    let (mut best, mut top) = (L::zero(), L::splat(f32::NAN));
+    let (mut best, mut top) = (simd.zero(), simd.splat(f32::NAN));
     for (class, column) in columns.iter().enumerate() {
-        let class = L::splat(class as f32);
+        let class = simd.splat(class as f32);
         // SAFETY: an array of 16 elements.
-        let column = unsafe { L::load(column.as_ptr()) };
-        let larger = L::select_greater_or_nan(column, top, class, best);
-        let larger = L::select_equal(column, column, larger, best);
-        best = L::select_equal(top, top, larger, class);
-        top = L::select_equal(best, class, column, top);
+        let column = unsafe { simd.load(column.as_ptr()) };
+        let larger = simd.select_greater_or_nan(column, top, class, best);
+        let larger = simd.select_equal(column, column, larger, best);
+        best = simd.select_equal(top, top, larger, class);
+        top = simd.select_equal(best, class, column, top);
     }
     let mut classes = [0.0; LANES];
     // SAFETY: an array of 16 elements.
-    unsafe { L::store(classes.as_mut_ptr(), best) };
+    unsafe { simd.store(classes.as_mut_ptr(), best) };
     classes
 }
 

@@ -67,24 +67,32 @@ pub(crate) unsafe fn contract_complex(
     c: *mut f32,
 ) {
     if pairs {
-        dispatch_pairs!(isa, pair_body(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32))
+        dispatch_pairs!(isa, unsafe pair_body(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32))
     } else {
-        dispatch!(isa, single_body(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32))
+        dispatch!(isa, unsafe single_body(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32))
     }
 }
 
+/// # Safety
+/// As for [`contract_complex`].
 #[inline(always)]
-fn single_body<L: Lanes>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
-    body::<L, false>(sum, a, b, c);
+unsafe fn single_body<L: Lanes>(simd: L, sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+    // SAFETY: passed on from the caller.
+    unsafe { body::<L, false>(simd, sum, a, b, c) };
 }
 
+/// # Safety
+/// As for [`contract_complex`].
 #[inline(always)]
-fn pair_body<L: Lanes>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
-    body::<L, true>(sum, a, b, c);
+unsafe fn pair_body<L: Lanes>(simd: L, sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+    // SAFETY: passed on from the caller.
+    unsafe { body::<L, true>(simd, sum, a, b, c) };
 }
 
+/// # Safety
+/// As for [`contract_complex`].
 #[inline(always)]
-fn body<L: Lanes, const PAIRS: bool>(sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
+unsafe fn body<L: Lanes, const PAIRS: bool>(simd: L, sum: &ComplexSum, a: *const f32, b: *const f32, c: *mut f32) {
     let (max_rows, max_vectors) = L::COMPLEX_TILE;
     let vector = if PAIRS { LANES } else { COMPLEX };
     let mut j = 0;
@@ -98,7 +106,7 @@ fn body<L: Lanes, const PAIRS: bool>(sum: &ComplexSum, a: *const f32, b: *const 
             // SAFETY: all three stay within `ComplexSum::extents`, which the caller of `contract_complex` vouches for.
             unsafe {
                 let (a, b) = (a.add(r * sum.a_row), b.add(j * vector));
-                any_tile::<L, PAIRS>(rows, vectors, sum, a, b, c.add(r * sum.c_row + j * COMPLEX));
+                any_tile::<L, PAIRS>(simd, rows, vectors, sum, a, b, c.add(r * sum.c_row + j * COMPLEX));
             }
             r += rows;
         }
@@ -109,6 +117,7 @@ fn body<L: Lanes, const PAIRS: bool>(sum: &ComplexSum, a: *const f32, b: *const 
 /// Calls the tile compiled for exactly this many rows and vectors.
 #[inline(always)]
 unsafe fn any_tile<L: Lanes, const PAIRS: bool>(
+    simd: L,
     rows: usize,
     vectors: usize,
     sum: &ComplexSum,
@@ -120,7 +129,7 @@ unsafe fn any_tile<L: Lanes, const PAIRS: bool>(
         ($($r:literal)*; $v:literal) => {
             match rows {
                 // SAFETY: passed on from the caller.
-                $($r => unsafe { tile::<L, PAIRS, $r, $v>(sum, a, b, c) },)*
+                $($r => unsafe { tile::<L, PAIRS, $r, $v>(simd, sum, a, b, c) },)*
                 _ => unreachable!("tiles have at most six rows"),
             }
         };
@@ -135,6 +144,7 @@ unsafe fn any_tile<L: Lanes, const PAIRS: bool>(
 /// `R` rows by `V` complex vectors, all sums held in registers.
 #[inline(always)]
 unsafe fn tile<L: Lanes, const PAIRS: bool, const R: usize, const V: usize>(
+    simd: L,
     sum: &ComplexSum,
     a: *const f32,
     b: *const f32,
@@ -142,41 +152,44 @@ unsafe fn tile<L: Lanes, const PAIRS: bool, const R: usize, const V: usize>(
 ) {
     // SAFETY: the caller vouches for every address formed from `sum`.
     unsafe {
-        let mut re = [[L::zero(); V]; R];
-        let mut im = [[L::zero(); V]; R];
+        let mut re = [[simd.zero(); V]; R];
+        let mut im = [[simd.zero(); V]; R];
         for segment in 0..sum.segments {
             let mut pa = a.add(segment * sum.a_segment);
             let mut pb = b.add(segment * sum.b_segment);
             for _ in 0..sum.len {
                 if PAIRS {
-                    let plain: [L::P; V] = std::array::from_fn(|v| L::load_pairs(pb.add(v * LANES)));
-                    let turned = plain.map(L::turn);
+                    let plain: [L::P; V] = std::array::from_fn(|v| simd.load_pairs(pb.add(v * LANES)));
+                    let mut turned = plain;
+                    for v in 0..V {
+                        turned[v] = simd.turn(plain[v]);
+                    }
                     for r in 0..R {
-                        let x = L::splat_pair(*pa.add(r * sum.a_row));
+                        let x = simd.splat_pair(*pa.add(r * sum.a_row));
                         for v in 0..V {
-                            re[r][v] = L::dot(x, plain[v], re[r][v]);
-                            im[r][v] = L::dot(x, turned[v], im[r][v]);
+                            re[r][v] = simd.dot(x, plain[v], re[r][v]);
+                            im[r][v] = simd.dot(x, turned[v], im[r][v]);
                         }
                     }
                     pa = pa.wrapping_add(sum.a_step);
                     pb = pb.wrapping_add(sum.b_step);
                     continue;
                 }
-                let (mut b_re, mut b_im) = ([L::zero(); V], [L::zero(); V]);
+                let (mut b_re, mut b_im) = ([simd.zero(); V], [simd.zero(); V]);
                 for v in 0..V {
-                    b_re[v] = L::load(pb.add(v * COMPLEX));
-                    b_im[v] = L::load(pb.add(v * COMPLEX + LANES));
+                    b_re[v] = simd.load(pb.add(v * COMPLEX));
+                    b_im[v] = simd.load(pb.add(v * COMPLEX + LANES));
                 }
                 for r in 0..R {
-                    let a_re = L::splat(*pa.add(r * sum.a_row));
-                    let a_im = L::splat(*pa.add(r * sum.a_row + LANES));
+                    let a_re = simd.splat(*pa.add(r * sum.a_row));
+                    let a_im = simd.splat(*pa.add(r * sum.a_row + LANES));
                     for v in 0..V {
-                        re[r][v] = L::fma(a_re, b_re[v], re[r][v]);
-                        im[r][v] = L::fma(a_im, b_re[v], im[r][v]);
+                        re[r][v] = simd.fma(a_re, b_re[v], re[r][v]);
+                        im[r][v] = simd.fma(a_im, b_re[v], im[r][v]);
                     }
                     for v in 0..V {
-                        re[r][v] = L::fma(a_im, b_im[v], re[r][v]);
-                        im[r][v] = L::fnma(a_re, b_im[v], im[r][v]);
+                        re[r][v] = simd.fma(a_im, b_im[v], re[r][v]);
+                        im[r][v] = simd.fnma(a_re, b_im[v], im[r][v]);
                     }
                 }
                 pa = pa.wrapping_add(sum.a_step);
@@ -185,8 +198,8 @@ unsafe fn tile<L: Lanes, const PAIRS: bool, const R: usize, const V: usize>(
         }
         for r in 0..R {
             for v in 0..V {
-                L::store(c.add(r * sum.c_row + v * COMPLEX), re[r][v]);
-                L::store(c.add(r * sum.c_row + v * COMPLEX + LANES), im[r][v]);
+                simd.store(c.add(r * sum.c_row + v * COMPLEX), re[r][v]);
+                simd.store(c.add(r * sum.c_row + v * COMPLEX + LANES), im[r][v]);
             }
         }
     }

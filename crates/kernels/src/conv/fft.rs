@@ -148,24 +148,30 @@ pub fn transform_weight(isa: Isa, shape: &ConvFft, channel: usize, weight: &[f32
 }
 
 #[inline(always)]
-fn transform_weight_body<L: Lanes>(shape: &ConvFft, channel: usize, weight: &[f32], out: &mut Columns<'_, f32>) {
+fn transform_weight_body<L: Lanes>(
+    simd: L,
+    shape: &ConvFft,
+    channel: usize,
+    weight: &[f32],
+    out: &mut Columns<'_, f32>,
+) {
     let (conv, panels) = (&shape.conv, shape.conv.weight());
     let (kh, kw) = conv.kernel;
-    let scale = L::splat(1.0 / GAIN);
+    let scale = simd.splat(1.0 / GAIN);
     for block in 0..conv.output.blocks {
         let (start, stride) = (panels.index(0, block * LANES), panels.width(panels.panel_of(block * LANES)));
         let taps = |y: usize| {
-            let mut row = [L::zero(); SIZE];
+            let mut row = [simd.zero(); SIZE];
             for kx in 0..kw {
                 let ky = (y + conv.padding.0) % SIZE;
                 let at = start + conv.weight_row(channel, ky, kx) * stride;
                 // SAFETY: sixteen output channels lie together within the panel.
-                row[lag(kx, conv.padding.1)] = L::mul(scale, unsafe { L::load(weight[at..at + LANES].as_ptr()) });
+                row[lag(kx, conv.padding.1)] = simd.mul(scale, unsafe { simd.load(weight[at..at + LANES].as_ptr()) });
             }
             row
         };
-        forward::<L>((0..kh).map(|ky| lag(ky, conv.padding.0)), taps, |bin, re, im| {
-            store_complex::<L>(&mut out.row_mut(bin)[block * shape.complex()..][..shape.complex()], re, im);
+        forward(simd, (0..kh).map(|ky| lag(ky, conv.padding.0)), taps, |bin, re, im| {
+            store_complex(simd, &mut out.row_mut(bin)[block * shape.complex()..][..shape.complex()], re, im);
         });
     }
 }
@@ -176,23 +182,23 @@ fn lag(k: usize, padding: usize) -> usize {
 }
 
 #[inline(always)]
-fn store_complex<L: Lanes>(out: &mut [f32], re: L::V, im: L::V) {
+fn store_complex<L: Lanes>(simd: L, out: &mut [f32], re: L::V, im: L::V) {
     // SAFETY: the slice holds a vector of pairs, or two vectors.
     unsafe {
         if out.len() == LANES {
-            return L::store_pairs(out.as_mut_ptr(), L::pack(re, im));
+            return simd.store_pairs(out.as_mut_ptr(), simd.pack(re, im));
         }
         assert_eq!(out.len(), COMPLEX, "one complex vector");
-        L::store(out.as_mut_ptr(), re);
-        L::store(out.as_mut_ptr().add(LANES), im);
+        simd.store(out.as_mut_ptr(), re);
+        simd.store(out.as_mut_ptr().add(LANES), im);
     }
 }
 
 #[inline(always)]
-fn load_complex<L: Lanes>(from: &[f32]) -> (L::V, L::V) {
+fn load_complex<L: Lanes>(simd: L, from: &[f32]) -> (L::V, L::V) {
     assert_eq!(from.len(), COMPLEX, "one complex vector");
     // SAFETY: the slice holds two vectors.
-    unsafe { (L::load(from.as_ptr()), L::load(from.as_ptr().add(LANES))) }
+    unsafe { (simd.load(from.as_ptr()), simd.load(from.as_ptr().add(LANES))) }
 }
 
 /// Overwrites the spectra of one image: `out` holds its columns ([`ConvFft::input_columns`]) of every frequency.
@@ -208,16 +214,16 @@ pub fn transform_input(isa: Isa, shape: &ConvFft, x: &[f32], out: &mut Columns<'
 }
 
 #[inline(always)]
-fn transform_input_body<L: Lanes>(shape: &ConvFft, x: &[f32], out: &mut Columns<'_, f32>) {
+fn transform_input_body<L: Lanes>(simd: L, shape: &ConvFft, x: &[f32], out: &mut Columns<'_, f32>) {
     let input = &shape.conv.input;
     for block in 0..input.blocks {
         let rows = |y: usize| {
             let row = &x[input.offset(block, y, 0)..][..(input.width - 1) * input.pixel + LANES];
             // SAFETY: the slice holds the row's pixels.
-            unsafe { load_row::<L>(row.as_ptr(), input.pixel, input.width) }
+            unsafe { load_row(simd, row.as_ptr(), input.pixel, input.width) }
         };
-        forward::<L>(0..input.height, rows, |bin, re, im| {
-            store_complex::<L>(&mut out.row_mut(bin)[block * shape.complex()..][..shape.complex()], re, im);
+        forward(simd, 0..input.height, rows, |bin, re, im| {
+            store_complex(simd, &mut out.row_mut(bin)[block * shape.complex()..][..shape.complex()], re, im);
         });
     }
 }
@@ -276,17 +282,24 @@ pub fn transform_output(isa: Isa, shape: &ConvFft, products: &[f32], index: usiz
 }
 
 #[inline(always)]
-fn transform_output_body<L: Lanes>(shape: &ConvFft, products: &[f32], index: usize, images: usize, y: &mut [f32]) {
+fn transform_output_body<L: Lanes>(
+    simd: L,
+    shape: &ConvFft,
+    products: &[f32],
+    index: usize,
+    images: usize,
+    y: &mut [f32],
+) {
     let out = &shape.conv.output;
     let stride = shape.output_stride(images);
     for block in 0..out.blocks {
         let at = index * shape.output_row() + block * COMPLEX;
-        let load = |bin: usize| load_complex::<L>(&products[bin * stride + at..][..COMPLEX]);
-        inverse::<L>(0..out.height, load, |row, values| {
+        let load = |bin: usize| load_complex(simd, &products[bin * stride + at..][..COMPLEX]);
+        inverse(simd, 0..out.height, load, |row, values| {
             let pixels = &mut y[out.offset(block, row, 0)..][..(out.width - 1) * out.pixel + LANES];
             for (x, value) in values.iter().enumerate().take(out.width) {
                 // SAFETY: the slice holds the row's pixels.
-                unsafe { L::store(pixels.as_mut_ptr().add(x * out.pixel), *value) };
+                unsafe { simd.store(pixels.as_mut_ptr().add(x * out.pixel), *value) };
             }
         });
     }
@@ -371,6 +384,7 @@ pub fn transform_gradient(
 
 #[inline(always)]
 fn transform_gradient_body<L: Lanes>(
+    simd: L,
     shape: &ConvFft,
     channel: usize,
     panel: usize,
@@ -378,27 +392,27 @@ fn transform_gradient_body<L: Lanes>(
     out: &mut Columns<'_, f32>,
 ) {
     let ((kh, kw), padding) = (shape.conv.kernel, shape.conv.padding);
-    let scale = L::splat(1.0 / GAIN);
+    let scale = simd.splat(1.0 / GAIN);
     for column in (0..out.columns()).step_by(LANES) {
         let first = shape.conv.weight().columns(panel).start;
         let at = channel * shape.output_row() + (first + column) / LANES * COMPLEX;
-        let norm = Cell::new(L::zero());
+        let norm = Cell::new(simd.zero());
         let load = |bin: usize| {
-            let (re, im) = load_complex::<L>(&spectra[bin * shape.gradient_stride() + at..][..COMPLEX]);
-            norm.set(L::fma(re, re, L::fma(im, im, norm.get())));
+            let (re, im) = load_complex(simd, &spectra[bin * shape.gradient_stride() + at..][..COMPLEX]);
+            norm.set(simd.fma(re, re, simd.fma(im, im, norm.get())));
             (re, im)
         };
-        inverse::<L>((0..kh).map(|ky| lag(ky, padding.0)), load, |row, values| {
-            let least = L::mul(L::splat(ROUNDING * ROUNDING), norm.get());
+        inverse(simd, (0..kh).map(|ky| lag(ky, padding.0)), load, |row, values| {
+            let least = simd.mul(simd.splat(ROUNDING * ROUNDING), norm.get());
             let ky = (row + padding.0) % SIZE;
             for kx in 0..kw {
                 let tap = &mut out.row_mut(ky * kw + kx)[column..][..LANES];
                 let value = values[lag(kx, padding.1)];
-                let resolved = L::select_greater_or_nan(L::mul(value, value), least, value, L::zero());
+                let resolved = simd.select_greater_or_nan(simd.mul(value, value), least, value, simd.zero());
                 // A norm that has overflowed hides nothing: it makes a NaN.
-                let resolved = L::fma(least, L::zero(), resolved);
+                let resolved = simd.fma(least, simd.zero(), resolved);
                 // SAFETY: the slice holds a vector.
-                unsafe { L::store(tap.as_mut_ptr(), L::mul(scale, resolved)) };
+                unsafe { simd.store(tap.as_mut_ptr(), simd.mul(scale, resolved)) };
             }
         });
     }

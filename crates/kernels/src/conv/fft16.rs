@@ -59,89 +59,89 @@ fn kept(kx: usize) -> usize {
 type Complex<L, const N: usize> = ([<L as Lanes>::V; N], [<L as Lanes>::V; N]);
 
 #[inline(always)]
-fn fft4<L: Lanes>(re: [L::V; 4], im: [L::V; 4]) -> Complex<L, 4> {
-    let (ar, ai) = (L::add(re[0], re[2]), L::add(im[0], im[2]));
-    let (br, bi) = (L::sub(re[0], re[2]), L::sub(im[0], im[2]));
-    let (cr, ci) = (L::add(re[1], re[3]), L::add(im[1], im[3]));
-    let (dr, di) = (L::sub(re[1], re[3]), L::sub(im[1], im[3]));
+fn fft4<L: Lanes>(simd: L, re: [L::V; 4], im: [L::V; 4]) -> Complex<L, 4> {
+    let (ar, ai) = (simd.add(re[0], re[2]), simd.add(im[0], im[2]));
+    let (br, bi) = (simd.sub(re[0], re[2]), simd.sub(im[0], im[2]));
+    let (cr, ci) = (simd.add(re[1], re[3]), simd.add(im[1], im[3]));
+    let (dr, di) = (simd.sub(re[1], re[3]), simd.sub(im[1], im[3]));
     (
-        [L::add(ar, cr), L::add(br, di), L::sub(ar, cr), L::sub(br, di)],
-        [L::add(ai, ci), L::sub(bi, dr), L::sub(ai, ci), L::add(bi, dr)],
+        [simd.add(ar, cr), simd.add(br, di), simd.sub(ar, cr), simd.sub(br, di)],
+        [simd.add(ai, ci), simd.sub(bi, dr), simd.sub(ai, ci), simd.add(bi, dr)],
     )
 }
 
 #[inline(always)]
-fn fft8<L: Lanes>(re: [L::V; 8], im: [L::V; 8]) -> Complex<L, 8> {
-    let (er, ei) = fft4::<L>([re[0], re[2], re[4], re[6]], [im[0], im[2], im[4], im[6]]);
-    let (or, oi) = fft4::<L>([re[1], re[3], re[5], re[7]], [im[1], im[3], im[5], im[7]]);
-    let s = L::splat(std::f32::consts::FRAC_1_SQRT_2);
+fn fft8<L: Lanes>(simd: L, re: [L::V; 8], im: [L::V; 8]) -> Complex<L, 8> {
+    let (er, ei) = fft4(simd, [re[0], re[2], re[4], re[6]], [im[0], im[2], im[4], im[6]]);
+    let (or, oi) = fft4(simd, [re[1], re[3], re[5], re[7]], [im[1], im[3], im[5], im[7]]);
+    let s = simd.splat(std::f32::consts::FRAC_1_SQRT_2);
     // The odd half times e^(-2 pi i k / 8).
-    let tr = [or[0], L::mul(s, L::add(or[1], oi[1])), oi[2], L::mul(s, L::sub(oi[3], or[3]))];
+    let tr = [or[0], simd.mul(s, simd.add(or[1], oi[1])), oi[2], simd.mul(s, simd.sub(oi[3], or[3]))];
     let ti = [
         oi[0],
-        L::mul(s, L::sub(oi[1], or[1])),
-        L::sub(L::zero(), or[2]),
-        L::sub(L::zero(), L::mul(s, L::add(or[3], oi[3]))),
+        simd.mul(s, simd.sub(oi[1], or[1])),
+        simd.sub(simd.zero(), or[2]),
+        simd.sub(simd.zero(), simd.mul(s, simd.add(or[3], oi[3]))),
     ];
-    let mut out = ([L::zero(); 8], [L::zero(); 8]);
+    let mut out = ([simd.zero(); 8], [simd.zero(); 8]);
     for k in 0..4 {
-        out.0[k] = L::add(er[k], tr[k]);
-        out.1[k] = L::add(ei[k], ti[k]);
-        out.0[k + 4] = L::sub(er[k], tr[k]);
-        out.1[k + 4] = L::sub(ei[k], ti[k]);
+        out.0[k] = simd.add(er[k], tr[k]);
+        out.1[k] = simd.add(ei[k], ti[k]);
+        out.0[k + 4] = simd.sub(er[k], tr[k]);
+        out.1[k + 4] = simd.sub(ei[k], ti[k]);
     }
     out
 }
 
 #[inline(always)]
-fn fft16<L: Lanes>(re: &[L::V; 16], im: &[L::V; 16]) -> Complex<L, 16> {
+fn fft16<L: Lanes>(simd: L, re: &[L::V; 16], im: &[L::V; 16]) -> Complex<L, 16> {
     let pick = |from: &[L::V; 16], odd: usize| std::array::from_fn(|k| from[2 * k + odd]);
-    let (er, ei) = fft8::<L>(pick(re, 0), pick(im, 0));
-    let (or, oi) = fft8::<L>(pick(re, 1), pick(im, 1));
-    let mut out = ([L::zero(); 16], [L::zero(); 16]);
+    let (er, ei) = fft8(simd, pick(re, 0), pick(im, 0));
+    let (or, oi) = fft8(simd, pick(re, 1), pick(im, 1));
+    let mut out = ([simd.zero(); 16], [simd.zero(); 16]);
     for k in 0..8 {
-        let (c, s) = (L::splat(COS[k]), L::splat(SIN[k]));
-        let tr = L::fma(c, or[k], L::mul(s, oi[k]));
-        let ti = L::sub(L::mul(c, oi[k]), L::mul(s, or[k]));
-        out.0[k] = L::add(er[k], tr);
-        out.1[k] = L::add(ei[k], ti);
-        out.0[k + 8] = L::sub(er[k], tr);
-        out.1[k + 8] = L::sub(ei[k], ti);
+        let (c, s) = (simd.splat(COS[k]), simd.splat(SIN[k]));
+        let tr = simd.fma(c, or[k], simd.mul(s, oi[k]));
+        let ti = simd.sub(simd.mul(c, oi[k]), simd.mul(s, or[k]));
+        out.0[k] = simd.add(er[k], tr);
+        out.1[k] = simd.add(ei[k], ti);
+        out.0[k + 8] = simd.sub(er[k], tr);
+        out.1[k + 8] = simd.sub(ei[k], ti);
     }
     out
 }
 
 /// Twice the transform of a real row, frequencies 0 to 8: the even and odd elements as one complex row of eight.
 #[inline(always)]
-fn real_row<L: Lanes>(row: &[L::V; SIZE]) -> Complex<L, 9> {
-    let (zr, zi) = fft8::<L>(std::array::from_fn(|k| row[2 * k]), std::array::from_fn(|k| row[2 * k + 1]));
-    let mut out = ([L::zero(); 9], [L::zero(); 9]);
+fn real_row<L: Lanes>(simd: L, row: &[L::V; SIZE]) -> Complex<L, 9> {
+    let (zr, zi) = fft8(simd, std::array::from_fn(|k| row[2 * k]), std::array::from_fn(|k| row[2 * k + 1]));
+    let mut out = ([simd.zero(); 9], [simd.zero(); 9]);
     for k in 0..=HALF {
         let (a, b) = (k % HALF, (HALF - k) % HALF);
-        let (er, ei) = (L::add(zr[a], zr[b]), L::sub(zi[a], zi[b]));
-        let (dr, di) = (L::sub(zr[a], zr[b]), L::add(zi[a], zi[b]));
-        let (c, s) = (L::splat(COS[k]), L::splat(SIN[k]));
-        out.0[k] = L::add(er, L::sub(L::mul(c, di), L::mul(s, dr)));
-        out.1[k] = L::sub(ei, L::fma(c, dr, L::mul(s, di)));
+        let (er, ei) = (simd.add(zr[a], zr[b]), simd.sub(zi[a], zi[b]));
+        let (dr, di) = (simd.sub(zr[a], zr[b]), simd.add(zi[a], zi[b]));
+        let (c, s) = (simd.splat(COS[k]), simd.splat(SIN[k]));
+        out.0[k] = simd.add(er, simd.sub(simd.mul(c, di), simd.mul(s, dr)));
+        out.1[k] = simd.sub(ei, simd.fma(c, dr, simd.mul(s, di)));
     }
     out
 }
 
 /// Sixteen times the real row whose frequencies 0 to 8 these are.
 #[inline(always)]
-fn real_row_inverse<L: Lanes>(re: &[L::V; 9], im: &[L::V; 9]) -> [L::V; SIZE] {
-    let (mut zr, mut zi) = ([L::zero(); HALF], [L::zero(); HALF]);
+fn real_row_inverse<L: Lanes>(simd: L, re: &[L::V; 9], im: &[L::V; 9]) -> [L::V; SIZE] {
+    let (mut zr, mut zi) = ([simd.zero(); HALF], [simd.zero(); HALF]);
     for k in 0..HALF {
         let b = HALF - k;
-        let (er, ei) = (L::add(re[k], re[b]), L::sub(im[k], im[b]));
-        let (dr, di) = (L::sub(re[k], re[b]), L::add(im[k], im[b]));
-        let (c, s) = (L::splat(COS[k]), L::splat(SIN[k]));
-        let (or, oi) = (L::sub(L::mul(c, dr), L::mul(s, di)), L::fma(c, di, L::mul(s, dr)));
-        zr[k] = L::sub(er, oi);
-        zi[k] = L::add(ei, or);
+        let (er, ei) = (simd.add(re[k], re[b]), simd.sub(im[k], im[b]));
+        let (dr, di) = (simd.sub(re[k], re[b]), simd.add(im[k], im[b]));
+        let (c, s) = (simd.splat(COS[k]), simd.splat(SIN[k]));
+        let (or, oi) = (simd.sub(simd.mul(c, dr), simd.mul(s, di)), simd.fma(c, di, simd.mul(s, dr)));
+        zr[k] = simd.sub(er, oi);
+        zi[k] = simd.add(ei, or);
     }
     // The inverse is the transform with real and imaginary parts exchanged.
-    let (xi, xr) = fft8::<L>(zi, zr);
+    let (xi, xr) = fft8(simd, zi, zr);
     std::array::from_fn(|n| if n % 2 == 0 { xr[n / 2] } else { xi[n / 2] })
 }
 
@@ -151,20 +151,21 @@ type Columns<L> = [([<L as Lanes>::V; SIZE], [<L as Lanes>::V; SIZE]); HALF + 1]
 /// Transforms a plane whose rows outside `rows` are zero, and gives each kept frequency to `store(bin, re, im)`.
 #[inline(always)]
 pub(crate) fn forward<L: Lanes>(
+    simd: L,
     rows: impl Iterator<Item = usize>,
     load: impl Fn(usize) -> [L::V; SIZE],
     mut store: impl FnMut(usize, L::V, L::V),
 ) {
-    let mut columns: Columns<L> = [([L::zero(); SIZE], [L::zero(); SIZE]); HALF + 1];
+    let mut columns: Columns<L> = [([simd.zero(); SIZE], [simd.zero(); SIZE]); HALF + 1];
     for y in rows {
-        let (re, im) = real_row::<L>(&load(y));
+        let (re, im) = real_row(simd, &load(y));
         for kx in 0..=HALF {
             columns[kx].0[y] = re[kx];
             columns[kx].1[y] = im[kx];
         }
     }
     for (kx, (re, im)) in columns.iter().enumerate() {
-        let (re, im) = fft16::<L>(re, im);
+        let (re, im) = fft16(simd, re, im);
         for ky in 0..kept(kx) {
             store(bin(ky, kx), re[ky], im[ky]);
         }
@@ -174,27 +175,28 @@ pub(crate) fn forward<L: Lanes>(
 /// 256 times the rows `rows` of the plane whose kept frequencies `load(bin)` gives, to `store(y, row)`.
 #[inline(always)]
 pub(crate) fn inverse<L: Lanes>(
+    simd: L,
     rows: impl Iterator<Item = usize>,
     load: impl Fn(usize) -> (L::V, L::V),
     mut store: impl FnMut(usize, &[L::V; SIZE]),
 ) {
-    let mut columns: Columns<L> = [([L::zero(); SIZE], [L::zero(); SIZE]); HALF + 1];
+    let mut columns: Columns<L> = [([simd.zero(); SIZE], [simd.zero(); SIZE]); HALF + 1];
     for (kx, column) in columns.iter_mut().enumerate() {
-        let (mut re, mut im) = ([L::zero(); SIZE], [L::zero(); SIZE]);
+        let (mut re, mut im) = ([simd.zero(); SIZE], [simd.zero(); SIZE]);
         for ky in 0..kept(kx) {
             (re[ky], im[ky]) = load(bin(ky, kx));
         }
         // A real plane: the other half of these two columns is the first one's conjugate.
         for ky in kept(kx)..SIZE {
-            (re[ky], im[ky]) = (re[SIZE - ky], L::sub(L::zero(), im[SIZE - ky]));
+            (re[ky], im[ky]) = (re[SIZE - ky], simd.sub(simd.zero(), im[SIZE - ky]));
         }
-        let (im, re) = fft16::<L>(&im, &re);
+        let (im, re) = fft16(simd, &im, &re);
         *column = (re, im);
     }
     for y in rows {
         let re = std::array::from_fn(|kx| columns[kx].0[y]);
         let im = std::array::from_fn(|kx| columns[kx].1[y]);
-        store(y, &real_row_inverse::<L>(&re, &im));
+        store(y, &real_row_inverse(simd, &re, &im));
     }
 }
 
@@ -203,11 +205,11 @@ pub(crate) fn inverse<L: Lanes>(
 /// # Safety
 /// `count` vectors from `from` on, `step` elements apart, are readable, and `count <= 16`.
 #[inline(always)]
-pub(crate) unsafe fn load_row<L: Lanes>(from: *const f32, step: usize, count: usize) -> [L::V; SIZE] {
-    let mut row = [L::zero(); SIZE];
+pub(crate) unsafe fn load_row<L: Lanes>(simd: L, from: *const f32, step: usize, count: usize) -> [L::V; SIZE] {
+    let mut row = [simd.zero(); SIZE];
     for (x, value) in row.iter_mut().enumerate().take(count) {
         // SAFETY: promised by the caller.
-        *value = unsafe { L::load(from.add(x * step)) };
+        *value = unsafe { simd.load(from.add(x * step)) };
     }
     row
 }
@@ -224,10 +226,11 @@ mod tests {
         let at = |y: usize, x: usize, l: usize| plane[(y * SIZE + x) * LANES + l];
         let mut spectrum = vec![([0.0; LANES], [0.0; LANES]); BINS];
         let mut stored = vec![0; BINS];
-        forward::<Portable>(
+        forward(
+            Portable,
             0..SIZE,
             // SAFETY: a row has sixteen vectors.
-            |y| unsafe { load_row::<Portable>(plane[y * SIZE * LANES..].as_ptr(), LANES, SIZE) },
+            |y| unsafe { load_row(Portable, plane[y * SIZE * LANES..].as_ptr(), LANES, SIZE) },
             |bin, re, im| {
                 spectrum[bin] = (re, im);
                 stored[bin] += 1;
@@ -251,7 +254,8 @@ mod tests {
                 }
             }
         }
-        inverse::<Portable>(
+        inverse(
+            Portable,
             0..SIZE,
             |bin| spectrum[bin],
             |y, row| {

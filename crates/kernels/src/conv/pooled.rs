@@ -108,37 +108,37 @@ pub fn pool_relu_forward(isa: Isa, shape: &ConvPool, sums: &[f32], bias: &[f32],
 }
 
 #[inline(always)]
-fn pool_relu_body<L: Lanes>(shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+fn pool_relu_body<L: Lanes>(simd: L, shape: &ConvPool, sums: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     let (from, to) = (&shape.conv.output, &shape.output);
     let mut argmax = argmax.chunks_exact_mut(LANES);
-    let nobody = L::splat(f32::from(NOBODY));
+    let nobody = simd.splat(f32::from(NOBODY));
     for block in 0..to.blocks {
         // SAFETY: the slice has a vector.
-        let bias = unsafe { L::load(bias[block * LANES..][..LANES].as_ptr()) };
+        let bias = unsafe { simd.load(bias[block * LANES..][..LANES].as_ptr()) };
         for oy in 0..to.height {
             for ox in 0..to.width {
                 let first = from.offset(block, oy * shape.window.0, ox * shape.window.1);
-                let mut best = L::splat(f32::NEG_INFINITY);
-                let mut place = L::zero();
+                let mut best = simd.splat(f32::NEG_INFINITY);
+                let mut place = simd.zero();
                 for ky in 0..shape.window.0 {
                     for kx in 0..shape.window.1 {
                         let at = first + ky * from.row + kx * from.pixel;
                         // SAFETY: the slice has a vector.
-                        let candidate = unsafe { L::load(sums[at..at + LANES].as_ptr()) };
-                        let code = L::splat((ky * shape.window.1 + kx) as f32);
-                        place = L::select_greater_or_nan(candidate, best, code, place);
-                        best = L::select_greater_or_nan(candidate, best, candidate, best);
+                        let candidate = unsafe { simd.load(sums[at..at + LANES].as_ptr()) };
+                        let code = simd.splat((ky * shape.window.1 + kx) as f32);
+                        place = simd.select_greater_or_nan(candidate, best, code, place);
+                        best = simd.select_greater_or_nan(candidate, best, candidate, best);
                     }
                 }
-                let value = L::add(best, bias);
+                let value = simd.add(best, bias);
                 // A NaN counts as greater than zero, and so stays.
                 let out = &mut y[to.offset(block, oy, ox)..][..LANES];
                 let argmax = argmax.next().expect("one winner per output");
                 // SAFETY: both have room for sixteen; codes are at most `NOBODY`.
                 unsafe {
-                    L::store(out.as_mut_ptr(), L::select_greater_or_nan(value, L::zero(), value, L::zero()));
-                    let codes = L::select_greater_or_nan(value, L::zero(), place, nobody);
-                    L::store_bytes(argmax.as_mut_ptr(), codes);
+                    simd.store(out.as_mut_ptr(), simd.select_greater_or_nan(value, simd.zero(), value, simd.zero()));
+                    let codes = simd.select_greater_or_nan(value, simd.zero(), place, nobody);
+                    simd.store_bytes(argmax.as_mut_ptr(), codes);
                 }
             }
         }
@@ -159,7 +159,7 @@ pub fn unpool(isa: Isa, shape: &ConvPool, grad_y: &[f32], argmax: &[u8], spread:
 }
 
 #[inline(always)]
-fn unpool_body<L: Lanes>(shape: &ConvPool, grad_y: &[f32], argmax: &[u8], spread: &mut [f32]) {
+fn unpool_body<L: Lanes>(simd: L, shape: &ConvPool, grad_y: &[f32], argmax: &[u8], spread: &mut [f32]) {
     let (planes, to) = (shape.conv.grad_output(), &shape.output);
     // Border, gaps and what no window covers.
     spread.fill(0.0);
@@ -169,15 +169,15 @@ fn unpool_body<L: Lanes>(shape: &ConvPool, grad_y: &[f32], argmax: &[u8], spread
             for ox in 0..to.width {
                 let (gradient, winner) = outputs.next().expect("one per output");
                 // SAFETY: both hold sixteen.
-                let (gradient, winner) = unsafe { (L::load(gradient.as_ptr()), L::load_bytes(winner.as_ptr())) };
+                let (gradient, winner) = unsafe { (simd.load(gradient.as_ptr()), simd.load_bytes(winner.as_ptr())) };
                 let first = planes.offset(block, oy * shape.window.0, ox * shape.window.1);
                 for ky in 0..shape.window.0 {
                     for kx in 0..shape.window.1 {
-                        let code = L::splat((ky * shape.window.1 + kx) as f32);
+                        let code = simd.splat((ky * shape.window.1 + kx) as f32);
                         let pixel = &mut spread[first + ky * planes.row + kx * planes.pixel..][..LANES];
-                        let value = L::select_equal(winner, code, gradient, L::zero());
+                        let value = simd.select_equal(winner, code, gradient, simd.zero());
                         // SAFETY: the slice holds a vector.
-                        unsafe { L::store(pixel.as_mut_ptr(), value) };
+                        unsafe { simd.store(pixel.as_mut_ptr(), value) };
                     }
                 }
             }
@@ -276,7 +276,7 @@ fn list_entries(
 }
 
 #[inline(always)]
-fn channel_body<L: Lanes>(shape: &ConvPool, list: &[Entry], x: &[f32], grad: &mut [f32]) {
+fn channel_body<L: Lanes>(simd: L, shape: &ConvPool, list: &[Entry], x: &[f32], grad: &mut [f32]) {
     let vectors = shape.run_vectors();
     // As many rows of the kernel at a time as there are registers for; the sums do not depend on it.
     let registers = if L::TILE.1 > 1 { 25 } else { 6 };
@@ -292,7 +292,7 @@ fn channel_body<L: Lanes>(shape: &ConvPool, list: &[Entry], x: &[f32], grad: &mu
             macro_rules! pick {
                 ($($r:literal $v:literal)*) => {
                     match (rows, vectors) {
-                        $(($r, $v) => rows_body::<L, $r, $v>(list, x, first, input.row, grad),)*
+                        $(($r, $v) => rows_body::<L, $r, $v>(simd, list, x, first, input.row, grad),)*
                         _ => unreachable!("at most five rows and vectors"),
                     }
                 };
@@ -306,6 +306,7 @@ fn channel_body<L: Lanes>(shape: &ConvPool, list: &[Entry], x: &[f32], grad: &mu
 /// Adds to `R` rows of `V` vectors: each entry's gradient times what its taps saw.
 #[inline(always)]
 fn rows_body<L: Lanes, const R: usize, const V: usize>(
+    simd: L,
     list: &[Entry],
     x: &[f32],
     first: usize,
@@ -317,26 +318,26 @@ fn rows_body<L: Lanes, const R: usize, const V: usize>(
     let last = x.len().checked_sub(first + (R - 1) * row + V * LANES).expect("x has an image and slack");
     // SAFETY: `grad` has room for R * V vectors; every entry's taps are checked to lie within `x`.
     unsafe {
-        let mut acc = [[L::zero(); V]; R];
+        let mut acc = [[simd.zero(); V]; R];
         for r in 0..R {
             for v in 0..V {
-                acc[r][v] = L::load(grad.as_ptr().add((r * V + v) * LANES));
+                acc[r][v] = simd.load(grad.as_ptr().add((r * V + v) * LANES));
             }
         }
         for entry in list {
             let at = entry.tap as usize;
             assert!(at <= last, "the taps lie within the image");
             let taps = x.as_ptr().add(at + first);
-            let g = L::splat(entry.gradient);
+            let g = simd.splat(entry.gradient);
             for r in 0..R {
                 for v in 0..V {
-                    acc[r][v] = L::fma(g, L::load(taps.add(r * row + v * LANES)), acc[r][v]);
+                    acc[r][v] = simd.fma(g, simd.load(taps.add(r * row + v * LANES)), acc[r][v]);
                 }
             }
         }
         for r in 0..R {
             for v in 0..V {
-                L::store(grad.as_mut_ptr().add((r * V + v) * LANES), acc[r][v]);
+                simd.store(grad.as_mut_ptr().add((r * V + v) * LANES), acc[r][v]);
             }
         }
     }

@@ -59,7 +59,7 @@ pub fn conv_pool_forward(
 
 /// The windows of row `oy` from the first to the last that see something other than zero.
 #[inline(always)]
-pub(crate) fn windows_that_see<L: Lanes>(shape: &ConvPool, x: &[f32], oy: usize) -> Range<usize> {
+pub(crate) fn windows_that_see<L: Lanes>(simd: L, shape: &ConvPool, x: &[f32], oy: usize) -> Range<usize> {
     let (conv, input) = (&shape.conv, &shape.conv.input);
     let lines = (shape.window.0 - 1) * conv.stride.0 + conv.kernel.0;
     let first = oy * shape.window.0 * conv.stride.0 * input.row;
@@ -80,7 +80,7 @@ pub(crate) fn windows_that_see<L: Lanes>(shape: &ConvPool, x: &[f32], oy: usize)
                 for line in 0..lines {
                     let at = first + block * input.plane + line * input.row + at;
                     // SAFETY: the slice has a vector.
-                    seen |= unsafe { L::nonzero(L::load(x[at..at + LANES].as_ptr())) };
+                    seen |= unsafe { simd.nonzero(simd.load(x[at..at + LANES].as_ptr())) };
                 }
             }
             (at, seen)
@@ -99,7 +99,15 @@ pub(crate) fn windows_that_see<L: Lanes>(shape: &ConvPool, x: &[f32], oy: usize)
 }
 
 #[inline(always)]
-fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+fn body<L: Lanes>(
+    simd: L,
+    shape: &ConvPool,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut [f32],
+    argmax: &mut [u8],
+) {
     let (conv, to) = (&shape.conv, &shape.output);
     let panels = conv.weight();
     // An infinite weight times zero is not zero.
@@ -116,7 +124,7 @@ fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: 
     };
     let (y, argmax) = (y.as_mut_ptr(), argmax.as_mut_ptr());
     for oy in 0..to.height {
-        let seen = if everything { 0..to.width } else { windows_that_see::<L>(shape, x, oy) };
+        let seen = if everything { 0..to.width } else { windows_that_see(simd, shape, x, oy) };
         for p in 0..panels.count() {
             let blocks = panels.columns(p).start / LANES..panels.columns(p).end / LANES;
             taps.width = panels.width(p);
@@ -137,9 +145,9 @@ fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: 
                     for v in 0..vectors {
                         // SAFETY: as above.
                         unsafe {
-                            let bias = L::load(at.bias.add(v * LANES));
+                            let bias = simd.load(at.bias.add(v * LANES));
                             let y = at.y.add(v * taps.y_block);
-                            relu::<L>(L::zero(), L::zero(), bias, y, at.argmax.add(v * taps.winners_block));
+                            relu(simd, simd.zero(), simd.zero(), bias, y, at.argmax.add(v * taps.winners_block));
                         }
                     }
                 }
@@ -149,7 +157,7 @@ fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: 
                     let left = seen.end - ox;
                     let windows = left.div_ceil(left.div_ceil(max_windows));
                     // SAFETY: as above; `conv_pool_forward` asserted that the taps of the last window lie in `x`.
-                    unsafe { any_tile::<L>(windows, vectors, &taps, at(ox)) };
+                    unsafe { any_tile(simd, windows, vectors, &taps, at(ox)) };
                     ox += windows;
                 }
             }
@@ -160,12 +168,12 @@ fn body<L: Lanes>(shape: &ConvPool, x: &[f32], weight: &[f32], bias: &[f32], y: 
 /// # Safety
 /// As for [`tile`].
 #[inline(always)]
-unsafe fn any_tile<L: Lanes>(windows: usize, vectors: usize, taps: &Taps, at: At) {
+unsafe fn any_tile<L: Lanes>(simd: L, windows: usize, vectors: usize, taps: &Taps, at: At) {
     macro_rules! pick {
         ($step:literal; $($w:literal $q:literal $v:literal)*) => {
             match (windows, vectors) {
                 // SAFETY: passed on from the caller.
-                $(($w, $v) => unsafe { tile::<L, $q, $v, $step>(taps, at) },)*
+                $(($w, $v) => unsafe { tile::<L, $q, $v, $step>(simd, taps, at) },)*
                 _ => unreachable!("at most three windows and two vectors"),
             }
         };
@@ -211,25 +219,25 @@ struct At {
 /// All taps of the tile and all rows of `V` vectors of the weights are readable, so are `V` vectors of the bias; what the
 /// windows become is writable.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(taps: &Taps, at: At) {
+unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(simd: L, taps: &Taps, at: At) {
     let step = if STEP > 0 { STEP } else { taps.step };
     // SAFETY: the caller vouches for every address.
     unsafe {
-        let mut acc = [[L::zero(); V]; Q];
+        let mut acc = [[simd.zero(); V]; Q];
         for run in taps.runs {
             let mut px = at.x.add(run.a);
             let mut pw = at.weight.add(run.b * taps.width);
             for _ in 0..taps.len {
-                let mut row = [L::zero(); V];
+                let mut row = [simd.zero(); V];
                 for v in 0..V {
-                    row[v] = L::load(pw.add(v * LANES));
+                    row[v] = simd.load(pw.add(v * LANES));
                 }
                 let below = px.wrapping_add(taps.line);
                 for q in 0..Q {
                     let line = if q < Q / 2 { px } else { below };
-                    let x = L::splat(*line.add(q % (Q / 2) * step));
+                    let x = simd.splat(*line.add(q % (Q / 2) * step));
                     for v in 0..V {
-                        acc[q][v] = L::fma(x, row[v], acc[q][v]);
+                        acc[q][v] = simd.fma(x, row[v], acc[q][v]);
                     }
                 }
                 px = px.wrapping_add(1);
@@ -237,16 +245,16 @@ unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(taps
             }
         }
         for v in 0..V {
-            let bias = L::load(at.bias.add(v * LANES));
+            let bias = simd.load(at.bias.add(v * LANES));
             for p in 0..Q / 4 {
                 let mut best = acc[2 * p][v];
-                let mut place = L::zero();
+                let mut place = simd.zero();
                 for (code, q) in [(1.0, 2 * p + 1), (2.0, Q / 2 + 2 * p), (3.0, Q / 2 + 2 * p + 1)] {
-                    place = L::select_greater_or_nan(acc[q][v], best, L::splat(code), place);
-                    best = L::select_greater_or_nan(acc[q][v], best, acc[q][v], best);
+                    place = simd.select_greater_or_nan(acc[q][v], best, simd.splat(code), place);
+                    best = simd.select_greater_or_nan(acc[q][v], best, acc[q][v], best);
                 }
                 let y = at.y.add(v * taps.y_block + p * LANES);
-                relu::<L>(best, place, bias, y, at.argmax.add(v * taps.winners_block + p * LANES));
+                relu(simd, best, place, bias, y, at.argmax.add(v * taps.winners_block + p * LANES));
             }
         }
     }
@@ -257,14 +265,14 @@ unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(taps
 /// # Safety
 /// Sixteen elements of `y` and `argmax` are writable.
 #[inline(always)]
-unsafe fn relu<L: Lanes>(best: L::V, place: L::V, bias: L::V, y: *mut f32, argmax: *mut u8) {
-    let value = L::add(best, bias);
+unsafe fn relu<L: Lanes>(simd: L, best: L::V, place: L::V, bias: L::V, y: *mut f32, argmax: *mut u8) {
+    let value = simd.add(best, bias);
     // A NaN counts as greater than zero, and so stays.
-    let codes = L::select_greater_or_nan(value, L::zero(), place, L::splat(f32::from(NOBODY)));
+    let codes = simd.select_greater_or_nan(value, simd.zero(), place, simd.splat(f32::from(NOBODY)));
     // SAFETY: the caller vouches for both; codes are at most `NOBODY`.
     unsafe {
-        L::store(y, L::select_greater_or_nan(value, L::zero(), value, L::zero()));
-        L::store_bytes(argmax, codes);
+        simd.store(y, simd.select_greater_or_nan(value, simd.zero(), value, simd.zero()));
+        simd.store_bytes(argmax, codes);
     }
 }
 

@@ -101,7 +101,9 @@ pub fn small_in_backward_weight(
 
 /// Adds the gradients of one image.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 fn image_body<L: Lanes>(
+    simd: L,
     shape: &ConvPool,
     units: Range<usize>,
     x: &[f32],
@@ -115,11 +117,11 @@ fn image_body<L: Lanes>(
         let of_block = block * windows * LANES..(block + 1) * windows * LANES;
         // SAFETY: every slice here is a whole vector.
         unsafe {
-            let mut sum = L::load(sums.as_ptr());
+            let mut sum = simd.load(sums.as_ptr());
             for (g, w) in grad_y[of_block.clone()].chunks_exact(LANES).zip(argmax[of_block].chunks_exact(LANES)) {
-                sum = L::add(sum, passed::<L>(g.as_ptr(), L::load_bytes(w.as_ptr())));
+                sum = simd.add(sum, passed(simd, g.as_ptr(), simd.load_bytes(w.as_ptr())));
             }
-            L::store(sums.as_mut_ptr(), sum);
+            simd.store(sums.as_mut_ptr(), sum);
         }
     }
     let (line, step) =
@@ -127,7 +129,7 @@ fn image_body<L: Lanes>(
     let mut all = (0..shape.output.height).flat_map(|oy| {
         let window =
             move |ox| Window { tap: (oy * line + ox * step) as u32, number: (oy * shape.output.width + ox) as u32 };
-        windows_that_see::<L>(shape, &x[..conv.input.len()], oy).map(window)
+        windows_that_see(simd, shape, &x[..conv.input.len()], oy).map(window)
     });
     let mut list = [Window::default(); LISTED];
     loop {
@@ -155,7 +157,7 @@ fn image_body<L: Lanes>(
             macro_rules! pick {
                 ($($k:literal $r:literal)*) => {
                     match (conv.run_len(), rows) {
-                        $(($k, $r) => add_rows::<L, $k, $r>(shape, list, taps, grad_y, argmax, grad),)*
+                        $(($k, $r) => add_rows::<L, $k, $r>(simd, shape, list, taps, grad_y, argmax, grad),)*
                         _ => unreachable!("at most {LINE} taps in a line"),
                     }
                 };
@@ -171,14 +173,15 @@ fn image_body<L: Lanes>(
 /// # Safety
 /// Sixteen f32 are readable at `gradients`.
 #[inline(always)]
-unsafe fn passed<L: Lanes>(gradients: *const f32, argmax: L::V) -> L::V {
+unsafe fn passed<L: Lanes>(simd: L, gradients: *const f32, argmax: L::V) -> L::V {
     // SAFETY: passed on from the caller.
-    L::select_equal(argmax, L::splat(f32::from(NOBODY)), L::zero(), unsafe { L::load(gradients) })
+    simd.select_equal(argmax, simd.splat(f32::from(NOBODY)), simd.zero(), unsafe { simd.load(gradients) })
 }
 
 /// Adds to `R` rows of `K` taps, `[R, K, 16]`: each window's gradients times what its argmax' taps saw.
 #[inline(always)]
 fn add_rows<L: Lanes, const K: usize, const R: usize>(
+    simd: L,
     shape: &ConvPool,
     list: &[Window],
     x: &[f32],
@@ -202,34 +205,34 @@ fn add_rows<L: Lanes, const K: usize, const R: usize>(
     assert!((last.1 as usize + 1) * LANES <= grad_y.len(), "the windows are of this block");
     // SAFETY: `grad` has room for R * K vectors; the last window's taps, gradients and argmax are there.
     unsafe {
-        let lanes = L::load(lanes.as_ptr());
-        let mut acc = [[L::zero(); K]; R];
+        let lanes = simd.load(lanes.as_ptr());
+        let mut acc = [[simd.zero(); K]; R];
         for r in 0..R {
             for k in 0..K {
-                acc[r][k] = L::load(grad.as_ptr().add((r * K + k) * LANES));
+                acc[r][k] = simd.load(grad.as_ptr().add((r * K + k) * LANES));
             }
         }
         for window in list {
             let at = window.number as usize * LANES;
-            let winner = L::load_bytes(argmax.as_ptr().add(at));
-            let g = passed::<L>(grad_y.as_ptr().add(at), winner);
+            let winner = simd.load_bytes(argmax.as_ptr().add(at));
+            let g = passed(simd, grad_y.as_ptr().add(at), winner);
             let taps = x.as_ptr().add(window.tap as usize);
-            let mut seen = [L::zero(); R];
+            let mut seen = [simd.zero(); R];
             for r in 0..R {
                 let upper = taps.add(r * input.row);
-                seen[r] = L::load_halves(upper, upper.add(below));
+                seen[r] = simd.load_halves(upper, upper.add(below));
             }
-            let mut index = L::index(L::pick(lanes, L::index(winner)));
+            let mut index = simd.index(simd.pick(lanes, simd.index(winner)));
             for k in 0..K {
                 for r in 0..R {
-                    acc[r][k] = L::fma(g, L::pick(seen[r], index), acc[r][k]);
+                    acc[r][k] = simd.fma(g, simd.pick(seen[r], index), acc[r][k]);
                 }
-                index = L::next(index);
+                index = simd.next(index);
             }
         }
         for r in 0..R {
             for k in 0..K {
-                L::store(grad.as_mut_ptr().add((r * K + k) * LANES), acc[r][k]);
+                simd.store(grad.as_mut_ptr().add((r * K + k) * LANES), acc[r][k]);
             }
         }
     }

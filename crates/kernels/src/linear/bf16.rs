@@ -137,6 +137,7 @@ pub fn linear_backward_input_pairs(
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 fn dot_body<L: Lanes>(
+    simd: L,
     inputs: usize,
     width: usize,
     stride: usize,
@@ -153,7 +154,7 @@ fn dot_body<L: Lanes>(
         |p: usize| Part { grad_y: p * PART, weight: p * PART, weight_row: stride, width: PART.min(width - p * PART) };
     let what = Dots { inputs, rows, grad_y_stride, parts: width.div_ceil(PART) };
     // SAFETY: the caller's asserts say that `grad_y` and `weight` have `width` places in every row.
-    unsafe { dot_tiles::<L, Pair>(&what, part, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
+    unsafe { dot_tiles::<L, Pair>(simd, &what, part, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
 }
 
 /// [`crate::linear::dense::linear_backward_weight`] with `x` and `grad_y` in pairs of rows, `pairs` of them.

@@ -311,7 +311,9 @@ pub fn linear_backward_input(
 }
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 fn dot_body<L: Lanes>(
+    simd: L,
     panels: Panels,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -326,7 +328,7 @@ fn dot_body<L: Lanes>(
     };
     let what = Dots { inputs: panels.k, rows, grad_y_stride, parts: panels.count() };
     // SAFETY: the caller's asserts say that `grad_y` and `weight` have all columns of every panel.
-    unsafe { dot_tiles::<L, Single>(&what, part, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
+    unsafe { dot_tiles::<L, Single>(simd, &what, part, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
 }
 
 /// Dot products of rows of `grad_y` with rows of weights.
@@ -351,6 +353,7 @@ pub(crate) struct Part {
 /// All parts of all rows and inputs are readable.
 #[inline(always)]
 pub(crate) unsafe fn dot_tiles<L: Lanes, F: Factor<L>>(
+    simd: L,
     what: &Dots,
     part: impl Fn(usize) -> Part,
     grad_y: *const f32,
@@ -362,8 +365,8 @@ pub(crate) unsafe fn dot_tiles<L: Lanes, F: Factor<L>>(
     // SAFETY: passed on from the caller.
     unsafe {
         match L::DOT {
-            (4, 6) => dot_tiles_of::<L, F, 4, 6>(what, part, grad_y, weight, grad_x, ahead),
-            _ => dot_tiles_of::<L, F, 2, 2>(what, part, grad_y, weight, grad_x, ahead),
+            (4, 6) => dot_tiles_of::<L, F, 4, 6>(simd, what, part, grad_y, weight, grad_x, ahead),
+            _ => dot_tiles_of::<L, F, 2, 2>(simd, what, part, grad_y, weight, grad_x, ahead),
         }
     }
 }
@@ -371,6 +374,7 @@ pub(crate) unsafe fn dot_tiles<L: Lanes, F: Factor<L>>(
 /// `R` rows of `grad_y` by `S` rows of `weight` at a time; lanes run along the outputs and are summed at the end.
 #[inline(always)]
 unsafe fn dot_tiles_of<L: Lanes, F: Factor<L>, const R: usize, const S: usize>(
+    simd: L,
     what: &Dots,
     part: impl Fn(usize) -> Part,
     grad_y: *const f32,
@@ -384,7 +388,7 @@ unsafe fn dot_tiles_of<L: Lanes, F: Factor<L>, const R: usize, const S: usize>(
             // A tile that hangs over the edge computes its last row or input several times and stores it once.
             let row_of = |r: usize| (n + r).min(rows - 1);
             let input_of = |s: usize| (i + s).min(inputs - 1);
-            let mut acc = [[L::zero(); S]; R];
+            let mut acc = [[simd.zero(); S]; R];
             for p in 0..what.parts {
                 let part = part(p);
                 // Not at every part: a core has a few dozen requests on the way at most, and more of them stop it.
@@ -398,11 +402,11 @@ unsafe fn dot_tiles_of<L: Lanes, F: Factor<L>, const R: usize, const S: usize>(
                     let w: [*const f32; S] =
                         std::array::from_fn(|s| weight.add(part.weight + input_of(s) * part.weight_row));
                     for v in (0..part.width).step_by(LANES) {
-                        let gv: [F::B; R] = std::array::from_fn(|r| F::load(g[r].add(v)));
+                        let gv: [F::B; R] = std::array::from_fn(|r| F::load(simd, g[r].add(v)));
                         for s in 0..S {
-                            let wv = F::load(w[s].add(v));
+                            let wv = F::load(simd, w[s].add(v));
                             for r in 0..R {
-                                acc[r][s] = F::multiply_add(gv[r], wv, acc[r][s]);
+                                acc[r][s] = F::multiply_add(simd, gv[r], wv, acc[r][s]);
                             }
                         }
                     }
@@ -411,7 +415,7 @@ unsafe fn dot_tiles_of<L: Lanes, F: Factor<L>, const R: usize, const S: usize>(
             for r in 0..R.min(rows - n) {
                 let out = grad_x.row_mut(n + r);
                 for s in 0..S.min(inputs - i) {
-                    out[i + s] = L::sum(acc[r][s]);
+                    out[i + s] = simd.sum(acc[r][s]);
                 }
             }
         }
@@ -474,15 +478,15 @@ pub fn column_sums(isa: Isa, y: &[f32], stride: usize, rows: usize, sums: &mut [
 }
 
 #[inline(always)]
-fn column_sums_body<L: Lanes>(y: &[f32], stride: usize, rows: usize, sums: &mut [f32]) {
+fn column_sums_body<L: Lanes>(simd: L, y: &[f32], stride: usize, rows: usize, sums: &mut [f32]) {
     for v in (0..sums.len()).step_by(LANES) {
-        let mut acc = L::zero();
+        let mut acc = simd.zero();
         for n in 0..rows {
             // SAFETY: row n has at least `sums.len()` columns (asserted by the caller).
-            acc = L::add(acc, unsafe { L::load(y.as_ptr().add(n * stride + v)) });
+            acc = simd.add(acc, unsafe { simd.load(y.as_ptr().add(n * stride + v)) });
         }
         // SAFETY: `sums.len()` is a multiple of LANES.
-        unsafe { L::store(sums.as_mut_ptr().add(v), acc) };
+        unsafe { simd.store(sums.as_mut_ptr().add(v), acc) };
     }
 }
 

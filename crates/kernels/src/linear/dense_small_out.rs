@@ -35,6 +35,7 @@ pub(crate) fn backward_input(
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 fn body<L: Lanes>(
+    simd: L,
     inputs: usize,
     outputs: usize,
     grad_y: &[f32],
@@ -54,13 +55,13 @@ fn body<L: Lanes>(
         ahead.ask();
         // A tile that hangs over the edge computes its last row several times and stores it once.
         let row: [&[f32]; ROWS] = std::array::from_fn(|r| &grad_y[(n + r).min(rows - 1) * stride..][..outputs]);
-        let mut acc = [[L::zero(); VECTORS]; ROWS];
+        let mut acc = [[simd.zero(); VECTORS]; ROWS];
         for (o, column) in turned[..outputs].iter().enumerate() {
             for v in 0..VECTORS {
                 // SAFETY: a column has VECTORS whole vectors.
-                let w = unsafe { L::load(column.as_ptr().add(v * LANES)) };
+                let w = unsafe { simd.load(column.as_ptr().add(v * LANES)) };
                 for r in 0..ROWS {
-                    acc[r][v] = L::fma(L::splat(row[r][o]), w, acc[r][v]);
+                    acc[r][v] = simd.fma(simd.splat(row[r][o]), w, acc[r][v]);
                 }
             }
         }
@@ -68,7 +69,7 @@ fn body<L: Lanes>(
             let mut whole = [0.0; VECTORS * LANES];
             for v in 0..VECTORS {
                 // SAFETY: VECTORS whole vectors.
-                unsafe { L::store(whole.as_mut_ptr().add(v * LANES), acc[r][v]) };
+                unsafe { simd.store(whole.as_mut_ptr().add(v * LANES), acc[r][v]) };
             }
             grad_x.row_mut(n + r)[..inputs].copy_from_slice(&whole[..inputs]);
         }

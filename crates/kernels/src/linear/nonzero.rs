@@ -54,7 +54,7 @@ pub fn mask_by_image(isa: Isa, pixels: &[u8], lit: &mut [u8]) {
 }
 
 #[inline(always)]
-fn lit_body<L: Lanes>(pixels: &[u8], lit: &mut [u8]) {
+fn lit_body<L: Lanes>(simd: L, pixels: &[u8], lit: &mut [u8]) {
     for (pixels, lit) in pixels.chunks(64).zip(lit.chunks_exact_mut(8)) {
         let mut rest = [0; 64];
         let from = if pixels.len() == 64 {
@@ -64,7 +64,7 @@ fn lit_body<L: Lanes>(pixels: &[u8], lit: &mut [u8]) {
             rest.as_ptr()
         };
         // SAFETY: 64 bytes, of a whole piece or of `rest`.
-        lit.copy_from_slice(&unsafe { L::nonzero_bytes(from) }.to_le_bytes());
+        lit.copy_from_slice(&unsafe { simd.nonzero_bytes(from) }.to_le_bytes());
     }
 }
 
@@ -110,7 +110,8 @@ pub fn linear_forward_nonzero(
         y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
     }
     let (out, out_stride) = (y.as_mut_ptr(), y.stride());
-    dispatch!(isa, forward_body(layout: LinearWeight, vectors: Range<usize>, batch: NonzeroPixels, weight: &[f32], out: *mut f32, out_stride: usize))
+    // SAFETY: `out` has the rows and columns that are asked for (asserted), and `y` is borrowed mutably.
+    dispatch!(isa, unsafe forward_body(layout: LinearWeight, vectors: Range<usize>, batch: NonzeroPixels, weight: &[f32], out: *mut f32, out_stride: usize))
 }
 
 /// Calls the tile compiled for exactly this many rows and vectors.
@@ -141,8 +142,11 @@ fn tile_rows<L: Lanes>(vectors: usize) -> usize {
     if L::TILE.1 > 1 && vectors <= 2 { 8 } else { L::TILE.0 }
 }
 
+/// # Safety
+/// `out` is valid for a row of the vectors for each image, `out_stride` apart, and nobody else touches them.
 #[inline(always)]
-fn forward_body<L: Lanes>(
+unsafe fn forward_body<L: Lanes>(
+    simd: L,
     layout: LinearWeight,
     vectors: Range<usize>,
     batch: NonzeroPixels,
@@ -198,7 +202,7 @@ fn forward_body<L: Lanes>(
                         c,
                         c_stride: out_stride,
                     };
-                    any_tile!(rows, end - v, L, forward_tile(&operands, &listed[..count]));
+                    any_tile!(rows, end - v, L, forward_tile(simd, &operands, &listed[..count]));
                 }
                 v = end;
             }
@@ -224,13 +228,13 @@ struct Operands<'a> {
 
 /// Adds to `R` rows of `V` vectors.
 #[inline(always)]
-unsafe fn forward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands, inputs: &[u32]) {
+unsafe fn forward_tile<L: Lanes, const R: usize, const V: usize>(simd: L, at: &Operands, inputs: &[u32]) {
     // SAFETY: the caller vouches for every address.
     unsafe {
-        let mut acc = [[L::zero(); V]; R];
+        let mut acc = [[simd.zero(); V]; R];
         for r in 0..R {
             for v in 0..V {
-                acc[r][v] = L::load(at.c.add(r * at.c_stride + v * LANES));
+                acc[r][v] = simd.load(at.c.add(r * at.c_stride + v * LANES));
             }
         }
         let table = at.batch.images.table;
@@ -238,20 +242,20 @@ unsafe fn forward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands, 
         for &input in inputs {
             let input = input as usize;
             let b = at.b.add(input / BLOCK * at.block + input % BLOCK * at.width);
-            let mut row = [L::zero(); V];
+            let mut row = [simd.zero(); V];
             for v in 0..V {
-                row[v] = L::load(b.add(v * LANES));
+                row[v] = simd.load(b.add(v * LANES));
             }
             for r in 0..R {
-                let x = L::splat(table[usize::from(*image[r].add(input))]);
+                let x = simd.splat(table[usize::from(*image[r].add(input))]);
                 for v in 0..V {
-                    acc[r][v] = L::fma(x, row[v], acc[r][v]);
+                    acc[r][v] = simd.fma(x, row[v], acc[r][v]);
                 }
             }
         }
         for r in 0..R {
             for v in 0..V {
-                L::store(at.c.add(r * at.c_stride + v * LANES), acc[r][v]);
+                simd.store(at.c.add(r * at.c_stride + v * LANES), acc[r][v]);
             }
         }
     }
@@ -271,7 +275,7 @@ pub fn mask_by_input(isa: Isa, lit: &[u8], inputs: usize, rows: usize, words: Ra
 }
 
 #[inline(always)]
-fn images_lit_body<L: Lanes>(lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
+fn images_lit_body<L: Lanes>(_: L, lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
     let (from, to) = (mask_len(inputs), mask_len(rows));
     let first = words.start;
     for w in words {
@@ -358,6 +362,7 @@ pub fn linear_backward_weight_nonzero(
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 fn backward_body<L: Lanes>(
+    simd: L,
     layout: LinearWeight,
     block: usize,
     panel: usize,
@@ -390,7 +395,7 @@ fn backward_body<L: Lanes>(
                     c_stride: width,
                 };
                 let lit = &batch.lit[i * 8 * words..(i + tile) * 8 * words];
-                any_tile!(tile, vectors, L, backward_tile(&operands, lit));
+                any_tile!(tile, vectors, L, backward_tile(simd, &operands, lit));
             }
         }
         i += tile;
@@ -399,13 +404,13 @@ fn backward_body<L: Lanes>(
 
 /// Overwrites `R` rows, of as many inputs, of `V` vectors.
 #[inline(always)]
-unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands, lit: &[u8]) {
+unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(simd: L, at: &Operands, lit: &[u8]) {
     let rows = at.batch.images.indices.len();
     let table = at.batch.images.table;
     let words = rows.div_ceil(64);
     // SAFETY: the caller vouches for every address of images below `rows`, and no others are left in `bits`.
     unsafe {
-        let mut acc = [[L::zero(); V]; R];
+        let mut acc = [[simd.zero(); V]; R];
         for w in 0..words {
             let mut bits = (0..R).fold(0, |bits, r| bits | word(lit, r * words + w));
             if rows - w * 64 < 64 {
@@ -414,22 +419,22 @@ unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(at: &Operands,
             each_bit(bits, |bit| {
                 let n = w * 64 + bit;
                 let b = at.b.add(n * at.width);
-                let mut row = [L::zero(); V];
+                let mut row = [simd.zero(); V];
                 for v in 0..V {
-                    row[v] = L::load(b.add(v * LANES));
+                    row[v] = simd.load(b.add(v * LANES));
                 }
                 let pixels = at.batch.image(n).add(at.first);
                 for r in 0..R {
-                    let x = L::splat(table[usize::from(*pixels.add(r))]);
+                    let x = simd.splat(table[usize::from(*pixels.add(r))]);
                     for v in 0..V {
-                        acc[r][v] = L::fma(x, row[v], acc[r][v]);
+                        acc[r][v] = simd.fma(x, row[v], acc[r][v]);
                     }
                 }
             });
         }
         for r in 0..R {
             for v in 0..V {
-                L::store(at.c.add(r * at.c_stride + v * LANES), acc[r][v]);
+                simd.store(at.c.add(r * at.c_stride + v * LANES), acc[r][v]);
             }
         }
     }

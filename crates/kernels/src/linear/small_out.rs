@@ -150,6 +150,7 @@ pub fn linear_forward_small_out(
 
 #[inline(always)]
 fn forward_any<L: Lanes>(
+    simd: L,
     outputs: usize,
     images: Images,
     weight: &[f32],
@@ -157,18 +158,19 @@ fn forward_any<L: Lanes>(
     y: &mut Columns<'_, f32>,
     lit: &mut [NonzeroImages],
 ) {
-    any_outputs!(outputs, L, forward_body(images, weight, bias, y, lit))
+    any_outputs!(outputs, L, forward_body(simd, images, weight, bias, y, lit))
 }
 
 #[inline(always)]
 fn forward_body<L: Lanes, const O: usize>(
+    simd: L,
     images: Images,
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
     lit: &mut [NonzeroImages],
 ) {
-    let value = Values::<L>::new(images.table);
+    let value = Values::new(simd, images.table);
     let skips = images.table.zero_is_nothing();
     let (blocks, _) = weight.as_chunks::<LANES>().0.as_chunks::<O>();
     for (first, lit) in (0..images.indices.len()).step_by(LANES).zip(lit.chunks_exact_mut(blocks.len())) {
@@ -179,9 +181,9 @@ fn forward_body<L: Lanes, const O: usize>(
             // SAFETY: checked by the caller; one of `rows` images.
             *start = unsafe { images.image(first + n) };
         }
-        let mut acc = [L::zero(); O];
+        let mut acc = [simd.zero(); O];
         for o in 0..O {
-            acc[o] = L::splat(bias[o]);
+            acc[o] = simd.splat(bias[o]);
         }
         for ((block, weight), lit_images) in blocks.iter().enumerate().zip(lit) {
             let mut square = [[0; LANES]; LANES];
@@ -204,15 +206,15 @@ fn forward_body<L: Lanes, const O: usize>(
                 // SAFETY: a column is 16 bytes.
                 let x = unsafe { value.of(columns[pixel].as_ptr()) };
                 for o in 0..O {
-                    acc[o] = L::fma(x, L::splat(weight[o][pixel]), acc[o]);
+                    acc[o] = simd.fma(x, simd.splat(weight[o][pixel]), acc[o]);
                 }
             }
         }
-        let mut square = [L::zero(); LANES];
+        let mut square = [simd.zero(); LANES];
         square[..O].copy_from_slice(&acc);
-        for (l, row) in lanes::transpose::<L>(square)[..rows].iter().enumerate() {
+        for (l, row) in lanes::transpose(simd, square)[..rows].iter().enumerate() {
             // SAFETY: a row has 16 columns.
-            unsafe { L::store(y.row_mut(first + l).as_mut_ptr(), *row) };
+            unsafe { simd.store(y.row_mut(first + l).as_mut_ptr(), *row) };
         }
     }
 }
@@ -249,6 +251,7 @@ pub fn linear_backward_weight_small_out(
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "those of its caller")]
 fn backward_any<L: Lanes>(
+    simd: L,
     outputs: usize,
     images: Images,
     lit: &[NonzeroImages],
@@ -258,14 +261,16 @@ fn backward_any<L: Lanes>(
     grad_weight: &mut [f32],
     next: Next,
 ) {
-    any_outputs!(outputs, L, backward_body(images, lit, blocks, grad_y, grad_y_stride, grad_weight, next))
+    any_outputs!(outputs, L, backward_body(simd, images, lit, blocks, grad_y, grad_y_stride, grad_weight, next))
 }
 
 /// Groups of sixteen images whose bits make a word.
 const WORD: usize = 4;
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 fn backward_body<L: Lanes, const O: usize>(
+    simd: L,
     images: Images,
     lit: &[NonzeroImages],
     blocks: Range<usize>,
@@ -274,7 +279,7 @@ fn backward_body<L: Lanes, const O: usize>(
     grad_weight: &mut [f32],
     next: Next,
 ) {
-    let value = Values::<L>::new(images.table);
+    let value = Values::new(simd, images.table);
     let all = images.inputs.div_ceil(LANES);
     let pixels = blocks.start * LANES..(blocks.end * LANES).min(images.inputs);
     let (grad_blocks, _) = grad_weight.as_chunks_mut::<LANES>().0.as_chunks_mut::<O>();
@@ -285,7 +290,7 @@ fn backward_body<L: Lanes, const O: usize>(
             let image = &images.pixels[next.indices[n] as usize * images.inputs..][..images.inputs];
             fetch(if next.whole.contains(&n) { image } else { &image[pixels.clone()] });
         }
-        let mut acc = [L::zero(); O];
+        let mut acc = [simd.zero(); O];
         for (word, groups) in lit.chunks(WORD * all).enumerate() {
             let mut bits = 0;
             for (group, lit) in groups.chunks_exact(all).enumerate() {
@@ -302,7 +307,7 @@ fn backward_body<L: Lanes, const O: usize>(
                     let x = value.of(sixteen(images.image(n), images.inputs, block).as_ptr());
                     let grad = grad_y.as_ptr().add(n * grad_y_stride);
                     for o in 0..O {
-                        acc[o] = L::fma(x, L::splat(*grad.add(o)), acc[o]);
+                        acc[o] = simd.fma(x, simd.splat(*grad.add(o)), acc[o]);
                     }
                 }
             }
@@ -310,7 +315,7 @@ fn backward_body<L: Lanes, const O: usize>(
         let there = (images.inputs - block * LANES).min(LANES);
         for o in 0..O {
             // SAFETY: an array of 16 elements.
-            unsafe { L::store(grad_weight[o].as_mut_ptr(), acc[o]) };
+            unsafe { simd.store(grad_weight[o].as_mut_ptr(), acc[o]) };
             // No input, no weight, whatever a pixel that is not there would be worth.
             grad_weight[o][there..].fill(0.0);
         }

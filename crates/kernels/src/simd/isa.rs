@@ -89,23 +89,36 @@ impl Isa {
     }
 }
 
-/// Compiles the generic function `$body<L: Lanes>` once per instruction set and calls the one that `$isa` proves.
+/// Compiles the generic function `$body(simd: impl Lanes, ...)` once per instruction set and calls the one that `$isa` proves;
+/// with `unsafe` before it, if it is an unsafe function, for which the caller vouches.
 macro_rules! dispatch {
-    ($isa:expr, $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
+    ($isa:expr, unsafe $body:ident $($rest:tt)*) => {
+        $crate::simd::isa::dispatch!(@ [unsafe] $isa, $body $($rest)*)
+    };
+    ($isa:expr, $body:ident $($rest:tt)*) => {
+        $crate::simd::isa::dispatch!(@ [] $isa, $body $($rest)*)
+    };
+    (@ [$($unsafe:tt)?] $isa:expr, $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512vl,avx512dq,avx512bw")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
-        fn avx512($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::simd::lanes::Avx512<false>>($($arg),*)
+        $($unsafe)? fn avx512($($arg: $ty),*) $(-> $ret)? {
+            // SAFETY: this function may be called only where there are these instructions. For the body, the caller of an
+            // unsafe one vouches.
+            let simd = unsafe { $crate::simd::lanes::Avx512::<false>::new() };
+            $($unsafe)? { $body(simd, $($arg),*) }
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
-        fn avx2($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::simd::lanes::Avx2>($($arg),*)
+        $($unsafe)? fn avx2($($arg: $ty),*) $(-> $ret)? {
+            // SAFETY: as above.
+            let simd = unsafe { $crate::simd::lanes::Avx2::new() };
+            $($unsafe)? { $body(simd, $($arg),*) }
         }
         match $isa.kind() {
-            $crate::simd::isa::Kind::Portable => $body::<$crate::simd::lanes::Portable>($($arg),*),
+            // SAFETY: as above, where there is anything unsafe.
+            $crate::simd::isa::Kind::Portable => $($unsafe)? { $body($crate::simd::lanes::Portable, $($arg),*) },
             // SAFETY: an `Isa` of this kind exists only if `Isa::available` saw every feature enabled above.
             #[cfg(target_arch = "x86_64")]
             $crate::simd::isa::Kind::Avx2 => unsafe { avx2($($arg),*) },
@@ -119,18 +132,27 @@ pub(crate) use dispatch;
 
 /// [`dispatch`] for kernels that multiply bf16: the processor's instructions for that where it has them.
 macro_rules! dispatch_pairs {
-    ($isa:expr, $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
+    ($isa:expr, unsafe $body:ident $($rest:tt)*) => {
+        $crate::simd::isa::dispatch_pairs!(@ [unsafe] $isa, $body $($rest)*)
+    };
+    ($isa:expr, $body:ident $($rest:tt)*) => {
+        $crate::simd::isa::dispatch_pairs!(@ [] $isa, $body $($rest)*)
+    };
+    (@ [$($unsafe:tt)?] $isa:expr, $body:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
-        fn avx512bf16($($arg: $ty),*) $(-> $ret)? {
-            $body::<$crate::simd::lanes::Avx512<true>>($($arg),*)
+        $($unsafe)? fn avx512bf16($($arg: $ty),*) $(-> $ret)? {
+            // SAFETY: this function may be called only where there are these instructions. For the body, the caller of an
+            // unsafe one vouches.
+            let simd = unsafe { $crate::simd::lanes::Avx512::<true>::new() };
+            $($unsafe)? { $body(simd, $($arg),*) }
         }
         match $isa.kind() {
             // SAFETY: an `Isa` of this kind exists only if `Isa::available` saw every feature enabled above.
             #[cfg(target_arch = "x86_64")]
             $crate::simd::isa::Kind::Avx512Bf16 => unsafe { avx512bf16($($arg),*) },
-            _ => $crate::simd::isa::dispatch!($isa, $body($($arg: $ty),*) $(-> $ret)?),
+            _ => $crate::simd::isa::dispatch!(@ [$($unsafe)?] $isa, $body($($arg: $ty),*) $(-> $ret)?),
         }
     }};
 }

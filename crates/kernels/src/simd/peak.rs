@@ -9,22 +9,22 @@ pub fn multiply_add(isa: Isa, rounds: u64) -> u64 {
 }
 
 #[inline(always)]
-fn body<L: Lanes>(rounds: u64) -> u64 {
+fn body<L: Lanes>(simd: L, rounds: u64) -> u64 {
     // Enough sums to hide the latency of an addition, few enough for the registers.
-    if L::TILE.1 > 1 { chains::<L, 16>(rounds) } else { chains::<L, 5>(rounds) }
+    if L::TILE.1 > 1 { chains::<L, 16>(simd, rounds) } else { chains::<L, 5>(simd, rounds) }
 }
 
 #[inline(always)]
-fn chains<L: Lanes, const N: usize>(rounds: u64) -> u64 {
-    let (a, b) = (L::splat(std::hint::black_box(0.999_9)), L::splat(std::hint::black_box(1e-4)));
-    let mut sums = [L::splat(1.0); N];
+fn chains<L: Lanes, const N: usize>(simd: L, rounds: u64) -> u64 {
+    let (a, b) = (simd.splat(std::hint::black_box(0.999_9)), simd.splat(std::hint::black_box(1e-4)));
+    let mut sums = [simd.splat(1.0); N];
     for _ in 0..rounds {
         for sum in &mut sums {
-            *sum = L::fma(*sum, a, b);
+            *sum = simd.fma(*sum, a, b);
         }
     }
-    let total = sums.iter().fold(L::zero(), |total, &sum| L::add(total, sum));
-    std::hint::black_box(L::sum(total));
+    let total = sums.iter().fold(simd.zero(), |total, &sum| simd.add(total, sum));
+    std::hint::black_box(simd.sum(total));
     2 * rounds * (N * LANES) as u64
 }
 

@@ -3,14 +3,26 @@
 use super::Lanes;
 use std::arch::x86_64::*;
 
-/// Two 256-bit registers a vector.
+/// Two 256-bit registers a vector; a value is the proof that the processor has AVX2, FMA, POPCNT, BMI1 and BMI2.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2;
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// # Safety
+    /// The processor has these instructions.
+    #[inline(always)]
+    pub(crate) unsafe fn new() -> Self {
+        Avx2(())
+    }
+}
 
 /// Lanes 0..4 hold the sums of lanes l and l+4 of eight; finishes the fixed tree.
+///
+/// # Safety
+/// The processor has AVX2.
 #[inline(always)]
-pub(super) fn sum8(v: __m256) -> f32 {
-    // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+pub(super) unsafe fn sum8(v: __m256) -> f32 {
+    // SAFETY: promised by the caller.
     unsafe {
         let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
@@ -21,15 +33,18 @@ pub(super) fn sum8(v: __m256) -> f32 {
 /// One operation on both halves of an AVX2 vector.
 macro_rules! halves {
     ($f:ident($($x:ident),*)) => {
-        // SAFETY: called only from code compiled with AVX2 and FMA (see `dispatch!`).
+        // SAFETY: used only in methods, and their `self` is the proof of AVX2 and FMA.
         unsafe { [$f($($x[0]),*), $f($($x[1]),*)] }
     };
 }
 
 /// Each of eight numbers, a subnormal as zero of the same sign.
+///
+/// # Safety
+/// The processor has AVX2.
 #[inline(always)]
-fn flush8(x: __m256) -> __m256 {
-    // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+unsafe fn flush8(x: __m256) -> __m256 {
+    // SAFETY: promised by the caller.
     unsafe {
         let sign = _mm256_set1_ps(-0.0);
         let small = _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, x), _mm256_set1_ps(f32::MIN_POSITIVE));
@@ -38,9 +53,12 @@ fn flush8(x: __m256) -> __m256 {
 }
 
 /// The bits of eight numbers rounded to bf16, in the low halves (see `round`).
+///
+/// # Safety
+/// The processor has AVX2.
 #[inline(always)]
-fn round8(x: __m256) -> __m256i {
-    // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+unsafe fn round8(x: __m256) -> __m256i {
+    // SAFETY: promised by the caller.
     unsafe {
         let bits = _mm256_castps_si256(flush8(x));
         let even = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
@@ -59,12 +77,12 @@ impl Lanes for Avx2 {
     const DOT: (usize, usize) = (2, 2);
 
     #[inline(always)]
-    unsafe fn load(p: *const f32) -> Self::V {
+    unsafe fn load(self, p: *const f32) -> Self::V {
         // SAFETY: the caller promises sixteen readable f32.
         unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
     }
     #[inline(always)]
-    unsafe fn store(p: *mut f32, v: Self::V) {
+    unsafe fn store(self, p: *mut f32, v: Self::V) {
         // SAFETY: the caller promises sixteen writable f32.
         unsafe {
             _mm256_storeu_ps(p, v[0]);
@@ -72,34 +90,34 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
-    fn splat(x: f32) -> Self::V {
-        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    fn splat(self, x: f32) -> Self::V {
+        // SAFETY: `self` is the proof of AVX2.
         unsafe { [_mm256_set1_ps(x); 2] }
     }
     #[inline(always)]
-    fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         halves!(_mm256_fmadd_ps(a, b, c))
     }
     #[inline(always)]
-    fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+    fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         halves!(_mm256_fnmadd_ps(a, b, c))
     }
     #[inline(always)]
-    fn add(a: Self::V, b: Self::V) -> Self::V {
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
         halves!(_mm256_add_ps(a, b))
     }
     #[inline(always)]
-    fn sub(a: Self::V, b: Self::V) -> Self::V {
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
         halves!(_mm256_sub_ps(a, b))
     }
     #[inline(always)]
-    fn mul(a: Self::V, b: Self::V) -> Self::V {
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
         halves!(_mm256_mul_ps(a, b))
     }
     #[inline(always)]
-    fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+    fn select_greater_or_nan(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
         std::array::from_fn(|h| {
-            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            // SAFETY: `self` is the proof of AVX2.
             unsafe {
                 let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(a[h], b[h]);
                 let wins = _mm256_or_ps(greater, _mm256_cmp_ps::<_CMP_UNORD_Q>(a[h], a[h]));
@@ -108,15 +126,15 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
-    fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+    fn select_equal(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
         std::array::from_fn(|h| {
-            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            // SAFETY: `self` is the proof of AVX2.
             unsafe { _mm256_blendv_ps(y[h], x[h], _mm256_cmp_ps::<_CMP_EQ_OQ>(a[h], b[h])) }
         })
     }
     #[inline(always)]
-    unsafe fn store_bytes(p: *mut u8, v: Self::V) {
-        // SAFETY: the caller promises sixteen writable bytes; compiled with AVX2.
+    unsafe fn store_bytes(self, p: *mut u8, v: Self::V) {
+        // SAFETY: the caller promises sixteen writable bytes; `self` is the proof of AVX2.
         unsafe {
             let (low, high) = (_mm256_cvttps_epi32(v[0]), _mm256_cvttps_epi32(v[1]));
             // Packing works on 128-bit halves: put them back in order.
@@ -126,8 +144,8 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn load_bytes(p: *const u8) -> Self::V {
-        // SAFETY: the caller promises sixteen readable bytes; compiled with AVX2.
+    unsafe fn load_bytes(self, p: *const u8) -> Self::V {
+        // SAFETY: the caller promises sixteen readable bytes; `self` is the proof of AVX2.
         unsafe {
             let bytes = _mm_loadu_si128(p.cast());
             let high = _mm_unpackhi_epi64(bytes, bytes);
@@ -135,12 +153,12 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn load_pairs(p: *const f32) -> Self::P {
+    unsafe fn load_pairs(self, p: *const f32) -> Self::P {
         // SAFETY: the caller promises sixteen readable pairs.
         unsafe { [_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(8).cast())] }
     }
     #[inline(always)]
-    unsafe fn store_pairs(p: *mut f32, v: Self::P) {
+    unsafe fn store_pairs(self, p: *mut f32, v: Self::P) {
         // SAFETY: the caller promises sixteen writable pairs.
         unsafe {
             _mm256_storeu_si256(p.cast(), v[0]);
@@ -148,21 +166,21 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
-    fn splat_pair(pair: f32) -> Self::P {
-        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    fn splat_pair(self, pair: f32) -> Self::P {
+        // SAFETY: `self` is the proof of AVX2.
         unsafe { [_mm256_set1_epi32(pair.to_bits().cast_signed()); 2] }
     }
     #[inline(always)]
-    fn pack(first: Self::V, second: Self::V) -> Self::P {
+    fn pack(self, first: Self::V, second: Self::V) -> Self::P {
         std::array::from_fn(|h| {
-            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            // SAFETY: `self` is the proof of AVX2.
             unsafe { _mm256_or_si256(_mm256_slli_epi32::<16>(round8(second[h])), round8(first[h])) }
         })
     }
     #[inline(always)]
-    fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P {
+    fn pack_neighbours(self, low: Self::V, high: Self::V) -> Self::P {
         [low, high].map(|v| {
-            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            // SAFETY: `self` is the proof of AVX2.
             unsafe {
                 // Packing works on 128-bit halves: put them back in order.
                 _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(round8(v[0]), round8(v[1])))
@@ -170,9 +188,9 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
-    fn turn(pairs: Self::P) -> Self::P {
+    fn turn(self, pairs: Self::P) -> Self::P {
         pairs.map(|p| {
-            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            // SAFETY: `self` is the proof of AVX2.
             unsafe {
                 let turned = _mm256_or_si256(_mm256_slli_epi32::<16>(p), _mm256_srli_epi32::<16>(p));
                 _mm256_xor_si256(turned, _mm256_set1_epi32(0x8000))
@@ -180,9 +198,9 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
-    fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
         std::array::from_fn(|h| {
-            // SAFETY: called only from code compiled with AVX2 and FMA (see `dispatch!`).
+            // SAFETY: `self` is the proof of AVX2 and FMA.
             unsafe {
                 let first = |p: __m256i| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(p));
                 let high = _mm256_set1_epi32(0xFFFF_0000_u32.cast_signed());
@@ -193,23 +211,23 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
-    unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V {
+    unsafe fn load_halves(self, low: *const f32, high: *const f32) -> Self::V {
         // SAFETY: the caller promises eight readable f32 each.
         unsafe { [_mm256_loadu_ps(low), _mm256_loadu_ps(high)] }
     }
     #[inline(always)]
-    fn index(v: Self::V) -> Self::Index {
-        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    fn index(self, v: Self::V) -> Self::Index {
+        // SAFETY: `self` is the proof of AVX2.
         v.map(|v| unsafe { _mm256_cvttps_epi32(v) })
     }
     #[inline(always)]
-    fn next(index: Self::Index) -> Self::Index {
-        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    fn next(self, index: Self::Index) -> Self::Index {
+        // SAFETY: `self` is the proof of AVX2.
         index.map(|i| unsafe { _mm256_add_epi32(i, _mm256_set1_epi32(1)) })
     }
     #[inline(always)]
-    fn pick(v: Self::V, index: Self::Index) -> Self::V {
-        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    fn pick(self, v: Self::V, index: Self::Index) -> Self::V {
+        // SAFETY: `self` is the proof of AVX2.
         index.map(|i| unsafe {
             let (low, high) = (_mm256_permutevar8x32_ps(v[0], i), _mm256_permutevar8x32_ps(v[1], i));
             // Bit 3 of the lane number chooses the half: as the sign, blending heeds it.
@@ -217,9 +235,9 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
-    fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+    fn interleave(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
         let half = |h: usize| {
-            // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+            // SAFETY: `self` is the proof of AVX2.
             unsafe {
                 let (low, high) = (_mm256_unpacklo_ps(a[h], b[h]), _mm256_unpackhi_ps(a[h], b[h]));
                 [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
@@ -228,20 +246,20 @@ impl Lanes for Avx2 {
         (half(0), half(1))
     }
     #[inline(always)]
-    fn nonzero(a: Self::V) -> u32 {
-        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
+    fn nonzero(self, a: Self::V) -> u32 {
+        // SAFETY: `self` is the proof of AVX2.
         let half = |a| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 };
         half(a[0]) | half(a[1]) << 8
     }
     #[inline(always)]
-    fn sum(a: Self::V) -> f32 {
-        // SAFETY: called only from code compiled with AVX2 (see `dispatch!`).
-        sum8(unsafe { _mm256_add_ps(a[0], a[1]) })
+    fn sum(self, a: Self::V) -> f32 {
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { sum8(_mm256_add_ps(a[0], a[1])) }
     }
     #[inline(always)]
-    unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+    unsafe fn nonzero_bytes(self, p: *const u8) -> u64 {
         let half = |p: *const u8| {
-            // SAFETY: 32 bytes of the 64 that the caller promises; compiled with AVX2.
+            // SAFETY: 32 bytes of the 64 that the caller promises; `self` is the proof of AVX2.
             unsafe {
                 let zero = _mm256_cmpeq_epi8(_mm256_loadu_si256(p.cast()), _mm256_setzero_si256());
                 u64::from(!_mm256_movemask_epi8(zero).cast_unsigned())

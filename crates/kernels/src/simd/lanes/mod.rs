@@ -4,7 +4,9 @@
 //! every instruction set, so the order of every sum, and with it every bit, is the same everywhere; AVX2 holds a vector
 //! in two registers, portable code in an array.
 //!
-//! The methods must be inlined into a function with the right target features, hence `inline(always)` throughout.
+//! A value of such a type is the proof that this processor has the instructions, and the only way to them: `dispatch!`,
+//! which has asked, makes it and hands it to the body, which hands it on. It takes no room. The methods must be inlined into
+//! a function with the right target features, hence `inline(always)` throughout.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -38,86 +40,86 @@ pub(crate) trait Lanes: Copy {
 
     /// # Safety
     /// Sixteen f32 are readable at `p`.
-    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn load(self, p: *const f32) -> Self::V;
     /// # Safety
     /// Sixteen f32 are writable at `p`.
-    unsafe fn store(p: *mut f32, v: Self::V);
-    fn splat(x: f32) -> Self::V;
+    unsafe fn store(self, p: *mut f32, v: Self::V);
+    fn splat(self, x: f32) -> Self::V;
     /// `a * b + c`, rounded once.
-    fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `c - a * b`, rounded once.
-    fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    fn add(a: Self::V, b: Self::V) -> Self::V;
-    fn sub(a: Self::V, b: Self::V) -> Self::V;
-    fn mul(a: Self::V, b: Self::V) -> Self::V;
+    fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// Lane by lane `if a > b or a is NaN { x } else { y }`.
-    fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    fn select_greater_or_nan(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
     /// Lane by lane `if a == b { x } else { y }`.
-    fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    fn select_equal(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
     /// Stores each lane, a whole number in 0..256, as a byte.
     ///
     /// # Safety
     /// Sixteen bytes are writable at `p`.
-    unsafe fn store_bytes(p: *mut u8, v: Self::V);
+    unsafe fn store_bytes(self, p: *mut u8, v: Self::V);
     /// Sixteen bytes as numbers.
     ///
     /// # Safety
     /// Sixteen bytes are readable at `p`.
-    unsafe fn load_bytes(p: *const u8) -> Self::V;
+    unsafe fn load_bytes(self, p: *const u8) -> Self::V;
     /// # Safety
     /// Sixteen pairs, in the place of sixteen f32, are readable at `p`.
-    unsafe fn load_pairs(p: *const f32) -> Self::P;
+    unsafe fn load_pairs(self, p: *const f32) -> Self::P;
     /// # Safety
     /// Sixteen pairs are writable at `p`.
-    unsafe fn store_pairs(p: *mut f32, v: Self::P);
+    unsafe fn store_pairs(self, p: *mut f32, v: Self::P);
     /// Sixteen times the pair that has the bits of `pair`.
-    fn splat_pair(pair: f32) -> Self::P;
+    fn splat_pair(self, pair: f32) -> Self::P;
     /// Lane l holds the pair `(first[l], second[l])`, rounded to the nearest bf16, ties to even, subnormals to zero.
-    fn pack(first: Self::V, second: Self::V) -> Self::P;
+    fn pack(self, first: Self::V, second: Self::V) -> Self::P;
     /// Thirty-two numbers that follow each other, rounded like [`Lanes::pack`], as sixteen pairs of neighbours.
-    fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P;
+    fn pack_neighbours(self, low: Self::V, high: Self::V) -> Self::P;
     /// Lane by lane `(a, b)` to `(-b, a)`.
-    fn turn(pairs: Self::P) -> Self::P;
+    fn turn(self, pairs: Self::P) -> Self::P;
     /// Lane by lane the sum of `c`, the product of the second numbers, and then that of the first ones; rounded twice,
     /// subnormals taken and given as zero: what `vdpbf16ps` does.
-    fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V;
+    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V;
     /// Eight f32 from each of two places.
     ///
     /// # Safety
     /// Eight f32 are readable at `low` and at `high`.
-    unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V;
+    unsafe fn load_halves(self, low: *const f32, high: *const f32) -> Self::V;
     /// Whole numbers as lane numbers.
-    fn index(v: Self::V) -> Self::Index;
+    fn index(self, v: Self::V) -> Self::Index;
     /// The lane numbers plus one.
-    fn next(index: Self::Index) -> Self::Index;
+    fn next(self, index: Self::Index) -> Self::Index;
     /// Lane by lane the lane `index % 16` of `v`.
-    fn pick(v: Self::V, index: Self::Index) -> Self::V;
+    fn pick(self, v: Self::V, index: Self::Index) -> Self::V;
     /// Lanes of `a` and `b` in turn: those of their first halves, then of their second ones.
-    fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V);
+    fn interleave(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
     /// A bit for each lane that is not zero, NaN among them.
-    fn nonzero(a: Self::V) -> u32;
+    fn nonzero(self, a: Self::V) -> u32;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
-    fn sum(a: Self::V) -> f32;
+    fn sum(self, a: Self::V) -> f32;
     /// Bit i says whether byte i is not zero.
     ///
     /// # Safety
     /// 64 bytes are readable at `p`.
-    unsafe fn nonzero_bytes(p: *const u8) -> u64;
+    unsafe fn nonzero_bytes(self, p: *const u8) -> u64;
 
-    fn zero() -> Self::V {
-        Self::splat(0.0)
+    fn zero(self) -> Self::V {
+        self.splat(0.0)
     }
 }
 
 /// Lane i of vector j becomes lane j of vector i.
 #[inline(always)]
-pub(crate) fn transpose<L: Lanes>(mut rows: [L::V; LANES]) -> [L::V; LANES] {
+pub(crate) fn transpose<L: Lanes>(simd: L, mut rows: [L::V; LANES]) -> [L::V; LANES] {
     // Each round puts vectors i and i + 8 together, lane by lane: after four, every bit of a lane's place has moved on from
     // the number of its vector to the place in it.
     for _ in 0..4 {
         let mut next = rows;
         for i in 0..LANES / 2 {
-            (next[2 * i], next[2 * i + 1]) = L::interleave(rows[i], rows[i + LANES / 2]);
+            (next[2 * i], next[2 * i + 1]) = simd.interleave(rows[i], rows[i + LANES / 2]);
         }
         rows = next;
     }
@@ -143,28 +145,32 @@ mod tests {
     use crate::simd::isa::{dispatch, dispatch_pairs};
     use crate::testing::{on_every_isa, values};
 
-    fn pair_operations<L: Lanes>(x: &[f32]) -> Vec<u32> {
+    fn pair_operations<L: Lanes>(simd: L, x: &[f32]) -> Vec<u32> {
         let mut out = [0.0_f32; 5 * LANES];
         // SAFETY: `x` has three vectors, `out` five.
         unsafe {
-            let (a, b, c) = (L::load(x.as_ptr()), L::load(x.as_ptr().add(LANES)), L::load(x.as_ptr().add(2 * LANES)));
-            let (p, q) = (L::pack(a, b), L::pack_neighbours(b, c));
-            L::store_pairs(out.as_mut_ptr(), p);
-            L::store_pairs(out.as_mut_ptr().add(LANES), q);
-            L::store_pairs(out.as_mut_ptr().add(2 * LANES), L::turn(p));
-            L::store(out.as_mut_ptr().add(3 * LANES), L::dot(p, q, c));
-            L::store(out.as_mut_ptr().add(4 * LANES), L::dot(L::splat_pair(out[1]), L::load_pairs(out.as_ptr()), c));
+            let (a, b, c) =
+                (simd.load(x.as_ptr()), simd.load(x.as_ptr().add(LANES)), simd.load(x.as_ptr().add(2 * LANES)));
+            let (p, q) = (simd.pack(a, b), simd.pack_neighbours(b, c));
+            simd.store_pairs(out.as_mut_ptr(), p);
+            simd.store_pairs(out.as_mut_ptr().add(LANES), q);
+            simd.store_pairs(out.as_mut_ptr().add(2 * LANES), simd.turn(p));
+            simd.store(out.as_mut_ptr().add(3 * LANES), simd.dot(p, q, c));
+            simd.store(
+                out.as_mut_ptr().add(4 * LANES),
+                simd.dot(simd.splat_pair(out[1]), simd.load_pairs(out.as_ptr()), c),
+            );
         }
         out.iter().map(|v| v.to_bits()).collect()
     }
 
-    fn transposed<L: Lanes>(x: &[f32]) -> Vec<f32> {
+    fn transposed<L: Lanes>(simd: L, x: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; LANES * LANES];
         // SAFETY: there are sixteen rows of sixteen numbers in both.
         unsafe {
-            let rows = transpose::<L>(std::array::from_fn(|i| L::load(x[i * LANES..].as_ptr())));
+            let rows = transpose(simd, std::array::from_fn(|i| simd.load(x[i * LANES..].as_ptr())));
             for (i, row) in rows.into_iter().enumerate() {
-                L::store(out[i * LANES..].as_mut_ptr(), row);
+                simd.store(out[i * LANES..].as_mut_ptr(), row);
             }
         }
         out
@@ -204,7 +210,7 @@ mod tests {
         let ulp = 2.0_f32.powi(-7);
         (x[0], x[1], x[2], x[3]) = (1.0 + 0.5 * ulp, 1.0 + 1.5 * ulp, 1.0 + 0.75 * ulp, f32::NAN);
         x[4] = f32::MIN_POSITIVE / 2.0;
-        let bits = pair_operations::<Portable>(&x);
+        let bits = pair_operations(Portable, &x);
         assert_eq!(bits[..5], [0x3F80, 0x3F82, 0x3F81, 0x7FC0, 0]);
         // (first, second) to (-second, first).
         assert_eq!(bits[2 * LANES], 0x3F80_8000);

@@ -40,21 +40,21 @@ impl Lanes for Portable {
     const DOT: (usize, usize) = (2, 2);
 
     #[inline(always)]
-    unsafe fn load(p: *const f32) -> Self::V {
+    unsafe fn load(self, p: *const f32) -> Self::V {
         // SAFETY: the caller promises sixteen readable f32; the read is unaligned.
         unsafe { p.cast::<Self::V>().read_unaligned() }
     }
     #[inline(always)]
-    unsafe fn store(p: *mut f32, v: Self::V) {
+    unsafe fn store(self, p: *mut f32, v: Self::V) {
         // SAFETY: the caller promises sixteen writable f32; the write is unaligned.
         unsafe { p.cast::<Self::V>().write_unaligned(v) }
     }
     #[inline(always)]
-    fn splat(x: f32) -> Self::V {
+    fn splat(self, x: f32) -> Self::V {
         [x; LANES]
     }
     #[inline(always)]
-    fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         let mut out = c;
         for l in 0..LANES {
             out[l] = a[l].mul_add(b[l], c[l]);
@@ -62,7 +62,7 @@ impl Lanes for Portable {
         out
     }
     #[inline(always)]
-    fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+    fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         let mut out = c;
         for l in 0..LANES {
             out[l] = (-a[l]).mul_add(b[l], c[l]);
@@ -70,19 +70,19 @@ impl Lanes for Portable {
         out
     }
     #[inline(always)]
-    fn add(a: Self::V, b: Self::V) -> Self::V {
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
         map2(a, b, |x, y| x + y)
     }
     #[inline(always)]
-    fn sub(a: Self::V, b: Self::V) -> Self::V {
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
         map2(a, b, |x, y| x - y)
     }
     #[inline(always)]
-    fn mul(a: Self::V, b: Self::V) -> Self::V {
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
         map2(a, b, |x, y| x * y)
     }
     #[inline(always)]
-    fn select_greater_or_nan(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+    fn select_greater_or_nan(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
         let mut out = y;
         for l in 0..LANES {
             if a[l] > b[l] || a[l].is_nan() {
@@ -92,48 +92,48 @@ impl Lanes for Portable {
         out
     }
     #[inline(always)]
-    fn select_equal(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+    fn select_equal(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
         std::array::from_fn(|l| if a[l] == b[l] { x[l] } else { y[l] })
     }
     #[inline(always)]
-    unsafe fn store_bytes(p: *mut u8, v: Self::V) {
+    unsafe fn store_bytes(self, p: *mut u8, v: Self::V) {
         // SAFETY: the caller promises sixteen writable bytes.
         unsafe { p.cast::<[u8; LANES]>().write(v.map(|x| x as u8)) }
     }
     #[inline(always)]
-    unsafe fn load_bytes(p: *const u8) -> Self::V {
+    unsafe fn load_bytes(self, p: *const u8) -> Self::V {
         // SAFETY: the caller promises sixteen readable bytes.
         unsafe { p.cast::<[u8; LANES]>().read() }.map(f32::from)
     }
     #[inline(always)]
-    unsafe fn load_pairs(p: *const f32) -> Self::P {
+    unsafe fn load_pairs(self, p: *const f32) -> Self::P {
         // SAFETY: the caller promises sixteen readable pairs.
         unsafe { p.cast::<Self::P>().read_unaligned() }
     }
     #[inline(always)]
-    unsafe fn store_pairs(p: *mut f32, v: Self::P) {
+    unsafe fn store_pairs(self, p: *mut f32, v: Self::P) {
         // SAFETY: the caller promises sixteen writable pairs.
         unsafe { p.cast::<Self::P>().write_unaligned(v) }
     }
     #[inline(always)]
-    fn splat_pair(pair: f32) -> Self::P {
+    fn splat_pair(self, pair: f32) -> Self::P {
         [pair.to_bits(); LANES]
     }
     #[inline(always)]
-    fn pack(first: Self::V, second: Self::V) -> Self::P {
+    fn pack(self, first: Self::V, second: Self::V) -> Self::P {
         std::array::from_fn(|l| round(second[l]) << 16 | round(first[l]))
     }
     #[inline(always)]
-    fn pack_neighbours(low: Self::V, high: Self::V) -> Self::P {
+    fn pack_neighbours(self, low: Self::V, high: Self::V) -> Self::P {
         let at = |n: usize| if n < LANES { low[n] } else { high[n - LANES] };
         std::array::from_fn(|l| round(at(2 * l + 1)) << 16 | round(at(2 * l)))
     }
     #[inline(always)]
-    fn turn(pairs: Self::P) -> Self::P {
+    fn turn(self, pairs: Self::P) -> Self::P {
         pairs.map(|pair| pair.rotate_left(16) ^ 0x8000)
     }
     #[inline(always)]
-    fn dot(a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
         std::array::from_fn(|l| {
             let first = |pair: u32| f32::from_bits(pair << 16);
             let second = |pair: u32| f32::from_bits(pair & 0xFFFF_0000);
@@ -142,35 +142,35 @@ impl Lanes for Portable {
         })
     }
     #[inline(always)]
-    unsafe fn load_halves(low: *const f32, high: *const f32) -> Self::V {
+    unsafe fn load_halves(self, low: *const f32, high: *const f32) -> Self::V {
         // SAFETY: the caller promises eight readable f32 each.
         let (low, high) =
             unsafe { (low.cast::<[f32; 8]>().read_unaligned(), high.cast::<[f32; 8]>().read_unaligned()) };
         std::array::from_fn(|l| if l < 8 { low[l] } else { high[l - 8] })
     }
     #[inline(always)]
-    fn index(v: Self::V) -> Self::Index {
+    fn index(self, v: Self::V) -> Self::Index {
         v.map(|x| x as u32)
     }
     #[inline(always)]
-    fn next(index: Self::Index) -> Self::Index {
+    fn next(self, index: Self::Index) -> Self::Index {
         index.map(|i| i + 1)
     }
     #[inline(always)]
-    fn pick(v: Self::V, index: Self::Index) -> Self::V {
+    fn pick(self, v: Self::V, index: Self::Index) -> Self::V {
         index.map(|i| v[i as usize % LANES])
     }
     #[inline(always)]
-    fn interleave(a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+    fn interleave(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
         let half = |from: usize| std::array::from_fn(|l| if l % 2 == 0 { a[from + l / 2] } else { b[from + l / 2] });
         (half(0), half(LANES / 2))
     }
     #[inline(always)]
-    fn nonzero(a: Self::V) -> u32 {
+    fn nonzero(self, a: Self::V) -> u32 {
         (0..LANES).fold(0, |mask, l| mask | u32::from(a[l] != 0.0) << l)
     }
     #[inline(always)]
-    fn sum(a: Self::V) -> f32 {
+    fn sum(self, a: Self::V) -> f32 {
         let mut half = a;
         for width in [8, 4, 2, 1] {
             for l in 0..width {
@@ -180,7 +180,7 @@ impl Lanes for Portable {
         half[0]
     }
     #[inline(always)]
-    unsafe fn nonzero_bytes(p: *const u8) -> u64 {
+    unsafe fn nonzero_bytes(self, p: *const u8) -> u64 {
         // SAFETY: the caller promises 64 readable bytes.
         let bytes = unsafe { p.cast::<[u8; 64]>().read() };
         (0..64).fold(0, |bits, i| bits | u64::from(bytes[i] != 0) << i)

@@ -21,7 +21,7 @@ pub fn gelu_forward(isa: Isa, x: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
-fn forward_body<L: Lanes>(x: &[f32], y: &mut [f32]) {
+fn forward_body<L: Lanes>(_: L, x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = x * distribution(x);
     }
@@ -38,7 +38,7 @@ pub fn gelu_backward(isa: Isa, x: &[f32], grad: &mut [f32]) {
 }
 
 #[inline(always)]
-fn backward_body<L: Lanes>(x: &[f32], grad: &mut [f32]) {
+fn backward_body<L: Lanes>(_: L, x: &[f32], grad: &mut [f32]) {
     for (g, &x) in grad.iter_mut().zip(x) {
         let density = DENSITY_AT_0 * math::exp(-0.5 * x * x);
         *g *= x.mul_add(density, distribution(x));

@@ -16,7 +16,7 @@ pub fn global_avgpool_forward(isa: Isa, from: &Planes, x: &[f32], to: &Planes, y
 }
 
 #[inline(always)]
-fn forward_body<L: Lanes>(from: &Planes, x: &[f32], to: &Planes, y: &mut [f32]) {
+fn forward_body<L: Lanes>(_: L, from: &Planes, x: &[f32], to: &Planes, y: &mut [f32]) {
     let share = 1.0 / (from.height * from.width) as f32;
     for block in 0..from.blocks {
         let mut sum = [0.0; LANES];
@@ -51,7 +51,7 @@ pub fn global_avgpool_backward(isa: Isa, from: &Planes, grad_y: &[f32], to: &Pla
 }
 
 #[inline(always)]
-fn backward_body<L: Lanes>(from: &Planes, grad_y: &[f32], to: &Planes, grad_x: &mut [f32]) {
+fn backward_body<L: Lanes>(_: L, from: &Planes, grad_y: &[f32], to: &Planes, grad_x: &mut [f32]) {
     let (area, share) = (to.height * to.width, 1.0 / (to.height * to.width) as f32);
     for (block, maps) in grad_x.chunks_exact_mut(area * LANES).enumerate() {
         let start = from.offset(block, 0, 0);

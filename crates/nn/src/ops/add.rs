@@ -31,21 +31,16 @@ impl Operation for Add {
 mod tests {
     use super::*;
     use crate::aligned::Aligned;
-    use crate::batch::Batch;
-    use crate::data::{Dataset, ImageShape};
+    use crate::data::ImageShape;
     use crate::graph::{Graph, Node, Params, Value, ValueId};
     use crate::layout::Layout;
     use crate::ops::{self, Op};
-    use crate::plan::Plan;
     use crate::precision::Precision;
     use crate::rng::{Rng, Stream};
-    use crate::step::{Learn, Step, StepOf};
-    use crate::train::Pixels;
-    use crate::workers::{Worker, on_threads};
+    use crate::train::tests::loss_while_training;
     use tenfold_kernels::activation::Activation;
-    use tenfold_kernels::arena::Arena;
     use tenfold_kernels::conv::direct::Conv2d;
-    use tenfold_kernels::{Isa, LANES, Planes};
+    use tenfold_kernels::{LANES, Planes};
 
     const IMAGE: ImageShape = ImageShape { channels: 2, height: 6, width: 5 };
     const CLASSES: usize = 4;
@@ -114,27 +109,7 @@ mod tests {
     }
 
     fn loss(graph: &Graph, params: &mut [f32], grads: Option<&mut [f32]>, threads: usize) -> f64 {
-        let rows = 7;
-        let rng = Rng::new(5, Stream::Order, 0);
-        let pixels = (0..rows * IMAGE.len()).map(|i| (rng.u64_at(i as u64) >> 56) as u8).collect();
-        let data = Dataset::new(pixels, (0..rows as u8).map(|n| n % 4).collect(), IMAGE, CLASSES).expect("whole");
-        let plan = Plan::new(graph, rows, true);
-        let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
-        let indices: Vec<u32> = (0..rows as u32).collect();
-        let batch = Batch { step: Some(0), ..Batch::evaluated(&data, &indices) };
-        let (table, backward) = (Pixels::default().table(), grads.is_some());
-        let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
-        let of = StepOf { isa: Isa::detect(), seed: 1, classes: CLASSES, pixels: &table };
-        let step = Step::new(&plan, of, &mut memory, Arena::new(params), learn);
-        let program = |worker: &Worker, scratch: &mut Scratch| {
-            step.forward(worker, scratch, &batch, plan.graph.nodes.len());
-            step.loss(worker, scratch, &batch);
-            if backward {
-                step.backward(worker, scratch, &batch);
-            }
-        };
-        on_threads(threads, &mut scratch, program, program);
-        step.with_losses(rows, |losses, _| losses.iter().sum::<f64>() / rows as f64)
+        loss_while_training(graph, (IMAGE, CLASSES), params, grads, threads)
     }
 
     /// The first writer overwrites what the memory held, the others add, and the slope of the producer's activation comes last

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::data::{ImageShape, Source};
+use crate::graph::Graph;
 use crate::model::Layer;
 use crate::workers::{Team, on_threads};
 use safetensors::SafeTensors;
@@ -240,23 +241,27 @@ fn in_bf16_logits_and_gradients_are_near_those_in_f32() {
     }
 }
 
-/// Loss of training step 7 on a few random images for these parameters, and where asked its gradient, packed.
-fn loss_while_training(net: &Architecture, params: &mut [f32], grads: Option<&mut [f32]>, threads: usize) -> f64 {
+/// Loss of training step 7 of a network on a few random images for these parameters, and where asked its gradient, packed.
+pub(crate) fn loss_while_training(
+    graph: &Graph,
+    (shape, classes): (ImageShape, usize),
+    params: &mut [f32],
+    grads: Option<&mut [f32]>,
+    threads: usize,
+) -> f64 {
     let rows = 5;
     let rng = Rng::new(9, Stream::Order, 0);
-    let shape = net.input();
     let pixels = (0..rows * shape.len()).map(|i| (rng.u64_at(i as u64) >> 56) as u8).collect();
-    let labels = (0..rows).map(|n| (n % net.classes()) as u8).collect();
-    let data = Dataset::new(pixels, labels, shape, net.classes()).expect("whole");
-    let model = Model::new(net.clone(), Init::Zero, 0, Pixels::default());
-    let plan = Plan::new(&model.graph, rows + 2, true);
+    let labels = (0..rows).map(|n| (n % classes) as u8).collect();
+    let data = Dataset::new(pixels, labels, shape, classes).expect("whole");
+    let plan = Plan::new(graph, rows + 2, true);
     let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let indices: Vec<u32> = (0..rows as u32).collect();
     let batch = Batch { step: Some(7), ..Batch::evaluated(&data, &indices) };
     let backward = grads.is_some();
     let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
     let table = Pixels::default().table();
-    let of = StepOf { isa: Isa::detect(), seed: 1, classes: net.classes(), pixels: &table };
+    let of = StepOf { isa: Isa::detect(), seed: 1, classes, pixels: &table };
     let step = Step::new(&plan, of, &mut memory, Arena::new(params), learn);
     let program = |worker: &Worker, scratch: &mut Scratch| {
         step.forward(worker, scratch, &batch, plan.graph.nodes.len());
@@ -307,7 +312,10 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
         let model = Model::new(net.clone(), Init::Xavier, 3, Pixels::default());
         let mut params = model.values.clone();
         let mut grads = Aligned::zeroed(model.graph.param_len);
-        loss_while_training(&net, params.as_mut_slice(), Some(grads.as_mut_slice()), 3);
+        let loss = |params: &mut [f32], grads: Option<&mut [f32]>, threads: usize| {
+            loss_while_training(&model.graph, (shape, 4), params, grads, threads)
+        };
+        loss(params.as_mut_slice(), Some(grads.as_mut_slice()), 3);
         // Along random directions; padding never moves, since its gradient must be zero too.
         for direction in 0..6 {
             let rng = Rng::new(direction, Stream::Init, 77);
@@ -318,7 +326,7 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
             let at = |h: f32| {
                 let mut moved = model.values.clone();
                 moved.as_mut_slice().iter_mut().zip(&along).for_each(|(p, d)| *p += h * d);
-                loss_while_training(&net, moved.as_mut_slice(), None, 2)
+                loss(moved.as_mut_slice(), None, 2)
             };
             let quotient = (at(h) - at(-h)) / (2.0 * f64::from(h));
             let scale = grads.as_slice().iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();

@@ -106,6 +106,7 @@ pub(crate) trait Lanes: Copy {
     /// 64 bytes are readable at `p`.
     unsafe fn nonzero_bytes(self, p: *const u8) -> u64;
 
+    #[inline(always)]
     fn zero(self) -> Self::V {
         self.splat(0.0)
     }

@@ -357,11 +357,11 @@ mod tests {
                         let (mut y, mut argmax) = (vec![0.0; to.len()], vec![7; shape.argmax_len()]);
                         conv2d_forward(isa, conv, &x, weight, &mut sums);
                         pool_relu_forward(isa, &shape, &sums, &bias, &mut y, &mut argmax);
-                        let (mut got, mut got_winners) = (vec![0.0; to.len()], vec![8; shape.argmax_len()]);
-                        conv_pool_forward(isa, &shape, &x, weight, &bias, &mut got, &mut got_winners);
+                        let (mut got, mut got_argmax) = (vec![0.0; to.len()], vec![8; shape.argmax_len()]);
+                        conv_pool_forward(isa, &shape, &x, weight, &bias, &mut got, &mut got_argmax);
                         let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
                         assert!(bits(&y) == bits(&got), "image {n} of {case:?} on {}", isa.name());
-                        assert!(argmax == got_winners, "argmax of image {n} of {case:?} on {}", isa.name());
+                        assert!(argmax == got_argmax, "argmax of image {n} of {case:?} on {}", isa.name());
                         bits(&got)
                     });
                 }

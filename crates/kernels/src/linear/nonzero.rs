@@ -28,7 +28,7 @@ pub struct NonzeroPixels<'a> {
     pub images: Images<'a>,
     /// Forward: [`mask_len`] of `inputs` bytes for each image, from [`mask_by_image`]. Backward: [`mask_len`] of `indices.len()`
     /// bytes for each input, from [`mask_by_input`].
-    pub lit: &'a [u8],
+    pub mask: &'a [u8],
 }
 
 impl NonzeroPixels<'_> {
@@ -44,18 +44,18 @@ pub fn mask_len(n: usize) -> usize {
     8 * n.div_ceil(64)
 }
 
-/// Overwrites `lit`, [`mask_len`] bytes, with a bit for each of `pixels`: whether it is not zero.
+/// Overwrites `mask`, [`mask_len`] bytes, with a bit for each of `pixels`: whether it is not zero.
 ///
 /// # Panics
-/// If `lit` has another length.
-pub fn mask_by_image(isa: Isa, pixels: &[u8], lit: &mut [u8]) {
-    assert_eq!(lit.len(), mask_len(pixels.len()), "a bit for each of {} pixels", pixels.len());
-    dispatch!(isa, lit_body(pixels: &[u8], lit: &mut [u8]))
+/// If `mask` has another length.
+pub fn mask_by_image(isa: Isa, pixels: &[u8], mask: &mut [u8]) {
+    assert_eq!(mask.len(), mask_len(pixels.len()), "a bit for each of {} pixels", pixels.len());
+    dispatch!(isa, mask_body(pixels: &[u8], mask: &mut [u8]))
 }
 
 #[inline(always)]
-fn lit_body<L: Lanes>(simd: L, pixels: &[u8], lit: &mut [u8]) {
-    for (pixels, lit) in pixels.chunks(64).zip(lit.chunks_exact_mut(8)) {
+fn mask_body<L: Lanes>(simd: L, pixels: &[u8], mask: &mut [u8]) {
+    for (pixels, mask) in pixels.chunks(64).zip(mask.chunks_exact_mut(8)) {
         let mut rest = [0; 64];
         let from = if pixels.len() == 64 {
             pixels.as_ptr()
@@ -64,7 +64,7 @@ fn lit_body<L: Lanes>(simd: L, pixels: &[u8], lit: &mut [u8]) {
             rest.as_ptr()
         };
         // SAFETY: 64 bytes, of a whole piece or of `rest`.
-        lit.copy_from_slice(&unsafe { simd.nonzero_bytes(from) }.to_le_bytes());
+        mask.copy_from_slice(&unsafe { simd.nonzero_bytes(from) }.to_le_bytes());
     }
 }
 
@@ -99,7 +99,7 @@ pub fn linear_forward_nonzero(
     batch.images.check(layout.in_features);
     assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
     let bits = batch.images.indices.len().saturating_mul(mask_len(layout.in_features));
-    assert_eq!(batch.lit.len(), bits, "a bit for every pixel");
+    assert_eq!(batch.mask.len(), bits, "a bit for every pixel");
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), layout.padded_outputs(), "bias has one element per padded output");
     assert!(vectors.end <= bias.len() / LANES, "vectors {vectors:?} of {} columns", bias.len());
@@ -171,7 +171,7 @@ unsafe fn forward_body<L: Lanes>(
             let rows = left.div_ceil(left.div_ceil(max_rows));
             let mut count = 0;
             for w in inputs.start / 64..inputs.end.div_ceil(64) {
-                let mut bits = (n..n + rows).fold(0, |bits, n| bits | word(&batch.lit[n * bytes..], w));
+                let mut bits = (n..n + rows).fold(0, |bits, n| bits | word(&batch.mask[n * bytes..], w));
                 if w * 64 < inputs.start {
                     bits &= !0 << (inputs.start - w * 64);
                 }
@@ -266,23 +266,23 @@ unsafe fn forward_tile<L: Lanes, const R: usize, const V: usize>(simd: L, at: &O
 /// each of these.
 ///
 /// # Panics
-/// If `lit` or `out` has another length.
-pub fn mask_by_input(isa: Isa, lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
+/// If `mask` or `out` has another length.
+pub fn mask_by_input(isa: Isa, mask: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
     let (from, to) = (mask_len(inputs), mask_len(rows));
-    assert!(lit.len() == rows * from && words.end * 8 <= from, "a bit for every pixel");
+    assert!(mask.len() == rows * from && words.end * 8 <= from, "a bit for every pixel");
     assert_eq!(out.len(), 64 * words.len() * to, "a bit for every image");
-    dispatch!(isa, images_lit_body(lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]))
+    dispatch!(isa, turned_body(mask: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]))
 }
 
 #[inline(always)]
-fn images_lit_body<L: Lanes>(_: L, lit: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
+fn turned_body<L: Lanes>(_: L, mask: &[u8], inputs: usize, rows: usize, words: Range<usize>, out: &mut [u8]) {
     let (from, to) = (mask_len(inputs), mask_len(rows));
     let first = words.start;
     for w in words {
         for n in (0..rows).step_by(64) {
             let mut square = [0_u64; 64];
-            for (bits, lit) in square.iter_mut().zip(lit.chunks_exact(from).skip(n)) {
-                *bits = word(lit, w);
+            for (bits, mask) in square.iter_mut().zip(mask.chunks_exact(from).skip(n)) {
+                *bits = word(mask, w);
             }
             turn::<32>(&mut square);
             turn::<16>(&mut square);
@@ -348,7 +348,7 @@ pub fn linear_backward_weight_nonzero(
     assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
     assert!(panel < panels.count(), "panel {panel} of {}", panels.count());
     let bits = layout.in_features.saturating_mul(mask_len(rows));
-    assert!(batch.lit.len() >= bits, "a bit for every image of every input");
+    assert!(batch.mask.len() >= bits, "a bit for every image of every input");
     assert_eq!(
         grad_weight.len(),
         panels.rows(panel, 0..panels.k).len(),
@@ -394,8 +394,8 @@ fn backward_body<L: Lanes>(
                     c: grad_weight.as_mut_ptr().add((i - inputs.start) * width + v * LANES),
                     c_stride: width,
                 };
-                let lit = &batch.lit[i * 8 * words..(i + tile) * 8 * words];
-                any_tile!(tile, vectors, L, backward_tile(simd, &operands, lit));
+                let mask = &batch.mask[i * 8 * words..(i + tile) * 8 * words];
+                any_tile!(tile, vectors, L, backward_tile(simd, &operands, mask));
             }
         }
         i += tile;
@@ -404,7 +404,7 @@ fn backward_body<L: Lanes>(
 
 /// Overwrites `R` rows, of as many inputs, of `V` vectors.
 #[inline(always)]
-unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(simd: L, at: &Operands, lit: &[u8]) {
+unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(simd: L, at: &Operands, mask: &[u8]) {
     let rows = at.batch.images.indices.len();
     let table = at.batch.images.table;
     let words = rows.div_ceil(64);
@@ -412,7 +412,7 @@ unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(simd: L, at: &
     unsafe {
         let mut acc = [[simd.zero(); V]; R];
         for w in 0..words {
-            let mut bits = (0..R).fold(0, |bits, r| bits | word(lit, r * words + w));
+            let mut bits = (0..R).fold(0, |bits, r| bits | word(mask, r * words + w));
             if rows - w * 64 < 64 {
                 bits &= !(!0 << (rows - w * 64));
             }
@@ -472,11 +472,11 @@ mod tests {
     }
 
     fn bits(isa: Isa, pixels: &[u8], inputs: usize) -> Vec<u8> {
-        let mut lit = vec![0xAA; pixels.len() / inputs * mask_len(inputs)];
-        for (image, lit) in pixels.chunks(inputs).zip(lit.chunks_mut(mask_len(inputs))) {
-            mask_by_image(isa, image, lit);
+        let mut mask = vec![0xAA; pixels.len() / inputs * mask_len(inputs)];
+        for (image, mask) in pixels.chunks(inputs).zip(mask.chunks_mut(mask_len(inputs))) {
+            mask_by_image(isa, image, mask);
         }
-        lit
+        mask
     }
 
     #[test]
@@ -487,14 +487,14 @@ mod tests {
             }
             let x = sparse(rows, inputs);
             on_every_isa(|isa| {
-                let lit = bits(isa, &x, inputs);
+                let mask = bits(isa, &x, inputs);
                 for (at, &pixel) in x.iter().enumerate() {
                     let bit = at / inputs * mask_len(inputs) * 8 + at % inputs;
-                    assert_eq!(lit[bit / 8] >> (bit % 8) & 1 == 1, pixel != 0, "pixel {at} of {rows}x{inputs}");
+                    assert_eq!(mask[bit / 8] >> (bit % 8) & 1 == 1, pixel != 0, "pixel {at} of {rows}x{inputs}");
                 }
-                let set: u32 = lit.iter().map(|b| b.count_ones()).sum();
+                let set: u32 = mask.iter().map(|b| b.count_ones()).sum();
                 assert_eq!(set as usize, x.iter().filter(|p| **p != 0).count(), "no other bits");
-                lit.into_iter().map(u32::from).collect()
+                mask.into_iter().map(u32::from).collect()
             });
         }
     }
@@ -505,24 +505,24 @@ mod tests {
             if too_large(rows * inputs) {
                 continue;
             }
-            let lit = bits(Isa::detect(), &sparse(rows, inputs), inputs);
+            let mask = bits(Isa::detect(), &sparse(rows, inputs), inputs);
             let words = mask_len(inputs) / 8;
             let mut turned = vec![0xAA; 64 * words * mask_len(rows)];
             on_every_isa(|isa| {
                 let mut turned = turned.clone();
-                mask_by_input(isa, &lit, inputs, rows, 0..words, &mut turned);
+                mask_by_input(isa, &mask, inputs, rows, 0..words, &mut turned);
                 turned.into_iter().map(u32::from).collect()
             });
             let (first, second) = turned.split_at_mut(words / 2 * 64 * mask_len(rows));
-            mask_by_input(Isa::detect(), &lit, inputs, rows, 0..words / 2, first);
-            mask_by_input(Isa::detect(), &lit, inputs, rows, words / 2..words, second);
+            mask_by_input(Isa::detect(), &mask, inputs, rows, 0..words / 2, first);
+            mask_by_input(Isa::detect(), &mask, inputs, rows, words / 2..words, second);
             for (n, i) in (0..rows).flat_map(|n| (0..inputs).map(move |i| (n, i))) {
-                let a = lit[n * mask_len(inputs) + i / 8] >> (i % 8) & 1;
+                let a = mask[n * mask_len(inputs) + i / 8] >> (i % 8) & 1;
                 let b = turned[i * mask_len(rows) + n / 8] >> (n % 8) & 1;
                 assert_eq!(a, b, "image {n} of {rows}, input {i} of {inputs}");
             }
             let count = |bytes: &[u8]| bytes.iter().map(|b| b.count_ones()).sum::<u32>();
-            assert_eq!(count(&lit), count(&turned), "no other bits");
+            assert_eq!(count(&mask), count(&turned), "no other bits");
         }
     }
 
@@ -541,9 +541,9 @@ mod tests {
             let x: Vec<f32> = pixels.chunks(inputs).rev().flatten().map(|&p| table[usize::from(p)]).collect();
             let batch: Vec<u8> = pixels.chunks(inputs).rev().flatten().copied().collect();
             let (weight, bias, grad_y) = (values(layout.len(), 2), values(padded, 3), values(rows * padded, 4));
-            let lit = bits(Isa::detect(), &batch, inputs);
+            let mask = bits(Isa::detect(), &batch, inputs);
             let mut turned = vec![0; 8 * mask_len(inputs) * mask_len(rows)];
-            mask_by_input(Isa::detect(), &lit, inputs, rows, 0..mask_len(inputs) / 8, &mut turned);
+            mask_by_input(Isa::detect(), &mask, inputs, rows, 0..mask_len(inputs) / 8, &mut turned);
             on_every_isa(|isa| {
                 let (mut expected, mut got) = (vec![f32::NAN; rows * padded], vec![f32::NAN; rows * padded]);
                 let all = padded / LANES;
@@ -560,7 +560,7 @@ mod tests {
                     y,
                 );
                 let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
-                let batch = NonzeroPixels { images, lit: &lit };
+                let batch = NonzeroPixels { images, mask: &mask };
                 for vectors in [0..all / 2, all / 2..all] {
                     let arena = Arena::new(&mut got);
                     let columns = vectors.start * LANES..vectors.end * LANES;
@@ -569,7 +569,7 @@ mod tests {
                 }
                 assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
                 let (mut expected, mut got) = (vec![f32::NAN; layout.len()], vec![f32::NAN; layout.len()]);
-                let batch = NonzeroPixels { images, lit: &turned };
+                let batch = NonzeroPixels { images, mask: &turned };
                 for block in 0..layout.blocks() {
                     let (range, panels) = (layout.range(block), layout.panels(block));
                     let (grad, nothing) = (&mut expected[range.clone()], &mut Prefetch::nothing());

@@ -123,11 +123,11 @@ macro_rules! any_outputs {
     };
 }
 
-/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::dense::linear_forward`], and `lit`,
+/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::dense::linear_forward`], and `mask`,
 /// of which [`linear_backward_weight_small_out`] knows what to leave out.
 ///
 /// `bias` has one element per output, then zeros.
-/// `weight`: [`SmallOut::len`]. `lit`: [`SmallOut::mask_len`].
+/// `weight`: [`SmallOut::len`]. `mask`: [`SmallOut::mask_len`].
 ///
 /// # Panics
 /// If a slice or `y` has another size than that, the images are none of the data, or there are more than 16 outputs.
@@ -138,14 +138,14 @@ pub fn linear_forward_small_out(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [NonzeroImages],
+    mask: &mut [NonzeroImages],
 ) {
     images.check(layout.in_features);
     assert_eq!((weight.len(), bias.len()), (layout.len(), LANES), "weights of {layout:?}");
     assert!(y.columns() == LANES && y.rows() >= images.indices.len(), "y has a row of one vector for each image");
-    assert_eq!(lit.len(), layout.mask_len(images.indices.len()), "bits of {layout:?}");
+    assert_eq!(mask.len(), layout.mask_len(images.indices.len()), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>, lit: &mut [NonzeroImages]))
+    dispatch!(isa, forward_any(outputs: usize, images: Images, weight: &[f32], bias: &[f32], y: &mut Columns<'_, f32>, mask: &mut [NonzeroImages]))
 }
 
 #[inline(always)]
@@ -156,9 +156,9 @@ fn forward_any<L: Lanes>(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [NonzeroImages],
+    mask: &mut [NonzeroImages],
 ) {
-    any_outputs!(outputs, L, forward_body(simd, images, weight, bias, y, lit))
+    any_outputs!(outputs, L, forward_body(simd, images, weight, bias, y, mask))
 }
 
 #[inline(always)]
@@ -168,12 +168,12 @@ fn forward_body<L: Lanes, const O: usize>(
     weight: &[f32],
     bias: &[f32],
     y: &mut Columns<'_, f32>,
-    lit: &mut [NonzeroImages],
+    mask: &mut [NonzeroImages],
 ) {
     let value = Values::new(simd, images.table);
     let skips = images.table.zero_is_nothing();
     let (blocks, _) = weight.as_chunks::<LANES>().0.as_chunks::<O>();
-    for (first, lit) in (0..images.indices.len()).step_by(LANES).zip(lit.chunks_exact_mut(blocks.len())) {
+    for (first, mask) in (0..images.indices.len()).step_by(LANES).zip(mask.chunks_exact_mut(blocks.len())) {
         let rows = (images.indices.len() - first).min(LANES);
         let every = (u32::MAX >> (32 - rows)) as u16;
         let mut starts = [std::ptr::null(); LANES];
@@ -185,24 +185,24 @@ fn forward_body<L: Lanes, const O: usize>(
         for o in 0..O {
             acc[o] = simd.splat(bias[o]);
         }
-        for ((block, weight), lit_images) in blocks.iter().enumerate().zip(lit) {
+        for ((block, weight), of_block) in blocks.iter().enumerate().zip(mask) {
             let mut square = [[0; LANES]; LANES];
             for (image, sixteen) in starts[..rows].iter().zip(&mut square) {
                 // SAFETY: each is where an image starts.
                 *sixteen = unsafe { self::sixteen(*image, images.inputs, block) };
             }
             let all = !(u32::MAX << (images.inputs - block * LANES).min(LANES));
-            let mut lit = if skips { u32::from(nonzero(union(&square))) } else { all };
-            if lit == 0 {
-                *lit_images = [0; 2];
+            let mut mask = if skips { u32::from(nonzero(union(&square))) } else { all };
+            if mask == 0 {
+                *of_block = [0; 2];
                 continue;
             }
             let columns = transpose(&square);
             let some = if skips { nonzero(union(&columns)) } else { every };
-            *lit_images = some.to_le_bytes();
-            while lit != 0 {
-                let pixel = lit.trailing_zeros() as usize % LANES;
-                lit &= lit - 1;
+            *of_block = some.to_le_bytes();
+            while mask != 0 {
+                let pixel = mask.trailing_zeros() as usize % LANES;
+                mask &= mask - 1;
                 // SAFETY: a column is 16 bytes.
                 let x = unsafe { value.of(columns[pixel].as_ptr()) };
                 for o in 0..O {
@@ -221,7 +221,7 @@ fn forward_body<L: Lanes, const O: usize>(
 
 /// Overwrites `grad_weight`, the blocks `blocks`, like [`crate::linear::dense::linear_backward_weight`].
 ///
-/// `lit` is what [`linear_forward_small_out`] found of all these images. `grad_y`: a row for each image, `grad_y_stride` apart.
+/// `mask` is what [`linear_forward_small_out`] found of all these images. `grad_y`: a row for each image, `grad_y_stride` apart.
 /// Meanwhile `next` is brought into the cache.
 ///
 /// # Panics
@@ -231,7 +231,7 @@ pub fn linear_backward_weight_small_out(
     isa: Isa,
     layout: SmallOut,
     images: Images,
-    lit: &[NonzeroImages],
+    mask: &[NonzeroImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -243,9 +243,9 @@ pub fn linear_backward_weight_small_out(
     let rows = images.indices.len();
     assert!(grad_y_stride >= LANES && covers(grad_y.len(), rows, grad_y_stride, LANES), "grad_y has {rows} rows");
     assert_eq!(grad_weight.len(), layout.start(blocks.len()), "blocks {blocks:?} of {layout:?}");
-    assert_eq!(lit.len(), layout.mask_len(rows), "bits of {layout:?}");
+    assert_eq!(mask.len(), layout.mask_len(rows), "bits of {layout:?}");
     let outputs = layout.out_features;
-    dispatch!(isa, backward_any(outputs: usize, images: Images, lit: &[NonzeroImages], blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], next: Next))
+    dispatch!(isa, backward_any(outputs: usize, images: Images, mask: &[NonzeroImages], blocks: Range<usize>, grad_y: &[f32], grad_y_stride: usize, grad_weight: &mut [f32], next: Next))
 }
 
 #[inline(always)]
@@ -254,14 +254,14 @@ fn backward_any<L: Lanes>(
     simd: L,
     outputs: usize,
     images: Images,
-    lit: &[NonzeroImages],
+    mask: &[NonzeroImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
     grad_weight: &mut [f32],
     next: Next,
 ) {
-    any_outputs!(outputs, L, backward_body(simd, images, lit, blocks, grad_y, grad_y_stride, grad_weight, next))
+    any_outputs!(outputs, L, backward_body(simd, images, mask, blocks, grad_y, grad_y_stride, grad_weight, next))
 }
 
 /// Groups of sixteen images whose bits make a word.
@@ -272,7 +272,7 @@ const WORD: usize = 4;
 fn backward_body<L: Lanes, const O: usize>(
     simd: L,
     images: Images,
-    lit: &[NonzeroImages],
+    mask: &[NonzeroImages],
     blocks: Range<usize>,
     grad_y: &[f32],
     grad_y_stride: usize,
@@ -291,10 +291,10 @@ fn backward_body<L: Lanes, const O: usize>(
             fetch(if next.whole.contains(&n) { image } else { &image[pixels.clone()] });
         }
         let mut acc = [simd.zero(); O];
-        for (word, groups) in lit.chunks(WORD * all).enumerate() {
+        for (word, groups) in mask.chunks(WORD * all).enumerate() {
             let mut bits = 0;
-            for (group, lit) in groups.chunks_exact(all).enumerate() {
-                bits |= u64::from(u16::from_le_bytes(lit[block])) << (LANES * group);
+            for (group, mask) in groups.chunks_exact(all).enumerate() {
+                bits |= u64::from(u16::from_le_bytes(mask[block])) << (LANES * group);
             }
             let first = word * WORD * LANES;
             bits &= u64::MAX >> (64 - (images.indices.len() - first).min(64));
@@ -388,8 +388,8 @@ mod tests {
                 linear_forward(isa, plain, &Sums::over_all_inputs(plain, 0..1), &x, inputs, rows, &weight, &bias, y);
                 let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
                 let y = &mut Columns::new(&mut got, LANES, LANES);
-                let mut lit = vec![[0xAA; 2]; layout.mask_len(rows)];
-                linear_forward_small_out(isa, layout, images, &packed(layout, &weight), &bias, y, &mut lit);
+                let mut mask = vec![[0xAA; 2]; layout.mask_len(rows)];
+                linear_forward_small_out(isa, layout, images, &packed(layout, &weight), &bias, y, &mut mask);
                 assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
 
                 let (mut expected, mut got) = (vec![f32::NAN; plain.len()], vec![f32::NAN; layout.len()]);
@@ -402,14 +402,14 @@ mod tests {
                 let (upper, lower) = got.split_at_mut(layout.start(middle));
                 for (blocks, grad) in [(0..middle, upper), (middle..layout.blocks(), lower)] {
                     let next = Next { indices: &indices, whole: 0..rows / 2 };
-                    linear_backward_weight_small_out(isa, layout, images, &lit, blocks, &grad_y, LANES, grad, next);
+                    linear_backward_weight_small_out(isa, layout, images, &mask, blocks, &grad_y, LANES, grad, next);
                 }
                 assert!(got == packed(layout, &expected), "backward {rows}x{inputs}x{outputs} on {}", isa.name());
                 // Bits of images that there are not are no images; those of blank ones add nothing.
-                let lit = vec![[0xFF; 2]; lit.len()];
+                let mask = vec![[0xFF; 2]; mask.len()];
                 let mut again = vec![f32::NAN; layout.len()];
                 let (all, next) = (0..layout.blocks(), Next { indices: &[], whole: 0..0 });
-                linear_backward_weight_small_out(isa, layout, images, &lit, all, &grad_y, LANES, &mut again, next);
+                linear_backward_weight_small_out(isa, layout, images, &mask, all, &grad_y, LANES, &mut again, next);
                 assert!(again == got, "with bits for everything, on {}", isa.name());
                 got.iter().map(|v| v.to_bits()).collect()
             });

@@ -97,7 +97,7 @@ impl LinearPixels {
         let mut y = step.floats.write_columns(start, rows, stride, columns.clone());
         let mut y = y.columns();
         let bits = step.bytes.read(self.mask_of(images.clone()));
-        let of_batch = NonzeroPixels { images: run.batch.examples.part(images).images(step.pixels), lit: &bits };
+        let of_batch = NonzeroPixels { images: run.batch.examples.part(images).images(step.pixels), mask: &bits };
         linear_forward_nonzero(step.isa, layout, vectors, of_batch, &weight, &bias, &mut y);
         let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
         (0..rows).for_each(|n| run.activate_part(&mut y.row_mut(n)[..real]));
@@ -204,7 +204,7 @@ impl Operation for LinearPixels {
             }
         };
         let grad = run.grad(0..rows);
-        let of_batch = NonzeroPixels { images: run.batch.examples.images(run.step.pixels), lit: bits };
+        let of_batch = NonzeroPixels { images: run.batch.examples.images(run.step.pixels), mask: bits };
         for at in 0..panels {
             // To and fro from step to step: what was used last is still in the cache.
             let panel = if is_turned(run) { panels - 1 - at } else { at };

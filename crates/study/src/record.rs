@@ -3,12 +3,10 @@
 //! Every number is finite or null. Times are in seconds, losses in nats, accuracies from 0 to 1.
 
 use serde::{Deserialize, Serialize};
-use tenfold_nn::Precision;
 use tenfold_nn::data::ImageShape;
 use tenfold_nn::look::filter_layers;
-use tenfold_nn::model::{Architecture, Init, Layer};
-use tenfold_nn::optim::{Optimizer, Schedule};
-use tenfold_nn::train::Pixels;
+use tenfold_nn::model::{Architecture, Layer};
+use tenfold_nn::train::TrainSettings;
 
 use crate::comparison::Comparison;
 use crate::published::PublishedRun;
@@ -113,25 +111,9 @@ pub struct RecipeRecord {
     pub title: String,
     /// The network, each layer in its canonical form.
     pub layers: Vec<String>,
-    /// Examples in one step.
-    pub batch_size: usize,
-    /// The most epochs.
-    pub epochs: usize,
-    /// Validation accuracy that ended training, if there was one.
-    pub target: Option<f64>,
-    /// Epochs without a lower validation loss that ended training, if there was a limit.
-    pub patience: Option<usize>,
-    /// How a gradient became a step.
-    pub optimizer: Optimizer,
-    /// How the learning rate changed.
-    pub schedule: Schedule,
-    /// How parameters started.
-    pub init: Init,
-    /// What the network saw of a pixel.
-    pub pixels: Pixels,
-    /// What the large products were computed of.
-    #[serde(default)]
-    pub precision: Precision,
+    /// How it was trained.
+    #[serde(flatten)]
+    pub settings: TrainSettings,
     /// Number of learned values.
     pub parameters: u64,
     /// Multiply-adds of one example forward.
@@ -158,7 +140,7 @@ impl RecipeRecord {
 
     /// The network, or what is wrong with what the record says of it.
     pub fn architecture(&self, dataset: &DatasetRecord) -> Result<Architecture, String> {
-        self.pixels.check()?;
+        self.settings.pixels.check()?;
         let layers: Result<Vec<Layer>, _> = self.layers.iter().map(|layer| layer.parse::<Layer>()).collect();
         let [channels, height, width] = dataset.shape;
         let layers = layers.map_err(|error| error.to_string())?;
@@ -228,5 +210,23 @@ mod tests {
         let json = study.to_json();
         assert!(json.contains("\"train_loss\": null") && json.contains("\"valid_loss\": null"), "{json}");
         assert_eq!(serde_json::from_str::<StudyRecord>(&json).expect("it reads back"), study);
+    }
+
+    #[test]
+    fn a_recipe_is_written_as_it_always_was_and_older_records_are_read() {
+        let text = r#"{"name":"r","title":"R","layers":["linear 10"],"batch_size":64,"epochs":30,"target":0.99,"#
+            .to_owned()
+            + r#""patience":null,"optimizer":{"kind":"adam","lr":0.001,"betas":[0.9,0.999],"eps":1e-8,"#
+            + r#""weight_decay":0.0},"schedule":{"kind":"step","every":1,"factor":0.83},"init":"zero","#
+            + r#""pixels":{"mean":0.1307,"std":0.3081},"precision":"f32","parameters":7850,"macs_forward":7840,"#
+            + r#""summary":null,"published":null,"trials":[]}"#;
+        let record: RecipeRecord = serde_json::from_str(&text).expect("a recipe");
+        assert_eq!(serde_json::to_string(&record).expect("plain values"), text);
+        let older = text.replace(r#""precision":"f32","#, "");
+        assert_eq!(serde_json::from_str::<RecipeRecord>(&older).expect("a recipe"), record);
+        // What was always there is missed.
+        let cut = text.replace(r#""batch_size":64,"#, "");
+        let error = serde_json::from_str::<RecipeRecord>(&cut).expect_err("it is not whole");
+        assert!(error.to_string().starts_with("missing field `batch_size`"), "{error}");
     }
 }

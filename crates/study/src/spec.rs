@@ -3,11 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use tenfold_nn::Precision;
 use tenfold_nn::data::ImageShape;
-use tenfold_nn::model::{Architecture, ArchitectureError, Init, Layer};
-use tenfold_nn::optim::{Optimizer, Schedule};
-use tenfold_nn::train::{Pixels, TrainConfig};
+use tenfold_nn::model::{Architecture, ArchitectureError, Layer};
+use tenfold_nn::train::{TrainConfig, TrainSettings};
 
 use crate::folder::bounded;
 
@@ -15,7 +13,8 @@ mod error;
 mod read;
 mod write;
 
-pub use error::{Place, StudyFileError};
+use error::Place;
+pub use error::StudyFileError;
 pub(crate) use read::is_name;
 
 /// Larger files are no study.
@@ -63,24 +62,8 @@ pub struct Recipe {
     pub title: String,
     /// The network.
     pub layers: Vec<Layer>,
-    /// Examples in one step.
-    pub batch_size: usize,
-    /// How many, or with `target` or `patience` how many at most.
-    pub epochs: usize,
-    /// How a gradient becomes a step.
-    pub optimizer: Optimizer,
-    /// How the learning rate changes.
-    pub schedule: Schedule,
-    /// How parameters start.
-    pub init: Init,
-    /// What the network sees of a pixel.
-    pub pixels: Pixels,
-    /// What the large products are computed of.
-    pub precision: Precision,
-    /// Stop once this validation accuracy is reached.
-    pub target: Option<f64>,
-    /// Stop after this many epochs without a lower validation loss.
-    pub patience: Option<usize>,
+    /// How it is trained.
+    pub settings: TrainSettings,
 }
 
 impl Study {
@@ -131,24 +114,19 @@ impl Recipe {
 
     /// What training needs to know, for one seed.
     pub fn config(&self, seed: u64) -> TrainConfig {
-        TrainConfig {
-            batch_size: self.batch_size,
-            epochs: self.epochs,
-            optimizer: self.optimizer,
-            schedule: self.schedule,
-            init: self.init,
-            target: self.target,
-            patience: self.patience,
-            pixels: self.pixels,
-            precision: self.precision,
-            seed,
-        }
+        self.settings.clone().with_seed(seed)
     }
 
     /// Whether it always trains for all its epochs.
     pub fn runs_all_epochs(&self) -> bool {
-        self.target.is_none() && self.patience.is_none()
+        self.settings.target.is_none() && self.settings.patience.is_none()
     }
+}
+
+/// What a study file calls a setting: the validation accuracy to stop at is a sentence there,
+/// `stop = "valid_accuracy >= 0.99"`.
+fn key(setting: &str) -> &str {
+    if setting == "target" { "stop" } else { setting }
 }
 
 /// A study for tests.

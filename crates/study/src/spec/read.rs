@@ -3,28 +3,23 @@
 use std::ops::Range;
 
 use serde::Deserialize;
-use tenfold_nn::Precision;
-use tenfold_nn::model::{Init, Layer};
-use tenfold_nn::optim::{Optimizer, Schedule};
-use tenfold_nn::train::Pixels;
+use serde::de::IgnoredAny;
+use tenfold_nn::model::Layer;
+use tenfold_nn::train::TrainSettings;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
-use super::{DataSettings, Place, Recipe, Study, StudyFileError, ValidPart};
+use super::{DataSettings, Place, Recipe, Study, StudyFileError, ValidPart, key};
 use crate::stop;
 use crate::suggest::nearest;
 
 const MAX_RECIPES: usize = 1000;
 const MAX_LAYERS: usize = 1000;
-/// The most epochs that a recipe may ask for.
-const MAX_EPOCHS: usize = 10_000;
-/// The most examples in one step; the training set is a closer limit.
-const MAX_BATCH_SIZE: usize = 1 << 20;
 
 impl Study {
     /// Reads the text of a study file; errors call it `path`.
     pub fn parse(text: &str, path: &str) -> Result<Study, StudyFileError> {
-        let file: StudyToml = toml::from_str(text).map_err(|error| parse_error(text, path, &error))?;
-        file.check().map_err(|Fault { span, message, hint }| StudyFileError::Invalid {
+        study(text).map_err(|Fault { span, message, hint }| StudyFileError::Invalid {
             path: path.to_owned(),
             place: span.map(|span| Box::new(Place::new(text, span))),
             message,
@@ -41,7 +36,8 @@ struct StudyToml {
     #[serde(default)]
     data: DataToml,
     #[serde(default)]
-    recipe: Vec<RecipeToml>,
+    // Read by itself: its settings are not listed here.
+    recipe: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -53,21 +49,13 @@ struct DataToml {
     classes: Option<Spanned<usize>>,
 }
 
+/// What a recipe has besides the settings of its training.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RecipeToml {
     name: Spanned<String>,
     title: Option<Spanned<String>>,
     layers: Spanned<Vec<Spanned<String>>>,
-    batch_size: Option<Spanned<usize>>,
-    epochs: Option<Spanned<usize>>,
-    optimizer: Option<Spanned<Optimizer>>,
-    schedule: Option<Spanned<Schedule>>,
-    init: Option<Init>,
-    pixels: Option<Spanned<Pixels>>,
-    precision: Option<Precision>,
     stop: Option<Spanned<String>>,
-    patience: Option<Spanned<usize>>,
 }
 
 /// What is wrong, and where.
@@ -81,29 +69,54 @@ impl Fault {
     fn at<T>(value: &Spanned<T>, message: String) -> Fault {
         Fault { span: Some(value.span()), message, hint: None }
     }
+
+    /// A word that is none of the known ones.
+    fn unknown(span: Option<Range<usize>>, what: &str, found: &str, known: &[&str]) -> Fault {
+        let hint = match nearest(found, known.iter().copied()) {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None if known.is_empty() => None,
+            None => Some(format!("known here: {}", known.join(", "))),
+        };
+        Fault { span, message: format!("there is no {what} `{found}` here"), hint }
+    }
 }
 
-impl StudyToml {
-    fn check(self) -> Result<Study, Fault> {
-        check_name("the study's name", &self.name)?;
-        let title = title(self.title.as_ref(), self.name.get_ref())?;
-        let data = self.data.check()?;
-        if self.recipe.is_empty() || self.recipe.len() > MAX_RECIPES {
-            let message = format!("the study has {} recipes, expected 1 to {MAX_RECIPES}", self.recipe.len());
-            let hint = "a recipe begins with [[recipe]] and has at least a name and layers".to_owned();
-            return Err(Fault { span: None, message, hint: Some(hint) });
+impl From<toml::de::Error> for Fault {
+    /// What the TOML reader says, in our form.
+    fn from(error: toml::de::Error) -> Fault {
+        let (span, message) = (error.span(), error.message());
+        // serde tells of unknown keys in a sentence only: the first quoted word is the key, the others are the known ones.
+        let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        let unknown = [("unknown field `", "key"), ("unknown variant `", "value")];
+        match (unknown.iter().find(|(start, _)| message.starts_with(start)), &quoted[..]) {
+            (Some((_, what)), [found, known @ ..]) => Fault::unknown(span, what, found, known),
+            _ => Fault { span, message: message.trim().replace('\n', "; "), hint: None },
         }
-        let mut recipes = Vec::<Recipe>::new();
-        for recipe in self.recipe {
-            if recipes.iter().any(|other| other.name == *recipe.name.get_ref()) {
-                let message =
-                    format!("there is a recipe {:?} already, expected different names", recipe.name.get_ref());
-                return Err(Fault::at(&recipe.name, message));
-            }
-            recipes.push(recipe.check()?);
-        }
-        Ok(Study { name: self.name.into_inner(), title, data, recipes })
     }
+}
+
+fn study(text: &str) -> Result<Study, Fault> {
+    let table = DeTable::parse(text)?;
+    let recipes_found = table.get_ref().get("recipe").cloned();
+    let file = StudyToml::deserialize(Deserializer::from(table))?;
+    check_name("the study's name", &file.name)?;
+    let title = title(file.title.as_ref(), file.name.get_ref())?;
+    let data = file.data.check()?;
+    if file.recipe.is_empty() || file.recipe.len() > MAX_RECIPES {
+        let message = format!("the study has {} recipes, expected 1 to {MAX_RECIPES}", file.recipe.len());
+        let hint = "a recipe begins with [[recipe]] and has at least a name and layers".to_owned();
+        return Err(Fault { span: None, message, hint: Some(hint) });
+    }
+    let mut recipes = Vec::<Recipe>::new();
+    for found in recipes_found.iter().filter_map(|found| found.get_ref().as_array()).flatten() {
+        let (name, recipe) = recipe(found)?;
+        if recipes.iter().any(|other| other.name == recipe.name) {
+            let message = format!("there is a recipe {:?} already, expected different names", recipe.name);
+            return Err(Fault::at(&name, message));
+        }
+        recipes.push(recipe);
+    }
+    Ok(Study { name: file.name.into_inner(), title, data, recipes })
 }
 
 impl DataToml {
@@ -132,66 +145,52 @@ impl DataToml {
     }
 }
 
-impl RecipeToml {
-    fn check(self) -> Result<Recipe, Fault> {
-        check_name("a recipe's name", &self.name)?;
-        let name = self.name.get_ref().clone();
-        let title = title(self.title.as_ref(), &name)?;
-        if self.layers.get_ref().len() > MAX_LAYERS {
-            let message =
-                format!("recipe {name:?} has {} layers, expected at most {MAX_LAYERS}", self.layers.get_ref().len());
-            return Err(Fault::at(&self.layers, message));
-        }
-        let mut layers = Vec::new();
-        for (index, text) in self.layers.get_ref().iter().enumerate() {
-            let layer = text.get_ref().parse::<Layer>();
-            layers.push(
-                layer.map_err(|error| Fault::at(text, format!("recipe {name:?}: layer {}: {error}", index + 1)))?,
-            );
-        }
-        if layers.is_empty() {
-            let message = format!("recipe {name:?} has no layers; the last is linear, with one output per class");
-            return Err(Fault::at(&self.layers, message));
-        }
-        let whole = |value: Option<Spanned<usize>>, key: &str, default: usize, max: usize| match value {
-            Some(value) if !(1..=max).contains(value.get_ref()) => {
-                let message = format!("recipe {name:?}: {key} is {}, expected 1 to {max}", value.get_ref());
-                Err(Fault::at(&value, message))
-            }
-            value => Ok(value.map_or(default, Spanned::into_inner)),
-        };
-        let batch_size = whole(self.batch_size, "batch_size", 50, MAX_BATCH_SIZE)?;
-        let epochs = whole(self.epochs, "epochs", 10, MAX_EPOCHS)?;
-        let patience = self.patience.map(|patience| whole(Some(patience), "patience", 0, MAX_EPOCHS)).transpose()?;
-        let about = |error: String| format!("recipe {name:?}: {error}");
-        if let Some(optimizer) = &self.optimizer {
-            optimizer.get_ref().check().map_err(|error| Fault::at(optimizer, about(error)))?;
-        }
-        if let Some(schedule) = &self.schedule {
-            schedule.get_ref().check().map_err(|error| Fault::at(schedule, about(error)))?;
-        }
-        if let Some(pixels) = &self.pixels {
-            pixels.get_ref().check().map_err(|error| Fault::at(pixels, about(error)))?;
-        }
-        let target = match &self.stop {
-            Some(text) => Some(stop::parse(text.get_ref()).map_err(|error| Fault::at(text, about(error)))?),
-            None => None,
-        };
-        Ok(Recipe {
-            name,
-            title,
-            layers,
-            batch_size,
-            epochs,
-            optimizer: self.optimizer.map_or(Optimizer::adam(1e-3), Spanned::into_inner),
-            schedule: self.schedule.map_or(Schedule::default(), Spanned::into_inner),
-            init: self.init.unwrap_or_default(),
-            pixels: self.pixels.map_or(Pixels::default(), Spanned::into_inner),
-            precision: self.precision.unwrap_or_default(),
-            target,
-            patience,
-        })
+/// A recipe, and its name with the place of that.
+fn recipe(value: &Spanned<DeValue>) -> Result<(Spanned<String>, Recipe), Fault> {
+    let empty = DeTable::new();
+    let table = value.get_ref().as_table().unwrap_or(&empty);
+    let known: Vec<&str> = ["name", "title", "layers"].into_iter().chain(TrainSettings::NAMES.map(key)).collect();
+    if let Some(other) = table.keys().find(|other| !known.contains(&other.get_ref().as_ref())) {
+        return Err(Fault::unknown(Some(other.span()), "key", other.get_ref(), &known));
     }
+    let found = RecipeToml::deserialize(ValueDeserializer::from(value.clone()))?;
+    check_name("a recipe's name", &found.name)?;
+    let name = found.name.get_ref().clone();
+    let title = title(found.title.as_ref(), &name)?;
+    if found.layers.get_ref().len() > MAX_LAYERS {
+        let message =
+            format!("recipe {name:?} has {} layers, expected at most {MAX_LAYERS}", found.layers.get_ref().len());
+        return Err(Fault::at(&found.layers, message));
+    }
+    let mut layers = Vec::new();
+    for (index, text) in found.layers.get_ref().iter().enumerate() {
+        let layer = text.get_ref().parse::<Layer>();
+        layers.push(layer.map_err(|error| Fault::at(text, format!("recipe {name:?}: layer {}: {error}", index + 1)))?);
+    }
+    if layers.is_empty() {
+        let message = format!("recipe {name:?} has no layers; the last is linear, with one output per class");
+        return Err(Fault::at(&found.layers, message));
+    }
+    let about = |error: String| format!("recipe {name:?}: {error}");
+    let mut settings = settings(value.span(), table)?;
+    if let Some(text) = &found.stop {
+        settings.target = Some(stop::parse(text.get_ref()).map_err(|error| Fault::at(text, about(error)))?);
+    }
+    settings.check().map_err(|error| {
+        let span = table.get(key(error.setting)).map(Spanned::span);
+        Fault { span, message: about(error.message), hint: None }
+    })?;
+    Ok((found.name, Recipe { name, title, layers, settings }))
+}
+
+/// The settings of a recipe: those in its table, and the defaults of the others.
+fn settings(span: Range<usize>, table: &DeTable) -> Result<TrainSettings, Fault> {
+    let defaults = toml::to_string(&TrainSettings::default()).expect("settings have plain values");
+    let mut all = DeTable::parse(&defaults).expect("what is written can be read").into_inner();
+    for (key, value) in table {
+        all.insert(key.clone(), value.clone());
+    }
+    Ok(TrainSettings::deserialize(Deserializer::from(Spanned::new(span, all)))?)
 }
 
 /// Whether a study or a recipe can be called so.
@@ -224,28 +223,6 @@ fn title(title: Option<&Spanned<String>>, name: &str) -> Result<String, Fault> {
     }
 }
 
-/// What the TOML reader says, in our form.
-fn parse_error(text: &str, path: &str, error: &toml::de::Error) -> StudyFileError {
-    let message = error.message();
-    // serde tells of unknown keys in a sentence only: the first quoted word is the key, the others are the known ones.
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let unknown = [("unknown field `", "key"), ("unknown variant `", "value")];
-    let (message, hint) = match unknown.iter().find(|(start, _)| message.starts_with(start)) {
-        Some((_, what)) if !quoted.is_empty() => {
-            let known = &quoted[1..];
-            let hint = match nearest(quoted[0], known.iter().copied()) {
-                Some(near) => Some(format!("did you mean `{near}`?")),
-                None if known.is_empty() => None,
-                None => Some(format!("known here: {}", known.join(", "))),
-            };
-            (format!("there is no {what} `{}` here", quoted[0]), hint)
-        }
-        _ => (message.trim().replace('\n', "; "), None),
-    };
-    let place = error.span().map(|span| Box::new(Place::new(text, span)));
-    StudyFileError::Invalid { path: path.to_owned(), place, message, hint }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,8 +240,7 @@ mod tests {
         assert_eq!((&*study.title, study.data.valid_count(14)), ("mine", 1));
         assert_eq!(study.data, DataSettings { valid: ValidPart::Share(0.1), split_seed: 0, classes: 10 });
         let recipe = &study.recipes[0];
-        assert_eq!((recipe.batch_size, recipe.epochs, recipe.optimizer), (50, 10, Optimizer::adam(1e-3)));
-        assert!(recipe.runs_all_epochs() && recipe.schedule == Schedule::Constant && recipe.init == Init::Pytorch);
+        assert!(recipe.settings == TrainSettings::default() && recipe.runs_all_epochs(), "{recipe:?}");
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use tenfold_nn::train::TrainSettings;
+use toml::{Table, Value};
 
-use super::{Study, ValidPart};
+use super::{Study, ValidPart, key};
 use crate::stop;
 
 impl Study {
     /// The study as a study file with every default written out; it reads back as the same study.
     pub fn to_toml(&self) -> String {
         let mut text = String::from("# Everything that was set, defaults included.\n");
-        let string = |text: &str| toml::Value::from(text).to_string();
+        let string = |text: &str| Value::from(text).to_string();
         let mut line =
             |key: &str, value: String| writeln!(text, "{key} = {value}").expect("a String takes every write");
         line("name", string(&self.name));
@@ -19,7 +20,7 @@ impl Study {
         line("\n[data]\nsplit_seed", self.data.split_seed.to_string());
         match self.data.valid {
             ValidPart::Count(count) => line("valid", count.to_string()),
-            ValidPart::Share(share) => line("valid_share", toml::Value::from(share).to_string()),
+            ValidPart::Share(share) => line("valid_share", Value::from(share).to_string()),
         }
         line("classes", self.data.classes.to_string());
         for recipe in &self.recipes {
@@ -27,28 +28,24 @@ impl Study {
             line("title", string(&recipe.title));
             let layers: Vec<String> = recipe.layers.iter().map(|layer| string(&layer.to_string())).collect();
             line("layers", format!("[{}]", layers.join(", ")));
-            line("batch_size", recipe.batch_size.to_string());
-            line("epochs", recipe.epochs.to_string());
-            if let Some(target) = recipe.target {
-                line("stop", string(&stop::write(target)));
+            let mut settings = Table::try_from(&recipe.settings).expect("settings have plain values");
+            if let Some(target) = recipe.settings.target {
+                settings.insert("target".to_owned(), stop::write(target).into());
             }
-            if let Some(patience) = recipe.patience {
-                line("patience", patience.to_string());
+            // What is not set, such as patience, has no line.
+            for name in TrainSettings::NAMES {
+                if let Some(value) = settings.get(name) {
+                    line(key(name), inline(value));
+                }
             }
-            line("optimizer", inline(&recipe.optimizer));
-            line("schedule", inline(&recipe.schedule));
-            line("init", inline(&recipe.init));
-            line("pixels", inline(&recipe.pixels));
-            line("precision", inline(&recipe.precision));
         }
         text
     }
 }
 
 /// A value on one line, with the kind of a table first.
-fn inline(value: &impl Serialize) -> String {
-    let value = toml::Value::try_from(value).expect("settings have plain values");
-    let toml::Value::Table(table) = value else { return value.to_string() };
+fn inline(value: &Value) -> String {
+    let Value::Table(table) = value else { return value.to_string() };
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| (*key != "kind", *key != "lr"));
     let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key} = {value}")).collect();

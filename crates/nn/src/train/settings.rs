@@ -128,12 +128,13 @@ mod tests {
 
     #[test]
     fn what_is_out_of_range_is_named() {
-        let refused = |change: &dyn Fn(&mut TrainSettings)| {
+        type Change = dyn Fn(&mut TrainSettings);
+        let refused = |change: &Change| {
             let mut settings = TrainSettings::default();
             change(&mut settings);
             settings.check().expect_err("it is out of range")
         };
-        let cases: [(&dyn Fn(&mut TrainSettings), &str, &str); 9] = [
+        let cases: [(&Change, &str, &str); 9] = [
             (&|s| s.batch_size = 0, "batch_size", "batch_size is 0, expected 1 to 1048576"),
             (&|s| s.epochs = 10_001, "epochs", "epochs is 10001, expected 1 to 10000"),
             (&|s| s.target = Some(0.0), "target", "target is 0, expected more than 0 and at most 1"),

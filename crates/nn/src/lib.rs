@@ -29,6 +29,7 @@ mod laps;
 mod lit;
 pub mod look;
 pub mod model;
+mod nearest;
 mod network;
 pub mod optim;
 mod pace;
@@ -39,5 +40,6 @@ mod step;
 pub mod train;
 mod workers;
 
+pub use nearest::nearest;
 pub use precision::Precision;
 pub use tenfold_kernels::Isa;

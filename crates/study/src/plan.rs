@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tenfold_nn::Precision;
 use tenfold_nn::data::Splits;
 use tenfold_nn::model::{Architecture, ArchitectureError};
+use tenfold_nn::nearest;
 use tenfold_nn::train::memory_bytes;
 use thiserror::Error;
 
@@ -17,7 +18,6 @@ use crate::record::{
     DataPlace, DatasetRecord, Environment, RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TestReading, TrialRecord,
 };
 use crate::spec::{Recipe, Study, ValidPart};
-use crate::suggest::nearest;
 use crate::trial;
 
 /// What a person chooses besides the study.

@@ -5,13 +5,13 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tenfold_nn::model::Layer;
+use tenfold_nn::nearest;
 use tenfold_nn::train::TrainSettings;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::{DataSettings, Place, Recipe, Study, StudyFileError, ValidPart, key};
 use crate::stop;
-use crate::suggest::nearest;
 
 const MAX_RECIPES: usize = 1000;
 const MAX_LAYERS: usize = 1000;

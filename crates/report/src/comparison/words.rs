@@ -6,7 +6,7 @@ use tenfold_study::record::Status;
 use super::differences::{Difference, Kind, differences, environment};
 use super::document::{Align, Block, Column, Document, Table};
 use super::{Compared, SameImages, TestUse, verdict};
-use crate::format::{NONE, count, listed, percent, seconds};
+use crate::format::{NONE, count, listed, percent, points, seconds};
 use crate::text::{seconds_range, trim_number};
 
 /// Headings by which a part of the document is found.
@@ -291,7 +291,7 @@ impl Ordered<'_> {
     fn interval(&self, interval: Interval) -> String {
         let Interval { low, high } = interval;
         let (low, high) = if self.flipped { (-high, -low) } else { (low, high) };
-        format!("{} to {}", points(low), points(high))
+        format!("{} to {}", points(low, 2), points(high, 2))
     }
 }
 
@@ -335,7 +335,7 @@ fn verdicts(pairs: &[Ordered]) -> Table {
         vec![
             pair.higher.to_owned(),
             pair.lower.to_owned(),
-            points(pair.pair.difference.abs()),
+            points(pair.pair.difference.abs(), 2),
             verdict(pair.pair).replace(" or ", "\nor "),
         ]
     };
@@ -600,15 +600,6 @@ fn right(heading: &'static str) -> Column {
 
 fn plural(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
-}
-
-/// A difference of shares in points, without a minus before 0.
-fn points(difference: f64) -> String {
-    if !difference.is_finite() {
-        return NONE.to_owned();
-    }
-    let text = format!("{:.2}", difference * 100.0);
-    if text == "-0.00" { "0.00".to_owned() } else { text }
 }
 
 fn shares(interval: Option<Interval>) -> String {

@@ -101,7 +101,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
             evaluation_images_per_s,
             blocks,
         } = speed;
-        let images_per_s = recipe.batch_size as f64 / step_s;
+        let images_per_s = recipe.settings.batch_size as f64 / step_s;
         let flops = dense_flop(architecture) as f64 * images_per_s;
         let ms = |BlockTime { name, forward_s, backward_s }| BlockMs {
             name,
@@ -110,10 +110,10 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         };
         recipes.push(RecipeSpeed {
             name: recipe.name.clone(),
-            precision: recipe.precision,
-            batch_size: recipe.batch_size,
+            precision: recipe.settings.precision,
+            batch_size: recipe.settings.batch_size,
             parameters: architecture.parameters(),
-            optimizer: recipe.optimizer,
+            optimizer: recipe.settings.optimizer,
             layers: recipe.layers.iter().map(ToString::to_string).collect(),
             steps,
             ms_per_step: 1e3 * step_s,

@@ -47,21 +47,22 @@ fn rows(architecture: &Architecture) -> Vec<LayerRow> {
 
 /// How a recipe is trained, on one line.
 fn settings(recipe: &Recipe) -> String {
-    let (kind, lr) = match recipe.optimizer {
+    let settings = &recipe.settings;
+    let (kind, lr) = match settings.optimizer {
         Optimizer::Sgd { lr, .. } => ("SGD", lr),
         Optimizer::Adam { lr, .. } => ("Adam", lr),
         Optimizer::AdamW { lr, .. } => ("AdamW", lr),
     };
-    let schedule = match recipe.schedule {
+    let schedule = match settings.schedule {
         Schedule::Constant => "",
         Schedule::Step { .. } => ", stepwise",
         Schedule::OneCycle { .. } => ", one cycle",
     };
     let most = if recipe.runs_all_epochs() { "" } else { "at most " };
-    let target = recipe.target.map_or(String::new(), |target| format!(", until validation accuracy {target}"));
+    let target = settings.target.map_or(String::new(), |target| format!(", until validation accuracy {target}"));
     let patience =
-        recipe.patience.map_or(String::new(), |n| format!(", until {n} epochs without a lower validation loss"));
-    let (batch_size, epochs) = (recipe.batch_size, recipe.epochs);
+        settings.patience.map_or(String::new(), |n| format!(", until {n} epochs without a lower validation loss"));
+    let (batch_size, epochs) = (settings.batch_size, settings.epochs);
     format!(
         "{kind} with learning rate {lr}{schedule}, batches of {batch_size}, {most}{epochs} epochs{target}{patience}"
     )

@@ -48,7 +48,7 @@ pub(crate) fn pace(
     let effort = Effort { seconds: SECONDS, steps: STEPS, blocks: false, stop };
     let speed = measure(architecture, &recipe.config(SEED), &splits.train, few, threads, &effort)?;
     let evaluation_s = |images: usize| images as f64 / speed.evaluation_images_per_s;
-    let steps = splits.train.len() as f64 / recipe.batch_size as f64;
+    let steps = splits.train.len() as f64 / recipe.settings.batch_size as f64;
     Some(Pace {
         epoch_s: steps * speed.step_s + evaluation_s(splits.valid.len()),
         end_s: evaluation_s(splits.valid.len() + splits.test.len()),

@@ -178,7 +178,7 @@ impl<'a> View<'a> {
             plain(&self.path.display().to_string())
         ));
         let recipes = self.plan.selected().iter().map(|&recipe| self.plan.recipe(recipe).0);
-        let bf16: Vec<&str> = recipes.filter(|r| !r.precision.is_f32()).map(|r| r.name.as_str()).collect();
+        let bf16: Vec<&str> = recipes.filter(|r| !r.settings.precision.is_f32()).map(|r| r.name.as_str()).collect();
         if self.plan.chosen_by() == ChosenBy::Test {
             self.progress.note("choosing by test: what the test images then say of the choice flatters it");
         }
@@ -323,7 +323,7 @@ impl<'a> View<'a> {
         }
         let to_run = || trials.iter().filter(|trial| !matches!(trial.2, TrialState::Kept(_)));
         let Some(paces) = self.probe(trials) else { return };
-        let epochs = to_run().map(|&(recipe, ..)| (recipe, self.plan.recipe(recipe).0.epochs));
+        let epochs = to_run().map(|&(recipe, ..)| (recipe, self.plan.recipe(recipe).0.settings.epochs));
         let at_most = to_run().any(|&(recipe, ..)| !self.plan.recipe(recipe).0.runs_all_epochs());
         let epoch_s = paces.iter().map(|pace| pace.map(|pace| pace.epoch_s)).collect();
         self.progress.start(Remaining::new(epoch_s, epochs), at_most);
@@ -364,7 +364,7 @@ impl<'a> View<'a> {
                     _ => None,
                 })
                 .collect();
-            let epochs = match recipe.epochs {
+            let epochs = match recipe.settings.epochs {
                 all if recipe.runs_all_epochs() => Epochs::Exactly(all),
                 most if earlier.is_empty() => Epochs::UpTo(most),
                 _ => Epochs::Like(earlier),
@@ -386,12 +386,12 @@ impl<'a> View<'a> {
     }
 
     fn training(&mut self, recipe: usize, seed: u64, event: &Event) {
-        let settings = self.plan.recipe(recipe).0;
+        let recipe = self.plan.recipe(recipe).0;
         let images = self.splits.train.len();
         match event {
             Event::EpochStarted { epoch, .. } => {
                 self.images = 0;
-                let name = format!("{} seed {seed} epoch {epoch}/{}", settings.name, settings.epochs);
+                let name = format!("{} seed {seed} epoch {epoch}/{}", recipe.name, recipe.settings.epochs);
                 self.progress.epoch_started(&name, images);
             }
             Event::Step { examples, .. } => {
@@ -402,7 +402,7 @@ impl<'a> View<'a> {
             Event::Epoch { result, .. } => {
                 self.progress.epoch_done(result.train_time_s + result.evaluation_time_s);
                 let epoch = EpochRecord::from(*result);
-                self.progress.note(&show::epoch_line(&settings.name, self.width, seed, &epoch, settings.epochs));
+                self.progress.note(&show::epoch_line(&recipe.name, self.width, seed, &epoch, recipe.settings.epochs));
             }
         }
     }

@@ -65,6 +65,7 @@ pub mod simd;
 pub mod softmax_cross_entropy;
 #[cfg(test)]
 mod testing;
+pub mod windows;
 
 pub use contract::Segment;
 pub use panels::Panels;

@@ -6,7 +6,7 @@
 use tenfold_nn::data::Source;
 use tenfold_nn::model::{Architecture, Layer};
 use tenfold_nn::optim::Optimizer;
-use tenfold_nn::train::{Event, Flow, TrainConfig, train};
+use tenfold_nn::train::{Event, Flow, TrainSettings, train};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut layers = std::env::args().skip(1).map(|l| l.parse()).collect::<Result<Vec<Layer>, _>>()?;
@@ -15,7 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let splits = Source::mnist().split(6_000, 0)?;
     let architecture = Architecture::new(splits.train.shape(), layers, splits.train.classes())?;
-    let config = TrainConfig { batch_size: 50, epochs: 1, optimizer: Optimizer::adam(5e-5), ..TrainConfig::default() };
+    let config =
+        TrainSettings { batch_size: 50, epochs: 1, optimizer: Optimizer::adam(5e-5), ..TrainSettings::default() }
+            .with_seed(1);
     let threads = std::thread::available_parallelism()?.get();
     let outcome = train(&architecture, &config, &splits.train, &splits.valid, threads, &mut |event| {
         if let Event::Epoch { result: e, .. } = event {

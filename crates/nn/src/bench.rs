@@ -113,7 +113,7 @@ pub fn measure(
         }
         // A training set of one or two steps never leaves the first ones behind.
         if times.is_empty() && run.stopped.is_none() && epoch > 2 * WARM_UP {
-            times.push(run.time / train.len().div_ceil(config.batch_size) as u32);
+            times.push(run.time / train.len().div_ceil(config.settings.batch_size) as u32);
             enough = true;
         }
     }
@@ -197,6 +197,7 @@ mod tests {
     use super::*;
     use crate::data::{ImageShape, Source};
     use crate::optim::Optimizer;
+    use crate::train::TrainSettings;
 
     fn architecture(layers: &[&str], shape: ImageShape) -> Architecture {
         let layers = layers.iter().map(|l| l.parse().expect("a layer")).collect();
@@ -253,7 +254,7 @@ mod tests {
         let splits = Source::mnist().split(59_000, 0).expect("splits");
         let net = architecture(&["linear 20", "linear 10"], splits.train.shape());
         let optimizer = Optimizer::Sgd { lr: 1e3, momentum: 0.0, nesterov: false, weight_decay: 1e3 };
-        let config = TrainConfig { optimizer, ..TrainConfig::default() };
+        let config = TrainSettings { optimizer, ..TrainSettings::default() }.with_seed(1);
         let effort = Effort { seconds: 3600.0, steps: Effort::STEPS, blocks: false, stop: &|| false };
         assert_eq!(measure(&net, &config, &splits.train, &splits.valid, 1, &effort), None);
     }

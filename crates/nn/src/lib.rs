@@ -9,7 +9,7 @@
 //! let splits = Source::mnist().split(6_000, 0)?;
 //! let layers = ["conv 32 5x5 same", "relu", "maxpool 2", "linear 10"].map(|l| l.parse().unwrap()).to_vec();
 //! let architecture = Architecture::new(splits.train.shape(), layers, splits.train.classes())?;
-//! let config = train::TrainConfig { epochs: 2, ..train::TrainConfig::default() };
+//! let config = train::TrainSettings { epochs: 2, ..train::TrainSettings::default() }.with_seed(1);
 //! let outcome = train::train(&architecture, &config, &splits.train, &splits.valid, 2, &mut |_| train::Flow::Continue);
 //! let test = splits.test.evaluate(&outcome.model, 2);
 //! println!("test accuracy {:.4}", test.accuracy);
@@ -31,6 +31,7 @@ mod layout;
 pub mod look;
 mod lower;
 pub mod model;
+mod nearest;
 mod op_times;
 mod ops;
 pub mod optim;
@@ -42,5 +43,6 @@ mod step;
 pub mod train;
 mod workers;
 
+pub use nearest::nearest;
 pub use precision::Precision;
 pub use tenfold_kernels::Isa;

@@ -6,9 +6,8 @@ use crate::batch::{Batch, Examples};
 use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
 use crate::lower::{Lowering, lower};
-use crate::model::{Architecture, Init, Model};
+use crate::model::{Architecture, Model};
 use crate::op_times::OpTimes;
-use crate::optim::{Optimizer, Schedule};
 use crate::plan::{Memory, Plan, Scratch};
 use crate::precision::Precision;
 use crate::rng::{Rng, Stream, permutation};
@@ -21,62 +20,21 @@ use tenfold_kernels::Isa;
 use tenfold_kernels::arena::Arena;
 use tenfold_kernels::pixels::PixelTable;
 
+mod settings;
+pub use settings::{SettingError, TrainSettings};
+
 /// Everything that determines a training besides the architecture and the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
-    /// Examples of one step; the last step of an epoch takes what is left.
-    pub batch_size: usize,
-    /// Number of epochs, or the most that there may be.
-    pub epochs: usize,
-    /// How a gradient becomes a step.
-    pub optimizer: Optimizer,
-    /// How the learning rate changes.
-    pub schedule: Schedule,
-    /// Initial parameters.
-    pub init: Init,
-    /// Stop after the first epoch with at least this validation accuracy.
-    pub target: Option<f64>,
-    /// Stop when the validation loss has not been lower than its lowest for this many epochs.
-    pub patience: Option<usize>,
-    /// What the network sees of a pixel.
-    pub pixels: Pixels,
-    /// What the large products are computed of.
-    pub precision: Precision,
+    /// How the network is trained.
+    pub settings: TrainSettings,
     /// Seed of initial parameters, order and dropout.
     pub seed: u64,
 }
 
 impl Default for TrainConfig {
     fn default() -> TrainConfig {
-        TrainConfig {
-            batch_size: 64,
-            epochs: 10,
-            optimizer: Optimizer::adam(1e-3),
-            schedule: Schedule::Constant,
-            init: Init::Pytorch,
-            target: None,
-            patience: None,
-            pixels: Pixels::default(),
-            precision: Precision::F32,
-            seed: 1,
-        }
-    }
-}
-
-impl TrainConfig {
-    /// A sentence if a setting is outside its range.
-    pub fn check(&self) -> Result<(), String> {
-        for (what, value) in [("batch size", self.batch_size), ("number of epochs", self.epochs)] {
-            if value == 0 {
-                return Err(format!("the {what} is 0, expected at least 1"));
-            }
-        }
-        if self.patience == Some(0) {
-            return Err("the patience is 0, expected at least 1 epoch".to_string());
-        }
-        self.optimizer.check()?;
-        self.schedule.check()?;
-        self.pixels.check()
+        TrainSettings::default().with_seed(1)
     }
 }
 
@@ -229,8 +187,8 @@ pub struct Outcome {
 /// the time it takes. `on_event` is called on the calling thread, between steps.
 ///
 /// # Panics
-/// If the data are empty or of another shape or number of classes than the architecture's, if `batch_size`, `epochs` or
-/// `threads` is 0, or if [`TrainConfig::check`] finds something.
+/// If the data are empty or of another shape or number of classes than the architecture's, if `threads` is 0, or if
+/// [`TrainSettings::check`] finds something.
 pub fn train(
     architecture: &Architecture,
     config: &TrainConfig,
@@ -253,7 +211,8 @@ pub(crate) fn train_on(
     on_event: &mut dyn FnMut(&Event) -> Flow,
 ) -> Outcome {
     assert!(threads > 0, "there is at least one thread");
-    config.check().expect("the configuration has been checked");
+    let settings = &config.settings;
+    settings.check().expect("the settings have been checked");
     for data in [train, valid] {
         assert!(!data.is_empty(), "there must be examples");
         assert_eq!(
@@ -298,11 +257,11 @@ pub(crate) fn train_on(
         let interrupted = on_event(&done) == Flow::Stop || evaluating == Flow::Stop;
         stopped = if !result.valid_loss.is_finite() {
             Some(StopReason::Diverged)
-        } else if config.target.is_some_and(|target| result.valid_accuracy >= target) {
+        } else if settings.target.is_some_and(|target| result.valid_accuracy >= target) {
             Some(StopReason::Target)
-        } else if last_epoch >= config.epochs {
-            Some(if config.target.is_some() { StopReason::Limit } else { StopReason::Epochs })
-        } else if config.patience.is_some_and(|patience| last_epoch - best_epoch >= patience) {
+        } else if last_epoch >= settings.epochs {
+            Some(if settings.target.is_some() { StopReason::Limit } else { StopReason::Epochs })
+        } else if settings.patience.is_some_and(|patience| last_epoch - best_epoch >= patience) {
             Some(StopReason::Patience)
         } else {
             interrupted.then_some(StopReason::Interrupted)
@@ -350,13 +309,14 @@ impl<'a> Trainer<'a> {
         examples: usize,
         threads: usize,
     ) -> Self {
-        let model = Model::new(architecture.clone(), config.init, config.seed, config.pixels);
-        let model = model.with_precision(config.precision);
-        let plan = Plan::new(&model.graph, config.batch_size.min(examples), true);
+        let settings = &config.settings;
+        let model = Model::new(architecture.clone(), settings.init, config.seed, settings.pixels);
+        let model = model.with_precision(settings.precision);
+        let plan = Plan::new(&model.graph, settings.batch_size.min(examples), true);
         let state = || Aligned::zeroed(model.graph.param_len);
         let (moment1, moment2) = (state(), state());
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
-        let pixels = config.pixels.table();
+        let pixels = settings.pixels.table();
         Trainer { isa, config, model, moment1, moment2, pixels, plan, memory, scratch, threads, steps: 0, times: None }
     }
 
@@ -376,19 +336,19 @@ impl<'a> Trainer<'a> {
 
     /// One pass over the examples in the order of this epoch.
     pub(crate) fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
-        let config = self.config;
+        let TrainConfig { settings, seed } = self.config;
         let steps = data.len().div_ceil(self.plan.batch_size);
         if on_event(&Event::EpochStarted { epoch, steps }) == Flow::Stop {
             return EpochRun { loss: f64::NAN, time: Duration::ZERO, stopped: Some(StopReason::Interrupted) };
         }
         let started = Instant::now();
-        let order = permutation(data.len() as u32, &Rng::new(config.seed, Stream::Order, epoch as u64));
+        let order = permutation(data.len() as u32, &Rng::new(*seed, Stream::Order, epoch as u64));
         let learn = Learn::Update {
             moment1: Arena::new(self.moment1.as_mut_slice()),
             moment2: Arena::new(self.moment2.as_mut_slice()),
         };
         let classes = self.model.architecture().classes();
-        let of = StepOf { isa: self.isa, seed: config.seed, classes, pixels: &self.pixels };
+        let of = StepOf { isa: self.isa, seed: *seed, classes, pixels: &self.pixels };
         let params = Arena::new(self.model.values.as_mut_slice());
         let step = Step::new(&self.plan, of, &mut self.memory, params, learn).timed(self.times.as_ref());
         let first_step = self.steps;
@@ -396,8 +356,8 @@ impl<'a> Trainer<'a> {
         let indices = |index: usize| &order[(index * size).min(order.len())..((index + 1) * size).min(order.len())];
         let batch = |index: usize| {
             let number = first_step + index as u64;
-            let lr = config.schedule.lr(config.optimizer.lr(), number, steps as u64, config.epochs as u64);
-            let update = Some(config.optimizer.update(number, lr));
+            let lr = settings.schedule.lr(settings.optimizer.lr(), number, steps as u64, settings.epochs as u64);
+            let update = Some(settings.optimizer.update(number, lr));
             let [examples, next] = [index, index + 1].map(|index| Examples::of(data, indices(index)));
             Batch { examples, next, step: Some(number), update }
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tenfold_nn::data::{Dataset, Source};
 use tenfold_nn::model::Architecture;
 use tenfold_nn::optim::{Optimizer, Schedule};
-use tenfold_nn::train::{Event, Flow, StopReason, TrainConfig, train};
+use tenfold_nn::train::{Event, Flow, StopReason, TrainSettings, train};
 
 /// Counts what every thread of this process asks for.
 #[global_allocator]
@@ -28,14 +28,14 @@ fn requests(stats: Stats) -> usize {
 /// the end of step number [`WARM_UP`] and the end of the last. `during` is called at the end of each step in between.
 fn requests_while_training(
     layers: &[&str],
-    config: TrainConfig,
+    settings: TrainSettings,
     (examples, valid): (&Dataset, &Dataset),
     mut during: impl FnMut(usize),
 ) -> [usize; EPOCHS] {
     let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
     let net = Architecture::new(examples.shape(), parsed, examples.classes()).expect("fits");
     let mut counts = [usize::MAX; EPOCHS];
-    let outcome = train(&net, &config, examples, valid, 2, &mut |event| {
+    let outcome = train(&net, &settings.with_seed(1), examples, valid, 2, &mut |event| {
         if let Event::Step { epoch, step, steps, .. } = *event {
             if step == WARM_UP {
                 // A thread of the epoch before may still be freeing what it was started with.
@@ -60,7 +60,7 @@ fn a_training_step_allocates_nothing() {
     let some = |first: u32, count: u32| all.select(&(first..first + count).collect::<Vec<_>>());
     // The last batch of an epoch is smaller than the others.
     let data = (&some(0, 305), &some(1_000, 40));
-    let config = TrainConfig { batch_size: 20, epochs: EPOCHS, ..TrainConfig::default() };
+    let settings = TrainSettings { batch_size: 20, epochs: EPOCHS, ..TrainSettings::default() };
 
     let momentum = Optimizer::Sgd { lr: 0.01, momentum: 0.9, nesterov: true, weight_decay: 1e-4 };
     let one_cycle = Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 };
@@ -92,21 +92,21 @@ fn a_training_step_allocates_nothing() {
         "dropout 0.5",
         "linear 10",
     ];
-    for (layers, config) in [
-        (&["linear 10"][..], config.clone()),
+    for (layers, settings) in [
+        (&["linear 10"][..], settings.clone()),
         (
             &["linear 200", "relu", "linear 200", "relu", "linear 10"],
-            TrainConfig { optimizer: momentum, schedule: one_cycle, ..config.clone() },
+            TrainSettings { optimizer: momentum, schedule: one_cycle, ..settings.clone() },
         ),
-        (&cnn2, TrainConfig { batch_size: 33, ..config.clone() }),
-        (&awkward, TrainConfig { optimizer: decoupled, ..config.clone() }),
+        (&cnn2, TrainSettings { batch_size: 33, ..settings.clone() }),
+        (&awkward, TrainSettings { optimizer: decoupled, ..settings.clone() }),
     ] {
-        let counts = requests_while_training(layers, config, data, |_| ());
+        let counts = requests_while_training(layers, settings, data, |_| ());
         assert_eq!(counts, [0, 0], "requests in the epochs of {layers:?}");
     }
 
     // And a request would have been seen: from this thread, and from another.
-    let here = requests_while_training(&["linear 10"], config.clone(), data, |step| {
+    let here = requests_while_training(&["linear 10"], settings.clone(), data, |step| {
         if step == 7 {
             std::hint::black_box(Box::new(step));
         }
@@ -127,7 +127,7 @@ fn a_training_step_allocates_nothing() {
                 std::thread::yield_now();
             }
         });
-        requests_while_training(&["linear 10"], config.clone(), data, |step| {
+        requests_while_training(&["linear 10"], settings.clone(), data, |step| {
             if step == 7 {
                 let all = asked.fetch_add(1, Ordering::AcqRel) + 1;
                 while done.load(Ordering::Acquire) < all {

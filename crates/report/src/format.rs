@@ -8,6 +8,23 @@ pub fn percent(fraction: f64) -> String {
     if fraction.is_finite() { format!("{:.2}%", fraction * 100.0) } else { NONE.to_owned() }
 }
 
+/// A difference of shares in points, without a minus before 0: `0.42`.
+pub fn points(difference: f64, decimals: usize) -> String {
+    if !difference.is_finite() {
+        return NONE.to_owned();
+    }
+    let text = format!("{:.decimals$}", 100.0 * difference);
+    let is_zero = !text.contains(|character: char| ('1'..='9').contains(&character));
+    if is_zero { text.trim_start_matches('-').to_owned() } else { text }
+}
+
+/// A change of a share in points, with its sign unless it is 0: `+0.42`.
+pub fn change_in_points(change: f64, decimals: usize) -> String {
+    let text = points(change, decimals);
+    let positive = text.starts_with(|first: char| first.is_ascii_digit()) && text != points(0.0, decimals);
+    if positive { format!("+{text}") } else { text }
+}
+
 /// A duration in seconds, with the precision that a person would use: `0.84 s`, `23.1 s`, `1 min 23 s`, `2 h 05 min`.
 pub fn seconds(duration_s: f64) -> String {
     if !duration_s.is_finite() || duration_s < 0.0 {
@@ -82,6 +99,24 @@ mod tests {
         let cases = [(0.9868, "98.68%"), (1.0, "100.00%"), (0.0, "0.00%"), (0.98995, "99.00%"), (f64::NAN, "-")];
         for (fraction, expected) in cases {
             assert_eq!(percent(fraction), expected);
+        }
+    }
+
+    #[test]
+    fn differences_are_points_and_zero_has_no_sign() {
+        let cases = [
+            (0.0042, 2, "0.42", "+0.42"),
+            (-0.0003, 2, "-0.03", "-0.03"),
+            (0.0, 2, "0.00", "0.00"),
+            (0.00001, 2, "0.00", "0.00"),
+            (-0.00001, 1, "0.0", "0.0"),
+            (-1.0, 1, "-100.0", "-100.0"),
+            (f64::NAN, 2, "-", "-"),
+            (f64::INFINITY, 2, "-", "-"),
+        ];
+        for (share, decimals, difference, change) in cases {
+            let found = (points(share, decimals), change_in_points(share, decimals));
+            assert_eq!(found, (difference.to_owned(), change.to_owned()), "{share}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! What determines the bits of a trial, and in what two trials differ.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tenfold_nn::Precision;
-use tenfold_nn::model::{Architecture, Init};
-use tenfold_nn::optim::{Optimizer, Schedule};
-use tenfold_nn::train::{Pixels, TrainConfig};
+use tenfold_nn::model::Architecture;
+use tenfold_nn::train::{TrainConfig, TrainSettings};
 
 use crate::record::{DatasetRecord, RecipeRecord};
 
@@ -30,26 +30,9 @@ pub struct TrialSettings {
     pub split: String,
     /// The network, each layer in its canonical form.
     pub layers: Vec<String>,
-    /// Examples in one step.
-    pub batch_size: usize,
-    /// The most epochs.
-    pub epochs: usize,
-    /// How a gradient became a step.
-    pub optimizer: Optimizer,
-    /// How the learning rate changed.
-    pub schedule: Schedule,
-    /// How parameters started.
-    pub init: Init,
-    /// What the network saw of a pixel.
-    pub pixels: Pixels,
-    /// What the large products were computed of.
-    // Only where it is not f32: most identities need not know of it.
-    #[serde(default, skip_serializing_if = "Precision::is_f32")]
-    pub precision: Precision,
-    /// Validation accuracy that ended training, if there was one.
-    pub target: Option<f64>,
-    /// Epochs without a lower validation loss that ended training, if there was a limit.
-    pub patience: Option<usize>,
+    /// How the network was trained.
+    #[serde(flatten, serialize_with = "in_the_order_of_identities")]
+    pub train: TrainSettings,
     /// The seed.
     pub seed: u64,
 }
@@ -64,15 +47,7 @@ impl TrialSettings {
             data: dataset.sha256.clone(),
             split: dataset.split_sha256.clone(),
             layers: layers(architecture),
-            batch_size: config.batch_size,
-            epochs: config.epochs,
-            optimizer: config.optimizer,
-            schedule: config.schedule,
-            init: config.init,
-            pixels: config.pixels,
-            precision: config.precision,
-            target: config.target,
-            patience: config.patience,
+            train: config.settings.clone(),
             seed: config.seed,
         }
     }
@@ -84,24 +59,8 @@ impl TrialSettings {
         seed: u64,
         identity: &str,
     ) -> Option<TrialSettings> {
-        let mut settings = TrialSettings {
-            training: TRAINING_VERSION,
-            shape: dataset.shape,
-            classes: dataset.classes,
-            data: dataset.sha256.clone(),
-            split: dataset.split_sha256.clone(),
-            layers: layers(&recipe.architecture(dataset).ok()?),
-            batch_size: recipe.batch_size,
-            epochs: recipe.epochs,
-            optimizer: recipe.optimizer,
-            schedule: recipe.schedule,
-            init: recipe.init,
-            pixels: recipe.pixels,
-            precision: recipe.precision,
-            target: recipe.target,
-            patience: recipe.patience,
-            seed,
-        };
+        let config = recipe.settings.clone().with_seed(seed);
+        let mut settings = TrialSettings::new(&recipe.architecture(dataset).ok()?, &config, dataset);
         (1..=TRAINING_VERSION).rev().find_map(|training| {
             settings.training = training;
             (settings.identity() == identity).then(|| settings.clone())
@@ -117,13 +76,54 @@ impl TrialSettings {
     pub(crate) fn differences(&self, now: &TrialSettings) -> Vec<Difference> {
         let value = |settings: &TrialSettings| {
             let mut value = serde_json::to_value(settings).expect("settings are plain values");
-            value["precision"] = serde_json::to_value(settings.precision).expect("it is a name");
+            // With those that identities leave out.
+            settings.train.named().into_iter().for_each(|(name, setting)| value[name] = setting);
             value
         };
         let mut found = Vec::new();
         compare("", &value(self), &value(now), &mut found);
         found
     }
+}
+
+/// The settings that the first identities were made of.
+const FIRST: [&str; 9] =
+    ["batch_size", "epochs", "optimizer", "schedule", "init", "pixels", "precision", "target", "patience"];
+
+/// The first settings as identities have always been made of them, then every later one that does something: those of
+/// trials that were run before it came, or without it, stay what they are.
+fn in_the_order_of_identities<S: Serializer>(settings: &TrainSettings, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("batch_size", &settings.batch_size)?;
+    map.serialize_entry("epochs", &settings.epochs)?;
+    map.serialize_entry("optimizer", &settings.optimizer)?;
+    map.serialize_entry("schedule", &settings.schedule)?;
+    map.serialize_entry("init", &settings.init)?;
+    map.serialize_entry("pixels", &settings.pixels)?;
+    if !settings.precision.is_f32() {
+        map.serialize_entry("precision", &settings.precision)?;
+    }
+    map.serialize_entry("target", &settings.target)?;
+    map.serialize_entry("patience", &settings.patience)?;
+    for (name, value) in later(settings) {
+        map.serialize_entry(&name, &value)?;
+    }
+    map.end()
+}
+
+/// The settings besides the first that would not read back the same if they were left out.
+fn later<T: Serialize + DeserializeOwned>(settings: &T) -> Map<String, Value> {
+    let object = |settings: &T| match serde_json::to_value(settings) {
+        Ok(Value::Object(object)) => object,
+        other => panic!("settings are named values, not {other:?}"),
+    };
+    let mut all = object(settings);
+    let mut first = all.clone();
+    first.retain(|name, _| FIRST.contains(&name.as_str()));
+    let without = serde_json::from_value(Value::Object(first)).expect("a record may lack a later setting");
+    let without = object(&without);
+    all.retain(|name, value| without.get(name) != Some(value));
+    all
 }
 
 /// Each layer in its canonical form.
@@ -156,7 +156,7 @@ fn compare(path: &str, before: &Value, now: &Value, found: &mut Vec<Difference>)
         (Value::Object(one), Value::Object(other)) if one.get("kind") == other.get("kind") => {
             for key in one.keys().chain(other.keys().filter(|key| !one.contains_key(*key))) {
                 let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let of = |object: &serde_json::Map<String, Value>| object.get(key).cloned().unwrap_or(Value::Null);
+                let of = |object: &Map<String, Value>| object.get(key).cloned().unwrap_or(Value::Null);
                 compare(&below, &of(one), &of(other), found);
             }
         }
@@ -213,7 +213,10 @@ fn words(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::Study;
+    use tenfold_nn::Precision;
     use tenfold_nn::data::ImageShape;
+    use tenfold_nn::model::Init;
+    use tenfold_nn::optim::{Optimizer, Schedule};
 
     /// The settings of the built-in recipe `softmax` on a made-up data set, with one thing changed.
     fn settings_with(change: impl Fn(&mut TrainConfig, &mut DatasetRecord)) -> TrialSettings {
@@ -236,7 +239,8 @@ mod tests {
         let architecture = study.recipes[0].architecture(shape, 10).expect("it fits");
         let optimizer = Optimizer::adam(1e-5);
         let mut config =
-            TrainConfig { batch_size: 128, epochs: 11, optimizer, init: Init::Zero, ..TrainConfig::default() };
+            TrainSettings { batch_size: 128, epochs: 11, optimizer, init: Init::Zero, ..TrainSettings::default() }
+                .with_seed(1);
         change(&mut config, &mut dataset);
         TrialSettings::new(&architecture, &config, &dataset)
     }
@@ -246,27 +250,35 @@ mod tests {
     #[test]
     fn the_identity_is_pinned() {
         // From an independent program. If this changes, everybody's finished trials are run again.
-        let identity = settings_with(|_, _| {}).identity();
+        let usual = settings_with(|_, _| {});
+        let text =
+            r#"{"training":2,"shape":[1,28,28],"classes":10,"data":"data","split":"split","layers":["linear 10"],"#
+                .to_owned()
+                + r#""batch_size":128,"epochs":11,"optimizer":{"kind":"adam","lr":0.00001,"betas":[0.9,0.999],"eps":1e-8,"#
+                + r#""weight_decay":0.0},"schedule":{"kind":"constant"},"init":"zero","pixels":{"mean":0.0,"std":1.0},"#
+                + r#""target":null,"patience":null,"seed":1}"#;
+        assert_eq!(serde_json::to_string(&usual).expect("plain values"), text);
+        let identity = usual.identity();
         assert_eq!(identity, "6dcf6e894e44c56a042205187d4019f2544c347cc619782c0fa1f52623c866c2");
     }
 
     #[test]
     fn the_identity_covers_what_determines_the_bits_and_every_change_is_named() {
         let changes: [(&Change, &str, &str, &str); 12] = [
-            (&|config, _| config.batch_size += 1, "batch_size", "128", "129"),
-            (&|config, _| config.epochs += 1, "epochs", "11", "12"),
-            (&|config, _| config.optimizer = Optimizer::adam(2e-5), "optimizer.lr", "0.00001", "0.00002"),
+            (&|config, _| config.settings.batch_size += 1, "batch_size", "128", "129"),
+            (&|config, _| config.settings.epochs += 1, "epochs", "11", "12"),
+            (&|config, _| config.settings.optimizer = Optimizer::adam(2e-5), "optimizer.lr", "0.00001", "0.00002"),
             (
-                &|config, _| config.schedule = Schedule::Step { every: 1, factor: 0.5 },
+                &|config, _| config.settings.schedule = Schedule::Step { every: 1, factor: 0.5 },
                 "schedule",
                 "constant",
                 "step every 1, factor 0.5",
             ),
-            (&|config, _| config.init = Init::Xavier, "init", "zero", "xavier"),
-            (&|config, _| config.pixels.mean = 0.5, "pixels.mean", "0", "0.5"),
-            (&|config, _| config.precision = Precision::Bf16, "precision", "f32", "bf16"),
-            (&|config, _| config.target = Some(0.99), "validation accuracy to stop at", "none", "0.99"),
-            (&|config, _| config.patience = Some(3), "patience", "none", "3"),
+            (&|config, _| config.settings.init = Init::Xavier, "init", "zero", "xavier"),
+            (&|config, _| config.settings.pixels.mean = 0.5, "pixels.mean", "0", "0.5"),
+            (&|config, _| config.settings.precision = Precision::Bf16, "precision", "f32", "bf16"),
+            (&|config, _| config.settings.target = Some(0.99), "validation accuracy to stop at", "none", "0.99"),
+            (&|config, _| config.settings.patience = Some(3), "patience", "none", "3"),
             (&|config, _| config.seed += 1, "seed", "1", "2"),
             (&|_, dataset| dataset.sha256 = "other".to_owned(), "SHA-256 of the data", "data", "other"),
             (&|_, dataset| dataset.split_sha256.push('x'), "SHA-256 of the validation split", "split", "splitx"),
@@ -288,17 +300,36 @@ mod tests {
     }
 
     #[test]
+    fn a_later_setting_that_does_nothing_leaves_identities_as_they_are() {
+        #[derive(Serialize, Deserialize)]
+        struct Later {
+            #[serde(flatten)]
+            first: TrainSettings,
+            #[serde(default)]
+            smoothing: f64,
+            #[serde(default)]
+            average: Option<f64>,
+        }
+        let first = TrainSettings { precision: Precision::Bf16, patience: Some(3), ..TrainSettings::default() };
+        let mut settings = Later { first, smoothing: 0.0, average: None };
+        assert_eq!(later(&settings), Map::new());
+        settings.average = Some(0.999);
+        assert_eq!(Value::from(later(&settings)), serde_json::json!({ "average": 0.999 }));
+        settings.smoothing = 0.1;
+        assert_eq!(Value::from(later(&settings)), serde_json::json!({ "average": 0.999, "smoothing": 0.1 }));
+        assert_eq!(later(&TrainSettings::default()), Map::new());
+    }
+
+    #[test]
     fn settings_read_back_with_their_identity_and_long_ones_are_cut() {
-        let usual = settings_with(|config, _| config.optimizer = Optimizer::adam(0.1 + 0.2));
+        let usual = settings_with(|config, _| config.settings.optimizer = Optimizer::adam(0.1 + 0.2));
         let read: TrialSettings = serde_json::from_str(&serde_json::to_string(&usual).unwrap()).unwrap();
         assert_eq!((read.identity(), &read), (usual.identity(), &usual));
         let deep = TrialSettings { layers: vec!["relu".to_owned(); 1000], ..usual.clone() };
         let found = usual.differences(&deep);
         assert_eq!((found.len(), found[0].now.len()), (1, LONGEST + 4), "{found:?}");
-        let other = TrialSettings {
-            optimizer: Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 },
-            ..usual.clone()
-        };
+        let mut other = usual.clone();
+        other.train.optimizer = Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
         let found = usual.differences(&other);
         assert!(found.len() == 1 && found[0].now.starts_with("sgd ") && found[0].now.contains("lr 0.1"), "{found:?}");
     }

@@ -10,7 +10,6 @@
 
 mod spec;
 mod stop;
-mod suggest;
 
 mod changes;
 mod identity;
@@ -38,5 +37,5 @@ pub use identity::{Difference, TRAINING_VERSION, TrialSettings};
 pub use plan::{Plan, PlanError, Settings, TrialState};
 pub use run::{DataChange, ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError, ValidPart};
-pub use suggest::nearest;
+pub use tenfold_nn::nearest;
 pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tenfold_nn::Precision;
 use tenfold_nn::data::Splits;
 use tenfold_nn::model::{Architecture, ArchitectureError};
+use tenfold_nn::nearest;
 use tenfold_nn::train::memory_bytes;
 use thiserror::Error;
 
@@ -17,7 +18,6 @@ use crate::record::{
     DataPlace, DatasetRecord, Environment, RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TestReading, TrialRecord,
 };
 use crate::spec::{Recipe, Study, ValidPart};
-use crate::suggest::nearest;
 use crate::trial;
 
 /// What a person chooses besides the study.
@@ -169,7 +169,7 @@ impl Plan {
     pub fn new(mut study: Study, splits: &Splits, settings: Settings) -> Result<Plan, PlanError> {
         let selected = study.select(&settings.only)?;
         for &recipe in &selected {
-            let recipe = &mut study.recipes[recipe];
+            let recipe = &mut study.recipes[recipe].settings;
             recipe.epochs = settings.epochs.unwrap_or(recipe.epochs);
             recipe.precision = settings.precision.unwrap_or(recipe.precision);
         }
@@ -180,12 +180,13 @@ impl Plan {
             let architecture = recipe.architecture(shape, classes);
             let name = || recipe.name.clone();
             let architecture = architecture.map_err(|error| PlanError::Architecture { recipe: name(), error })?;
-            let (batch_size, examples) = (recipe.batch_size, splits.train.len());
+            let (batch_size, examples) = (recipe.settings.batch_size, splits.train.len());
             let runs = selected.contains(&index);
             if runs && batch_size > examples {
                 return Err(PlanError::BatchSize { recipe: name(), batch_size, examples });
             }
-            let needed_bytes = memory_bytes(&architecture, recipe.precision, batch_size, settings.environment.threads);
+            let needed_bytes =
+                memory_bytes(&architecture, recipe.settings.precision, batch_size, settings.environment.threads);
             if let Some(free_bytes) = settings.free_memory_bytes.filter(|&free| runs && needed_bytes > free) {
                 return Err(PlanError::Memory { recipe: name(), batch_size, needed_bytes, free_bytes });
             }
@@ -312,15 +313,7 @@ impl Plan {
                 name: recipe.name.clone(),
                 title: recipe.title.clone(),
                 layers: recipe.layers.iter().map(ToString::to_string).collect(),
-                batch_size: recipe.batch_size,
-                epochs: recipe.epochs,
-                target: recipe.target,
-                patience: recipe.patience,
-                optimizer: recipe.optimizer,
-                schedule: recipe.schedule,
-                init: recipe.init,
-                pixels: recipe.pixels,
-                precision: recipe.precision,
+                settings: recipe.settings.clone(),
                 parameters: architecture.parameters() as u64,
                 macs_forward: architecture.macs_forward(),
                 summary: None,

@@ -183,16 +183,12 @@ fn run_trials(
             break;
         }
         let (architecture, threads) = (&plan.architectures[recipe], plan.environment.threads);
-        let settings = plan.recipe(recipe).0;
+        let (name, config) = (&plan.recipe(recipe).0.name, plan.recipe(recipe).0.config(seed));
         // What is dear is sure of its place before hours go into it: network and record, and results.json twice.
-        let room = Room::of(architecture, settings.epochs, splits.test.len());
+        let room = Room::of(architecture, config.settings.epochs, splits.test.len());
         let kept_last = 2 * room.result + results_bytes;
-        folder.reserve(
-            room.network + kept_last + results_bytes,
-            &format!("the training of {} seed {seed}", settings.name),
-        )?;
+        folder.reserve(room.network + kept_last + results_bytes, &format!("the training of {name} seed {seed}"))?;
         let (before, started) = (processor_time(), Instant::now());
-        let config = settings.config(seed);
         let mut kept = KeptFilters::new(architecture, &config);
         let outcome = train::train(architecture, &config, &splits.train, &splits.valid, threads, &mut |event| {
             if let Event::Epoch { result, model } = event {
@@ -273,7 +269,7 @@ fn data_change(before: &DatasetRecord, now: &DatasetRecord) -> Option<DataChange
 
 /// The record of a training that has ended, before it is measured.
 fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Timing) -> TrialRecord {
-    let (settings, determined) = (plan.recipe(recipe).0, plan.settings(recipe, seed));
+    let (name, determined) = (plan.recipe(recipe).0.name.clone(), plan.settings(recipe, seed));
     let reason = Reason::from(outcome.stopped);
     let status = match reason {
         Reason::Diverged => Status::Diverged,
@@ -281,11 +277,11 @@ fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Tim
         Reason::Epochs | Reason::Target | Reason::Limit | Reason::Patience => Status::Finished,
     };
     let mut trial = TrialRecord {
-        recipe: settings.name.clone(),
+        recipe: name,
         seed,
         identity: determined.identity(),
+        precision: determined.train.precision,
         settings: Some(determined),
-        precision: settings.precision,
         status,
         stopped: Stopped { reason, epoch: outcome.last_epoch },
         epochs: outcome.epochs.iter().map(Into::into).collect(),

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tenfold_nn::Precision;
-use tenfold_nn::model::Init;
-use tenfold_nn::optim::{Optimizer, Schedule};
-use tenfold_nn::train::Pixels;
+use tenfold_nn::train::TrainSettings;
 
 use crate::metrics::Metrics;
 use crate::record::{Environment, Reason, RecipeRecord, Status, Stopped, Timing, TrialRecord};
@@ -67,15 +65,7 @@ pub(crate) fn recipe_record(name: &str, trials: Vec<TrialRecord>) -> RecipeRecor
         name: name.to_owned(),
         title: name.to_owned(),
         layers: Vec::new(),
-        batch_size: 1,
-        epochs: 1,
-        target: None,
-        patience: None,
-        optimizer: Optimizer::adam(1e-3),
-        schedule: Schedule::Constant,
-        init: Init::Pytorch,
-        pixels: Pixels::default(),
-        precision: Precision::F32,
+        settings: TrainSettings { batch_size: 1, epochs: 1, ..TrainSettings::default() },
         parameters: 1,
         macs_forward: 1,
         summary: None,

@@ -270,7 +270,7 @@ pub fn trained(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) ->
     // The arrays, and room for what the header says of them.
     let limit = 4 * architecture.parameters() as u64 + HEADER_BYTES;
     let (path, bytes) = written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref(), limit)?;
-    safetensors::read(&bytes, &architecture, recipe.pixels)
+    safetensors::read(&bytes, &architecture, recipe.settings.pixels)
         .map(|model| model.with_precision(trial.precision))
         .map_err(|error| TrialFileError::Weights { path, error })
 }

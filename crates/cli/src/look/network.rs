@@ -2,9 +2,9 @@
 
 use tenfold_nn::look::trace;
 use tenfold_report::colormap::diverging;
-use tenfold_report::format::percent;
+use tenfold_report::format::{change_in_points, percent};
 use tenfold_report::html::Shown;
-use tenfold_report::look::cards::{Card, Sheet, cards, cards_picture, filters, points};
+use tenfold_report::look::cards::{Card, Sheet, cards, cards_picture, filters};
 use tenfold_report::look::film::{animation, strip};
 use tenfold_report::look::page::{NetworkPage, Section, journey_section, network_page};
 use tenfold_report::look::recurrence::recurrence as recurrence_picture;
@@ -132,9 +132,9 @@ fn section(found: &LayerFilters, layer: &str, sheet: Vec<u8>, cards: Vec<u8>) ->
         let matters = card.matters.as_ref();
         vec![
             card.filter.number.to_string(),
-            matters.map_or("-".to_owned(), |m| points(m.lost, 2)),
+            matters.map_or("-".to_owned(), |m| change_in_points(-m.lost, 2)),
             matters.filter(|m| m.suffers_lost > 0.0).map_or("-".to_owned(), |m| m.suffers.clone()),
-            matters.filter(|m| m.suffers_lost > 0.0).map_or("-".to_owned(), |m| points(m.suffers_lost, 2)),
+            matters.filter(|m| m.suffers_lost > 0.0).map_or("-".to_owned(), |m| change_in_points(-m.suffers_lost, 2)),
             card.cut.map_or("-".to_owned(), percent),
             format!("{:.3}", card.largest),
             mark(card),

@@ -17,6 +17,7 @@ use crate::planes::Planes;
 use crate::prefetch::Prefetch;
 use crate::simd::isa::Isa;
 use crate::simd::lanes::LANES;
+use crate::windows;
 use std::ops::Range;
 
 /// Elements of an output gradient that meet all weight rows while they are in L1: half of it.
@@ -66,9 +67,8 @@ impl Conv2d {
         let border = [padding.0, padding.1, padding.0, padding.1];
         let padded = Planes::with_border(input.channels, input.lanes, input.height, input.width, border, (1, 1));
         assert_eq!(input, padded, "the border of the input is the padding");
-        let fits = |n: usize, pad: usize, k: usize, s: usize| (n + 2 * pad).checked_sub(k).map(|rest| rest / s + 1);
-        let height = fits(input.height, padding.0, kernel.0, stride.0);
-        let width = fits(input.width, padding.1, kernel.1, stride.1);
+        let height = windows::count(input.height + 2 * padding.0, kernel.0, stride.0);
+        let width = windows::count(input.width + 2 * padding.1, kernel.1, stride.1);
         assert_eq!((height, width), (Some(output.height), Some(output.width)), "{kernel:?} over {input:?}");
         Conv2d::over(0, input, output, kernel, stride, padding)
     }

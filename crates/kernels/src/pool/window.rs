@@ -2,6 +2,7 @@
 
 use crate::planes::Planes;
 use crate::simd::lanes::LANES;
+use crate::windows;
 
 /// A pooling's shape, checked once. There is no padding; windows that would hang over the edge are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ impl Pool2d {
     pub fn new(input: Planes, output: Planes, kernel: (usize, usize), stride: (usize, usize)) -> Pool2d {
         assert!(kernel.0 * kernel.1 <= 256, "window of {kernel:?} pixels");
         assert_eq!((input.lanes, output.lanes, input.channels), (LANES, LANES, output.channels), "blocks of {LANES}");
-        assert_eq!(output.height, (input.height - kernel.0) / stride.0 + 1, "rows of windows");
-        assert_eq!(output.width, (input.width - kernel.1) / stride.1 + 1, "columns of windows");
+        assert_eq!(Some(output.height), windows::count(input.height, kernel.0, stride.0), "rows of windows");
+        assert_eq!(Some(output.width), windows::count(input.width, kernel.1, stride.1), "columns of windows");
         Pool2d { input, output, kernel, stride }
     }
 

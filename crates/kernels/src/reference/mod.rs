@@ -4,6 +4,8 @@
 //! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`. Slices that are too short, and windows that do not fit
 //! once, panic.
 
+use crate::windows;
+
 /// Where a convolution or pooling looks: kernel, stride and zero padding (rows, then columns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -19,9 +21,9 @@ impl Window {
     /// Output height and width for an input of `height x width`; `None` if the kernel does not fit once.
     pub fn output(&self, height: usize, width: usize) -> Option<(usize, usize)> {
         let [top, left, bottom, right] = self.padding;
-        let rows = (height + top + bottom).checked_sub(self.kernel.0)?;
-        let columns = (width + left + right).checked_sub(self.kernel.1)?;
-        Some((rows / self.stride.0 + 1, columns / self.stride.1 + 1))
+        let rows = windows::count(height + top + bottom, self.kernel.0, self.stride.0)?;
+        let columns = windows::count(width + left + right, self.kernel.1, self.stride.1)?;
+        Some((rows, columns))
     }
 
     /// The input row (column) under kernel row `k` at output row `o`, or `None` in the padding.

@@ -3,6 +3,7 @@
 use super::layer::{Layer, Padding};
 use crate::data::ImageShape;
 use std::fmt;
+use tenfold_kernels::windows;
 use thiserror::Error;
 
 /// Parameters of a network beyond which it is surely a mistake: 8 GiB with Adam's state.
@@ -280,7 +281,7 @@ fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> {
             if pad.0 >= kh || pad.1 >= kw {
                 return Err(format!("the padding {pad:?} must be smaller than the kernel {kh}x{kw}"));
             }
-            let (height, width) = windows(image, kernel_size, stride, pad)?;
+            let (height, width) = output_size(image, kernel_size, stride, pad)?;
             Ok(Shape::Image(ImageShape { channels: out_channels, height, width }))
         }
         Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
@@ -288,7 +289,7 @@ fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> {
             if kernel_size.0 * kernel_size.1 > 256 {
                 return Err("a pooling window has at most 256 pixels".to_string());
             }
-            let (height, width) = windows(image, kernel_size, stride, (0, 0))?;
+            let (height, width) = output_size(image, kernel_size, stride, (0, 0))?;
             Ok(Shape::Image(ImageShape { height, width, ..image }))
         }
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => Ok(input),
@@ -298,18 +299,17 @@ fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> {
 }
 
 /// Rows and columns of windows that fit.
-fn windows(
+fn output_size(
     image: ImageShape,
     (kh, kw): (usize, usize),
     stride: (usize, usize),
     padding: (usize, usize),
 ) -> Result<(usize, usize), String> {
     let (height, width) = (image.height + 2 * padding.0, image.width + 2 * padding.1);
-    if kh > height || kw > width {
+    windows::count(height, kh, stride.0).zip(windows::count(width, kw, stride.1)).ok_or_else(|| {
         let padded = if padding == (0, 0) { "" } else { " with its padding" };
-        return Err(format!("the {kh}x{kw} window is larger than the {height}x{width} image{padded}"));
-    }
-    Ok(((height - kh) / stride.0 + 1, (width - kw) / stride.1 + 1))
+        format!("the {kh}x{kw} window is larger than the {height}x{width} image{padded}")
+    })
 }
 
 fn param_specs(layer: Layer, name: &str, input: Shape) -> Vec<ParamSpec> {

@@ -1,5 +1,6 @@
 //! One layer, and how it is written: `"conv 32 5x5 same"`, `"maxpool 2"`, `"linear 1024"`, `"dropout 0.5"`.
 
+use crate::nearest;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -185,31 +186,11 @@ fn did_you_mean(suggestion: &Option<&'static str>) -> String {
     suggestion.map_or_else(String::new, |s| format!(" (did you mean \"{s}\"?)"))
 }
 
-/// The layer that other programs call so, or the first whose name is at most two mistakes away.
-fn nearest(word: &str) -> Option<&'static str> {
-    let exact = GRAMMAR.iter().find(|form| form.aliases.contains(&word));
-    exact.or_else(|| GRAMMAR.iter().find(|form| edit_distance(form.name, word) <= 2)).map(|form| form.name)
-}
-
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().take(32).collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(rows[i - 2][j - 2] + 1);
-                }
-                best
-            };
-        }
-    }
-    rows[a.len()][b.len()]
+/// The layer that other programs call so, or the one whose name is nearest.
+fn meant(word: &str) -> Option<&'static str> {
+    let is_alias = |form: &&Form| form.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(word));
+    let exact = GRAMMAR.iter().find(is_alias).map(|form| form.name);
+    exact.or_else(|| nearest(word, GRAMMAR.map(|form| form.name)))
 }
 
 /// The words of one layer, read from left to right.
@@ -280,7 +261,7 @@ impl FromStr for Layer {
         let mut words = Words { layer, rest: layer.split_whitespace().peekable() };
         let name = words.rest.next().ok_or(LayerError::Empty)?;
         let form = GRAMMAR.iter().find(|form| form.name == name);
-        let unknown = || LayerError::UnknownLayer { word: name.into(), suggestion: nearest(name) };
+        let unknown = || LayerError::UnknownLayer { word: name.into(), suggestion: meant(name) };
         let layer = (form.ok_or_else(unknown)?.parse)(&mut words)?;
         words.end()?;
         Ok(layer)
@@ -447,7 +428,11 @@ mod tests {
         let message = |text: &str| text.parse::<Layer>().expect_err(text).to_string();
         assert!(message("").starts_with("a layer is empty"));
         assert!(message("lineer 10").contains("did you mean \"linear\"?"));
-        assert!(message("dense 10").contains("did you mean \"linear\"?"));
+        for (word, layer) in
+            [("dense", "linear"), ("Conv2d", "conv"), ("ReLU", "relu"), ("rleu", "relu"), ("dropuot", "dropout")]
+        {
+            assert!(message(word).contains(&format!("did you mean \"{layer}\"?")), "{word}");
+        }
         assert!(message("transformer").starts_with("there is no layer \"transformer\"; layers are"));
         assert_eq!(message("linear"), "\"linear\" is not complete; expected the number of outputs");
         assert_eq!(message("linear ten"), "\"linear ten\": \"ten\" is not understood; expected the number of outputs");
@@ -461,11 +446,6 @@ mod tests {
         assert!(message("dropout 1").contains("at least 0 and less than 1"));
         assert!(message("dropout NaN").contains("at least 0 and less than 1"));
         assert!(message("relu 3").contains("nothing more"));
-    }
-
-    #[test]
-    fn edit_distances() {
-        assert_eq!((edit_distance("relu", "relu"), edit_distance("relu", "rleu"), edit_distance("", "abc")), (0, 1, 3));
     }
 
     proptest::proptest! {

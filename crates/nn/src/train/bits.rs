@@ -2,6 +2,8 @@
 
 use super::tests::some_digits;
 use super::*;
+use crate::model::Init;
+use crate::optim::{Optimizer, Schedule};
 use std::io::Write as _;
 
 /// What is trained, and how.
@@ -28,7 +30,9 @@ const CNN2_DROPOUT: &[&str] = &[
 /// are the shapes.
 pub(super) fn built_in() -> [Recipe; 6] {
     let recipe = |name, layers, batch_size, lr| {
-        let config = TrainConfig { batch_size, epochs: 1, optimizer: Optimizer::adam(lr), ..TrainConfig::default() };
+        let config =
+            TrainSettings { batch_size, epochs: 1, optimizer: Optimizer::adam(lr), ..TrainSettings::default() }
+                .with_seed(1);
         Recipe { name, layers, config }
     };
     let mut recipes = [
@@ -54,9 +58,9 @@ pub(super) fn built_in() -> [Recipe; 6] {
         recipe("cnn2-dropout-b50", CNN2_DROPOUT, 50, 5e-5),
         recipe("cnn2-dropout-b100", CNN2_DROPOUT, 100, 1e-4),
     ];
-    recipes[0].config.init = Init::Zero;
-    recipes[5].config.init = Init::TruncatedNormal;
-    recipes[2].config.schedule = Schedule::Step { every: 1, factor: 0.83 };
+    recipes[0].config.settings.init = Init::Zero;
+    recipes[5].config.settings.init = Init::TruncatedNormal;
+    recipes[2].config.settings.schedule = Schedule::Step { every: 1, factor: 0.83 };
     recipes
 }
 
@@ -126,7 +130,7 @@ fn assert_same_everywhere(recipe: &Recipe, data: (&Dataset, &Dataset), isas: &[I
                 continue;
             };
             if let Some(difference) = reference.difference(&bits) {
-                let (recipe, batch, isa) = (recipe.name, recipe.config.batch_size, isa.name());
+                let (recipe, batch, isa) = (recipe.name, recipe.config.settings.batch_size, isa.name());
                 panic!(
                     "{recipe}, batch {batch}: {name} on {} threads and {isa} on {threads}: {difference}",
                     THREADS[0]
@@ -161,7 +165,7 @@ fn every_recipe_gives_the_same_bits_on_every_instruction_set_and_number_of_threa
     let (train, valid) = some_digits(19, 5);
     let isas = Isa::available();
     for mut recipe in built_in() {
-        recipe.config.batch_size = 7;
+        recipe.config.settings.batch_size = 7;
         // The same network as the one before, but for the size of a batch.
         if recipe.name != "cnn2-dropout-b100" {
             assert_same_everywhere(&recipe, (&train, &valid), isas);
@@ -180,9 +184,9 @@ fn in_bf16_recipes_give_the_same_bits_on_every_instruction_set_and_number_of_thr
     let (train, valid) = some_digits(19, 5);
     // One with large linear layers, one with a convolution in the frequency domain, and one that stays as it is.
     for mut recipe in built_in().into_iter().filter(|recipe| ["softmax", "mlp", "cnn2"].contains(&recipe.name)) {
-        recipe.config.batch_size = 7;
+        recipe.config.settings.batch_size = 7;
         let single = Bits::of(&recipe, (&train, &valid), Isa::detect(), 2);
-        recipe.config.precision = Precision::Bf16;
+        recipe.config.settings.precision = Precision::Bf16;
         let bits = assert_same_everywhere(&recipe, (&train, &valid), Isa::available());
         let rounded = bits.difference(&single).is_some();
         assert_eq!(rounded, recipe.name != "softmax", "{}: other bits than in f32", recipe.name);
@@ -198,7 +202,7 @@ fn every_recipe_gives_the_same_bits_at_its_own_batch_size() {
         all => all,
     };
     for recipe in built_in() {
-        let examples: Vec<u32> = (0..3 * recipe.config.batch_size as u32 - 2).collect();
+        let examples: Vec<u32> = (0..3 * recipe.config.settings.batch_size as u32 - 2).collect();
         assert_same_everywhere(&recipe, (&train.select(&examples), &valid), isas);
     }
 }
@@ -206,7 +210,7 @@ fn every_recipe_gives_the_same_bits_at_its_own_batch_size() {
 #[test]
 fn two_epochs_give_the_same_bits_and_another_seed_gives_others() {
     let (train, valid) = some_digits(230, 40);
-    let config = TrainConfig { batch_size: 50, epochs: 2, ..TrainConfig::default() };
+    let config = TrainSettings { batch_size: 50, epochs: 2, ..TrainSettings::default() }.with_seed(1);
     let mut small = Recipe { name: "small", layers: SMALL, config };
     let bits = assert_same_everywhere(&small, (&train, &valid), Isa::available());
     small.config.seed = 2;
@@ -224,7 +228,8 @@ fn few_outputs_before_others_give_the_same_bits() {
         let train = if batch_size == 1 { train.select(&[3, 1, 4]) } else { train.clone() };
         let optimizer = Optimizer::AdamW { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 };
         let pixels = Pixels { mean, std: 0.3 };
-        let config = TrainConfig { batch_size, epochs: 1, optimizer, pixels, precision, ..TrainConfig::default() };
+        let config = TrainSettings { batch_size, epochs: 1, optimizer, pixels, precision, ..TrainSettings::default() }
+            .with_seed(1);
         assert_same_everywhere(&Recipe { name: "few", layers: FEW, config }, (&train, &valid), Isa::available());
     }
 }

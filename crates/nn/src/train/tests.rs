@@ -3,7 +3,8 @@
 use super::*;
 use crate::data::{ImageShape, Source};
 use crate::graph::Graph;
-use crate::model::Layer;
+use crate::model::{Init, Layer};
+use crate::optim::{Optimizer, Schedule};
 use crate::workers::{Team, on_threads};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
@@ -432,7 +433,7 @@ fn training_on_real_digits_learns_them() {
     let splits = Source::mnist().split(6_000, 0).expect("splits");
     let layers = ["linear 64", "relu", "linear 10"].map(|l| l.parse().expect("a layer")).to_vec();
     let net = Architecture::new(splits.train.shape(), layers, 10).expect("fits");
-    let config = TrainConfig { batch_size: 50, epochs: 2, ..TrainConfig::default() };
+    let config = TrainSettings { batch_size: 50, epochs: 2, ..TrainSettings::default() }.with_seed(1);
     let outcome = train(&net, &config, &splits.train, &splits.valid, 2, &mut |_| Flow::Continue);
     assert_eq!(outcome.stopped, StopReason::Epochs);
     let test = splits.test.evaluate(&outcome.model, 2);
@@ -442,28 +443,28 @@ fn training_on_real_digits_learns_them() {
 }
 
 /// Trains a small network on a few digits and says how it ended.
-fn ending(config: TrainConfig, mut on_event: impl FnMut(&Event) -> Flow) -> Outcome {
+fn ending(settings: TrainSettings, mut on_event: impl FnMut(&Event) -> Flow) -> Outcome {
     let (train, valid) = some_digits(200, 50);
     let layers = ["linear 20", "relu", "linear 10"].map(|l| l.parse().expect("a layer")).to_vec();
     let net = Architecture::new(train.shape(), layers, 10).expect("fits");
-    super::train(&net, &config, &train, &valid, 2, &mut on_event)
+    super::train(&net, &settings.with_seed(1), &train, &valid, 2, &mut on_event)
 }
 
 #[test]
 fn a_training_ends_for_the_right_reason() {
-    let config = TrainConfig { batch_size: 20, epochs: 3, ..TrainConfig::default() };
+    let settings = TrainSettings { batch_size: 20, epochs: 3, ..TrainSettings::default() };
     let go_on = |_: &Event| Flow::Continue;
-    let all = ending(config.clone(), go_on);
+    let all = ending(settings.clone(), go_on);
     assert_eq!((all.stopped, all.epochs.len(), all.last_epoch), (StopReason::Epochs, 3, 3));
 
-    let reached = ending(TrainConfig { target: Some(0.1), epochs: 30, ..config.clone() }, go_on);
+    let reached = ending(TrainSettings { target: Some(0.1), epochs: 30, ..settings.clone() }, go_on);
     assert_eq!(reached.stopped, StopReason::Target);
     assert!(reached.epochs.last().expect("one").valid_accuracy >= 0.1);
 
-    let missed = ending(TrainConfig { target: Some(1.1), ..config.clone() }, go_on);
+    let missed = ending(TrainSettings { target: Some(1.0), ..settings.clone() }, go_on);
     assert_eq!((missed.stopped, missed.epochs.len()), (StopReason::Limit, 3));
 
-    let tired = TrainConfig { patience: Some(2), epochs: 200, optimizer: Optimizer::adam(0.02), ..config.clone() };
+    let tired = TrainSettings { patience: Some(2), epochs: 200, optimizer: Optimizer::adam(0.02), ..settings.clone() };
     let tired = ending(tired, go_on);
     assert_eq!(tired.stopped, StopReason::Patience);
     let losses: Vec<f64> = tired.epochs.iter().map(|e| e.valid_loss).collect();
@@ -472,11 +473,11 @@ fn a_training_ends_for_the_right_reason() {
 
     // Each step multiplies every weight by about a million.
     let wild = Optimizer::Sgd { lr: 1e3, momentum: 0.0, nesterov: false, weight_decay: 1e3 };
-    let diverged = ending(TrainConfig { optimizer: wild, epochs: 50, ..config.clone() }, go_on);
+    let diverged = ending(TrainSettings { optimizer: wild, epochs: 50, ..settings.clone() }, go_on);
     assert_eq!(diverged.stopped, StopReason::Diverged);
 
     let mut steps = 0;
-    let cut = ending(config, |event| {
+    let cut = ending(settings, |event| {
         steps += usize::from(matches!(event, Event::Step { .. }));
         if steps >= 13 { Flow::Stop } else { Flow::Continue }
     });

@@ -1,6 +1,7 @@
 //! What differs between studies before any result does.
 
 use serde::Serialize;
+use serde_json::Value as Json;
 use tenfold_study::record::{Environment, RecipeRecord};
 
 use super::{Compared, same_machine};
@@ -63,14 +64,18 @@ pub fn differences(compared: &Compared) -> Vec<Difference> {
         };
         let lists: Vec<&[String]> = same.iter().map(|(_, recipe)| recipe.layers.as_slice()).collect();
         let mut settings = vec![(LAYERS, unlike_layers(&lists))];
-        settings.extend(SETTINGS.map(|(what, of)| (what, same.iter().map(|(_, recipe)| of(recipe)).collect())));
+        let of_each: Vec<_> = same.iter().map(|(_, recipe)| recipe.settings.named()).collect();
+        settings.extend((0..of_each[0].len()).map(|n| {
+            let values = of_each.iter().map(|settings| words(settings[n].0, &settings[n].1));
+            (of_each[0][n].0, values.collect())
+        }));
         for (what, mut values) in settings {
             if values.windows(2).any(|two| two[0] != two[1]) {
                 if what != LAYERS {
                     values = unlike_parts(&values);
                 }
                 let kind = if what == PRECISION { Kind::Precision } else { Kind::Setting };
-                let (recipe, what) = (Some(name.to_owned()), what.to_owned());
+                let (recipe, what) = (Some(name.to_owned()), what.replace('_', " "));
                 all.push(Difference { kind, recipe, what, values: named(values) });
             }
         }
@@ -117,39 +122,27 @@ fn short(hash: &str) -> String {
     hash.chars().take(12).collect()
 }
 
-type Setting = (&'static str, fn(&RecipeRecord) -> String);
-
 const LAYERS: &str = "layers";
 const PRECISION: &str = "precision";
 
-const SETTINGS: [Setting; 9] = [
-    ("batch size", |recipe| recipe.batch_size.to_string()),
-    ("epochs", |recipe| recipe.epochs.to_string()),
-    ("target", |recipe| recipe.target.map_or("none".to_owned(), |target| format!("validation accuracy {target}"))),
-    ("patience", |recipe| recipe.patience.map_or("none".to_owned(), |epochs| format!("{epochs} epochs"))),
-    ("optimizer", |recipe| settings(&recipe.optimizer)),
-    ("schedule", |recipe| settings(&recipe.schedule)),
-    ("init", |recipe| settings(&recipe.init)),
-    ("pixels", |recipe| settings(&recipe.pixels)),
-    (PRECISION, |recipe| recipe.precision.name().to_owned()),
-];
-
-/// The settings of an optimizer and its like as words: `adam, betas 0.9 0.999, lr 0.001`.
-fn settings(of: &impl Serialize) -> String {
-    let words = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(items) => items.iter().map(|item| item.to_string()).collect::<Vec<_>>().join(" "),
+/// A setting as words: `adam, betas 0.9 0.999, lr 0.001`.
+fn words(name: &str, value: &Json) -> String {
+    let word = |value: &Json| match value {
+        Json::String(text) => text.clone(),
+        Json::Array(items) => items.iter().map(|item| item.to_string()).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
-    match serde_json::to_value(of) {
-        Ok(serde_json::Value::Object(fields)) => {
-            let kind = fields.get("kind").map(words);
+    match (name, value) {
+        (_, Json::Null) => "none".to_owned(),
+        ("target", target) => format!("validation accuracy {target}"),
+        ("patience", epochs) => format!("{epochs} epochs"),
+        (_, Json::Object(fields)) => {
+            let kind = fields.get("kind").map(word);
             let others = fields.iter().filter(|(name, _)| *name != "kind");
-            let others = others.map(|(name, value)| format!("{} {}", name.replace('_', " "), words(value)));
+            let others = others.map(|(name, value)| format!("{} {}", name.replace('_', " "), word(value)));
             kind.into_iter().chain(others).collect::<Vec<_>>().join(", ")
         }
-        Ok(value) => words(&value),
-        Err(_) => "unknown".to_owned(),
+        (_, value) => word(value),
     }
 }
 
@@ -214,7 +207,16 @@ mod tests {
     #[test]
     fn settings_are_words() {
         let adam = serde_json::json!({ "kind": "adam", "lr": 0.001, "betas": [0.9, 0.999], "weight_decay": 0.0 });
-        assert_eq!(settings(&adam), "adam, betas 0.9 0.999, lr 0.001, weight decay 0.0");
-        assert_eq!(settings(&"pytorch"), "pytorch");
+        let cases = [
+            ("optimizer", adam, "adam, betas 0.9 0.999, lr 0.001, weight decay 0.0"),
+            ("init", "pytorch".into(), "pytorch"),
+            ("batch_size", 50.into(), "50"),
+            ("target", 0.99.into(), "validation accuracy 0.99"),
+            ("patience", 3.into(), "3 epochs"),
+            ("patience", Json::Null, "none"),
+        ];
+        for (name, value, expected) in cases {
+            assert_eq!(words(name, &value), expected, "{name}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use tenfold_study::record::{RecipeRecord, Status};
 use super::differences::{Difference, Kind, differences, environment};
 use super::document::{Align, Block, Column, Document, Table};
 use super::{Compared, SameImages, TestUse, verdict};
-use crate::format::{NONE, balanced_accuracy, count, listed, percent, seconds};
+use crate::format::{NONE, balanced_accuracy, count, listed, percent, points, seconds};
 use crate::text::{above_chance, seconds_range, trim_number};
 
 /// Headings by which a part of the document is found.
@@ -350,13 +350,9 @@ const MARK: &str = "*";
 
 /// The end of an interval in points: with as many decimals as tell it from 0, because on which side of 0 it is decides.
 fn end(difference: f64) -> String {
-    let of = |decimals: usize| format!("{:.decimals$}", difference * 100.0);
-    let is_zero = |text: &String| text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.'));
-    let first = of(2);
-    if difference == 0.0 || !difference.is_finite() || !is_zero(&first) {
-        return points(difference);
-    }
-    (3..=9).map(of).find(|text| !is_zero(text)).unwrap_or_else(|| points(0.0))
+    let of = |decimals: usize| points(difference, decimals);
+    let is_zero = |text: &String| text.chars().all(|c| matches!(c, '0' | '.'));
+    (2..=9).map(of).find(|text| !is_zero(text)).unwrap_or_else(|| of(2))
 }
 
 fn pairs(comparison: &Comparison) -> Vec<Block> {
@@ -446,7 +442,7 @@ fn verdicts(pairs: &[Ordered]) -> Table {
         vec![
             pair.higher.to_owned(),
             pair.lower.to_owned(),
-            points(pair.pair.difference.abs()),
+            points(pair.pair.difference.abs(), 2),
             verdict(pair.pair).replace(" or ", "\nor "),
         ]
     };
@@ -753,15 +749,6 @@ fn right(heading: &'static str) -> Column {
 
 fn plural(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
-}
-
-/// A difference of shares in points, without a minus before 0.
-fn points(difference: f64) -> String {
-    if !difference.is_finite() {
-        return NONE.to_owned();
-    }
-    let text = format!("{:.2}", difference * 100.0);
-    if text == "-0.00" { "0.00".to_owned() } else { text }
 }
 
 fn shares(interval: Option<Interval>) -> String {

@@ -6,7 +6,7 @@ use crate::filters::{
     Filter, Grid, LARGEST_AREA, MARGIN, Multiples, NAN_HEIGHT, columns, has_nan, lines_that_fit, name,
 };
 use crate::font::Face;
-use crate::format::{NONE, significant};
+use crate::format::{change_in_points, significant};
 use crate::heading::{Heading, LINE, Words, wrap};
 use crate::legend;
 use crate::picture::{ALARM, Align, FRAME, INK, Picture, SOFT_INK};
@@ -192,7 +192,7 @@ const CAPTION_COLUMNS: usize = 32;
 /// The words below a filter among many.
 fn caption(card: &Card) -> Vec<Words> {
     let cost = card.matters.as_ref().map(|matters| {
-        let cost = format!("{} points", points(matters.lost, 2));
+        let cost = format!("{} points", change_in_points(-matters.lost, 2));
         match suffering(matters) {
             Some(suffers) => format!("{cost}, {suffers}"),
             None => cost,
@@ -204,18 +204,7 @@ fn caption(card: &Card) -> Vec<Words> {
 
 /// The class that suffers and what it loses, if one does.
 fn suffering(matters: &Matters) -> Option<String> {
-    (matters.suffers_lost > 0.0).then(|| format!("{} {}", matters.suffers, points(matters.suffers_lost, 1)))
-}
-
-/// What is lost, 1 being all, as a change in points: `-0.42`.
-pub fn points(lost: f64, decimals: usize) -> String {
-    let change = -100.0 * lost;
-    if !change.is_finite() {
-        return NONE.to_owned();
-    }
-    let text = format!("{change:+.decimals$}");
-    let is_zero = !text.contains(|character: char| ('1'..='9').contains(&character));
-    if is_zero { text[1..].to_owned() } else { text }
+    (matters.suffers_lost > 0.0).then(|| format!("{} {}", matters.suffers, change_in_points(-matters.suffers_lost, 1)))
 }
 
 /// A response, as people read it.
@@ -227,7 +216,7 @@ fn response(value: f32) -> String {
 fn words(card: &Card) -> Vec<String> {
     let cost = match &card.matters {
         Some(matters) => {
-            let cost = format!("silenced: balanced accuracy {} points", points(matters.lost, 2));
+            let cost = format!("silenced: balanced accuracy {} points", change_in_points(-matters.lost, 2));
             match suffering(matters) {
                 Some(suffers) => format!("{cost}, recall of {suffers}"),
                 None => cost,
@@ -526,22 +515,6 @@ mod tests {
             limit: 1.0,
             image: Some(image(28, 0)),
             cards: (0..count).map(|number| card(number, channels, sides)).collect(),
-        }
-    }
-
-    #[test]
-    fn losses_are_changes_in_points() {
-        let cases = [
-            (0.0042, 2, "-0.42"),
-            (-0.0003, 2, "+0.03"),
-            (0.0, 2, "0.00"),
-            (0.00001, 2, "0.00"),
-            (-0.00001, 1, "0.0"),
-            (1.0, 1, "-100.0"),
-            (f64::NAN, 2, "-"),
-        ];
-        for (lost, decimals, expected) in cases {
-            assert_eq!(points(lost, decimals), expected, "{lost}");
         }
     }
 

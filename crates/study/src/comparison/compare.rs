@@ -183,6 +183,6 @@ fn recipe_statistics(recipe: &Finished, resampled: Option<(&Variances, usize)>) 
         valid_accuracy: validation(&recipe.metrics(|trial| &trial.valid)),
         per_class: (0..classes).map(|class| estimates.class(class)).collect(),
         time: time(&recipe.trials, environment),
-        target: record.target.and_then(|at| target(at, &record.trials, environment)),
+        target: record.settings.target.and_then(|at| target(at, &record.trials, environment)),
     }
 }

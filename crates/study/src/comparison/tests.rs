@@ -207,7 +207,7 @@ fn busy_times_and_other_machines_are_left_out() {
 #[test]
 fn trainings_that_miss_the_target_are_censored() {
     let mut a = recipe("a", &[&[0], &[1], &[2], &[3], &[4]]);
-    a.0.target = Some(0.99);
+    a.0.settings.target = Some(0.99);
     let ends = [Reason::Target, Reason::Limit, Reason::Diverged, Reason::Target, Reason::Interrupted];
     for (trial, (reason, epoch)) in a.0.trials.iter_mut().zip(ends.into_iter().zip([12, 20, 2, 15, 1])) {
         (trial.stopped.reason, trial.stopped.epoch) = (reason, epoch);

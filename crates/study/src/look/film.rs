@@ -28,14 +28,14 @@ impl KeptFilters {
         let layers = filter_layers(architecture).into_iter().filter(|layer| {
             // A small array takes room for its name too.
             let values = (layer.filters * layer.kernel.iter().product::<usize>()).max(64);
-            let needed = values.saturating_mul(config.epochs.saturating_add(1));
+            let needed = values.saturating_mul(config.settings.epochs.saturating_add(1));
             let fits = needed <= room;
             room -= if fits { needed } else { 0 };
             fits
         });
         let mut kept = KeptFilters { layers: layers.collect(), arrays: Vec::new() };
         if !kept.layers.is_empty() {
-            kept.add(0, &Model::new(architecture.clone(), config.init, config.seed, config.pixels));
+            kept.add(0, &Model::new(architecture.clone(), config.settings.init, config.seed, config.settings.pixels));
         }
         kept
     }
@@ -98,6 +98,7 @@ fn film_of(arrays: Vec<Array>, layer: &FilterLayer) -> Option<Film> {
 mod tests {
     use super::*;
     use tenfold_nn::data::ImageShape;
+    use tenfold_nn::train::TrainSettings;
 
     fn architecture(layers: &[&str]) -> Architecture {
         let layers = layers.iter().map(|layer| layer.parse().unwrap()).collect();
@@ -107,17 +108,18 @@ mod tests {
     #[test]
     fn every_epoch_is_kept_and_found_again() {
         let net = architecture(&["conv 4 5x5 same", "relu", "conv 3 3x3", "linear 10"]);
-        let config = TrainConfig { epochs: 2, seed: 7, ..TrainConfig::default() };
+        let settings = TrainSettings { epochs: 2, ..TrainSettings::default() };
+        let config = settings.clone().with_seed(7);
         let mut kept = KeptFilters::new(&net, &config);
         let later: Vec<Model> =
-            [8, 9].map(|seed| Model::new(net.clone(), config.init, seed, config.pixels)).into_iter().collect();
+            [8, 9].map(|seed| Model::new(net.clone(), settings.init, seed, settings.pixels)).into_iter().collect();
         for (epoch, model) in later.iter().enumerate() {
             kept.add(epoch + 1, model);
         }
         let arrays = safetensors::read_arrays(&kept.to_bytes().unwrap()).unwrap();
         assert!(arrays.iter().any(|(name, shape, _)| name == "epoch-2/conv2.weight" && *shape == [3, 4, 3, 3]));
         let layers = filter_layers(&net);
-        let before = Model::new(net.clone(), config.init, 7, config.pixels);
+        let before = Model::new(net.clone(), settings.init, 7, settings.pixels);
         for layer in &layers {
             let film = film_of(arrays.clone(), layer).unwrap();
             assert_eq!(film.epochs, [0, 1, 2]);
@@ -134,13 +136,15 @@ mod tests {
     fn what_would_take_too_much_room_is_left_out() {
         // 256 x 784 weights fit ten times, but not eleven.
         let net = architecture(&["linear 256", "linear 10"]);
-        let kept = |epochs| KeptFilters::new(&net, &TrainConfig { epochs, ..TrainConfig::default() }).to_bytes();
+        let kept = |epochs| {
+            KeptFilters::new(&net, &TrainSettings { epochs, ..TrainSettings::default() }.with_seed(1)).to_bytes()
+        };
         assert!(kept(9).is_some());
         assert!(kept(10).is_none());
         assert!(kept(usize::MAX).is_none());
         // A small layer behind a large one is kept all the same.
         let net = architecture(&["conv 64 27x27 same", "conv 50 27x27 same", "conv 2 1x1", "linear 10"]);
-        let kept = KeptFilters::new(&net, &TrainConfig { epochs: 10, ..TrainConfig::default() });
+        let kept = KeptFilters::new(&net, &TrainSettings { epochs: 10, ..TrainSettings::default() }.with_seed(1));
         let names: Vec<&str> = kept.layers.iter().map(|layer| layer.name.as_str()).collect();
         assert_eq!(names, ["conv1", "conv3"]);
         assert!(KeptFilters::new(&architecture(&["tanh", "linear 10"]), &TrainConfig::default()).to_bytes().is_none());

@@ -238,10 +238,10 @@ fn what_a_trial_takes_is_reserved_and_no_more_than_twice_as_much() {
     let plan = plan(STUDY, &splits, false);
     broken(&plan, &splits, at.path(), 0..0).ended.expect("nothing fails");
     for recipe in [0, 1] {
-        let (settings, architecture) = plan.recipe(recipe);
-        let room = Room::of(architecture, settings.epochs, splits.test.len());
+        let (recipe, architecture) = plan.recipe(recipe);
+        let room = Room::of(architecture, recipe.settings.epochs, splits.test.len());
         let length = |file: &str| {
-            let path = at.path().join(seed_folder(&settings.name, 1)).join(file);
+            let path = at.path().join(seed_folder(&recipe.name, 1)).join(file);
             std::fs::metadata(path).expect("it is there").len()
         };
         let (network, result) = (length("model.safetensors") + length("predictions.csv"), length("result.json"));

@@ -1,0 +1,80 @@
+//! A study written out as a study file, with every default.
+
+use std::fmt::Write as _;
+
+use tenfold_nn::train::TrainSettings;
+use toml::{Table, Value};
+
+use super::{Study, ValidPart, key};
+use crate::stop;
+
+impl Study {
+    /// The study as a study file with every default written out; it reads back as the same study.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::from("# Everything that was set, defaults included.\n");
+        let string = |text: &str| Value::from(text).to_string();
+        let mut line =
+            |key: &str, value: String| writeln!(text, "{key} = {value}").expect("a String takes every write");
+        line("name", string(&self.name));
+        line("title", string(&self.title));
+        line("\n[data]\nsplit_seed", self.data.split_seed.to_string());
+        match self.data.valid {
+            ValidPart::Count(count) => line("valid", count.to_string()),
+            ValidPart::Share(share) => line("valid_share", Value::from(share).to_string()),
+        }
+        line("classes", self.data.labels.classes.to_string());
+        line("first_label", self.data.labels.first.to_string());
+        for recipe in &self.recipes {
+            line("\n[[recipe]]\nname", string(&recipe.name));
+            line("title", string(&recipe.title));
+            let layers: Vec<String> = recipe.layers.iter().map(|layer| string(&layer.to_string())).collect();
+            line("layers", format!("[{}]", layers.join(", ")));
+            let mut settings = Table::try_from(&recipe.settings).expect("settings have plain values");
+            if let Some(target) = recipe.settings.target {
+                settings.insert("target".to_owned(), stop::write(target).into());
+            }
+            // What is not set, such as patience, has no line.
+            for name in TrainSettings::NAMES {
+                if let Some(value) = settings.get(name) {
+                    line(key(name), inline(value));
+                }
+            }
+        }
+        text
+    }
+}
+
+/// A value on one line, with the kind of a table first.
+fn inline(value: &Value) -> String {
+    let Value::Table(table) = value else { return value.to_string() };
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| (*key != "kind", *key != "lr"));
+    let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    format!("{{ {} }}", entries.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::SMALL;
+
+    #[test]
+    fn a_study_written_out_reads_back_the_same() {
+        let full = "name = \"full\"\ntitle = \"All \\\"quoted\\\" \\\\ things\"\n[data]\nvalid = 17\nsplit_seed = 3\n\
+                    classes = 26\nfirst_label = 1\n[[recipe]]\nname = \"r\"\nlayers = [\"conv 3 5x3 stride 2 padding 1\", \"tanh\", \
+                    \"avgpool 2\", \"dropout 0.3\", \"linear 26\"]\nbatch_size = 7\nepochs = 3\npatience = 2\n\
+                    stop = \"valid_accuracy >= 0.5\"\ninit = \"kaiming\"\npixels = { mean = 0.1307, std = 0.3081 }\n\
+                    optimizer = { kind = \"sgd\", lr = 1, momentum = 0.9, nesterov = true }\n\
+                    schedule = { kind = \"one-cycle\", pct_start = 0.2 }\n[[recipe]]\nname = \"s\"\n\
+                    layers = [\"linear 26\"]\noptimizer = { kind = \"adamw\", lr = 1e-7 }\n\
+                    schedule = { kind = \"step\", every = 2, factor = 0.1 }\n";
+        for study in [
+            Study::parse(full, "full.toml").unwrap(),
+            Study::parse(SMALL, "mine.toml").unwrap(),
+            Study::built_in("digits").unwrap(),
+        ] {
+            let text = study.to_toml();
+            assert_eq!(Study::parse(&text, "again").expect(&text), study, "{text}");
+        }
+    }
+}

@@ -67,8 +67,8 @@ impl Effort<'_> {
     pub const STEPS: usize = 1 << 20;
 }
 
-/// Trains a network of its own on `train`, from a state like that of a training past its first thousand steps
-/// ([`Trainer::grown_old`]), then evaluates `valid`.
+/// Trains a network of its own on `train`, with optimizer states as a training past its first thousand steps has
+/// them, then evaluates `valid`.
 /// `None` if the training diverges, or is stopped, before enough steps are done.
 ///
 /// # Panics

@@ -183,8 +183,9 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
                 let vectors = max_vectors.min(sum.vectors - j);
                 // SAFETY: all three stay within `Sum::extents`, which the caller of `contract` vouches for.
                 unsafe {
-                    let a = a.add(g * sum.a_group + r * sum.a_row);
-                    let b = b.add(j * sum.b_block);
+                    // Wrapping: where there is nothing to sum, there need not be an `a` or a `b`.
+                    let a = a.wrapping_add(g * sum.a_group + r * sum.a_row);
+                    let b = b.wrapping_add(j * sum.b_block);
                     let c = c.add(g * sum.c_group + r * sum.c_row + j * sum.c_block);
                     any_tile::<L, F>(simd, rows, vectors, sum, a, b, c, ahead);
                 }
@@ -249,8 +250,8 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
             }
         }
         for segment in sum.segments {
-            let mut pa = a.add(segment.a);
-            let mut pb = b.add(segment.b * sum.b_unit);
+            let mut pa = a.wrapping_add(segment.a);
+            let mut pb = b.wrapping_add(segment.b * sum.b_unit);
             let mut left = sum.len;
             while left > 0 {
                 let steps = left.min(STRIDE);

@@ -31,7 +31,7 @@ fn assert_same_bits(results: &[(&str, Vec<u32>)]) {
 /// Whether a case with about so many multiply-adds is for another day: Miri is some ten thousand times slower than a
 /// processor, and small cases meet every tile and every edge too.
 pub(crate) fn too_large(multiply_adds: usize) -> bool {
-    cfg!(miri) && multiply_adds > 40_000
+    cfg!(miri) && multiply_adds > 15_000
 }
 
 /// Asserts `|got - expected| <= tolerance * max(1, largest |expected|)` for every element; NaN never passes.

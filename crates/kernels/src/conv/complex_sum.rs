@@ -105,7 +105,8 @@ unsafe fn body<L: Lanes, const PAIRS: bool>(simd: L, sum: &ComplexSum, a: *const
             let rows = left.div_ceil(left.div_ceil(max_rows));
             // SAFETY: all three stay within `ComplexSum::extents`, which the caller of `contract_complex` vouches for.
             unsafe {
-                let (a, b) = (a.add(r * sum.a_row), b.add(j * vector));
+                // Wrapping: where there is nothing to sum, there need not be an `a` or a `b`.
+                let (a, b) = (a.wrapping_add(r * sum.a_row), b.wrapping_add(j * vector));
                 any_tile::<L, PAIRS>(simd, rows, vectors, sum, a, b, c.add(r * sum.c_row + j * COMPLEX));
             }
             r += rows;
@@ -155,8 +156,8 @@ unsafe fn tile<L: Lanes, const PAIRS: bool, const R: usize, const V: usize>(
         let mut re = [[simd.zero(); V]; R];
         let mut im = [[simd.zero(); V]; R];
         for segment in 0..sum.segments {
-            let mut pa = a.add(segment * sum.a_segment);
-            let mut pb = b.add(segment * sum.b_segment);
+            let mut pa = a.wrapping_add(segment * sum.a_segment);
+            let mut pb = b.wrapping_add(segment * sum.b_segment);
             for _ in 0..sum.len {
                 if PAIRS {
                     let plain: [L::P; V] = std::array::from_fn(|v| simd.load_pairs(pb.add(v * LANES)));

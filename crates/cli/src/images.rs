@@ -21,10 +21,16 @@ pub(crate) fn place(folder: Option<&Path>) -> Option<DataPlace> {
 /// program or where the run found them.
 pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
     let of = &record.dataset;
-    let source = match (data, &of.place) {
-        (Some(data), _) => checked(source(Some(data), of.labels())?, of, &data.display().to_string())?,
-        (None, Some(place)) if !is_mnist(of) => at(place, of)?,
-        (None, _) => checked(Source::mnist(), of, "the built-in MNIST")?,
+    let source = match data {
+        Some(data) => checked(source(Some(data), of.labels())?, of, &data.display().to_string())?,
+        None => {
+            let mnist = Source::mnist();
+            match &of.place {
+                Some(place) if !is_of(&mnist, of) => at(place, of)?,
+                // Those inside the program, wherever the run read them from.
+                _ => checked(mnist, of, "the built-in MNIST")?,
+            }
+        }
     };
     let splits = source.split(of.valid, of.split_seed)?;
     let shape = splits.train.shape();
@@ -38,10 +44,9 @@ pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -
     Err(Failure::new(DATA, message, None))
 }
 
-/// Whether the images are those inside the program, wherever they were read from.
-fn is_mnist(of: &DatasetRecord) -> bool {
-    let mnist = Source::mnist();
-    (mnist.sha256.as_str(), mnist.train.classes()) == (&of.sha256, of.classes)
+/// Whether these are the images and the classes of the record.
+fn is_of(source: &Source, of: &DatasetRecord) -> bool {
+    (source.sha256.as_str(), source.train.classes()) == (&of.sha256, of.classes)
 }
 
 /// The images where the run found them; where the folder was moved together with what is around it, its path as it was

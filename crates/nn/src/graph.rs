@@ -72,9 +72,9 @@ impl Graph {
         self.nodes.iter().position(|node| node.output == value)
     }
 
-    /// Whether a node passes the gradient of its output on to what it reads.
-    pub(crate) fn passes_gradient(&self, node: &Node) -> bool {
-        node.inputs.iter().any(|&input| self.values[input.0].wants_gradient)
+    /// Whether an operation that reads `inputs` passes the gradient of its output on to any of them.
+    pub(crate) fn passes_gradient(&self, inputs: &[ValueId]) -> bool {
+        inputs.iter().any(|&input| self.values[input.0].wants_gradient)
     }
 
     /// Whether node number `at` is the first to write the gradient of what it reads: then it overwrites it, else it adds.
@@ -87,9 +87,14 @@ impl Graph {
         self.values[input.0].consumers.first() == Some(&at)
     }
 
-    /// All arrays, in the order of [`crate::model::Architecture::params`]: the node, and the array's number there.
-    pub(crate) fn arrays(&self) -> impl Iterator<Item = (&Node, usize)> {
-        self.nodes.iter().flat_map(|node| (0..node.op.arrays().len()).map(move |array| (node, array)))
+    /// All arrays, in the order of [`crate::model::Architecture::params`], each with its operation.
+    pub(crate) fn arrays(&self) -> impl Iterator<Item = (&Op, &Array)> {
+        self.nodes.iter().flat_map(|node| node.op.arrays().into_iter().map(|array| (&node.op, array)))
+    }
+
+    /// Where element `j`, in PyTorch's order, of an array whose shape there is `shape` lies among the packed parameters.
+    pub(crate) fn place((op, array): (&Op, &Array), shape: &[usize], j: usize) -> usize {
+        array.place.start + if shape.len() == 1 { j } else { op.index(shape, j) }
     }
 
     /// Whether `threads` threads can share any operation in a relay.

@@ -85,7 +85,7 @@ impl Graph {
             let op = Op::Pixels(ops::Pixels);
             self.nodes.push(Node { op, inputs: Vec::new(), output: ValueId(0), layers: 0..0 });
         }
-        let before = inputs.iter().any(|&input| self.values[input.0].wants_gradient);
+        let before = self.passes_gradient(&inputs);
         let learns = draft.op.arrays().iter().any(|array| array.learned);
         let output = ValueId(self.values.len());
         self.values.push(value(draft.layout, draft.activation, before || learns));
@@ -132,7 +132,7 @@ impl Lowerer<'_> {
     fn operation(&mut self, graph: &Graph, at: usize, inputs: &[ValueId]) -> Draft {
         let info = &self.layers.all[at];
         let input = graph.values[inputs[0].0].layout;
-        let passes = inputs.iter().any(|&input| graph.values[input.0].wants_gradient);
+        let passes = graph.passes_gradient(inputs);
         if self.how.fuse
             && let Some(draft) = self.conv_pool(at, input, passes)
         {

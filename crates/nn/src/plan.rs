@@ -28,10 +28,10 @@ impl Plan {
             let node = &graph.nodes[at];
             let (output, inputs) = (node.output.0, node.inputs.clone());
             outputs[output] = room.floats(batch_size * graph.values[output].layout.image_len());
-            if training && graph.values[output].wants_gradient {
+            let learns = training && graph.values[output].wants_gradient;
+            if learns {
                 grads[output] = room.floats(batch_size * graph.values[output].grad.image_len());
             }
-            let learns = training && graph.values[output].wants_gradient;
             let added: Vec<ValueId> =
                 inputs.iter().copied().filter(|&input| learns && !graph.is_first_writer(at, input)).collect();
             for &input in &added {

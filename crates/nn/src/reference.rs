@@ -30,20 +30,19 @@ impl<'a> LayerReference<'a> {
 
     /// The output of the layer, and of a maximum where in `x` each one is. Dropout is off.
     pub(crate) fn forward(&self, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
-        let window = || self.window();
         let y = match self.info.layer {
             Layer::Linear { out_features } => {
                 reference::linear_forward(&to_f32(x), &self.weight, &self.bias, 1, x.len(), out_features)
             }
             Layer::Conv { .. } => {
-                reference::conv2d_forward(&to_f32(x), self.sizes(), &self.weight, &self.bias, &window())
+                reference::conv2d_forward(&to_f32(x), self.sizes(), &self.weight, &self.bias, &self.window())
             }
             Layer::MaxPool { .. } => {
-                let (_, argmax) = reference::maxpool2d_forward(&to_f32(x), self.sizes(), &window());
+                let (_, argmax) = reference::maxpool2d_forward(&to_f32(x), self.sizes(), &self.window());
                 return (argmax.iter().map(|&at| x[at]).collect(), argmax);
             }
             Layer::AvgPool { .. } | Layer::GlobalAvgPool => {
-                reference::avgpool2d_forward(&to_f32(x), self.sizes(), &window())
+                reference::avgpool2d_forward(&to_f32(x), self.sizes(), &self.window())
             }
             Layer::Relu => x.iter().map(|v| v.max(0.0)).collect(),
             Layer::Tanh => x.iter().map(|v| v.tanh()).collect(),
@@ -57,7 +56,6 @@ impl<'a> LayerReference<'a> {
     /// Gradients for one of the output, `grad_y`; `x` and `argmax` are what [`LayerReference::forward`] took and found.
     pub(crate) fn backward(&self, x: &[f64], argmax: &[usize], grad_y: &[f64]) -> Gradients {
         let g = to_f32(grad_y);
-        let window = || self.window();
         let times = |slope: fn(f64) -> f64| x.iter().zip(grad_y).map(|(&x, g)| g * slope(x)).collect();
         let x_grad = match self.info.layer {
             Layer::Linear { out_features } => {
@@ -66,12 +64,20 @@ impl<'a> LayerReference<'a> {
                 return Gradients { x, learned: [weight, bias] };
             }
             Layer::Conv { out_channels, .. } => {
-                let (x, weight, bias) =
-                    reference::conv2d_backward(&to_f32(x), self.sizes(), &self.weight, out_channels, &g, &window());
+                let (x, weight, bias) = reference::conv2d_backward(
+                    &to_f32(x),
+                    self.sizes(),
+                    &self.weight,
+                    out_channels,
+                    &g,
+                    &self.window(),
+                );
                 return Gradients { x, learned: [weight, bias] };
             }
             Layer::MaxPool { .. } => reference::maxpool2d_backward(&g, argmax, x.len()),
-            Layer::AvgPool { .. } | Layer::GlobalAvgPool => reference::avgpool2d_backward(&g, self.sizes(), &window()),
+            Layer::AvgPool { .. } | Layer::GlobalAvgPool => {
+                reference::avgpool2d_backward(&g, self.sizes(), &self.window())
+            }
             Layer::Relu => times(|x| f64::from(x > 0.0)),
             Layer::Tanh => times(|x| 1.0 - x.tanh() * x.tanh()),
             // The same on both sides, and exp does not overflow.

@@ -171,7 +171,7 @@ impl<'a> Step<'a> {
         for (at, node) in self.plan.graph.nodes.iter().enumerate().rev() {
             if self.plan.graph.values[node.output.0].wants_gradient {
                 node.op.backward(&self.run(worker, batch, at), scratch);
-                if self.plan.graph.passes_gradient(node) {
+                if self.plan.graph.passes_gradient(&node.inputs) {
                     worker.barrier();
                 }
                 self.time(worker, Part::Backward(at));

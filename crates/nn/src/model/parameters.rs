@@ -3,9 +3,9 @@
 use super::architecture::{Architecture, ParamSpec};
 use super::init::Init;
 use crate::aligned::Aligned;
-use crate::graph::Graph;
+use crate::graph::{Array, Graph};
 use crate::lower::{Lowering, lower};
-use crate::ops::{Op, Operation};
+use crate::ops::Op;
 use crate::precision::Precision;
 use crate::train::Pixels;
 use std::fmt;
@@ -196,21 +196,18 @@ pub(crate) fn unpack(architecture: &Architecture, graph: &Graph, array: usize, p
 /// Where each value of one array lies among the packed parameters.
 struct Packing<'a> {
     spec: &'a ParamSpec,
-    op: &'a Op,
-    /// The array's number among those of its operation.
-    array: usize,
+    array: (&'a Op, &'a Array),
 }
 
 impl<'a> Packing<'a> {
     fn of(architecture: &'a Architecture, graph: &'a Graph, array: usize) -> Packing<'a> {
         let spec = &architecture.params()[array];
-        let (node, number) = graph.arrays().nth(array).expect("the operations have the arrays of the layers");
-        let name = node.op.arrays()[number].name;
-        assert!(spec.name.ends_with(name), "array {array} is {} and {name}", spec.name);
-        Packing { spec, op: &node.op, array: number }
+        let (op, found) = graph.arrays().nth(array).expect("the operations have the arrays of the layers");
+        assert!(spec.name.ends_with(found.name), "array {array} is {} and {}", spec.name, found.name);
+        Packing { spec, array: (op, found) }
     }
 
     fn index(&self, j: usize) -> usize {
-        self.op.index(self.array, &self.spec.shape, j)
+        Graph::place(self.array, &self.spec.shape, j)
     }
 }

@@ -16,11 +16,6 @@ pub(super) fn forward(isa: Isa, activation: Activation, layout: &Layout, values:
     }
 }
 
-/// The same for elements none of which is padding.
-pub(super) fn plain(isa: Isa, activation: Activation, values: &mut [f32]) {
-    activation_forward(isa, activation, values);
-}
-
 /// Multiplies `grad` by the slope of the activation that gave `y`; `grad_layout` is `layout` without border.
 pub(super) fn backward(
     isa: Isa,
@@ -30,12 +25,7 @@ pub(super) fn backward(
     grad_layout: &Layout,
     grad: &mut [f32],
 ) {
-    for_rows(layout, grad_layout, |from, to| slope(isa, activation, &y[from], &mut grad[to]));
-}
-
-/// The same for elements that lie alike.
-pub(super) fn slope(isa: Isa, activation: Activation, y: &[f32], grad: &mut [f32]) {
-    activation_backward(isa, activation, y, grad);
+    for_rows(layout, grad_layout, |from, to| activation_backward(isa, activation, &y[from], &mut grad[to]));
 }
 
 /// Calls `f` with the place of each pixel and how many real channels it has there.

@@ -121,7 +121,7 @@ mod tests {
         let places: Vec<Vec<usize>> = graph
             .arrays()
             .zip(&shapes)
-            .map(|((node, array), shape)| (0..shape.iter().product()).map(|j| node.op.index(array, shape, j)).collect())
+            .map(|(array, shape)| (0..shape.iter().product()).map(|j| Graph::place(array, shape, j)).collect())
             .collect();
         let rng = Rng::new(3, Stream::Init, 0);
         let mut params = Aligned::zeroed(graph.param_len);

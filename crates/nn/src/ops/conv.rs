@@ -25,8 +25,8 @@ impl Operation for Conv {
         vec![&self.conv.weight, &self.conv.bias]
     }
 
-    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
-        self.conv.index(array, shape, j)
+    fn index(&self, shape: &[usize], j: usize) -> usize {
+        self.conv.index(shape, j)
     }
 
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {

@@ -95,8 +95,8 @@ impl Operation for ConvPool {
         vec![&self.conv.weight, &self.conv.bias]
     }
 
-    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
-        self.conv.index(array, shape, j)
+    fn index(&self, shape: &[usize], j: usize) -> usize {
+        self.conv.index(shape, j)
     }
 
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {

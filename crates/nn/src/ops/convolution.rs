@@ -92,14 +92,11 @@ impl Convolution {
         Convolution { direct, fft, back, weight, bias, places: Places::default() }
     }
 
-    /// [`super::Operation::index`] of `[O, I, Kh, Kw]`, and of a bias.
-    pub(super) fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
-        if array == 1 {
-            return self.bias.place.start + j;
-        }
+    /// [`super::Operation::index`] of `[O, I, Kh, Kw]`.
+    pub(super) fn index(&self, shape: &[usize], j: usize) -> usize {
         let [_, channels, kh, kw] = shape[..] else { unreachable!("OIHW") };
         let (kx, ky, i, o) = (j % kw, j / kw % kh, j / kw / kh % channels, j / kw / kh / channels);
-        self.weight.place.start + self.direct.weight().index(self.direct.weight_row(i, ky, kx), o)
+        self.direct.weight().index(self.direct.weight_row(i, ky, kx), o)
     }
 
     /// The transforms of both directions, where there are both: then the gradient of the weights goes that way too.

@@ -72,10 +72,7 @@ impl Operation for Linear {
         vec![&self.weight, &self.bias]
     }
 
-    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
-        if array == 1 {
-            return self.bias.place.start + j;
-        }
+    fn index(&self, shape: &[usize], j: usize) -> usize {
         let (o, feature) = (j / shape[1], j % shape[1]);
         let row = match self.input {
             Layout::Planes(planes) => {
@@ -84,7 +81,7 @@ impl Operation for Linear {
             }
             Layout::Row { .. } => feature,
         };
-        self.weight.place.start + self.layout.index(row, o)
+        self.layout.index(row, o)
     }
 
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
@@ -283,16 +280,11 @@ pub(super) fn split(layout: LinearWeight, team: Team, relay: bool) -> Split {
 
 /// Each of `share`, with the one after it. To and fro from step to step: what was used last is still in the cache.
 pub(super) fn to_and_fro(run: &Run, share: Range<usize>) -> impl Iterator<Item = (usize, Option<usize>)> + use<> {
-    let turned = is_turned(run);
+    let turned = run.batch.step.is_some_and(|step| step % 2 == 1);
     (0..share.len()).map(move |at| {
         let number = |at: usize| if turned { share.end - 1 - at } else { share.start + at };
         (number(at), (at + 1 < share.len()).then(|| number(at + 1)))
     })
-}
-
-/// Whether this step goes through weights from the last to the first.
-pub(super) fn is_turned(run: &Run) -> bool {
-    run.batch.step.is_some_and(|step| step % 2 == 1)
 }
 
 /// The gradient of a linear layer's bias, which sums the rows of `grad`, and what becomes of it: the last thread's.

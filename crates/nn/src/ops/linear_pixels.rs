@@ -5,7 +5,7 @@
 //! large layer ever goes from one processor's cache to another's. Otherwise threads share the images forward and the
 //! blocks of inputs backward.
 
-use super::linear::{is_turned, learn_bias, split};
+use super::linear::{learn_bias, split, to_and_fro};
 use super::{Operation, Run, Split};
 use crate::batch::Batch;
 use crate::graph::{Array, Params};
@@ -113,7 +113,7 @@ impl LinearPixels {
         grad: &[f32],
         values: &mut [f32],
     ) {
-        let (step, layout, turned) = (run.step, self.layout, is_turned(run));
+        let (step, layout) = (run.step, self.layout);
         let stride = run.grad_layout(run.node.output).image_len();
         // Equally long, so that the panel is a column of a matrix of blocks.
         let (start, each) = (self.weight.place.start + layout.range(blocks.start).start, layout.range(0).len());
@@ -123,9 +123,7 @@ impl LinearPixels {
         };
         let part = &mut values[..columns.len()];
         let mut learned = learned(step, start, blocks.len(), each, columns.clone());
-        for at in 0..blocks.len() {
-            let row = if turned { blocks.len() - 1 - at } else { at };
-            let next = if turned { row.checked_sub(1) } else { Some(row + 1).filter(|&n| n < blocks.len()) };
+        for (row, next) in to_and_fro(run, 0..blocks.len()) {
             let mut starts = [std::ptr::null(); 3];
             let mut ahead = Prefetch::nothing();
             if let Some(next) = next {
@@ -144,11 +142,8 @@ impl Operation for LinearPixels {
         vec![&self.weight, &self.bias]
     }
 
-    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
-        if array == 1 {
-            return self.bias.place.start + j;
-        }
-        self.weight.place.start + self.layout.index(j % shape[1], j / shape[1])
+    fn index(&self, shape: &[usize], j: usize) -> usize {
+        self.layout.index(j % shape[1], j / shape[1])
     }
 
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
@@ -205,9 +200,7 @@ impl Operation for LinearPixels {
         };
         let grad = run.grad(0..rows);
         let of_batch = NonzeroPixels { images: run.batch.examples.images(run.step.pixels), mask: bits };
-        for at in 0..panels {
-            // To and fro from step to step: what was used last is still in the cache.
-            let panel = if is_turned(run) { panels - 1 - at } else { at };
+        for (panel, _) in to_and_fro(run, 0..panels) {
             let of_panel = part(&units, panel, blocks);
             let Some(last) = of_panel.clone().last() else { continue };
             // The last block may be shorter than the others.

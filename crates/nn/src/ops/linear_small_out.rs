@@ -40,11 +40,8 @@ impl Operation for LinearSmallOut {
         vec![&self.weight, &self.bias]
     }
 
-    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
-        if array == 1 {
-            return self.bias.place.start + j;
-        }
-        self.weight.place.start + self.layout.index(j % shape[1], j / shape[1])
+    fn index(&self, shape: &[usize], j: usize) -> usize {
+        self.layout.index(j % shape[1], j / shape[1])
     }
 
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {

@@ -26,6 +26,7 @@ use crate::plan::{Room, Scratch, Wiring};
 use crate::step::Step;
 use crate::workers::{Team, Worker};
 use std::ops::Range;
+use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
 use tenfold_kernels::arena::{Columns, Read, Write};
 
 pub(crate) use avg_pool::AvgPool;
@@ -95,10 +96,10 @@ pub(crate) trait Operation {
         Vec::new()
     }
 
-    /// Where element `j`, in PyTorch's order, of array number `array`, whose shape there is `shape`, lies among the packed
-    /// parameters.
-    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
-        unreachable!("array {array} {shape:?}[{j}] of an operation without parameters")
+    /// Where element `j`, in PyTorch's order, of its array of several dimensions, whose shape there is `shape`, lies in that
+    /// array. (Those of one dimension lie as PyTorch has them, see [`crate::graph::Graph::place`].)
+    fn index(&self, shape: &[usize], j: usize) -> usize {
+        unreachable!("{shape:?}[{j}] of an operation without such an array")
     }
 
     /// Takes its places in memory, besides those of its output and of that's gradient.
@@ -135,8 +136,8 @@ impl Operation for Op {
         each!(self, op => op.arrays())
     }
 
-    fn index(&self, array: usize, shape: &[usize], j: usize) -> usize {
-        each!(self, op => op.index(array, shape, j))
+    fn index(&self, shape: &[usize], j: usize) -> usize {
+        each!(self, op => op.index(shape, j))
     }
 
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
@@ -223,6 +224,11 @@ impl<'r> Run<'r> {
         &self.step.plan.graph.values[value.0].grad
     }
 
+    /// What a value's producer applies to it in place, last.
+    fn activation(&self, value: ValueId) -> Option<Activation> {
+        self.step.plan.graph.values[value.0].activation
+    }
+
     /// Images `images` of a value.
     pub(crate) fn read(&self, value: ValueId, images: Range<usize>) -> Read<'r, f32> {
         self.step.floats.read(self.step.plan.value(value, images))
@@ -240,15 +246,15 @@ impl<'r> Run<'r> {
 
     /// Applies what follows the operation, if anything, to one image of the output, in place.
     pub(crate) fn activate(&self, y: &mut [f32]) {
-        if let Some(activation) = self.step.plan.graph.values[self.node.output.0].activation {
+        if let Some(activation) = self.activation(self.node.output) {
             activation::forward(self.step.isa, activation, self.layout(self.node.output), y);
         }
     }
 
     /// The same for some elements of an output without a border, none of them padding.
     pub(crate) fn activate_part(&self, y: &mut [f32]) {
-        if let Some(activation) = self.step.plan.graph.values[self.node.output.0].activation {
-            activation::plain(self.step.isa, activation, y);
+        if let Some(activation) = self.activation(self.node.output) {
+            activation_forward(self.step.isa, activation, y);
         }
     }
 
@@ -265,7 +271,7 @@ impl<'r> Run<'r> {
             grad.iter_mut().zip(spare).for_each(|(sum, more)| *sum += *more);
         }
         if graph.is_last_writer(self.at, value)
-            && let Some(activation) = graph.values[value.0].activation
+            && let Some(activation) = self.activation(value)
         {
             let y = self.read(value, n..n + 1);
             activation::backward(self.step.isa, activation, self.layout(value), &y, self.grad_layout(value), &mut grad);
@@ -295,11 +301,11 @@ impl<'r> Run<'r> {
             }
         }
         if graph.is_last_writer(self.at, value)
-            && let Some(activation) = graph.values[value.0].activation
+            && let Some(activation) = self.activation(value)
         {
             let y = self.read(value, 0..rows);
             for n in 0..rows {
-                activation::slope(self.step.isa, activation, &y[n * stride..][columns.clone()], grad.row_mut(n));
+                activation_backward(self.step.isa, activation, &y[n * stride..][columns.clone()], grad.row_mut(n));
             }
         }
     }

@@ -7,3 +7,4 @@ mod fft16;
 pub mod pooled;
 pub mod pooled_forward;
 pub mod pooled_small_in;
+pub mod winograd;

@@ -27,7 +27,7 @@ use crate::panels::Panels;
 use crate::planes::Planes;
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch};
-use crate::simd::lanes::{LANES, Lanes};
+use crate::simd::lanes::{LANES, Lanes, transpose};
 use std::ops::Range;
 
 /// Places of a transformed tile.
@@ -65,13 +65,13 @@ impl Winograd {
         self.conv.output.width.div_ceil(TILE)
     }
 
-    /// Channels of a transformed input tile.
-    fn inputs(&self) -> usize {
+    /// Channels of a transformed input tile, those that fill up the last block included.
+    pub fn inputs(&self) -> usize {
         self.conv.input.blocks * LANES
     }
 
-    /// Channels of a transformed output tile.
-    fn outputs(&self) -> usize {
+    /// Channels of a transformed output tile, those that fill up the last block included.
+    pub fn outputs(&self) -> usize {
         self.conv.output.blocks * LANES
     }
 
@@ -151,26 +151,103 @@ pub fn transform_weight(isa: Isa, shape: &Winograd, unit: usize, weight: &[f32],
 
 #[inline(always)]
 fn transform_weight_body<L: Lanes>(simd: L, taps: &[f32], out: &mut Columns<'_, f32>) {
-    let half = simd.splat(0.5);
-    // Four places of three taps.
-    let points = |w: [L::V; 3]| {
-        let even = simd.add(w[0], w[2]);
-        [w[0], simd.mul(half, simd.add(even, w[1])), simd.mul(half, simd.sub(even, w[1])), w[2]]
-    };
     let len = taps.len() / 9;
     for at in (0..len).step_by(LANES) {
         // SAFETY: the slice holds a vector.
-        let load = |tap: usize| unsafe { simd.load(taps[tap * len + at..][..LANES].as_ptr()) };
-        // By column of the kernel, then by row of places.
-        let columns: [[L::V; SIZE]; 3] = std::array::from_fn(|kx| points(std::array::from_fn(|ky| load(3 * ky + kx))));
-        for y in 0..SIZE {
-            for (x, value) in points(std::array::from_fn(|kx| columns[kx][y])).into_iter().enumerate() {
-                let out = &mut out.row_mut(y * SIZE + x)[at..at + LANES];
-                // SAFETY: the slice holds a vector.
-                unsafe { simd.store(out.as_mut_ptr(), value) };
+        let taps = std::array::from_fn(|tap| unsafe { simd.load(taps[tap * len + at..][..LANES].as_ptr()) });
+        store_weight(simd, taps, at, out);
+    }
+}
+
+/// The same for `back`, which passes the gradient of the convolution `conv` on to its input: its weights are those of `conv`
+/// rotated by half a turn, with inputs and outputs exchanged.
+///
+/// `weight`: [`Conv2d::weight`] of `conv`.
+///
+/// # Panics
+/// If `back` has not the channels of `conv` exchanged, or `weight` or `out` has another size.
+pub fn transform_weight_back(
+    isa: Isa,
+    conv: &Conv2d,
+    back: &Winograd,
+    unit: usize,
+    weight: &[f32],
+    out: &mut Columns<'_, f32>,
+) {
+    assert_eq!(back.conv.input.channels, conv.output.channels, "channels of the gradient");
+    assert_eq!(back.conv.output.channels, conv.input.channels, "channels of the input");
+    assert_eq!((conv.kernel, conv.input.lanes), ((3, 3), LANES), "3x3 taps of whole blocks");
+    assert_eq!(weight.len(), conv.weight().len(), "weights of the convolution");
+    assert_eq!((out.rows(), out.columns()), (PLACES, back.taps(unit).len() / 9), "one unit of every place");
+    dispatch!(
+        isa,
+        transform_weight_back_body(
+            conv: &Conv2d,
+            back: &Winograd,
+            unit: usize,
+            weight: &[f32],
+            out: &mut Columns<'_, f32>,
+        )
+    )
+}
+
+#[inline(always)]
+fn transform_weight_back_body<L: Lanes>(
+    simd: L,
+    conv: &Conv2d,
+    back: &Winograd,
+    unit: usize,
+    weight: &[f32],
+    out: &mut Columns<'_, f32>,
+) {
+    let (panel, block) = back.unit(unit);
+    let (panels, columns) = (conv.weight(), back.panels().columns(panel));
+    let stride = panels.width(panels.panel_of(block * LANES));
+    for first in columns.clone().step_by(LANES) {
+        // By tap, then by output channel: sixteen input channels.
+        let mut rotated = [[simd.zero(); LANES]; 9];
+        for (tap, rows) in rotated.iter_mut().enumerate() {
+            let row = conv.weight_row(first, 2 - tap / 3, 2 - tap % 3);
+            let from = &weight[panels.index(row, block * LANES)..][..(LANES - 1) * stride + LANES];
+            for lane in 0..LANES {
+                // SAFETY: the slice holds sixteen rows of a vector each.
+                rows[lane] = unsafe { simd.load(from.as_ptr().add(lane * stride)) };
             }
+            *rows = transpose(simd, *rows);
+        }
+        for lane in 0..LANES {
+            let mut taps = [simd.zero(); 9];
+            for tap in 0..9 {
+                taps[tap] = rotated[tap][lane];
+            }
+            store_weight(simd, taps, lane * columns.len() + first - columns.start, out);
         }
     }
+}
+
+/// Stores the places of sixteen kernels.
+#[inline(always)]
+fn store_weight<L: Lanes>(simd: L, taps: [L::V; 9], at: usize, out: &mut Columns<'_, f32>) {
+    // By column of the kernel, then by row of places.
+    let mut columns = [[simd.zero(); SIZE]; 3];
+    for kx in 0..3 {
+        columns[kx] = weight_points(simd, [taps[kx], taps[3 + kx], taps[6 + kx]]);
+    }
+    for y in 0..SIZE {
+        let values = weight_points(simd, columns.map(|column| column[y]));
+        for x in 0..SIZE {
+            let out = &mut out.row_mut(y * SIZE + x)[at..at + LANES];
+            // SAFETY: the slice holds a vector.
+            unsafe { simd.store(out.as_mut_ptr(), values[x]) };
+        }
+    }
+}
+
+/// Four places of three taps.
+#[inline(always)]
+fn weight_points<L: Lanes>(simd: L, w: [L::V; 3]) -> [L::V; SIZE] {
+    let (half, even) = (simd.splat(0.5), simd.add(w[0], w[2]));
+    [w[0], simd.mul(half, simd.add(even, w[1])), simd.mul(half, simd.sub(even, w[1])), w[2]]
 }
 
 /// Overwrites the tiles of rows `rows` of one image, the first of them tile number `first` of the `tiles` in `out`
@@ -222,35 +299,65 @@ fn transform_input_body<L: Lanes>(
     let last = start + (input.blocks - 1) * input.plane + (height - 1) * input.row + (width - 1) * input.pixel;
     assert!(last + LANES <= x.len(), "the image covers what its tiles see");
     let (stride, channels) = (shape.input_stride(tiles), shape.inputs());
-    // Four places of four pixels.
-    let points =
-        |x: [L::V; SIZE]| [simd.sub(x[0], x[2]), simd.add(x[1], x[2]), simd.sub(x[2], x[1]), simd.sub(x[1], x[3])];
+    // The last tile of an odd size sees a row or column too many: zeros, which touch none of its real pixels.
+    let zeros = [0.0_f32; LANES];
+    let whole = (width - 2) / TILE;
     for block in 0..input.blocks {
         for (n, row) in rows.clone().enumerate() {
-            // The last tile of an odd size sees a row or column too many: zeros, which touch none of its real pixels.
-            let column = |at: usize| {
-                let pixel = |y: usize| {
-                    if TILE * row + y >= height || at >= width {
-                        return simd.zero();
-                    }
-                    let at = start + block * input.plane + (TILE * row + y) * input.row + at * input.pixel;
-                    // SAFETY: row and column are below those of `last`, which lies in the image (asserted).
-                    unsafe { simd.load(x.as_ptr().add(at)) }
-                };
-                points(std::array::from_fn(pixel))
-            };
-            let (mut left, mut right) = (column(0), column(1));
-            for tile in 0..shape.tile_columns() {
-                let (next, after) = (column(TILE * tile + 2), column(TILE * tile + 3));
-                let to = (first + n * shape.tile_columns() + tile) * channels + block * LANES;
-                for y in 0..SIZE {
-                    for (x, value) in points([left[y], right[y], next[y], after[y]]).into_iter().enumerate() {
-                        // SAFETY: `transform_input` asserted that `out` has so many tiles at every place.
-                        unsafe { simd.store(out.as_mut_ptr().add((y * SIZE + x) * stride + to), value) };
-                    }
+            let top = start + block * input.plane + TILE * row * input.row;
+            let lines: [_; SIZE] = std::array::from_fn(|y| match TILE * row + y < height {
+                // SAFETY: row and column are below those of `last`, which lies in the image (asserted).
+                true => (unsafe { x.as_ptr().add(top + y * input.row) }, input.pixel),
+                false => (zeros.as_ptr(), 0),
+            });
+            let mut to = (first + n * shape.tile_columns()) * channels + block * LANES;
+            // SAFETY: columns are below that of `last`; `transform_input` asserted that `out` has so many tiles at every place.
+            unsafe {
+                let (mut left, mut right) = (input_column(simd, lines, 0), input_column(simd, lines, 1));
+                for tile in 0..whole {
+                    let next = input_column(simd, lines, TILE * tile + 2);
+                    let after = input_column(simd, lines, TILE * tile + 3);
+                    store_input(simd, [left, right, next, after], out.as_mut_ptr().add(to), stride);
+                    (left, right) = (next, after);
+                    to += channels;
                 }
-                (left, right) = (next, after);
+                if whole < shape.tile_columns() {
+                    let next = input_column(simd, lines, width - 1);
+                    store_input(simd, [left, right, next, [simd.zero(); SIZE]], out.as_mut_ptr().add(to), stride);
+                }
             }
+        }
+    }
+}
+
+/// Four places of four pixels.
+#[inline(always)]
+fn input_points<L: Lanes>(simd: L, x: [L::V; SIZE]) -> [L::V; SIZE] {
+    [simd.sub(x[0], x[2]), simd.add(x[1], x[2]), simd.sub(x[2], x[1]), simd.sub(x[1], x[3])]
+}
+
+/// The places of column `at` of a tile's pixels; each line of them is where it starts, and from one pixel to the next.
+///
+/// # Safety
+/// A vector is readable at column `at` of every line.
+#[inline(always)]
+unsafe fn input_column<L: Lanes>(simd: L, lines: [(*const f32, usize); SIZE], at: usize) -> [L::V; SIZE] {
+    // SAFETY: promised by the caller.
+    let pixels = lines.map(|(line, pixel)| unsafe { simd.load(line.add(at * pixel)) });
+    input_points(simd, pixels)
+}
+
+/// Stores the places of a tile whose columns are given, `stride` apart.
+///
+/// # Safety
+/// A vector is writable at each place.
+#[inline(always)]
+unsafe fn store_input<L: Lanes>(simd: L, columns: [[L::V; SIZE]; SIZE], out: *mut f32, stride: usize) {
+    for y in 0..SIZE {
+        let values = input_points(simd, columns.map(|column| column[y]));
+        for x in 0..SIZE {
+            // SAFETY: promised by the caller.
+            unsafe { simd.store(out.add((y * SIZE + x) * stride), values[x]) };
         }
     }
 }
@@ -340,8 +447,6 @@ fn transform_output_body<L: Lanes>(
     y: &mut [f32],
 ) {
     let (out, stride, channels) = (&shape.conv.output, shape.output_stride(tiles), shape.outputs());
-    // Two pixels of four places.
-    let pixels = |m: [L::V; SIZE]| [simd.add(m[0], simd.add(m[1], m[2])), simd.sub(simd.sub(m[1], m[2]), m[3])];
     for block in 0..out.blocks {
         for (n, row) in rows.clone().enumerate() {
             for tile in 0..shape.tile_columns() {
@@ -349,11 +454,11 @@ fn transform_output_body<L: Lanes>(
                 let column = |x: usize| {
                     // SAFETY: `transform_output` asserted that `products` has so many tiles at every place.
                     let load = |y: usize| unsafe { simd.load(products.as_ptr().add((y * SIZE + x) * stride + from)) };
-                    pixels(std::array::from_fn(load))
+                    output_pixels(simd, std::array::from_fn(load))
                 };
                 let columns: [[L::V; TILE]; SIZE] = std::array::from_fn(column);
                 for ty in 0..TILE.min(out.height - TILE * row) {
-                    let values = pixels(std::array::from_fn(|x| columns[x][ty]));
+                    let values = output_pixels(simd, columns.map(|column| column[ty]));
                     for (tx, value) in values.into_iter().enumerate().take(out.width - TILE * tile) {
                         let to = &mut y[out.offset(block, TILE * row + ty, TILE * tile + tx)..][..LANES];
                         // SAFETY: the slice holds a vector.
@@ -363,6 +468,12 @@ fn transform_output_body<L: Lanes>(
             }
         }
     }
+}
+
+/// Two pixels of four places.
+#[inline(always)]
+fn output_pixels<L: Lanes>(simd: L, m: [L::V; SIZE]) -> [L::V; TILE] {
+    [simd.add(m[0], simd.add(m[1], m[2])), simd.sub(simd.sub(m[1], m[2]), m[3])]
 }
 
 /// Overwrites the transformed gradients of the tiles of rows `rows` of one image, the first of them tile number `first` of the
@@ -417,8 +528,6 @@ fn transform_grad_output_body<L: Lanes>(
     out: &mut [f32],
 ) {
     let (stride, channels) = (shape.output_stride(tiles), shape.outputs());
-    // Four places of two pixels.
-    let points = |g: [L::V; TILE]| [g[0], simd.add(g[0], g[1]), simd.sub(g[0], g[1]), simd.sub(simd.zero(), g[1])];
     for block in 0..planes.blocks {
         for (n, row) in rows.clone().enumerate() {
             for tile in 0..shape.tile_columns() {
@@ -432,12 +541,12 @@ fn transform_grad_output_body<L: Lanes>(
                         // SAFETY: the slice holds a vector.
                         unsafe { simd.load(grad_y[at..at + LANES].as_ptr()) }
                     };
-                    points(std::array::from_fn(pixel))
+                    grad_points(simd, std::array::from_fn(pixel))
                 };
                 let columns: [[L::V; SIZE]; TILE] = std::array::from_fn(column);
                 let to = (first + n * shape.tile_columns() + tile) * channels + block * LANES;
                 for y in 0..SIZE {
-                    for (x, value) in points(std::array::from_fn(|x| columns[x][y])).into_iter().enumerate() {
+                    for (x, value) in grad_points(simd, columns.map(|column| column[y])).into_iter().enumerate() {
                         // SAFETY: `transform_grad_output` asserted that `out` has so many tiles at every place.
                         unsafe { simd.store(out.as_mut_ptr().add((y * SIZE + x) * stride + to), value) };
                     }
@@ -445,6 +554,12 @@ fn transform_grad_output_body<L: Lanes>(
             }
         }
     }
+}
+
+/// Four places of two pixels.
+#[inline(always)]
+fn grad_points<L: Lanes>(simd: L, g: [L::V; TILE]) -> [L::V; SIZE] {
+    [g[0], simd.add(g[0], g[1]), simd.sub(g[0], g[1]), simd.sub(simd.zero(), g[1])]
 }
 
 /// Adds to `grad` ([`Winograd::weight_len`]) the transformed gradient of the weights from `tiles` tiles, and to `grad_bias` (one
@@ -524,12 +639,6 @@ pub fn transform_gradient(isa: Isa, shape: &Winograd, unit: usize, parts: &[f32]
 
 #[inline(always)]
 fn transform_gradient_body<L: Lanes>(simd: L, shape: &Winograd, unit: usize, parts: &[f32], out: &mut [f32]) {
-    let half = simd.splat(0.5);
-    // Three taps of four places.
-    let taps = |u: [L::V; SIZE]| {
-        let even = simd.mul(half, simd.add(u[1], u[2]));
-        [simd.add(u[0], even), simd.mul(half, simd.sub(u[1], u[2])), simd.add(even, u[3])]
-    };
     let columns = shape.weight_columns(unit);
     let len = columns.len();
     let real = shape.conv.input.channels - shape.unit(unit).1 * LANES;
@@ -546,9 +655,10 @@ fn transform_gradient_body<L: Lanes>(simd: L, shape: &Winograd, unit: usize, par
                 simd.add(sum, unsafe { simd.load(part[from..from + LANES].as_ptr()) })
             })
         };
-        let columns: [[L::V; 3]; SIZE] = std::array::from_fn(|x| taps(std::array::from_fn(|y| load(y * SIZE + x))));
+        let columns: [[L::V; 3]; SIZE] =
+            std::array::from_fn(|x| gradient_taps(simd, std::array::from_fn(|y| load(y * SIZE + x))));
         for ky in 0..3 {
-            for (kx, value) in taps(std::array::from_fn(|x| columns[x][ky])).into_iter().enumerate() {
+            for (kx, value) in gradient_taps(simd, columns.map(|column| column[ky])).into_iter().enumerate() {
                 let out = &mut out[(3 * ky + kx) * len + at..][..LANES];
                 // SAFETY: the slice holds a vector.
                 unsafe { simd.store(out.as_mut_ptr(), value) };
@@ -557,11 +667,19 @@ fn transform_gradient_body<L: Lanes>(simd: L, shape: &Winograd, unit: usize, par
     }
 }
 
+/// Three taps of four places.
+#[inline(always)]
+fn gradient_taps<L: Lanes>(simd: L, u: [L::V; SIZE]) -> [L::V; 3] {
+    let half = simd.splat(0.5);
+    let even = simd.mul(half, simd.add(u[1], u[2]));
+    [simd.add(u[0], even), simd.mul(half, simd.sub(u[1], u[2])), simd.add(even, u[3])]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::arena::Arena;
-    use crate::conv::direct::{conv2d_forward, rotate_weight};
+    use crate::conv::direct::conv2d_forward;
     use crate::reference::{self, Window};
     use crate::testing::{
         assert_close, assert_padding_is_zero, on_every_isa, pack_image, too_large, unpack_image, values,
@@ -600,20 +718,19 @@ mod tests {
         out
     }
 
-    fn transformed(isa: Isa, shape: &Winograd, weight: &[f32]) -> Vec<f32> {
+    fn transformed(shape: &Winograd, transform: impl Fn(usize, &mut Columns<'_, f32>)) -> Vec<f32> {
         let mut out = vec![0.0; shape.weight_len()];
         for unit in 0..shape.weight_units() {
             let columns = shape.weight_columns(unit);
             let arena = Arena::new(&mut out);
             let mut out = arena.write_columns(0, PLACES, shape.weight_stride(), columns);
-            transform_weight(isa, shape, unit, weight, &mut out.columns());
+            transform(unit, &mut out.columns());
         }
         out
     }
 
     /// Some images, in as many pieces of `rows` rows of tiles at a time as it takes, each image's tiles after those of the last.
     fn convolve(isa: Isa, shape: &Winograd, images: &[&[f32]], weight: &[f32], rows: usize) -> Vec<Vec<f32>> {
-        let weight = transformed(isa, shape, weight);
         let mut y = vec![vec![0.0; shape.conv.output.len()]; images.len()];
         for start in (0..shape.tile_rows()).step_by(rows) {
             let rows = start..(start + rows).min(shape.tile_rows());
@@ -666,8 +783,9 @@ mod tests {
 
             on_every_isa(|isa| {
                 let mut bits = Vec::new();
-                let y = convolve(isa, &shape, &packed_x, &packed_weight, shape.tile_rows());
-                assert!(y == convolve(isa, &shape, &packed_x, &packed_weight, 1), "pieces of {what}");
+                let weights = transformed(&shape, |unit, out| transform_weight(isa, &shape, unit, &packed_weight, out));
+                let y = convolve(isa, &shape, &packed_x, &weights, shape.tile_rows());
+                assert!(y == convolve(isa, &shape, &packed_x, &weights, 1), "pieces of {what}");
                 for (x, y) in x.iter().zip(&y) {
                     let expected = reference::conv2d_forward(x, (c, h, w), &weight, &vec![0.0; out_channels], &window);
                     assert_close(&unpack_image(y, &conv.output), &expected, 1e-5, &format!("y of {what}"));
@@ -677,13 +795,10 @@ mod tests {
 
                 let [phase] = &conv.phases()[..] else { panic!("stride 1 has one phase") };
                 let back = Winograd::new(phase.conv()).expect("as it is");
-                let panels = back.conv.weight();
-                let mut rotated = vec![f32::NAN; panels.len()];
-                for p in 0..panels.count() {
-                    let rows = panels.rows(p, 0..panels.k);
-                    rotate_weight(&conv, phase, p, 0..back.conv.run_count(), &packed_weight, &mut rotated[rows]);
-                }
-                for (out, grad_x) in convolve(isa, &back, &packed_grad, &rotated, 2).iter().zip(&grad_x) {
+                let weights = transformed(&back, |unit, out| {
+                    transform_weight_back(isa, &conv, &back, unit, &packed_weight, out);
+                });
+                for (out, grad_x) in convolve(isa, &back, &packed_grad, &weights, 2).iter().zip(&grad_x) {
                     let all = &back.conv.output;
                     assert_close(&unpack_image(out, all), grad_x, 1e-5, &format!("grad_x of {what}"));
                     assert_padding_is_zero(out, all, &what);
@@ -746,7 +861,8 @@ mod tests {
             let expected = reference::conv2d_forward(&x, case.0, &weight, &[0.0; 16], &window);
             let (packed_x, packed_weight) = (pack_image(&x, &conv.input), pack_weight(&conv, &weight));
             let isa = Isa::detect();
-            let tiled = &convolve(isa, &shape, &[&packed_x], &packed_weight, 3)[0];
+            let weights = transformed(&shape, |unit, out| transform_weight(isa, &shape, unit, &packed_weight, out));
+            let tiled = &convolve(isa, &shape, &[&packed_x], &weights, 3)[0];
             let mut plain = vec![0.0; conv.output.len()];
             conv2d_forward(isa, &conv, &packed_x, &packed_weight, &mut plain);
             let [tiled, plain] = [tiled, &plain].map(|y| error(&unpack_image(y, &conv.output), &expected));

@@ -118,7 +118,7 @@ impl Operation for ConvPool {
         let (isa, shape) = (run.step.isa, &self.shape);
         let bias = run.step.params.read(self.conv.bias.place.clone());
         let argmax = |n: usize| run.step.bytes.write(self.argmax_of(n..n + 1));
-        if self.conv.fft.is_none() && shape.has_tiles() {
+        if self.conv.is_direct() && shape.has_tiles() {
             let weight = run.step.params.read(self.conv.weight.place.clone());
             for n in run.share() {
                 let x = run.read(run.input(), n..n + 1);

@@ -1,17 +1,19 @@
 //! What operations with a convolution have in common: its parameters, its two or three ways of being computed, and learning.
 
 use super::Run;
+use super::tiled::{Tiled, TiledGradient};
 use crate::graph::{Array, Params};
 use crate::plan::{Room, Scratch};
 use crate::precision::Precision;
 use std::ops::Range;
 use tenfold_kernels::LANES;
-use tenfold_kernels::arena::WriteColumns;
+use tenfold_kernels::arena::{Read, WriteColumns};
 use tenfold_kernels::conv::direct::{Conv2d, Phase, conv2d_backward_weight, conv2d_forward, rotate_weight};
 use tenfold_kernels::conv::fft::{
     ConvFft, FREQUENCIES, bias_gradient, multiply, multiply_gradient, transform_gradient, transform_input,
     transform_output, transform_weight,
 };
+use tenfold_kernels::conv::winograd;
 
 /// Images that a thread takes through a Fourier transform together: enough for the spectra of the weights, which do not fit
 /// in L2, to be read for many of them, and few enough for those of the images to fit.
@@ -27,6 +29,9 @@ pub(super) struct Convolution {
     pub(super) direct: Conv2d,
     /// By Fourier transform, where that is faster.
     pub(super) fft: Option<ConvFft>,
+    /// In tiles, where that is faster.
+    tiled: Option<Tiled>,
+    tiled_gradient: TiledGradient,
     /// How the gradient of its input is computed, where one is wanted.
     pub(super) back: Option<Back>,
     pub(super) weight: Array,
@@ -38,8 +43,9 @@ pub(super) struct Convolution {
 #[derive(Clone, Debug)]
 pub(super) struct Back {
     phases: Vec<Phase>,
-    /// By Fourier transform, where that is faster; there is one phase then.
+    /// By Fourier transform or in tiles, where that is faster; there is one phase then.
     fft: Option<ConvFft>,
+    tiled: Option<Tiled>,
 }
 
 /// Where its buffers start.
@@ -69,11 +75,13 @@ struct Spectra<'w> {
 impl Back {
     fn new(conv: &Conv2d, precision: Precision) -> Back {
         let phases = conv.phases();
-        let fft = match &phases[..] {
-            [only] if conv.stride() == (1, 1) => ConvFft::new(only.conv(), precision == Precision::Bf16),
-            _ => None,
-        };
-        Back { phases, fft }
+        let (mut fft, mut tiled) = (None, None);
+        if let [only] = &phases[..]
+            && conv.stride() == (1, 1)
+        {
+            (fft, tiled) = transformed(only.conv(), precision);
+        }
+        Back { phases, fft, tiled }
     }
 
     /// Elements of the weights of all phases, which lie one behind the other.
@@ -82,14 +90,31 @@ impl Back {
     }
 }
 
+/// The faster way than directly, if there is one.
+fn transformed(conv: &Conv2d, precision: Precision) -> (Option<ConvFft>, Option<Tiled>) {
+    match Tiled::new(conv) {
+        None => (ConvFft::new(conv, precision == Precision::Bf16), None),
+        tiled => (None, tiled),
+    }
+}
+
 impl Convolution {
     /// `passes`: whether the gradient of the input is wanted.
     pub(super) fn new(direct: Conv2d, precision: Precision, passes: bool, params: &mut Params) -> Convolution {
         let back = passes.then(|| Back::new(&direct, precision));
-        let fft = ConvFft::new(&direct, precision == Precision::Bf16);
+        let (fft, tiled) = transformed(&direct, precision);
         let weight = params.array("weight", direct.weight().len());
         let bias = params.array("bias", direct.weight().padded_n());
-        Convolution { direct, fft, back, weight, bias, places: Places::default() }
+        Convolution {
+            direct,
+            fft,
+            tiled,
+            tiled_gradient: TiledGradient::default(),
+            back,
+            weight,
+            bias,
+            places: Places::default(),
+        }
     }
 
     /// [`super::Operation::index`] of `[O, I, Kh, Kw]`.
@@ -97,6 +122,11 @@ impl Convolution {
         let [_, channels, kh, kw] = shape[..] else { unreachable!("OIHW") };
         let (kx, ky, i, o) = (j % kw, j / kw % kh, j / kw / kh % channels, j / kw / kh / channels);
         self.direct.weight().index(self.direct.weight_row(i, ky, kx), o)
+    }
+
+    /// Whether it runs forward without any transform.
+    pub(super) fn is_direct(&self) -> bool {
+        self.fft.is_none() && self.tiled.is_none()
     }
 
     /// The transforms of both directions, where there are both: then the gradient of the weights goes that way too.
@@ -112,7 +142,16 @@ impl Convolution {
         // Or for some rows of its gradient, the bias's among them.
         room.values(WEIGHTS_AT_ONCE.min(panels.len() + panels.padded_n()));
         (self.places.transformed, self.places.spectra) = fourier(room, self.fft.as_ref());
-        let Some(back) = self.back.as_ref().filter(|_| learns) else { return };
+        if let Some(tiled) = &mut self.tiled {
+            tiled.plan(room);
+            if learns {
+                self.tiled_gradient.plan(&tiled.shape, room);
+            }
+        }
+        let Some(back) = self.back.as_mut().filter(|_| learns) else { return };
+        if let Some(tiled) = &mut back.tiled {
+            tiled.plan(room);
+        }
         self.places.rotated = room.floats(back.weight_len());
         (self.places.back_transformed, self.places.back_spectra) = fourier(room, back.fft.as_ref());
         // Each thread's for the gradient of one image, with its border.
@@ -132,6 +171,13 @@ impl Convolution {
     ) {
         let weight = run.step.params.read(self.weight.place.clone());
         let input = |n: usize| run.read(run.input(), n..n + 1);
+        if let Some(tiled) = &self.tiled {
+            tiled.transform_weights(run, |unit, out| {
+                winograd::transform_weight(run.step.isa, &tiled.shape, unit, &weight, out);
+            });
+            run.worker.barrier();
+            return tiled.convolve(run, products, |n, f| f(&input(n)), output);
+        }
         let Some(fft) = &self.fft else {
             for n in run.share() {
                 let x = input(n);
@@ -155,12 +201,28 @@ impl Convolution {
     /// afterwards.
     pub(super) fn pass_through(&self, run: &Run, scratch: &mut Scratch, spread: impl Fn(usize, &mut [f32])) {
         let Some(back) = &self.back else { return };
-        let (isa, step) = (run.step.isa, run.step);
-        self.rotate(run, back);
-        run.worker.barrier();
-        let rotated = step.floats.read(self.places.rotated..self.places.rotated + back.weight_len());
+        let isa = run.step.isa;
         let Scratch { values, products, spare, .. } = scratch;
         let image = &mut values.as_mut_slice()[..self.direct.grad_output().len()];
+        if let Some(tiled) = &back.tiled {
+            let weight = run.step.params.read(self.weight.place.clone());
+            tiled.transform_weights(run, |unit, out| {
+                winograd::transform_weight_back(isa, &self.direct, &tiled.shape, unit, &weight, out);
+            });
+            drop(weight);
+            run.worker.barrier();
+            let input = |n: usize, f: &mut dyn FnMut(&[f32])| {
+                spread(n, image);
+                f(image);
+            };
+            tiled.convolve(run, products.as_mut_slice(), input, |n, fill| {
+                run.pass(run.input(), n, spare.as_mut_slice(), |out| fill(out));
+            });
+            return;
+        }
+        self.rotate(run, back);
+        run.worker.barrier();
+        let rotated = self.rotated(run, back);
         if let Some(fft) = &back.fft {
             let spectra = self.back_spectra(fft, &rotated);
             spectra.transform_weights(run);
@@ -214,7 +276,7 @@ impl Convolution {
         }
         worker.barrier();
 
-        let rotated = step.floats.read(places.rotated..places.rotated + back.weight_len());
+        let rotated = self.rotated(run, back);
         let spectra = self.back_spectra(back_fft, &rotated);
         spectra.transform_weights(run);
         // The spectra of the weights are not needed any more: those of their gradient take the place.
@@ -257,6 +319,9 @@ impl Convolution {
 
     /// This thread's share of the gradient of weights and bias, and of learning from it.
     pub(super) fn learn(&self, run: &Run, scratch: &mut Scratch) {
+        if let Some(tiled) = &self.tiled {
+            return self.tiled_gradient.learn(run, &tiled.shape, &self.weight, &self.bias, scratch);
+        }
         let (conv, images) = (&self.direct, run.images());
         let planes = run.grad_layout(run.node.output).planes();
         let (x, grad) = (run.read(run.input(), 0..images), run.grad(0..images));
@@ -309,6 +374,11 @@ impl Convolution {
             }
             rotated += panels.len();
         }
+    }
+
+    /// The weights rotated by all threads.
+    fn rotated<'r>(&self, run: &Run<'r>, back: &Back) -> Read<'r, f32> {
+        run.step.floats.read(self.places.rotated..self.places.rotated + back.weight_len())
     }
 
     /// What passes a gradient on by transform.

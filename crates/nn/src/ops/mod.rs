@@ -18,6 +18,7 @@ mod linear_small_out;
 pub(crate) mod loss;
 mod max_pool;
 mod pixels;
+mod tiled;
 
 use crate::batch::Batch;
 use crate::graph::{Array, Node, ValueId};

@@ -1,0 +1,210 @@
+//! A 3x3 convolution in Winograd's tiles: where its transforms lie, and how threads share it.
+
+use super::Run;
+use crate::graph::Array;
+use crate::plan::{Room, Scratch};
+use std::ops::Range;
+use tenfold_kernels::arena::Columns;
+use tenfold_kernels::conv::direct::Conv2d;
+use tenfold_kernels::conv::winograd::{
+    PLACES, Winograd, multiply, multiply_gradient, transform_grad_output, transform_gradient, transform_input,
+    transform_output,
+};
+
+/// Elements of the transformed tiles, inputs and outputs, that a thread takes through a convolution at a time: they stay in L2,
+/// with room for the weights, which all of them meet.
+const CONVOLVED: AtOnce = AtOnce { elements: 64 * 1024, tiles: 12 };
+
+/// The same for the gradient of the weights, to all of which something is added each time.
+const SUMMED: AtOnce = AtOnce { elements: 128 * 1024, tiles: 64 };
+
+/// Groups of images of which the weights' gradient is summed by itself. Fewer leave threads without work; more are more to add
+/// up. How many there are must not depend on the threads, since the sums do on them.
+const GROUPS: usize = 8;
+
+/// A convolution in tiles.
+#[derive(Clone, Debug)]
+pub(super) struct Tiled {
+    pub(super) shape: Winograd,
+    /// Where the transformed weights start.
+    transformed: usize,
+}
+
+impl Tiled {
+    /// Where it is worth it.
+    pub(super) fn new(conv: &Conv2d) -> Option<Tiled> {
+        Some(Tiled { shape: Winograd::new(conv)?, transformed: 0 })
+    }
+
+    pub(super) fn plan(&mut self, room: &mut Room) {
+        self.transformed = room.floats(self.shape.weight_len());
+        room.products(CONVOLVED.room(&self.shape, room.batch_size));
+    }
+
+    /// Makes this thread's share of the transformed weights: `transform(unit, out)` those of a unit. A meeting must follow.
+    pub(super) fn transform_weights(&self, run: &Run, transform: impl Fn(usize, &mut Columns<'_, f32>)) {
+        for unit in run.worker.share(self.shape.weight_units()) {
+            let columns = self.shape.weight_columns(unit);
+            let stride = self.shape.weight_stride();
+            let mut out = run.step.floats.write_columns(self.transformed, PLACES, stride, columns);
+            transform(unit, &mut out.columns());
+        }
+    }
+
+    /// Convolves this thread's images, without bias, once the weights are there: `input(n, f)` calls `f` with image n,
+    /// `output(n, fill)` gives a place for the result, which `fill` overwrites.
+    pub(super) fn convolve(
+        &self,
+        run: &Run,
+        room: &mut [f32],
+        mut input: impl FnMut(usize, &mut dyn FnMut(&[f32])),
+        mut output: impl FnMut(usize, &mut dyn FnMut(&mut [f32])),
+    ) {
+        let (isa, shape, images) = (run.step.isa, &self.shape, run.share());
+        let weights = run.step.floats.read(self.transformed..self.transformed + shape.weight_len());
+        let at_once = CONVOLVED.images(shape, images.len());
+        for first in images.clone().step_by(at_once) {
+            if at_once == 1 {
+                output(first, &mut |y| {
+                    input(first, &mut |x| {
+                        for rows in CONVOLVED.pieces(shape, 1) {
+                            let tiles = rows.len() * shape.tile_columns();
+                            let (inputs, products) = split(shape, tiles, room);
+                            transform_input(isa, shape, x, rows.clone(), 0, tiles, inputs);
+                            multiply(isa, shape, tiles, inputs, &weights, products);
+                            transform_output(isa, shape, products, rows, 0, tiles, y);
+                        }
+                    });
+                });
+                continue;
+            }
+            let (together, rows) = (first..(first + at_once).min(images.end), 0..shape.tile_rows());
+            let each = rows.len() * shape.tile_columns();
+            let tiles = together.len() * each;
+            let (inputs, products) = split(shape, tiles, room);
+            for (at, n) in together.clone().enumerate() {
+                input(n, &mut |x| transform_input(isa, shape, x, rows.clone(), at * each, tiles, inputs));
+            }
+            multiply(isa, shape, tiles, inputs, &weights, products);
+            for (at, n) in together.enumerate() {
+                output(n, &mut |y| transform_output(isa, shape, products, rows.clone(), at * each, tiles, y));
+            }
+        }
+    }
+}
+
+/// The gradient of the weights of a convolution in tiles, in parts: one for each group of images.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TiledGradient {
+    /// Where the parts of the gradients of weights and bias start.
+    parts: usize,
+    biases: usize,
+}
+
+impl TiledGradient {
+    pub(super) fn plan(&mut self, shape: &Winograd, room: &mut Room) {
+        let groups = groups(room.batch_size);
+        self.parts = room.floats(groups * shape.weight_len());
+        self.biases = room.floats(groups * shape.outputs());
+        room.products(SUMMED.room(shape, room.batch_size));
+        room.values((0..shape.weight_units()).map(|unit| shape.taps(unit).len()).max().unwrap_or(0));
+        room.values(shape.outputs());
+    }
+
+    /// This thread's share of the gradients of weights and bias, and of learning from them. Meets once.
+    pub(super) fn learn(&self, run: &Run, shape: &Winograd, weight: &Array, bias: &Array, scratch: &mut Scratch) {
+        let (step, worker, images) = (run.step, run.worker, run.images());
+        let (groups, len, outputs) = (groups(images), shape.weight_len(), shape.outputs());
+        for group in worker.share(groups) {
+            self.sum(run, shape, group, images * group / groups..images * (group + 1) / groups, scratch);
+        }
+        worker.barrier();
+
+        let values = scratch.values.as_mut_slice();
+        let parts = step.floats.read(self.parts..self.parts + groups * len);
+        for unit in worker.share(shape.weight_units()) {
+            let taps = shape.taps(unit);
+            let out = &mut values[..taps.len()];
+            transform_gradient(step.isa, shape, unit, &parts, out);
+            step.learn(run.batch, weight, taps.start, out);
+        }
+        if worker.is_last() {
+            let biases = step.floats.read(self.biases..self.biases + groups * outputs);
+            let sums = &mut values[..outputs];
+            sums.fill(0.0);
+            for part in biases.chunks_exact(outputs) {
+                sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            }
+            step.learn(run.batch, bias, 0, sums);
+        }
+    }
+
+    /// Overwrites the parts of a group of images.
+    fn sum(&self, run: &Run, shape: &Winograd, group: usize, images: Range<usize>, scratch: &mut Scratch) {
+        let (isa, step, len, outputs) = (run.step.isa, run.step, shape.weight_len(), shape.outputs());
+        let mut part = step.floats.write(self.parts + group * len..self.parts + (group + 1) * len);
+        let mut bias = step.floats.write(self.biases + group * outputs..self.biases + (group + 1) * outputs);
+        let planes = run.grad_layout(run.node.output).planes();
+        let at_once = SUMMED.images(shape, images.len());
+        let mut accumulate = false;
+        for first in images.clone().step_by(at_once) {
+            let together = first..(first + at_once).min(images.end);
+            for rows in SUMMED.pieces(shape, together.len()) {
+                let each = rows.len() * shape.tile_columns();
+                let tiles = together.len() * each;
+                let (inputs, grads) = split(shape, tiles, scratch.products.as_mut_slice());
+                for (at, n) in together.clone().enumerate() {
+                    let (x, grad) = (run.read(run.input(), n..n + 1), run.grad(n..n + 1));
+                    transform_input(isa, shape, &x, rows.clone(), at * each, tiles, inputs);
+                    transform_grad_output(isa, shape, &planes, &grad, rows.clone(), at * each, tiles, grads);
+                }
+                multiply_gradient(isa, shape, tiles, inputs, grads, accumulate, &mut part, &mut bias);
+                accumulate = true;
+            }
+        }
+    }
+}
+
+/// Groups of `images` images.
+fn groups(images: usize) -> usize {
+    GROUPS.min(images)
+}
+
+/// How much is worked on at a time, if an image's rows allow it: so many elements, and at least so many tiles.
+#[derive(Clone, Copy)]
+struct AtOnce {
+    elements: usize,
+    tiles: usize,
+}
+
+impl AtOnce {
+    fn tiles(self, shape: &Winograd) -> usize {
+        (self.elements / (PLACES * (shape.inputs() + shape.outputs()))).max(self.tiles)
+    }
+
+    /// Images of at most `images` whose tiles are worked on together: one, or as many as are small enough.
+    fn images(self, shape: &Winograd, images: usize) -> usize {
+        (self.tiles(shape) / (shape.tile_rows() * shape.tile_columns())).clamp(1, images.max(1))
+    }
+
+    /// Rows of tiles that are worked on together: all of several images, or some of one.
+    fn pieces(self, shape: &Winograd, images: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let all = shape.tile_rows();
+        let count = if images > 1 { 1 } else { all.div_ceil((self.tiles(shape) / shape.tile_columns()).max(1)) };
+        (0..count).map(move |piece| all * piece / count..all * (piece + 1) / count)
+    }
+
+    /// Elements of the tiles that are worked on together.
+    fn room(self, shape: &Winograd, batch_size: usize) -> usize {
+        let images = self.images(shape, batch_size);
+        let rows = self.pieces(shape, images).map(|rows| rows.len()).max().unwrap_or(0);
+        let tiles = images * shape.tile_columns() * rows;
+        shape.input_len(tiles) + shape.output_len(tiles)
+    }
+}
+
+/// Room for so many tiles, inputs and outputs.
+fn split<'r>(shape: &Winograd, tiles: usize, room: &'r mut [f32]) -> (&'r mut [f32], &'r mut [f32]) {
+    let (inputs, rest) = room.split_at_mut(shape.input_len(tiles));
+    (inputs, &mut rest[..shape.output_len(tiles)])
+}

@@ -72,7 +72,10 @@ impl Default for Pixels {
 }
 
 impl Pixels {
-    /// A sentence if a setting is outside its range.
+    /// Whether the numbers can be used.
+    ///
+    /// # Errors
+    /// A sentence if mean or std is not a number, or so far from usual ones that f32 could not hold a pixel's value.
     pub fn check(&self) -> Result<(), String> {
         // Far from where f32 would overflow or vanish.
         if self.mean.abs() <= 1e6 && (1e-6..=1e6).contains(&self.std) {

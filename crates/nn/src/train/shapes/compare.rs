@@ -1,7 +1,7 @@
 //! How far what a step gave is from what is expected, and what is too far.
 
 use super::expected::{Expected, NEAR, clear_case, expected, largest};
-use crate::train::tests::NamedArrays;
+use crate::train::testing::Got;
 
 /// What may differ from the references: the logits in units of the largest logit, the loss in units of that or of 1, a
 /// gradient in units of [`Expected::terms`] of its array.
@@ -14,9 +14,6 @@ struct Tolerance {
 /// The largest differences in 900 random cases were 7.1e-6, 3.1e-7 and 6.1e-6: sums of up to 4,000 terms in f32, one after
 /// another. One wrong term of 50,000 is too far.
 const TOLERANCE: Tolerance = Tolerance { logits: 2e-5, loss: 1.5e-6, gradient: 2e-5 };
-
-/// What a step gave: logits, loss, gradients.
-pub(super) type Got = (Vec<f64>, f64, NamedArrays);
 
 /// The first number that differs.
 pub(super) fn same_bits(ours: &Got, theirs: &Got) -> Result<(), String> {

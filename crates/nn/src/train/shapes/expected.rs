@@ -5,7 +5,7 @@ use crate::data::{Dataset, ImageShape};
 use crate::model::{Architecture, Layer, Model, Shape};
 use crate::reference::{LayerReference, sizes, to_f32, window};
 use crate::train::Pixels;
-use crate::train::tests::NamedArrays;
+use crate::train::testing::NamedArrays;
 use tenfold_kernels::reference::{self, Window};
 
 /// What a network makes of a batch, by the references.

@@ -79,3 +79,51 @@ impl<'a> Batch<'a> {
         self.examples.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Architecture, Init, Model};
+    use crate::train::Pixels;
+    use crate::train::testing::{gradients_of, some_digits};
+    use crate::workers::Team;
+    use tenfold_kernels::Isa;
+
+    /// Networks whose first operations take pixels in each of the ways there are.
+    const NETWORKS: [&[&str]; 5] = [
+        &["linear 40", "relu", "linear 10"],
+        &["linear 10"],
+        &["conv 5 5x5 same", "relu", "maxpool 2", "linear 10"],
+        &["conv 3 3x3 stride 2", "tanh", "linear 10"],
+        &["maxpool 2", "linear 33", "sigmoid", "linear 10"],
+    ];
+
+    #[test]
+    fn staged_images_give_the_bits_of_those_in_the_data_set() {
+        let (data, _) = some_digits(90, 5);
+        let image_len = data.shape().len();
+        let indices: Vec<u32> = (0..70).map(|n| n * 37 % 90).collect();
+        // As a step finds a buffer: its images one behind the other from the first place on, others behind them.
+        let mut pixels = data.select(&indices).pixels().to_vec();
+        pixels.extend(vec![255; 3 * image_len]);
+        let labels: Vec<u8> = indices.iter().map(|&n| data.labels()[n as usize]).chain([9; 3]).collect();
+        let places: Vec<u32> = (0..indices.len() as u32).collect();
+        let in_place = Batch::evaluated(&data, &indices);
+        let of = |indices| Examples { pixels: &pixels, labels: &labels, image_len, indices };
+        let staged = Batch { examples: of(&places), next: of(&places[..0]), ..in_place };
+        for n in 0..indices.len() {
+            assert_eq!(staged.examples.image(n), in_place.examples.image(n), "image {n}");
+            assert_eq!(staged.examples.label(n), in_place.examples.label(n), "label {n}");
+        }
+        for (layers, mean) in NETWORKS.into_iter().flat_map(|layers| [(layers, 0.0), (layers, 0.1307)]) {
+            let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+            let net = Architecture::new(data.shape(), parsed, 10).expect("fits");
+            let model = Model::new(net, Init::Pytorch, 1, Pixels { mean, std: 0.3081 });
+            for threads in [1, 3] {
+                let of = |batch| gradients_of(Isa::detect(), Team { threads, relay: false }, &model, &[batch]);
+                // Numbers that are equal have the same bits, but for zeros.
+                assert!(of(staged) == of(in_place), "{layers:?}, mean {mean}, {threads} threads");
+            }
+        }
+    }
+}

@@ -77,7 +77,10 @@ impl Optimizer {
         }
     }
 
-    /// A sentence if a setting is outside its range.
+    /// Whether every setting is in its range.
+    ///
+    /// # Errors
+    /// A sentence on the first that is not.
     pub fn check(&self) -> Result<(), String> {
         let number = |what: &str, value: f64, ok: bool, range: &str| {
             if ok { Ok(()) } else { Err(format!("the optimizer's {what} is {value}, expected {range}")) }
@@ -211,7 +214,10 @@ fn default_final_div_factor() -> f64 {
 }
 
 impl Schedule {
-    /// A sentence if a setting is outside its range.
+    /// Whether every setting is in its range.
+    ///
+    /// # Errors
+    /// A sentence on the first that is not.
     pub fn check(&self) -> Result<(), String> {
         let fails = |text: String| Err(format!("the schedule's {text}"));
         match *self {

@@ -74,6 +74,7 @@ pub fn series(record: &StudyRecord) -> Vec<Series> {
 /// Colours are those of Okabe and Ito, which people with any kind of colour vision can tell apart; each recipe also has
 /// its own marker. The accuracy axis is logarithmic in the error rate, so that 98% and 99% are as far apart as 80%
 /// and 90%; the loss axis is logarithmic. A curve is interrupted where its value is not a finite number.
+#[expect(clippy::missing_panics_doc, reason = "a String takes every write")]
 pub fn learning_curves_svg(series: &[Series]) -> String {
     let mut svg = String::new();
     {

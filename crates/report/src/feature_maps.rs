@@ -69,7 +69,8 @@ const LARGEST_TILE: usize = 128;
 
 /// Like [`feature_maps()`], as a [`Picture`].
 ///
-/// Panics where pixels or outputs are not as long as their shape says, and where an image has neither 1 nor 3 channels.
+/// # Panics
+/// If pixels or outputs are not as long as their shape says, or an image has neither 1 nor 3 channels.
 pub fn draw(rows: &[MapRow], title: &str) -> Picture {
     rows.iter().for_each(check);
     let columns = rows.iter().map(|row| row.maps.len()).max().unwrap_or(0);

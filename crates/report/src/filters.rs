@@ -31,7 +31,8 @@ pub fn filters(filters: &[Filter], limit: Option<f32>, title: &str) -> Vec<u8> {
 
 /// Like [`filters()`], as a [`Picture`].
 ///
-/// Panics where `weights` is not `channels * height * width` long.
+/// # Panics
+/// If `weights` is not `channels * height * width` long.
 pub fn draw(filters: &[Filter], limit: Option<f32>, title: &str) -> Picture {
     let limit = limit.unwrap_or_else(|| largest_magnitude(filters.iter().flat_map(|filter| &filter.weights)));
     let label = |filter| vec![(Face::Regular, INK, name(filter))];
@@ -86,7 +87,8 @@ pub(crate) struct Multiples {
 impl Multiples {
     /// A filter's channels with squares of `scale` pixels.
     ///
-    /// Panics where `weights` is not `channels * height * width` long.
+    /// # Panics
+    /// If `weights` is not `channels * height * width` long.
     pub(crate) fn new(filter: &Filter, scale: usize) -> Multiples {
         let &Filter { number, channels, height, width, .. } = filter;
         assert_eq!(

@@ -87,6 +87,10 @@ pub enum FinishedStudyError {
 
 impl FinishedStudy {
     /// Reads the run folder `path`. It may be in use: whatever a run is writing meanwhile, its files are whole.
+    ///
+    /// # Errors
+    /// If `path` is no run folder, a file in it cannot be read, or its record is of another version, damaged, or not of
+    /// the predictions beside it.
     pub fn read(path: &Path) -> Result<FinishedStudy, FinishedStudyError> {
         let file = path.join(RESULTS);
         let Some(bytes) = read(&file)? else {

@@ -82,6 +82,10 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Makes the folder if need be, and takes hold of it.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written, is held by another process, or holds a run's files without being a run
+    /// folder.
     pub fn open(path: &Path) -> Result<RunFolder, FolderError> {
         let error =
             |operation: &'static str| move |reason| FolderError::Io { path: path.to_owned(), operation, reason };
@@ -139,6 +143,12 @@ impl RunFolder {
     ///
     /// They go to a temporary name, are synced, and take the file's name; then the folder is synced. Whatever happens
     /// meanwhile, the file is the whole old one or the whole new one.
+    ///
+    /// # Errors
+    /// If the folder or the file cannot be made, written or synced.
+    ///
+    /// # Panics
+    /// If `file` has no name.
     pub fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FolderError> {
         let path = self.within(file.as_ref());
         let folder = path.parent().unwrap_or(&self.path);
@@ -163,6 +173,9 @@ impl RunFolder {
     }
 
     /// Removes `file`, a path within the folder, if it is there.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be removed, or its folder not be synced.
     pub fn remove(&self, file: impl AsRef<Path>) -> Result<(), FolderError> {
         let path = self.within(file.as_ref());
         match self.permit().and_then(|()| fs::remove_file(&path)) {
@@ -270,8 +283,10 @@ impl RunFolder {
         Ok(())
     }
 
-    /// The contents of `file`, a path within the folder; none if it is not there. An error if it is larger than any that a
-    /// run writes, but for weights: 256 MiB.
+    /// The contents of `file`, a path within the folder; none if it is not there.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read, or is larger than any that a run writes, but for weights: 256 MiB.
     pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, FolderError> {
         self.read_up_to(file, MOST_BYTES)
     }

@@ -68,6 +68,7 @@ impl TrialSettings {
     }
 
     /// The SHA-256 of all of it, in hex.
+    #[expect(clippy::missing_panics_doc, reason = "settings are plain values, which JSON has")]
     pub fn identity(&self) -> String {
         sha256(serde_json::to_string(self).expect("settings are plain values").as_bytes())
     }

@@ -148,6 +148,9 @@ pub enum TrialState {
 
 impl Study {
     /// Indices of the recipes that `names` name, in the order of the study; of all recipes if there are no names.
+    ///
+    /// # Errors
+    /// If there is no recipe of one of these names; the error suggests one.
     pub fn select(&self, names: &[String]) -> Result<Vec<usize>, PlanError> {
         for name in names {
             if !self.recipes.iter().any(|recipe| recipe.name == *name) {
@@ -166,6 +169,10 @@ impl Study {
 
 impl Plan {
     /// Checks everything that can be wrong with `study` on this data.
+    ///
+    /// # Errors
+    /// If `settings.only` names no recipe, a network does not fit the images, a batch is larger than the training set,
+    /// or a training would take more memory than is free.
     pub fn new(mut study: Study, splits: &Splits, settings: Settings) -> Result<Plan, PlanError> {
         let selected = study.select(&settings.only)?;
         for &recipe in &selected {

@@ -158,7 +158,10 @@ impl RecipeRecord {
         network.is_ok_and(|network| filter_layers(&network).iter().any(|layer| layer.name == name))
     }
 
-    /// The network, or what is wrong with what the record says of it.
+    /// The network.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong with what the record says of it.
     pub fn architecture(&self, dataset: &DatasetRecord) -> Result<Architecture, String> {
         self.settings.pixels.check()?;
         let layers: Result<Vec<Layer>, _> = self.layers.iter().map(|layer| layer.parse::<Layer>()).collect();
@@ -204,6 +207,7 @@ impl From<&PublishedRun> for PublishedRecord {
 
 impl StudyRecord {
     /// The text of `results.json`.
+    #[expect(clippy::missing_panics_doc, reason = "a record has plain values, which JSON has")]
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a record has plain values") + "\n"
     }

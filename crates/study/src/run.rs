@@ -135,6 +135,10 @@ impl RunError {
 /// `processor_time` tells what other work the machine does meanwhile, where that is known.
 ///
 /// A finished trial of other settings is replaced only if the plan says so, and not before the new one has finished.
+///
+/// # Errors
+/// If the folder cannot be read or written, or holds finished trials of other settings, data or code that the plan does
+/// not say to replace; nothing is trained then.
 pub fn run(
     plan: &Plan,
     splits: &Splits,

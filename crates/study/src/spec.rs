@@ -71,6 +71,7 @@ impl Study {
     pub const BUILT_IN: [&str; 1] = ["digits"];
 
     /// A study that is part of the program.
+    #[expect(clippy::missing_panics_doc, reason = "a test parses every built-in study")]
     pub fn built_in(name: &str) -> Option<Study> {
         let text = match name {
             "digits" => include_str!("digits.toml"),
@@ -80,6 +81,9 @@ impl Study {
     }
 
     /// Reads a study file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is larger than any study file, is no text, or not a study ([`Study::parse`]).
     pub fn read(path: &Path) -> Result<Study, StudyFileError> {
         let name = path.display().to_string();
         let failed = |reason: io::Error| match reason.kind() {
@@ -118,6 +122,9 @@ impl DataSettings {
 
 impl Recipe {
     /// The network for images of this shape, with all shapes checked.
+    ///
+    /// # Errors
+    /// If the layers do not fit the images, each other or the classes ([`Architecture::new`]).
     pub fn architecture(&self, input: ImageShape, classes: usize) -> Result<Architecture, ArchitectureError> {
         Architecture::new(input, self.layers.clone(), classes)
     }

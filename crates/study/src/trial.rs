@@ -259,6 +259,9 @@ pub enum TrialFileError {
 
 /// The trained network of a finished trial of `record`.
 ///
+/// # Errors
+/// If the weights cannot be read, are not those that the trial wrote, or not the recipe's.
+///
 /// # Panics
 /// If the record has no such recipe.
 pub fn trained(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) -> Result<Model, TrialFileError> {
@@ -316,6 +319,9 @@ pub struct Prediction {
 }
 
 /// What the network of a trial said of each test image, in their order.
+///
+/// # Errors
+/// If the file cannot be read, or is not what a trial writes for these test images.
 pub fn predictions(
     folder: &RunFolder,
     recipe: &str,

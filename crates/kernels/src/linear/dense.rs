@@ -471,6 +471,9 @@ pub fn linear_backward_weight(
 }
 
 /// Overwrites `sums` with the sum of each column of `rows` rows, `stride` apart: the gradient of a linear layer's bias.
+///
+/// # Panics
+/// If `sums` is no whole number of vectors or longer than a row, or `y` shorter than `rows` rows.
 pub fn column_sums(isa: Isa, y: &[f32], stride: usize, rows: usize, sums: &mut [f32]) {
     assert!(sums.len().is_multiple_of(LANES) && sums.len() <= stride, "{} columns of a row of {stride}", sums.len());
     assert!(covers(y.len(), rows, stride, sums.len()), "y is [rows, columns]");

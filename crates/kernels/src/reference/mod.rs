@@ -95,6 +95,9 @@ pub fn linear_backward(
 }
 
 /// `y[o][p] = bias[o] + sum over i and kernel of x[i][p * stride + k - padding] * weight[o][i][k]`, one image.
+///
+/// # Panics
+/// If the kernel does not fit into the padded image.
 pub fn conv2d_forward(
     x: &[f32],
     (in_channels, height, width): (usize, usize, usize),
@@ -129,6 +132,9 @@ pub fn conv2d_forward(
 }
 
 /// Gradients of [`conv2d_forward`] for one image: of `x`, of `weight`, of `bias`.
+///
+/// # Panics
+/// If the kernel does not fit into the padded image.
 pub fn conv2d_backward(
     x: &[f32],
     (in_channels, height, width): (usize, usize, usize),
@@ -167,6 +173,9 @@ pub fn conv2d_backward(
 }
 
 /// Maximum over each window (without padding), and the index of the first maximum in `x`, one image.
+///
+/// # Panics
+/// If the window does not fit into the image.
 pub fn maxpool2d_forward(
     x: &[f32],
     (channels, height, width): (usize, usize, usize),
@@ -204,6 +213,9 @@ pub fn maxpool2d_backward(grad_y: &[f32], argmax: &[usize], input_len: usize) ->
 }
 
 /// Mean over each window (without padding), one image.
+///
+/// # Panics
+/// If the window does not fit into the image.
 pub fn avgpool2d_forward(x: &[f32], (channels, height, width): (usize, usize, usize), window: &Window) -> Vec<f64> {
     let (out_height, out_width) = window.output(height, width).expect("the kernel fits");
     let area = (window.kernel.0 * window.kernel.1) as f64;
@@ -226,6 +238,9 @@ pub fn avgpool2d_forward(x: &[f32], (channels, height, width): (usize, usize, us
 }
 
 /// Gradient of [`avgpool2d_forward`].
+///
+/// # Panics
+/// If the window does not fit into the image.
 pub fn avgpool2d_backward(
     grad_y: &[f32],
     (channels, height, width): (usize, usize, usize),

@@ -47,6 +47,10 @@ impl Dataset {
     /// A data set of images and their true classes.
     ///
     /// Shapes: `pixels` `[N, C, H, W]`, from 0 (background) to 255, `labels` `[N]`, each in `0..classes`.
+    ///
+    /// # Errors
+    /// If there are no images, the sides, channels, classes or images are more than a data set may have, the pixels
+    /// make no whole number of images, or there is not one label in `0..classes` for each.
     pub fn new(pixels: Vec<u8>, labels: Vec<u8>, shape: ImageShape, classes: usize) -> Result<Self, DataError> {
         Self::named("the pixels", "the labels", pixels, labels, shape, classes)
     }

@@ -61,6 +61,9 @@ pub enum DigitError {
 /// each pixel the mean of the area that it covers. Then the pixel with the centre of mass moves to row and column 14, counted
 /// from 0, of 28; what does not fit in is cut off, as in MNIST.
 ///
+/// # Errors
+/// If no pixel stands out from the paper.
+///
 /// # Panics
 /// If `grey` does not hold `width * height` pixels.
 pub fn centre(grey: &Grey) -> Result<Centred, DigitError> {

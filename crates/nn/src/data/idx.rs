@@ -138,6 +138,9 @@ const WRITE_ANEW: &str = "write the file anew with big-endian numbers";
 /// Reads an IDX file, gzip-compressed or not, whatever its name.
 ///
 /// Refuses what is not a regular file: a pipe or a device may never end.
+///
+/// # Errors
+/// If the file cannot be opened or read, or is no whole IDX file of numbers; the text names the file.
 pub fn read_file(path: &Path) -> Result<Idx, IdxError> {
     open(path).and_then(read_sniffed).map_err(|fault| IdxError { name: path.display().to_string(), fault })
 }
@@ -146,6 +149,9 @@ pub fn read_file(path: &Path) -> Result<Idx, IdxError> {
 ///
 /// Takes no more contents than the header promises and one byte, and no more memory than a small multiple of what
 /// arrives.
+///
+/// # Errors
+/// If `reader` fails, or gives something else than one whole IDX file of numbers.
 pub fn read(reader: impl Read, name: &str) -> Result<Idx, IdxError> {
     read_sniffed(reader).map_err(|fault| IdxError { name: name.to_owned(), fault })
 }

@@ -31,6 +31,7 @@ const GZIPPED: [&[u8]; 4] = [
 
 impl Source {
     /// MNIST, from the copy inside the program: 60,000 training and 10,000 test images of digits, 28 by 28.
+    #[expect(clippy::missing_panics_doc, reason = "the files are built in, and a test reads them")]
     pub fn mnist() -> Self {
         let read = |role: usize| {
             let name = format!("{}.gz", FILES[role]);

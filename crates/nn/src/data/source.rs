@@ -54,6 +54,10 @@ impl Source {
     /// `t10k-labels-idx1-ubyte`, or with a dot before `idx`, and may end in `.gz`; if several are there, the first of
     /// these wins. Images are u8, `[N, H, W]`, `[N, C, H, W]`, or `[N, H, W, C]` where C is 1, 3 or 4 and less than H;
     /// labels integers of any type, `[N]`.
+    ///
+    /// # Errors
+    /// If `folder` is no folder that can be read, if one of the four files is missing, is no IDX file of images or
+    /// labels, or does not fit the others, or if a label is outside of `labels`.
     pub fn read_dir(folder: &Path, labels: Option<Labels>) -> Result<Self, DataError> {
         labels.map_or(Ok(()), |labels| check_classes(labels.classes))?;
         let metadata = fs::metadata(folder).map_err(|reason| DataError::Io { path: folder.to_owned(), reason })?;

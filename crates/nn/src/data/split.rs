@@ -105,6 +105,9 @@ impl Source {
     /// Sets `valid` of the training examples apart for validation, chosen at random by `seed`.
     ///
     /// Both parts keep the order of the source.
+    ///
+    /// # Errors
+    /// If `valid` is 0, or leaves no example to train on.
     pub fn split(self, valid: usize, seed: u64) -> Result<Splits, DataError> {
         let examples = self.train.len();
         if valid == 0 || valid >= examples {

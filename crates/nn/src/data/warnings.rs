@@ -12,7 +12,10 @@ const FEW: usize = 5;
 const MOST_NAMED: usize = 10;
 
 impl Splits {
-    /// An error if training on these examples can teach nothing: all of them are of one class.
+    /// Whether training on these examples can teach anything.
+    ///
+    /// # Errors
+    /// If all training examples are of one class.
     pub fn check(&self) -> Result<(), DataError> {
         let labels = self.train.labels();
         match labels.first() {

@@ -30,6 +30,7 @@ pub enum SafetensorsError {
 pub type Array = (String, Vec<usize>, Vec<f32>);
 
 /// The bytes of a safetensors file with the model's arrays in PyTorch's layout, and `metadata` (JSON, if any).
+#[expect(clippy::missing_panics_doc, reason = "a model has the arrays of its architecture")]
 pub fn write(model: &Model, metadata: Option<&str>) -> Vec<u8> {
     let arrays = model.architecture().params().iter().map(|spec| {
         let values = model.tensor(&spec.name).expect("the model has its own arrays");
@@ -69,11 +70,18 @@ pub fn write_arrays(arrays: &[Array], metadata: Option<&str>) -> Vec<u8> {
 }
 
 /// The model of this architecture whose arrays the file holds. `pixels` is what the network sees of a pixel.
+///
+/// # Errors
+/// If the file is no safetensors file of f32, or its arrays are not those of the architecture, finite.
 pub fn read(bytes: &[u8], architecture: &Architecture, pixels: Pixels) -> Result<Model, SafetensorsError> {
     Ok(Model::from_tensors(architecture.clone(), &read_arrays(bytes)?, pixels)?)
 }
 
 /// All arrays of a file; each is of f32.
+///
+/// # Errors
+/// If `bytes` are no safetensors file, or an array is not of f32.
+#[expect(clippy::missing_panics_doc, reason = "chunks of four are four bytes")]
 pub fn read_arrays(bytes: &[u8]) -> Result<Vec<Array>, SafetensorsError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut arrays = Vec::new();

@@ -108,7 +108,7 @@ mod tests {
     use crate::look::testing::{build, fitting, fixture, noise, windows};
     use crate::model::{Architecture, Init, Layer, Source};
     use crate::train::Pixels;
-    use crate::train::tests::assert_near;
+    use crate::train::testing::assert_near;
     use proptest::prelude::{Just, Strategy, prop};
     use proptest::{prop_oneof, proptest};
 

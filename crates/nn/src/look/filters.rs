@@ -21,6 +21,7 @@ pub struct FilterLayer {
 }
 
 /// The layers whose units can be drawn, in their order.
+#[expect(clippy::missing_panics_doc, reason = "an architecture gives convolutions feature maps")]
 pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
     let layers = architecture.layers();
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use crate::data::ImageShape;
 use crate::model::{Architecture, Layer, Model, Padding};
 use crate::rng::{Rng, Stream};
 use crate::train::Pixels;
-use crate::train::tests::Fixture;
+use crate::train::fixture::Fixture;
 use proptest::prelude::{Strategy, prop};
 use proptest::prop_oneof;
 

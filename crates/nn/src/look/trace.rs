@@ -68,7 +68,7 @@ mod tests {
     use crate::model::Init;
     use crate::reference::LayerReference;
     use crate::train::Pixels;
-    use crate::train::tests::assert_near;
+    use crate::train::testing::assert_near;
 
     const CHAINS: [&[&str]; 11] = [
         &["linear 5"],

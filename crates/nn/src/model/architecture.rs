@@ -176,6 +176,10 @@ pub struct Architecture {
 
 impl Architecture {
     /// Works out every shape for images of shape `input`, and checks it.
+    ///
+    /// # Errors
+    /// If there are no layers, a setting of a layer is outside its range, a layer does not fit what comes before it,
+    /// the last one does not give `classes` logits, or parameters or outputs are more than are supported.
     pub fn new(input: ImageShape, layers: Vec<Layer>, classes: usize) -> Result<Architecture, ArchitectureError> {
         let mut shape = Shape::Image(input);
         let (mut infos, mut params) = (Vec::<LayerInfo>::new(), Vec::<ParamSpec>::new());

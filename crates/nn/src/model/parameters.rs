@@ -76,6 +76,9 @@ impl Model {
     }
 
     /// A network from its arrays, `(name, shape, values)` in PyTorch's order: exactly those of the architecture, finite.
+    ///
+    /// # Errors
+    /// If an array is missing, has another shape, holds a number that is not finite, or is not the architecture's.
     pub fn from_tensors(
         architecture: Architecture,
         tensors: &[(String, Vec<usize>, Vec<f32>)],

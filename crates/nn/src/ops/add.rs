@@ -37,7 +37,7 @@ mod tests {
     use crate::ops::{self, Op};
     use crate::precision::Precision;
     use crate::rng::{Rng, Stream};
-    use crate::train::tests::loss_while_training;
+    use crate::train::testing::loss_while_training;
     use tenfold_kernels::activation::Activation;
     use tenfold_kernels::conv::direct::Conv2d;
     use tenfold_kernels::{LANES, Planes};

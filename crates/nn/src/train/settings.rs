@@ -74,7 +74,10 @@ impl TrainSettings {
     /// The most epochs.
     const MAX_EPOCHS: usize = 10_000;
 
-    /// The first setting that is outside its range, if there is one.
+    /// Whether every setting is in its range.
+    ///
+    /// # Errors
+    /// The first setting that is outside its range, with the range.
     pub fn check(&self) -> Result<(), SettingError> {
         // By name, so that the compiler asks for the range of a new one.
         let TrainSettings { batch_size, epochs, target, patience, optimizer, schedule, init: _, pixels, precision: _ } =
@@ -100,6 +103,7 @@ impl TrainSettings {
     }
 
     /// Each setting with its name, in order.
+    #[expect(clippy::missing_panics_doc, reason = "settings are plain values, which JSON has")]
     pub fn named(&self) -> [(&'static str, Value); TrainSettings::NAMES.len()] {
         let mut values = serde_json::to_value(self).expect("settings are plain values");
         TrainSettings::NAMES.map(|name| (name, values[name].take()))

@@ -61,6 +61,7 @@ struct Trial {
 
 /// The comparison as one JSON object: `schema`, `studies`, `differences`, and `comparisons`, one for each set of test
 /// images, each with its `studies`, `recipes` (with every seed) and `comparison`, which is as in `results.json`.
+#[expect(clippy::missing_panics_doc, reason = "a comparison has plain values, which JSON has")]
 pub fn json(compared: &Compared) -> String {
     let studies = compared.studies.iter().map(|study| {
         let test = TestUse::of(study.record);

@@ -78,7 +78,8 @@ pub fn filters(sheet: &Sheet) -> Vec<u8> {
 /// Like [`filters()`], as a [`Picture`]. Of more filters than a picture can hold only the first are shown, and it says
 /// so.
 ///
-/// Panics where a filter's `weights` are not `channels * height * width` long.
+/// # Panics
+/// If a filter's `weights` are not `channels * height * width` long.
 pub fn filters_picture(sheet: &Sheet) -> Picture {
     let grid = Grid {
         title: &sheet.title,
@@ -118,8 +119,8 @@ const HEADING_HEIGHT: usize = 20;
 
 /// Like [`cards()`], as a [`Picture`]. Of more cards than a picture can hold only the first are shown, and it says so.
 ///
-/// Panics where weights, pixels or responses are not as long as their shapes say, and where an image has neither 1 nor
-/// 3 channels.
+/// # Panics
+/// If weights, pixels or responses are not as long as their shapes say, or an image has neither 1 nor 3 channels.
 pub fn cards_picture(sheet: &Sheet) -> Picture {
     let layout = Layout::of(&sheet.cards);
     let columns = columns(sheet.cards.len(), layout.width, GAP);

@@ -38,7 +38,8 @@ const LOWEST_SCALE: usize = 3;
 /// Like [`strip()`], as a [`Picture`]. Of more epochs than have room, some are shown at equal distances, the first and
 /// the last among them; of more filters than a picture can hold, the first; and it says so.
 ///
-/// Panics where a row has not one kernel for each epoch, or weights are not as long as their shape says.
+/// # Panics
+/// If a row has not one kernel for each epoch, or weights are not as long as their shape says.
 pub fn draw(strip: &Strip) -> Picture {
     check(strip);
     let (limit, has_nan) = scale(strip);
@@ -108,8 +109,8 @@ const LAST_FRAME_MS: u16 = 3000;
 /// The filters in a grid, an epoch after the other, as an animated PNG file that plays forever. Where there is nothing
 /// to show, a picture that says so.
 ///
-/// Panics where a row has not one kernel for each epoch, all of one shape, or weights are not as long as their shape
-/// says.
+/// # Panics
+/// If a row has not one kernel for each epoch, all of one shape, or weights are not as long as their shape says.
 pub fn animation(strip: &Strip) -> Vec<u8> {
     check(strip);
     if strip.epochs.is_empty() || strip.rows.is_empty() {

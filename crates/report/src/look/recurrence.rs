@@ -48,8 +48,9 @@ const LOWEST_COLUMN: usize = 65 + 2 * legend::OVERHANG;
 /// Like [`recurrence()`], as a [`Picture`]. Of more rows than a picture can hold only the first are shown, and it says
 /// so. With many networks it becomes as wide as they need.
 ///
-/// Panics where there is not one limit for each network, one count and one twin for each but the first, and where
-/// weights are not as long as their shape says.
+/// # Panics
+/// If there is not one limit for each network, one count and one twin for each but the first, or weights are not as
+/// long as their shape says.
 pub fn draw(rows: &Rows) -> Picture {
     check(rows);
     let columns: Vec<Column> = (0..rows.networks.len()).map(|network| Column::of(rows, network)).collect();

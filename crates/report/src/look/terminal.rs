@@ -106,6 +106,7 @@ const SIXEL_COLORS: usize = 256;
 ///
 /// Sixel states colours in whole percents. Where that leaves more than 256 of them, steps of 2, 3 and more percent are taken,
 /// at most 20, which make 216.
+#[expect(clippy::missing_panics_doc, reason = "six levels of three colours are 216, which fit")]
 pub fn sixel(picture: &Picture) -> String {
     let colors: Vec<Rgb> = picture.pixels().chunks(3).map(|rgb| [rgb[0], rgb[1], rgb[2]]).collect();
     let (palette, indices) = (1..=20)

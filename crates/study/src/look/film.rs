@@ -74,6 +74,9 @@ pub struct Film {
 
 /// The kernels of `layer` that the training of `trial` kept; none where it kept none, as trainings of earlier versions did
 /// and layers that would take more than 8 MiB.
+///
+/// # Errors
+/// If the file of kernels cannot be read, or is not the one that the trial wrote.
 pub fn film(folder: &RunFolder, trial: &TrialRecord, layer: &FilterLayer) -> Result<Option<Film>, TrialFileError> {
     Ok(film_of(kept_filters(folder, trial)?, layer))
 }

@@ -21,6 +21,10 @@ const MAX_LAYERS: usize = 1000;
 
 impl Study {
     /// Reads the text of a study file; errors call it `path`.
+    ///
+    /// # Errors
+    /// If the text is not TOML, or not a study: a key is unknown or missing, or a value outside its range. The error
+    /// shows the place.
     pub fn parse(text: &str, path: &str) -> Result<Study, StudyFileError> {
         study(text).map_err(|Fault { span, message, hint }| StudyFileError::Invalid {
             path: path.to_owned(),

@@ -1,0 +1,204 @@
+//! What a network makes of a batch by the f64 references, and whether f32 can be expected to give the same.
+
+use super::case::{Case, Picture};
+use crate::data::{Dataset, ImageShape};
+use crate::model::{Architecture, Layer, Model, Shape};
+use crate::reference::{LayerReference, sizes, to_f32, window};
+use crate::train::Pixels;
+use crate::train::testing::NamedArrays;
+use tenfold_kernels::reference::{self, Window};
+
+/// What a network makes of a batch, by the references.
+#[derive(Default)]
+pub(super) struct Expected {
+    pub(super) logits: Vec<f64>,
+    pub(super) loss: f64,
+    pub(super) gradients: NamedArrays,
+    /// For each array of gradients, the largest sum of the magnitudes of the terms that one of them is the sum of.
+    pub(super) terms: Vec<f64>,
+    /// Why f32 cannot be expected to give the same, if it cannot.
+    pub(super) unclear: Option<&'static str>,
+}
+
+/// How near a decision of a ReLU or a maximum may be to falling otherwise, as a share of the largest value there: f32 sums
+/// of a few hundred terms are off by a few millionths of the largest. A tie does not count: it is one in f32 too, as the
+/// same numbers are summed in the same order.
+pub(super) const NEAR: f64 = 1e-5;
+
+/// What ReLU must leave of the largest value: what is less has the rounding error of that.
+const LEFT: f64 = 0.05;
+
+/// How far from 1 a probability must be: what is left of it when 1 is taken away has the rounding error of 1.
+const UNSURE: f64 = 0.01;
+
+/// A batch forward through a chain of references, and back if `near` and what is said above leave it clear: each layer
+/// takes the values before it rounded to f32.
+pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected {
+    let net = model.architecture();
+    let rows = batch.len();
+    let table = model.pixels().table();
+    let image = |n: &u32| data.image(*n as usize).iter().map(|&p| f64::from(table[usize::from(p)]));
+    let mut x: Vec<f64> = batch.iter().flat_map(image).collect();
+    let mut inputs = Vec::new();
+    let mut argmax = vec![Vec::new(); net.layers().len()];
+    let links: Vec<LayerReference> = net.layers().iter().map(|info| LayerReference::new(model, info)).collect();
+    for (at, (info, link)) in net.layers().iter().zip(&links).enumerate() {
+        let images = || x.chunks_exact(info.input.len());
+        let mut y = Vec::new();
+        for image in images() {
+            let (values, places) = link.forward(image);
+            y.extend(values);
+            argmax[at].push(places);
+        }
+        let unclear = match (info.layer, info.input) {
+            (Layer::MaxPool { .. }, Shape::Image(shape)) => {
+                let too_near = |image| {
+                    pool_margin(image, sizes(shape), &window(info.layer, (shape.height, shape.width)).expect("a pool"))
+                        < near
+                };
+                images().any(too_near).then_some("a maximum is too near to another")
+            }
+            (Layer::Relu, _) if relu_margin(&x) < near => Some("the input of a ReLU is too near to zero"),
+            (Layer::Relu, _) if (f64::MIN_POSITIVE..LEFT * largest(&x)).contains(&largest(&y)) => {
+                Some("a ReLU leaves next to nothing")
+            }
+            _ => None,
+        };
+        if unclear.is_some() {
+            return Expected { unclear, ..Expected::default() };
+        }
+        inputs.push(std::mem::replace(&mut x, y));
+    }
+    let labels: Vec<u8> = batch.iter().map(|&n| data.labels()[n as usize]).collect();
+    let (losses, mut grad) = reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, 1.0 / rows as f64);
+    let of_label = |(n, &label): (usize, &u8)| grad[n * net.classes() + usize::from(label)].abs() * rows as f64;
+    let sure = labels.iter().enumerate().map(of_label).fold(1.0, f64::min) < UNSURE;
+    let unclear = sure.then_some("a class is next to certain");
+    let (mut gradients, mut terms) = (NamedArrays::new(), Vec::new());
+    for (at, (info, link)) in net.layers().iter().zip(&links).enumerate().rev() {
+        let images = inputs[at].chunks_exact(info.input.len()).zip(grad.chunks_exact(info.output.len()));
+        let mut passed = Vec::new();
+        // Gradients of weight and bias, summed over the images; and the same of magnitudes.
+        let mut sums: Option<[Vec<f64>; 4]> = None;
+        for ((x, g), argmax) in images.zip(&argmax[at]) {
+            let back = link.backward(x, argmax, g);
+            passed.extend(back.x);
+            if info.parameters > 0 {
+                let [of_weight, of_bias] = back.learned;
+                let [weight_terms, bias_terms] = link.backward(&magnitudes(x), argmax, &magnitudes(g)).learned;
+                let parts = [of_weight, of_bias, weight_terms, bias_terms];
+                match &mut sums {
+                    Some(sums) => {
+                        for (sum, part) in sums.iter_mut().zip(parts) {
+                            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                        }
+                    }
+                    None => sums = Some(parts),
+                }
+            }
+        }
+        grad = passed;
+        if let Some([of_weight, of_bias, weight_terms, bias_terms]) = sums {
+            for (kind, values, magnitudes) in [("bias", of_bias, bias_terms), ("weight", of_weight, weight_terms)] {
+                gradients.push((format!("{}.{kind}", info.name), values));
+                terms.push(magnitudes.into_iter().fold(0.0, f64::max));
+            }
+        }
+    }
+    gradients.reverse();
+    terms.reverse();
+    Expected { logits: x, loss: losses.iter().sum::<f64>() / rows as f64, gradients, terms, unclear }
+}
+
+fn magnitudes(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|v| v.abs()).collect()
+}
+
+pub(super) fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |m, v| m.max(v.abs()))
+}
+
+/// How near the nearest value other than zero is to zero, as a share of the largest.
+fn relu_margin(x: &[f64]) -> f64 {
+    let nearest = x.iter().filter(|v| **v != 0.0).fold(f64::INFINITY, |m, v| m.min(v.abs()));
+    nearest / largest(x)
+}
+
+/// How near the runner-up of a window comes to the maximum without being equal to it, as a share of the largest value.
+fn pool_margin(x: &[f64], (channels, height, width): (usize, usize, usize), window: &Window) -> f64 {
+    let (rows, columns) = window.output(height, width).expect("fits");
+    let mut nearest = f64::INFINITY;
+    for (c, oy) in (0..channels).flat_map(|c| (0..rows).map(move |oy| (c, oy))) {
+        for ox in 0..columns {
+            let (mut best, mut next) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+            for (ky, kx) in (0..window.kernel.0).flat_map(|ky| (0..window.kernel.1).map(move |kx| (ky, kx))) {
+                let value = x[(c * height + oy * window.stride.0 + ky) * width + ox * window.stride.1 + kx];
+                if value > best {
+                    (best, next) = (value, best);
+                } else if value < best {
+                    next = next.max(value);
+                }
+            }
+            nearest = nearest.min(best - next);
+        }
+    }
+    nearest / largest(x)
+}
+
+/// A small network with everything in it and a batch, in which every array matters and no decision changes when a
+/// parameter moves by 1/256.
+pub(super) fn clear_case() -> (Model, Dataset, Vec<u32>) {
+    let layers = ["conv 2 2x2", "relu", "maxpool 2", "conv 3 2x2 padding 1", "tanh", "avgpool 2 stride 1", "linear 4"];
+    let layers = [&layers[..], &["sigmoid", "linear 3"]].concat().iter().map(|l| l.parse().expect("a layer")).collect();
+    let net = Architecture::new(ImageShape { channels: 2, height: 5, width: 5 }, layers, 3).expect("fits");
+    (0..1_000)
+        .find_map(|seed| {
+            let pixels = Pixels::default();
+            let case = Case { net: net.clone(), rows: 2, before: 0, pixels, picture: Some(Picture::Noise), seed };
+            let (model, (batches, data)) = (case.model(), case.data());
+            let expected = expected(&model, &data, &batches[1], 0.02);
+            let matter = expected.gradients.iter().all(|(_, gradient)| largest(gradient) > 2e-3);
+            (expected.unclear.is_none() && matter).then_some((model, data, batches[1].clone()))
+        })
+        .expect("a seed is clear")
+}
+
+#[test]
+fn gradients_of_the_chain_of_references_are_slopes_of_its_loss() {
+    let (model, data, batch) = clear_case();
+    let right = expected(&model, &data, &batch, NEAR);
+    let arrays: Vec<_> = model
+        .architecture()
+        .params()
+        .iter()
+        .map(|spec| (spec.name.clone(), spec.shape.clone(), model.tensor(&spec.name).expect("an array")))
+        .collect();
+    for (array, (name, gradient)) in right.gradients.iter().enumerate() {
+        for j in 0..gradient.len() {
+            let loss = |h: f32| {
+                let mut arrays = arrays.clone();
+                arrays[array].2[j] += h;
+                let model = Model::from_tensors(model.architecture().clone(), &arrays, model.pixels()).expect("fits");
+                (expected(&model, &data, &batch, 0.0).loss, f64::from(arrays[array].2[j]))
+            };
+            let h = 2.0_f32.powi(-8);
+            let ((up, above), (down, below)) = (loss(h), loss(-h));
+            let slope = (up - down) / (above - below);
+            // Values rounded to f32 between layers move the loss by a few 1e-8, and so the slope by a few 1e-6.
+            assert!((slope - gradient[j]).abs() < 1e-5, "{name}[{j}] is {:e}, slope {slope:e}", gradient[j]);
+        }
+    }
+}
+
+#[test]
+fn what_is_too_near_is_unclear_and_a_tie_is_not() {
+    assert_eq!(relu_margin(&[0.0, -4.0, 0.5, 2.0]), 0.125);
+    assert_eq!(relu_margin(&[0.0, 0.0]), f64::INFINITY);
+    let pairs = Window { kernel: (1, 2), stride: (1, 1), padding: [0; 4] };
+    assert_eq!(pool_margin(&[4.0, 4.0, 3.0, 1.0], (1, 1, 4), &pairs), 0.25);
+    assert_eq!(pool_margin(&[1.0, 1.5, 4.0, 4.0], (2, 1, 2), &pairs), 0.125);
+    assert_eq!(pool_margin(&[0.0; 4], (1, 1, 4), &pairs), f64::INFINITY);
+    let (model, data, batch) = clear_case();
+    assert_eq!(expected(&model, &data, &batch, 0.01).unclear, None);
+    assert!(expected(&model, &data, &batch, 1.0).unclear.is_some(), "nothing is that far from everything");
+}

@@ -1,0 +1,184 @@
+//! A network in training, and one epoch of it.
+
+use super::{Event, Flow, StopReason, TrainConfig};
+use crate::aligned::Aligned;
+use crate::autotune::{Autotune, Watch};
+use crate::batch::{Batch, Examples};
+use crate::data::Dataset;
+use crate::model::{Architecture, Model};
+use crate::op_times::OpTimes;
+use crate::plan::{Memory, Plan, Scratch};
+use crate::rng::{Rng, Stream, permutation};
+use crate::step::{Learn, Step, StepOf};
+use crate::workers::{Worker, in_team};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tenfold_kernels::Isa;
+use tenfold_kernels::arena::Arena;
+use tenfold_kernels::pixels::PixelTable;
+
+/// A network in training: its parameters, the optimizer's state, and the memory of a step.
+pub(crate) struct Trainer<'a> {
+    isa: Isa,
+    config: &'a TrainConfig,
+    pub(crate) model: Model,
+    pub(super) moment1: Aligned,
+    pub(super) moment2: Aligned,
+    pixels: PixelTable,
+    plan: Plan,
+    pub(super) memory: Memory,
+    scratch: Vec<Scratch>,
+    threads: usize,
+    /// Steps done in all.
+    steps: u64,
+    /// Takes the time of every operation, where somebody wants to know.
+    pub(crate) times: Option<OpTimes>,
+}
+
+/// What became of one epoch.
+pub(crate) struct EpochRun {
+    /// Mean loss per example.
+    pub(super) loss: f64,
+    pub(crate) time: Duration,
+    pub(crate) stopped: Option<StopReason>,
+}
+
+impl<'a> Trainer<'a> {
+    pub(crate) fn new(
+        isa: Isa,
+        architecture: &Architecture,
+        config: &'a TrainConfig,
+        examples: usize,
+        threads: usize,
+    ) -> Self {
+        let settings = &config.settings;
+        let model = Model::new(architecture.clone(), settings.init, config.seed, settings.pixels);
+        let model = model.with_precision(settings.precision);
+        let plan = Plan::new(&model.graph, settings.batch_size.min(examples), true);
+        let state = || Aligned::zeroed(model.graph.param_len);
+        let (moment1, moment2) = (state(), state());
+        let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
+        let pixels = settings.pixels.table();
+        Trainer { isa, config, model, moment1, moment2, pixels, plan, memory, scratch, threads, steps: 0, times: None }
+    }
+
+    /// The same, with optimizer states as a training past its first thousand steps has them: those of weights that get no
+    /// gradient have decayed to the smallest numbers that are kept, and no step from here on has others than the next.
+    pub(crate) fn grown_old(mut self) -> Self {
+        for state in [&mut self.moment1, &mut self.moment2] {
+            state.as_mut_slice().fill(f32::MIN_POSITIVE);
+        }
+        self
+    }
+
+    /// Steps done in all.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// One pass over the examples in the order of this epoch.
+    pub(crate) fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
+        let TrainConfig { settings, seed } = self.config;
+        let steps = data.len().div_ceil(self.plan.batch_size);
+        if on_event(&Event::EpochStarted { epoch, steps }) == Flow::Stop {
+            return EpochRun { loss: f64::NAN, time: Duration::ZERO, stopped: Some(StopReason::Interrupted) };
+        }
+        let started = Instant::now();
+        let order = permutation(data.len() as u32, &Rng::new(*seed, Stream::Order, epoch as u64));
+        let learn = Learn::Update {
+            moment1: Arena::new(self.moment1.as_mut_slice()),
+            moment2: Arena::new(self.moment2.as_mut_slice()),
+        };
+        let classes = self.model.architecture().classes();
+        let of = StepOf { isa: self.isa, seed: *seed, classes, pixels: &self.pixels };
+        let params = Arena::new(self.model.values.as_mut_slice());
+        let step = Step::new(&self.plan, of, &mut self.memory, params, learn).timed(self.times.as_ref());
+        let first_step = self.steps;
+        let size = self.plan.batch_size;
+        let indices = |index: usize| &order[(index * size).min(order.len())..((index + 1) * size).min(order.len())];
+        let batch = |index: usize| {
+            let number = first_step + index as u64;
+            let lr = settings.schedule.lr(settings.optimizer.lr(), number, steps as u64, settings.epochs as u64);
+            let update = Some(settings.optimizer.update(number, lr));
+            let [examples, next] = [index, index + 1].map(|index| Examples::of(data, indices(index)));
+            Batch { examples, next, step: Some(number), update }
+        };
+        let nodes = self.plan.graph.nodes.len();
+        let run = |worker: &Worker, scratch: &mut Scratch, index: usize| {
+            let batch = batch(index);
+            step.forward(worker, scratch, &batch, nodes);
+            step.loss(worker, scratch, &batch);
+            step.fetch(worker, &batch);
+            step.backward(worker, scratch, &batch);
+            batch.len()
+        };
+        // Written by the first thread after a step, read by all after the next meeting.
+        let stop = AtomicBool::new(false);
+        let mut progress = Progress::default();
+        let relays = |threads| self.plan.graph.can_relay(threads);
+        let mut tuner = Autotune::new(self.threads, steps, relays);
+        while progress.done < steps && progress.stopped.is_none() {
+            let (stretch, start) = (tuner.stretch(progress.done), progress.done);
+            let mut watch = Watch::new();
+            in_team(
+                stretch.team,
+                &mut self.scratch,
+                |worker, scratch| {
+                    for index in start..stretch.end {
+                        run(worker, scratch, index);
+                        worker.barrier();
+                        if stop.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                },
+                |worker, scratch| {
+                    for index in start..stretch.end {
+                        let examples = run(worker, scratch, index);
+                        let loss = step.with_losses(examples, |losses, _| losses.iter().sum::<f64>());
+                        progress.step(loss, || on_event(&Event::Step { epoch, step: index + 1, steps, examples }));
+                        stop.store(progress.stopped.is_some(), Ordering::Relaxed);
+                        worker.barrier();
+                        watch.step();
+                        if progress.stopped.is_some() {
+                            break;
+                        }
+                    }
+                },
+            );
+            tuner.timed(&watch);
+        }
+        drop(step);
+        let Progress { loss, done, stopped, elsewhere } = progress;
+        self.steps += done as u64;
+        EpochRun { loss: loss / data.len() as f64, time: started.elapsed() - elsewhere, stopped }
+    }
+}
+
+/// How far an epoch has come.
+#[derive(Default)]
+struct Progress {
+    /// Sum of the losses of all examples so far.
+    loss: f64,
+    /// Steps done.
+    done: usize,
+    stopped: Option<StopReason>,
+    /// Spent by the caller, drawing for example: not training time.
+    elsewhere: Duration,
+}
+
+impl Progress {
+    /// A step is done, of which `report` tells the caller.
+    fn step(&mut self, loss: f64, report: impl FnOnce() -> Flow) {
+        self.loss += loss;
+        self.done += 1;
+        let reported = Instant::now();
+        let flow = report();
+        self.elsewhere += reported.elapsed();
+        if !loss.is_finite() {
+            self.stopped = Some(StopReason::Diverged);
+        } else if flow == Flow::Stop {
+            self.stopped = Some(StopReason::Interrupted);
+        }
+    }
+}

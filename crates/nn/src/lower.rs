@@ -190,7 +190,7 @@ impl Lowerer<'_> {
             Layer::GlobalAvgPool => Op::GlobalAvgPool(ops::GlobalAvgPool),
             Layer::Dropout { probability } => {
                 self.dropouts += 1;
-                Op::Dropout(ops::Dropout { probability, index: self.dropouts - 1 })
+                Op::Dropout(ops::Dropout::new(probability, self.dropouts - 1, input))
             }
             Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
             Layer::Gelu => Op::Gelu(ops::Gelu),

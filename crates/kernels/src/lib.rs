@@ -1,7 +1,7 @@
 //! The arithmetic of tenfold: slices in, slices out.
 //!
 //! One file per operation. Nothing here reads a file, starts a thread, asks the time, allocates while it computes, or
-//! draws a random number; a wrong shape is a bug of the caller and panics. [`mod@reference`] holds every operation once more
+//! chooses a random number ([`dropout`] is told which); a wrong shape is a bug of the caller and panics. [`mod@reference`] holds every operation once more
 //! in plain `f64` loops: that is the specification, and every kernel is tested against it on every instruction set.
 //!
 //! ```
@@ -50,6 +50,7 @@ pub mod arena;
 pub mod bf16;
 mod contract;
 pub mod conv;
+pub mod dropout;
 pub mod gelu;
 pub mod linear;
 pub mod math;

@@ -11,7 +11,7 @@ use tenfold_nn::train::{TrainConfig, TrainSettings};
 use crate::record::{DatasetRecord, RecipeRecord};
 
 /// The version of what training computes: raised whenever the same settings and seed give other bits.
-pub const TRAINING_VERSION: u32 = 2;
+pub const TRAINING_VERSION: u32 = 3;
 
 /// Everything that determines a trial's bits: the network, the settings, the seed, the data and the version of the training
 /// code. Threads and processor are not among it.

@@ -21,7 +21,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// Random networks that must have run.
-const CASES: u32 = 180;
+const CASES: u32 = 240;
 
 /// Why a case does not pass.
 #[derive(Debug)]
@@ -62,7 +62,9 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
     let layers: Vec<Layer> = case.net.layers().iter().map(|info| info.layer).collect();
     let disjoint = |layer| matches!(layer, Layer::MaxPool { kernel_size, stride } if kernel_size == stride);
     let overlapping = |layer| matches!(layer, Layer::MaxPool { kernel_size: k, stride: s } if s.0 < k.0 || s.1 < k.1);
-    let fused = |l: &[Layer]| matches!((l[0], l[1]), (Layer::Conv { .. }, Layer::Relu)) && disjoint(l[2]);
+    let is_conv = |l: &Layer| matches!(l, Layer::Conv { .. });
+    let smooth = |l: &Layer| matches!(l, Layer::Tanh | Layer::Sigmoid);
+    let of_three = |f: &dyn Fn(&Layer, &Layer) -> bool| layers.windows(3).any(|l| is_conv(&l[0]) && f(&l[1], &l[2]));
     let convs: Vec<_> = case
         .net
         .layers()
@@ -78,7 +80,25 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
     let (input, linear) = (case.net.input(), |l: &&Layer| matches!(l, Layer::Linear { .. }));
     let few_first = matches!(layers.first(), Some(Layer::Linear { out_features: ..=16 }));
     [
-        ("convolution, ReLU, maxima of disjoint windows", layers.windows(3).any(fused)),
+        ("convolution, ReLU, maxima of disjoint windows", of_three(&|a, b| *a == Layer::Relu && disjoint(*b))),
+        (
+            "3x3 convolution in tiles",
+            case.net
+                .layers()
+                .iter()
+                .skip(1)
+                .any(|info| matches!(info.layer, Layer::Conv { kernel_size: (3, 3), stride: (1, 1), .. })),
+        ),
+        ("convolution, maxima, ReLU", of_three(&|a, b| disjoint(*a) && *b == Layer::Relu)),
+        ("convolution, tanh or sigmoid, maxima", of_three(&|a, b| smooth(a) && disjoint(*b))),
+        ("convolution, maxima, tanh or sigmoid", of_three(&|a, b| disjoint(*a) && smooth(b))),
+        (
+            "convolution, maxima, no activation",
+            of_three(&|a, b| disjoint(*a) && matches!(b, Layer::Conv { .. } | Layer::Linear { .. } | Layer::Gelu)),
+        ),
+        ("convolution, ReLU, maxima of overlapping windows", of_three(&|a, b| *a == Layer::Relu && overlapping(*b))),
+        ("convolution, maxima of overlapping windows, ReLU", of_three(&|a, b| overlapping(*a) && *b == Layer::Relu)),
+        ("dropout between activation and pooling", layers.iter().any(|l| matches!(l, Layer::Dropout { .. }))),
         ("maxima of overlapping windows", layers.iter().any(|l| overlapping(*l))),
         ("means", layers.iter().any(|l| matches!(l, Layer::AvgPool { .. }))),
         ("tanh or sigmoid", layers.iter().any(|l| matches!(l, Layer::Tanh | Layer::Sigmoid))),
@@ -178,6 +198,29 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(1, 40, 5), &["conv 5 1x5", "relu", "maxpool 2x1", "linear 3"], 2),
         (image(1, 1, 1), &["conv 3 1x1", "relu", "maxpool 1", "conv 2 1x1 stride 2", "linear 2"], 5),
         (image(2, 2, 3), &["maxpool 2 stride 1", "linear 1", "linear 2"], 5),
+        // Pooling first, after convolutions of each method.
+        (
+            image(1, 28, 28),
+            &["conv 24 5x5", "maxpool 2", "relu", "conv 32 3x3", "maxpool 2", "relu", "linear 40", "relu", "linear 10"],
+            3,
+        ),
+        (image(1, 14, 14), &["conv 16 3x3 same", "maxpool 2", "conv 16 5x5 same", "maxpool 2", "linear 3"], 15),
+        (
+            image(3, 13, 11),
+            &["conv 9 3x3", "tanh", "maxpool 2", "conv 17 2x2", "maxpool 3x1", "sigmoid", "linear 4"],
+            6,
+        ),
+        (
+            image(2, 12, 12),
+            &["conv 20 3x3", "maxpool 2", "gelu", "conv 5 7x7 padding 3", "gelu", "maxpool 2", "linear 4"],
+            4,
+        ),
+        // 3x3 convolutions in tiles: odd sizes, several images at a time, an image in pieces, more than one panel.
+        (image(1, 19, 16), &["conv 16 3x3", "relu", "conv 33 3x3 same", "relu", "maxpool 2", "linear 4"], 11),
+        (image(2, 40, 41), &["conv 17 3x3 same", "conv 20 3x3", "relu", "avgpool 3", "linear 3"], 3),
+        (image(1, 9, 9), &["conv 70 3x3", "relu", "conv 66 3x3", "relu", "conv 18 3x3", "linear 2"], 21),
+        (image(1, 20, 20), &["conv 17 3x3", "relu", "dropout 0.5", "maxpool 2", "dropout 0.1", "linear 4"], 5),
+        (image(3, 31, 31), &["conv 20 5x5 stride 2", "relu", "maxpool 3 stride 2", "dropout 0.3", "linear 5"], 5),
     ] {
         let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let classes = layers.last().expect("a layer").split(' ').nth(1).expect("a number").parse().expect("a number");

@@ -71,7 +71,7 @@ unsafe fn round8(x: __m256) -> __m256i {
 impl Lanes for Avx2 {
     type V = [__m256; 2];
     type P = [__m256i; 2];
-    type Index = [__m256i; 2];
+    type U = [__m256i; 2];
     const TILE: (usize, usize) = (6, 1);
     const COMPLEX_TILE: (usize, usize) = (2, 1);
     const DOT: (usize, usize) = (2, 2);
@@ -216,17 +216,70 @@ impl Lanes for Avx2 {
         unsafe { [_mm256_loadu_ps(low), _mm256_loadu_ps(high)] }
     }
     #[inline(always)]
-    fn index(self, v: Self::V) -> Self::Index {
+    fn index(self, v: Self::V) -> Self::U {
         // SAFETY: `self` is the proof of AVX2.
         v.map(|v| unsafe { _mm256_cvttps_epi32(v) })
     }
     #[inline(always)]
-    fn next(self, index: Self::Index) -> Self::Index {
+    fn next(self, index: Self::U) -> Self::U {
         // SAFETY: `self` is the proof of AVX2.
         index.map(|i| unsafe { _mm256_add_epi32(i, _mm256_set1_epi32(1)) })
     }
     #[inline(always)]
-    fn pick(self, v: Self::V, index: Self::Index) -> Self::V {
+    fn splat_u32(self, x: u32) -> Self::U {
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { [_mm256_set1_epi32(x.cast_signed()); 2] }
+    }
+    #[inline(always)]
+    fn count_from(self, first: u32) -> Self::U {
+        // SAFETY: `self` is the proof of AVX2.
+        [0, 8].map(|half: u32| unsafe {
+            let first = _mm256_set1_epi32(first.wrapping_add(half).cast_signed());
+            _mm256_add_epi32(first, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+        })
+    }
+    #[inline(always)]
+    fn mul_wide(self, a: Self::U, b: u32) -> (Self::U, Self::U) {
+        // SAFETY: `self` is the proof of AVX2.
+        let halves = a.map(|a| unsafe {
+            let b = _mm256_set1_epi32(b.cast_signed());
+            // Products of 64 bits: of the lanes with even numbers, and of the others.
+            let (even, odd) = (_mm256_mul_epu32(a, b), _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), b));
+            (
+                _mm256_blend_epi32::<0xAA>(_mm256_srli_epi64::<32>(even), odd),
+                _mm256_blend_epi32::<0xAA>(even, _mm256_slli_epi64::<32>(odd)),
+            )
+        });
+        ([halves[0].0, halves[1].0], [halves[0].1, halves[1].1])
+    }
+    #[inline(always)]
+    fn xor(self, a: Self::U, b: Self::U) -> Self::U {
+        halves!(_mm256_xor_si256(a, b))
+    }
+    #[inline(always)]
+    fn at_least(self, a: Self::U, bound: u32) -> u32 {
+        // SAFETY: `self` is the proof of AVX2.
+        let half = |a| unsafe {
+            // There is no comparison of u32, but a maximum.
+            let larger = _mm256_max_epu32(a, _mm256_set1_epi32(bound.cast_signed()));
+            _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(larger, a))) as u32
+        };
+        half(a[0]) | half(a[1]) << 8
+    }
+    #[inline(always)]
+    fn keep(self, bits: u32, v: Self::V) -> Self::V {
+        std::array::from_fn(|h| {
+            // SAFETY: `self` is the proof of AVX2.
+            unsafe {
+                let bits = _mm256_set1_epi32((bits >> (8 * h)).cast_signed());
+                let of_lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+                let kept = _mm256_cmpeq_epi32(_mm256_and_si256(bits, of_lane), of_lane);
+                _mm256_and_ps(v[h], _mm256_castsi256_ps(kept))
+            }
+        })
+    }
+    #[inline(always)]
+    fn pick(self, v: Self::V, index: Self::U) -> Self::V {
         // SAFETY: `self` is the proof of AVX2.
         index.map(|i| unsafe {
             let (low, high) = (_mm256_permutevar8x32_ps(v[0], i), _mm256_permutevar8x32_ps(v[1], i));

@@ -58,7 +58,7 @@ unsafe fn round16(x: __m512) -> __m512i {
 impl<const BF16: bool> Lanes for Avx512<BF16> {
     type V = __m512;
     type P = __m512i;
-    type Index = __m512i;
+    type U = __m512i;
     /// 24 sums, 4 vectors of `b` and a broadcast: a seventh row would spill a sum in every step.
     const TILE: (usize, usize) = (6, 4);
     /// 24 sums, 4 vectors of `b` and two broadcasts.
@@ -184,16 +184,54 @@ impl<const BF16: bool> Lanes for Avx512<BF16> {
         unsafe { _mm512_insertf32x8::<1>(_mm512_castps256_ps512(_mm256_loadu_ps(low)), _mm256_loadu_ps(high)) }
     }
     #[inline(always)]
-    fn index(self, v: Self::V) -> Self::Index {
+    fn index(self, v: Self::V) -> Self::U {
         zmm!(_mm512_cvttps_epi32(v))
     }
     #[inline(always)]
-    fn next(self, index: Self::Index) -> Self::Index {
+    fn next(self, index: Self::U) -> Self::U {
         // SAFETY: `self` is the proof of AVX-512.
         unsafe { _mm512_add_epi32(index, _mm512_set1_epi32(1)) }
     }
     #[inline(always)]
-    fn pick(self, v: Self::V, index: Self::Index) -> Self::V {
+    fn splat_u32(self, x: u32) -> Self::U {
+        zmm!(_mm512_set1_epi32(x.cast_signed()))
+    }
+    #[inline(always)]
+    fn count_from(self, first: u32) -> Self::U {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            _mm512_add_epi32(_mm512_set1_epi32(first.cast_signed()), lanes)
+        }
+    }
+    #[inline(always)]
+    fn mul_wide(self, a: Self::U, b: u32) -> (Self::U, Self::U) {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe {
+            let b = _mm512_set1_epi32(b.cast_signed());
+            // Products of 64 bits: of the lanes with even numbers, and of the others.
+            let (even, odd) = (_mm512_mul_epu32(a, b), _mm512_mul_epu32(_mm512_srli_epi64::<32>(a), b));
+            (
+                _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64::<32>(even), odd),
+                _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64::<32>(odd)),
+            )
+        }
+    }
+    #[inline(always)]
+    fn xor(self, a: Self::U, b: Self::U) -> Self::U {
+        zmm!(_mm512_xor_si512(a, b))
+    }
+    #[inline(always)]
+    fn at_least(self, a: Self::U, bound: u32) -> u32 {
+        // SAFETY: `self` is the proof of AVX-512.
+        u32::from(unsafe { _mm512_cmpge_epu32_mask(a, _mm512_set1_epi32(bound.cast_signed())) })
+    }
+    #[inline(always)]
+    fn keep(self, bits: u32, v: Self::V) -> Self::V {
+        zmm!(_mm512_maskz_mov_ps(bits as u16, v))
+    }
+    #[inline(always)]
+    fn pick(self, v: Self::V, index: Self::U) -> Self::V {
         zmm!(_mm512_permutexvar_ps(index, v))
     }
     #[inline(always)]

@@ -29,8 +29,8 @@ pub(crate) trait Lanes: Copy {
     type V: Copy;
     /// Sixteen pairs of bf16; in memory each takes the place of an f32, its first number in the low half.
     type P: Copy;
-    /// Sixteen lane numbers.
-    type Index: Copy;
+    /// Sixteen u32; lane numbers among others.
+    type U: Copy;
     /// Largest register tile of [`crate::contract`]: rows by vectors.
     const TILE: (usize, usize);
     /// Largest register tile of [`crate::conv::complex_sum`]: rows by complex vectors.
@@ -89,11 +89,22 @@ pub(crate) trait Lanes: Copy {
     /// Eight f32 are readable at `low` and at `high`.
     unsafe fn load_halves(self, low: *const f32, high: *const f32) -> Self::V;
     /// Whole numbers as lane numbers.
-    fn index(self, v: Self::V) -> Self::Index;
+    fn index(self, v: Self::V) -> Self::U;
     /// The lane numbers plus one.
-    fn next(self, index: Self::Index) -> Self::Index;
+    fn next(self, index: Self::U) -> Self::U;
+    /// Sixteen times `x`.
+    fn splat_u32(self, x: u32) -> Self::U;
+    /// `first` and the fifteen numbers that follow it, modulo 2^32.
+    fn count_from(self, first: u32) -> Self::U;
+    /// Lane by lane the high and the low half of `a * b`.
+    fn mul_wide(self, a: Self::U, b: u32) -> (Self::U, Self::U);
+    fn xor(self, a: Self::U, b: Self::U) -> Self::U;
+    /// A bit for each lane that is `bound` or more.
+    fn at_least(self, a: Self::U, bound: u32) -> u32;
+    /// Lane by lane what `v` holds where the lane's bit is set, and 0 where it is not.
+    fn keep(self, bits: u32, v: Self::V) -> Self::V;
     /// Lane by lane the lane `index % 16` of `v`.
-    fn pick(self, v: Self::V, index: Self::Index) -> Self::V;
+    fn pick(self, v: Self::V, index: Self::U) -> Self::V;
     /// Lanes of `a` and `b` in turn: those of their first halves, then of their second ones.
     fn interleave(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
     /// A bit for each lane that is not zero, NaN among them.

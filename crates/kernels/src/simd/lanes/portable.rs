@@ -34,7 +34,7 @@ fn flush(x: f32) -> f32 {
 impl Lanes for Portable {
     type V = [f32; LANES];
     type P = [u32; LANES];
-    type Index = [u32; LANES];
+    type U = [u32; LANES];
     const TILE: (usize, usize) = (4, 1);
     const COMPLEX_TILE: (usize, usize) = (2, 1);
     const DOT: (usize, usize) = (2, 2);
@@ -149,15 +149,40 @@ impl Lanes for Portable {
         std::array::from_fn(|l| if l < 8 { low[l] } else { high[l - 8] })
     }
     #[inline(always)]
-    fn index(self, v: Self::V) -> Self::Index {
+    fn index(self, v: Self::V) -> Self::U {
         v.map(|x| x as u32)
     }
     #[inline(always)]
-    fn next(self, index: Self::Index) -> Self::Index {
+    fn next(self, index: Self::U) -> Self::U {
         index.map(|i| i + 1)
     }
     #[inline(always)]
-    fn pick(self, v: Self::V, index: Self::Index) -> Self::V {
+    fn splat_u32(self, x: u32) -> Self::U {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn count_from(self, first: u32) -> Self::U {
+        std::array::from_fn(|l| first.wrapping_add(l as u32))
+    }
+    #[inline(always)]
+    fn mul_wide(self, a: Self::U, b: u32) -> (Self::U, Self::U) {
+        let products = a.map(|a| u64::from(a) * u64::from(b));
+        (products.map(|p| (p >> 32) as u32), products.map(|p| p as u32))
+    }
+    #[inline(always)]
+    fn xor(self, a: Self::U, b: Self::U) -> Self::U {
+        std::array::from_fn(|l| a[l] ^ b[l])
+    }
+    #[inline(always)]
+    fn at_least(self, a: Self::U, bound: u32) -> u32 {
+        (0..LANES).fold(0, |bits, l| bits | u32::from(a[l] >= bound) << l)
+    }
+    #[inline(always)]
+    fn keep(self, bits: u32, v: Self::V) -> Self::V {
+        std::array::from_fn(|l| if bits >> l & 1 == 1 { v[l] } else { 0.0 })
+    }
+    #[inline(always)]
+    fn pick(self, v: Self::V, index: Self::U) -> Self::V {
         index.map(|i| v[i as usize % LANES])
     }
     #[inline(always)]

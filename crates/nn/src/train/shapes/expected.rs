@@ -4,8 +4,10 @@ use super::case::{Case, Picture};
 use crate::data::{Dataset, ImageShape};
 use crate::model::{Architecture, Layer, Model, Shape};
 use crate::reference::{LayerReference, sizes, to_f32, window};
+use crate::rng::{Rng, Stream};
 use crate::train::Pixels;
 use crate::train::testing::NamedArrays;
+use tenfold_kernels::Planes;
 use tenfold_kernels::reference::{self, Window};
 
 /// What a network makes of a batch, by the references.
@@ -42,13 +44,22 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
     let mut inputs = Vec::new();
     let mut argmax = vec![Vec::new(); net.layers().len()];
     let links: Vec<LayerReference> = net.layers().iter().map(|info| LayerReference::new(model, info)).collect();
+    let mut dropouts = 0;
+    let mut factors = vec![None; net.layers().len()];
     for (at, (info, link)) in net.layers().iter().zip(&links).enumerate() {
+        if let Layer::Dropout { probability } = info.layer {
+            factors[at] = Some(dropout_factors(info.input, probability, dropouts, rows));
+            dropouts += 1;
+        }
         let images = || x.chunks_exact(info.input.len());
         let mut y = Vec::new();
         for image in images() {
             let (values, places) = link.forward(image);
             y.extend(values);
             argmax[at].push(places);
+        }
+        if let Some(factors) = &factors[at] {
+            y.iter_mut().zip(factors).for_each(|(y, factor)| *y *= factor);
         }
         let unclear = match (info.layer, info.input) {
             (Layer::MaxPool { .. }, Shape::Image(shape)) => {
@@ -97,6 +108,9 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
                 }
             }
         }
+        if let Some(factors) = &factors[at] {
+            passed.iter_mut().zip(factors).for_each(|(g, factor)| *g *= factor);
+        }
         grad = passed;
         if let Some([of_weight, of_bias, weight_terms, bias_terms]) = sums {
             for (kind, values, magnitudes) in [("bias", of_bias, bias_terms), ("weight", of_weight, weight_terms)] {
@@ -108,6 +122,26 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
     gradients.reverse();
     terms.reverse();
     Expected { logits: x, loss: losses.iter().sum::<f64>() / rows as f64, gradients, terms, unclear }
+}
+
+/// What dropout layer number `index` multiplies each element of a batch by, in step 0 of a training from seed 1.
+fn dropout_factors(shape: Shape, probability: f64, index: u64, rows: usize) -> Vec<f64> {
+    let key = Rng::new(1, Stream::Dropout, index).u64_at(0);
+    let factor = |n: usize, j: usize| {
+        // The mask belongs to elements in blocks of channels.
+        let element = match shape {
+            Shape::Image(s) => {
+                let at = (j / (s.height * s.width), j / s.width % s.height, j % s.width);
+                Planes::new(s.channels, s.height, s.width).index(at.0, at.1, at.2)
+            }
+            _ => j,
+        };
+        let counter = [(element / 64 * 16 + element % 16) as u32, n as u32, 0, 0];
+        let number = reference::philox4x32(7, counter, [key as u32, (key >> 32) as u32])[element / 16 % 4];
+        let is_kept = f64::from(number) >= (probability * 2.0_f64.powi(32)).floor();
+        if is_kept { f64::from((1.0 / (1.0 - probability)) as f32) } else { 0.0 }
+    };
+    (0..rows).flat_map(|n| (0..shape.len()).map(move |j| factor(n, j))).collect()
 }
 
 fn magnitudes(values: &[f64]) -> Vec<f64> {

@@ -53,6 +53,8 @@ struct Stage {
     pool: Option<Layer>,
     /// Whether the pooling comes before the activation.
     pool_first: bool,
+    /// Whether dropout comes between the two.
+    dropout: bool,
 }
 
 fn activation() -> impl Strategy<Value = Option<Layer>> {
@@ -83,17 +85,19 @@ fn stage() -> impl Strategy<Value = Stage> {
         Layer::Conv { out_channels, kernel_size, stride, padding }
     });
     let window = prop_oneof![4 => Just((2, 2)), 1 => Just((3, 3)), 1 => (1..=3_usize, 1..=3_usize)];
-    let step = prop::option::weighted(0.25, (1..=3_usize, 1..=3_usize));
+    let step = prop::option::weighted(0.4, (1..=3_usize, 1..=3_usize));
     let pool = (prop::bool::weighted(0.75), window, step).prop_map(|(max, kernel_size, step)| {
         let stride = step.unwrap_or(kernel_size);
         if max { Layer::MaxPool { kernel_size, stride } } else { Layer::AvgPool { kernel_size, stride } }
     });
     let (conv, pool) = (prop::option::weighted(0.9, conv), prop::option::weighted(0.7, pool));
-    (conv, activation(), pool, prop::bool::weighted(0.15)).prop_map(|(conv, activation, pool, pool_first)| Stage {
+    let order = (prop::bool::weighted(0.5), prop::bool::weighted(0.15));
+    (conv, activation(), pool, order).prop_map(|(conv, activation, pool, (pool_first, dropout))| Stage {
         conv,
         activation,
         pool,
         pool_first,
+        dropout,
     })
 }
 
@@ -106,6 +110,7 @@ fn blocks() -> impl Strategy<Value = Stage> {
         activation,
         pool,
         pool_first: false,
+        dropout: false,
     })
 }
 
@@ -133,6 +138,7 @@ fn fit(
     let mut macs = MACS / rows;
     let elements = ELEMENTS.min(MACS / 2 / classes) / rows;
     for stage in stages {
+        let mut dropout = None;
         if let Some(Layer::Conv { out_channels, kernel_size, stride, padding }) = stage.conv {
             let kernel = within(kernel_size, image);
             let padding = match padding {
@@ -148,6 +154,7 @@ fn fit(
             if out_channels > 0 {
                 macs -= out_channels * each;
                 layers.push(Layer::Conv { out_channels, kernel_size: kernel, stride, padding });
+                dropout = stage.dropout.then_some(Layer::Dropout { probability: 0.25 });
                 image = ImageShape { channels: out_channels, height, width };
             }
         }
@@ -163,7 +170,7 @@ fn fit(
             }
         });
         let (first, second) = if stage.pool_first { (pool, stage.activation) } else { (stage.activation, pool) };
-        layers.extend(first.into_iter().chain(second));
+        layers.extend(first.into_iter().chain(dropout).chain(second));
     }
     let mut features = image.len();
     for &(out_features, activation) in hidden {

@@ -171,7 +171,9 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
     c: *mut f32,
     ahead: &mut Prefetch,
 ) {
-    let (max_rows, max_vectors) = L::TILE;
+    let max_vectors = L::TILE.1;
+    // What is left at the end of a row of vectors takes as high tiles as all of it, if they are few.
+    let max_rows = if max_vectors > 1 { TILE_ROWS[sum.vectors.min(max_vectors) - 1] } else { L::TILE.0 };
     for g in 0..sum.groups {
         let mut r = 0;
         while r < sum.rows {
@@ -196,6 +198,9 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
     }
 }
 
+/// Rows of the largest tile of one, two, three and four vectors, where there are registers for four.
+const TILE_ROWS: [usize; 4] = [12, 12, 8, 6];
+
 /// Calls the tile compiled for exactly this many rows and vectors.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
@@ -214,7 +219,7 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>>(
             match rows {
                 // SAFETY: passed on from the caller.
                 $($r => unsafe { tile::<L, F, $r, $v>(simd, sum, a, b, c, ahead) },)*
-                _ => unreachable!("tiles have at most six rows"),
+                _ => unreachable!("tiles have no more rows"),
             }
         };
     }
@@ -222,9 +227,9 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>>(
         return pick!(1 2 3 4 5 6; 1);
     }
     match vectors {
-        1 => pick!(1 2 3 4 5 6; 1),
-        2 => pick!(1 2 3 4 5 6; 2),
-        3 => pick!(1 2 3 4 5 6; 3),
+        1 => pick!(1 2 3 4 5 6 7 8 9 10 11 12; 1),
+        2 => pick!(1 2 3 4 5 6 7 8 9 10 11 12; 2),
+        3 => pick!(1 2 3 4 5 6 7 8; 3),
         _ => pick!(1 2 3 4 5 6; 4),
     }
 }

@@ -198,23 +198,30 @@ impl Lowerer<'_> {
         }
     }
 
-    /// A convolution, ReLU and max-pooling that nobody looks between as one, where there is a kernel for their shapes.
+    /// A convolution and max-pooling, with an activation before or behind that or without, that nobody looks between, as one,
+    /// where there is a kernel for their shapes. No activation changes which of two numbers is the larger one; GELU, which
+    /// does, is none of them.
     fn conv_pool(&mut self, at: usize, input: Layout, passes: bool) -> Option<Draft> {
         let Layer::Conv { kernel_size, stride, padding, .. } = self.layers.all[at].layer else { return None };
-        let relu = self.layers.only_reader(at).filter(|&next| self.layers.all[next].layer == Layer::Relu)?;
-        let pool = self.layers.only_reader(relu)?;
+        let activation_at = |layer: Option<usize>| layer.filter(|&l| activation_of(self.layers.all[l].layer).is_some());
+        let before = activation_at(self.layers.only_reader(at));
+        let pool = self.layers.only_reader(before.unwrap_or(at))?;
         let Layer::MaxPool { kernel_size: window, stride: step } = self.layers.all[pool].layer else { return None };
-        let Shape::Image(sums) = self.layers.all[at].output else { unreachable!("a convolution gives feature maps") };
         if window != step {
             return None;
         }
-        let readers = self.layers.readers(Source::Layer(pool));
+        let behind = activation_at(self.layers.only_reader(pool)).filter(|_| before.is_none());
+        let activation = before.or(behind).and_then(|layer| activation_of(self.layers.all[layer].layer));
+        let relu = activation == Some(Activation::Relu);
+        let readers = self.layers.readers(Source::Layer(behind.unwrap_or(pool)));
         let layout = self.layout(&readers, self.layers.all[pool].output, false);
+        let Shape::Image(sums) = self.layers.all[at].output else { unreachable!("a convolution gives feature maps") };
         let sums = Planes::new(sums.channels, sums.height, sums.width);
         let conv = Conv2d::new(input.planes(), sums, kernel_size, stride, padding.of(kernel_size));
-        let shape = ConvPool::new(conv, window, layout.planes())?;
+        let shape = ConvPool::new(conv, window, layout.planes(), relu)?;
         let op = Op::ConvPool(ops::ConvPool::new(shape, self.how.precision, passes, &mut self.params));
-        Some(Draft { op, layers: vec![at, relu, pool], layout, activation: None })
+        let layers = [Some(at), before, Some(pool), behind].into_iter().flatten().collect();
+        Some(Draft { op, layers, layout, activation: activation.filter(|_| !relu) })
     }
 
     /// The layout of a value of shape `shape` that the layers `readers` read.

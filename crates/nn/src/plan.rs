@@ -4,7 +4,7 @@ use crate::aligned::{Aligned, LINE};
 use crate::graph::{Graph, ValueId};
 use crate::ops::Operation;
 use std::ops::Range;
-use tenfold_kernels::conv::pooled::Entry;
+use tenfold_kernels::conv::pooled::weight::Entry;
 
 /// A graph with a place for every buffer.
 pub(crate) struct Plan {

@@ -1,5 +1,6 @@
-//! A convolution, ReLU and max-pooling in one: the maximum of a window is taken before the ReLU, which lets it through or not,
-//! and on the way back only the winner of a window has a gradient.
+//! A convolution, max-pooling and perhaps an activation before or behind that, in one: the maximum of a window is taken first,
+//! and on the way back only the winner of a window has a gradient. ReLU, which takes it from some winners too, is part of the
+//! kernels; tanh and sigmoid are applied to the output in place, as to that of any operation.
 
 use super::convolution::Convolution;
 use super::{Operation, Run};
@@ -8,9 +9,12 @@ use crate::plan::{Room, Scratch, Wiring};
 use crate::precision::Precision;
 use std::ops::Range;
 use tenfold_kernels::LANES;
-use tenfold_kernels::conv::pooled::{self, conv_pool_backward_weight, gather_run, pool_relu_forward, unpool};
-use tenfold_kernels::conv::pooled_forward::conv_pool_forward;
-use tenfold_kernels::conv::pooled_small_in::{gather_small_in, small_in_backward_weight};
+use tenfold_kernels::conv::pooled;
+use tenfold_kernels::conv::pooled::forward::pool_forward;
+use tenfold_kernels::conv::pooled::tiles::conv_pool_forward;
+use tenfold_kernels::conv::pooled::unpool::unpool;
+use tenfold_kernels::conv::pooled::weight::{conv_pool_backward_weight, gather_run};
+use tenfold_kernels::conv::pooled::weight_small_in::{gather_small_in, small_in_backward_weight};
 
 #[derive(Clone, Debug)]
 pub(crate) struct ConvPool {
@@ -121,8 +125,9 @@ impl Operation for ConvPool {
         if self.conv.fft.is_none() && shape.has_tiles() {
             let weight = run.step.params.read(self.conv.weight.place.clone());
             for n in run.share() {
-                let x = run.read(run.input(), n..n + 1);
-                conv_pool_forward(isa, shape, &x, &weight, &bias, &mut run.write(n), &mut argmax(n));
+                let (x, mut y) = (run.read(run.input(), n..n + 1), run.write(n));
+                conv_pool_forward(isa, shape, &x, &weight, &bias, &mut y, &mut argmax(n));
+                run.activate(&mut y);
             }
             return;
         }
@@ -130,7 +135,9 @@ impl Operation for ConvPool {
         let sums = &mut values.as_mut_slice()[..shape.conv().output().len()];
         self.conv.forward(run, products.as_mut_slice(), |n, fill| {
             fill(sums);
-            pool_relu_forward(isa, shape, sums, &bias, &mut run.write(n), &mut argmax(n));
+            let mut y = run.write(n);
+            pool_forward(isa, shape, sums, &bias, &mut y, &mut argmax(n));
+            run.activate(&mut y);
         });
     }
 

@@ -49,7 +49,7 @@ pub(crate) enum Op {
     /// Bytes to numbers.
     Pixels(Pixels),
     Conv(Conv),
-    /// A convolution, ReLU and max-pooling in one.
+    /// A convolution, max-pooling and perhaps an activation in one.
     ConvPool(ConvPool),
     Linear(Linear),
     /// A linear layer straight over pixels that leaves out the blank ones.

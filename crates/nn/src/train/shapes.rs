@@ -14,10 +14,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use tenfold_kernels::Planes;
 use tenfold_kernels::reference::{self, Window};
 
 /// Random networks that must have run.
-const CASES: u32 = 180;
+const CASES: u32 = 240;
 
 /// Multiply-adds of one batch forward, beyond which a random network is made smaller: checking it then takes a tenth of a
 /// second, most of it on the portable path and in the references.
@@ -179,13 +180,22 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
     let mut inputs = Vec::new();
     let mut argmax = vec![Vec::new(); net.layers().len()];
     let links: Vec<LayerReference> = net.layers().iter().map(|info| LayerReference::new(model, info)).collect();
+    let mut dropouts = 0;
+    let mut factors = vec![None; net.layers().len()];
     for (at, (info, link)) in net.layers().iter().zip(&links).enumerate() {
+        if let Layer::Dropout { probability } = info.layer {
+            factors[at] = Some(dropout_factors(info.input, probability, dropouts, rows));
+            dropouts += 1;
+        }
         let images = || x.chunks_exact(info.input.len());
         let mut y = Vec::new();
         for image in images() {
             let (values, places) = link.forward(image);
             y.extend(values);
             argmax[at].push(places);
+        }
+        if let Some(factors) = &factors[at] {
+            y.iter_mut().zip(factors).for_each(|(y, factor)| *y *= factor);
         }
         let unclear = match (info.layer, info.input) {
             (Layer::MaxPool { .. }, Shape::Image(shape)) => {
@@ -234,6 +244,9 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
                 }
             }
         }
+        if let Some(factors) = &factors[at] {
+            passed.iter_mut().zip(factors).for_each(|(g, factor)| *g *= factor);
+        }
         grad = passed;
         if let Some([of_weight, of_bias, weight_terms, bias_terms]) = sums {
             for (kind, values, magnitudes) in [("bias", of_bias, bias_terms), ("weight", of_weight, weight_terms)] {
@@ -245,6 +258,26 @@ fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected
     gradients.reverse();
     terms.reverse();
     Expected { logits: x, loss: losses.iter().sum::<f64>() / rows as f64, gradients, terms, unclear }
+}
+
+/// What dropout layer number `index` multiplies each element of a batch by, in step 0 of a training from seed 1.
+fn dropout_factors(shape: Shape, probability: f64, index: u64, rows: usize) -> Vec<f64> {
+    let key = Rng::new(1, Stream::Dropout, index).u64_at(0);
+    let factor = |n: usize, j: usize| {
+        // The mask belongs to elements in blocks of channels.
+        let element = match shape {
+            Shape::Image(s) => {
+                let at = (j / (s.height * s.width), j / s.width % s.height, j % s.width);
+                Planes::new(s.channels, s.height, s.width).index(at.0, at.1, at.2)
+            }
+            _ => j,
+        };
+        let counter = [(element / 64 * 16 + element % 16) as u32, n as u32, 0, 0];
+        let number = reference::philox4x32(7, counter, [key as u32, (key >> 32) as u32])[element / 16 % 4];
+        let is_kept = f64::from(number) >= (probability * 2.0_f64.powi(32)).floor();
+        if is_kept { f64::from((1.0 / (1.0 - probability)) as f32) } else { 0.0 }
+    };
+    (0..rows).flat_map(|n| (0..shape.len()).map(move |j| factor(n, j))).collect()
 }
 
 fn magnitudes(values: &[f64]) -> Vec<f64> {
@@ -298,6 +331,8 @@ struct Stage {
     pool: Option<Layer>,
     /// Whether the pooling comes before the activation.
     pool_first: bool,
+    /// Whether dropout comes between the two.
+    dropout: bool,
 }
 
 fn activation() -> impl Strategy<Value = Option<Layer>> {
@@ -328,17 +363,19 @@ fn stage() -> impl Strategy<Value = Stage> {
         Layer::Conv { out_channels, kernel_size, stride, padding }
     });
     let window = prop_oneof![4 => Just((2, 2)), 1 => Just((3, 3)), 1 => (1..=3_usize, 1..=3_usize)];
-    let step = prop::option::weighted(0.25, (1..=3_usize, 1..=3_usize));
+    let step = prop::option::weighted(0.4, (1..=3_usize, 1..=3_usize));
     let pool = (prop::bool::weighted(0.75), window, step).prop_map(|(max, kernel_size, step)| {
         let stride = step.unwrap_or(kernel_size);
         if max { Layer::MaxPool { kernel_size, stride } } else { Layer::AvgPool { kernel_size, stride } }
     });
     let (conv, pool) = (prop::option::weighted(0.9, conv), prop::option::weighted(0.7, pool));
-    (conv, activation(), pool, prop::bool::weighted(0.15)).prop_map(|(conv, activation, pool, pool_first)| Stage {
+    let order = (prop::bool::weighted(0.5), prop::bool::weighted(0.15));
+    (conv, activation(), pool, order).prop_map(|(conv, activation, pool, (pool_first, dropout))| Stage {
         conv,
         activation,
         pool,
         pool_first,
+        dropout,
     })
 }
 
@@ -351,6 +388,7 @@ fn blocks() -> impl Strategy<Value = Stage> {
         activation,
         pool,
         pool_first: false,
+        dropout: false,
     })
 }
 
@@ -403,6 +441,7 @@ fn fit(
     let mut macs = MACS / rows;
     let elements = ELEMENTS.min(MACS / 2 / classes) / rows;
     for stage in stages {
+        let mut dropout = None;
         if let Some(Layer::Conv { out_channels, kernel_size, stride, padding }) = stage.conv {
             let kernel = within(kernel_size, image);
             let padding = match padding {
@@ -418,6 +457,7 @@ fn fit(
             if out_channels > 0 {
                 macs -= out_channels * each;
                 layers.push(Layer::Conv { out_channels, kernel_size: kernel, stride, padding });
+                dropout = stage.dropout.then_some(Layer::Dropout { probability: 0.25 });
                 image = ImageShape { channels: out_channels, height, width };
             }
         }
@@ -433,7 +473,7 @@ fn fit(
             }
         });
         let (first, second) = if stage.pool_first { (pool, stage.activation) } else { (stage.activation, pool) };
-        layers.extend(first.into_iter().chain(second));
+        layers.extend(first.into_iter().chain(dropout).chain(second));
     }
     let mut features = image.len();
     for &(out_features, activation) in hidden {
@@ -545,7 +585,9 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
     let layers: Vec<Layer> = case.net.layers().iter().map(|info| info.layer).collect();
     let disjoint = |layer| matches!(layer, Layer::MaxPool { kernel_size, stride } if kernel_size == stride);
     let overlapping = |layer| matches!(layer, Layer::MaxPool { kernel_size: k, stride: s } if s.0 < k.0 || s.1 < k.1);
-    let fused = |l: &[Layer]| matches!((l[0], l[1]), (Layer::Conv { .. }, Layer::Relu)) && disjoint(l[2]);
+    let is_conv = |l: &Layer| matches!(l, Layer::Conv { .. });
+    let smooth = |l: &Layer| matches!(l, Layer::Tanh | Layer::Sigmoid);
+    let of_three = |f: &dyn Fn(&Layer, &Layer) -> bool| layers.windows(3).any(|l| is_conv(&l[0]) && f(&l[1], &l[2]));
     let convs: Vec<_> = case
         .net
         .layers()
@@ -561,7 +603,17 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
     let (input, linear) = (case.net.input(), |l: &&Layer| matches!(l, Layer::Linear { .. }));
     let few_first = matches!(layers.first(), Some(Layer::Linear { out_features: ..=16 }));
     [
-        ("convolution, ReLU, maxima of disjoint windows", layers.windows(3).any(fused)),
+        ("convolution, ReLU, maxima of disjoint windows", of_three(&|a, b| *a == Layer::Relu && disjoint(*b))),
+        ("convolution, maxima, ReLU", of_three(&|a, b| disjoint(*a) && *b == Layer::Relu)),
+        ("convolution, tanh or sigmoid, maxima", of_three(&|a, b| smooth(a) && disjoint(*b))),
+        ("convolution, maxima, tanh or sigmoid", of_three(&|a, b| disjoint(*a) && smooth(b))),
+        (
+            "convolution, maxima, no activation",
+            of_three(&|a, b| disjoint(*a) && matches!(b, Layer::Conv { .. } | Layer::Linear { .. } | Layer::Gelu)),
+        ),
+        ("convolution, ReLU, maxima of overlapping windows", of_three(&|a, b| *a == Layer::Relu && overlapping(*b))),
+        ("convolution, maxima of overlapping windows, ReLU", of_three(&|a, b| overlapping(*a) && *b == Layer::Relu)),
+        ("dropout between activation and pooling", layers.iter().any(|l| matches!(l, Layer::Dropout { .. }))),
         ("maxima of overlapping windows", layers.iter().any(|l| overlapping(*l))),
         ("means", layers.iter().any(|l| matches!(l, Layer::AvgPool { .. }))),
         ("tanh or sigmoid", layers.iter().any(|l| matches!(l, Layer::Tanh | Layer::Sigmoid))),
@@ -661,6 +713,25 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(1, 40, 5), &["conv 5 1x5", "relu", "maxpool 2x1", "linear 3"], 2),
         (image(1, 1, 1), &["conv 3 1x1", "relu", "maxpool 1", "conv 2 1x1 stride 2", "linear 2"], 5),
         (image(2, 2, 3), &["maxpool 2 stride 1", "linear 1", "linear 2"], 5),
+        // Pooling first, after convolutions of each method.
+        (
+            image(1, 28, 28),
+            &["conv 24 5x5", "maxpool 2", "relu", "conv 32 3x3", "maxpool 2", "relu", "linear 40", "relu", "linear 10"],
+            3,
+        ),
+        (image(1, 14, 14), &["conv 16 3x3 same", "maxpool 2", "conv 16 5x5 same", "maxpool 2", "linear 3"], 15),
+        (
+            image(3, 13, 11),
+            &["conv 9 3x3", "tanh", "maxpool 2", "conv 17 2x2", "maxpool 3x1", "sigmoid", "linear 4"],
+            6,
+        ),
+        (
+            image(2, 12, 12),
+            &["conv 20 3x3", "maxpool 2", "gelu", "conv 5 7x7 padding 3", "gelu", "maxpool 2", "linear 4"],
+            4,
+        ),
+        (image(1, 20, 20), &["conv 17 3x3", "relu", "dropout 0.5", "maxpool 2", "dropout 0.1", "linear 4"], 5),
+        (image(3, 31, 31), &["conv 20 5x5 stride 2", "relu", "maxpool 3 stride 2", "dropout 0.3", "linear 5"], 5),
     ] {
         let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let classes = layers.last().expect("a layer").split(' ').nth(1).expect("a number").parse().expect("a number");

@@ -4,8 +4,8 @@
 //! lines of the image; they fit in one vector, from which each lane picks its own. Windows that see nothing but zeros add
 //! nothing and are left out. Every weight's sum is one chain of fused multiply-adds over images and windows.
 
-use crate::conv::pooled::{ConvPool, NOBODY};
-use crate::conv::pooled_forward::windows_that_see;
+use super::seen::windows_that_see;
+use super::{ConvPool, NOBODY};
 use crate::panels::Panels;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
@@ -263,7 +263,7 @@ pub fn gather_small_in(shape: &ConvPool, run: usize, units: &[f32], rows: &mut [
 mod tests {
     use super::*;
     use crate::conv::direct::Conv2d;
-    use crate::conv::pooled::{Entry, conv_pool_backward_weight, gather_run};
+    use crate::conv::pooled::weight::{Entry, conv_pool_backward_weight, gather_run};
     use crate::planes::Planes;
     use crate::testing::{on_every_isa, pack_image, too_large, values};
 
@@ -326,7 +326,7 @@ mod tests {
             let input = Planes::with_border(c, lanes, h, w, border, (1, 1));
             let conv = Conv2d::new(input, Planes::new(out_channels, oh, ow), kernel, stride, padding);
             let output = Planes::new(out_channels, oh / window.0, ow / window.1);
-            let shape = ConvPool::new(conv, window, output).expect("worth fusing");
+            let shape = ConvPool::new(conv, window, output, true).expect("worth fusing");
             assert!(shape.is_small_in(), "{what}");
 
             // Nothing, everything, a blob, and pixels here and there.

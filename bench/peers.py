@@ -19,6 +19,28 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# How PyTorch and the libraries in it (oneDNN, MKL) are told to use no more than an instruction set.
+INSTRUCTIONS = {
+    "portable": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
+    "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+    # Without the instructions for whole matrices (AMX), which tenfold does not use.
+    "avx512": {
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+    },
+}
+
+
+def instructions_asked_for():
+    """The value of --isa, before everything else: PyTorch reads the environment when it is imported."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--isa", choices=INSTRUCTIONS)
+    return parser.parse_known_args()[0].isa
+
+
+os.environ.update(INSTRUCTIONS.get(instructions_asked_for(), {}))
+
 try:
     import numpy as np
     import torch
@@ -66,12 +88,14 @@ def main():
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     option = parser.add_argument
     names = lambda text: text.split(",")
     binary = REPOSITORY / "target/release/tenfold"
     option("--only", type=names, default=[], metavar="NAME,NAME", help="only these recipes")
     option("--threads", type=whole, default=os.cpu_count(), metavar="N", help="threads of each (default: all cores)")
+    isa = "no more of the processor's instructions than these, for PyTorch and tenfold (default: all it has)"
+    option("--isa", choices=INSTRUCTIONS, help=isa)
     option("--rounds", type=whole, default=5, metavar="R", help="turns of each (default: %(default)s)")
     option("--seconds", type=float, default=2.0, metavar="S", help="seconds of a turn (default: %(default)s)")
     whole_epochs = "then train whole epochs, the best variant of each, and take the time of the last (default: none)"
@@ -81,6 +105,10 @@ def arguments():
     option("--json", type=Path, metavar="FILE", help="write every measurement to this file")
     option("--write", type=Path, metavar="FILE", help=f"put the table between {BEGIN} and {END} in this file")
     args = parser.parse_args()
+    if args.isa and args.epochs:
+        parser.error("--epochs: `tenfold run` always uses all instructions; leave out --isa or --epochs")
+    if args.isa and args.rust_peers:
+        parser.error("--rust-peers are built for one instruction set; leave out --isa or --rust-peers")
     if not args.tenfold.is_file():
         sys.exit(f"error: {args.tenfold}: there is no such file\nhint: cargo build --release")
     if args.rust_peers and not args.rust_peers.is_file():
@@ -362,7 +390,8 @@ def mnist(folder):
 
 
 def tenfold(args, *options):
-    return json_of([args.tenfold, "bench", "--format", "json", "--threads", str(args.threads), *options])
+    isa = ("--isa", args.isa) if args.isa else ()
+    return json_of([args.tenfold, "bench", "--format", "json", "--threads", str(args.threads), *isa, *options])
 
 
 def json_of(command):

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use tenfold_nn::Precision;
+use tenfold_nn::{Isa, Precision};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 
 /// Trains several small neural networks on images of digits, compares them, and shows what they learned.
@@ -349,6 +349,9 @@ pub(crate) struct BenchArgs {
     /// Compute all recipes in this precision, whatever the study says.
     #[arg(long, value_name = "f32|bf16", value_parser = precision)]
     pub(crate) precision: Option<Precision>,
+    /// Use no more of the processor's instructions than these; avx512 means those for bf16 too. [default: all it has]
+    #[arg(long, value_name = "portable|avx2|avx512", value_parser = isa)]
+    pub(crate) isa: Option<Isa>,
     /// Train each recipe for about this long.
     #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = duration)]
     pub(crate) seconds: f64,
@@ -369,6 +372,7 @@ Examples:
   tenfold bench --only cnn2 --layers       where the time of a step goes
   tenfold bench --precision bf16           with large products of bf16
   tenfold bench mine.toml --threads 1      networks of your own, on one core
+  tenfold bench --isa avx2                 as on a processor without AVX-512
 
 GFLOP/s counts every multiply-add of the layers as two operations, forward and backward, whether or not tenfold finds a
 way around it: the share of the peak, which is measured on the spot, can exceed 100 %.";
@@ -379,6 +383,18 @@ fn precision(text: &str) -> Result<Precision, String> {
         "bf16" => Ok(Precision::Bf16),
         _ => Err("expected f32 or bf16".to_owned()),
     }
+}
+
+/// An instruction set that this processor has.
+fn isa(text: &str) -> Result<Isa, String> {
+    Isa::up_to(text).ok_or_else(|| {
+        let mut families: Vec<&str> = Isa::available().iter().map(|isa| isa.family()).collect();
+        families.dedup();
+        match text {
+            "avx2" | "avx512" => format!("this processor has not; it has {}", families.join(", ")),
+            _ => format!("expected portable, avx2 or avx512; this processor has {}", families.join(", ")),
+        }
+    })
 }
 
 /// Seconds, more than none and at most an hour.

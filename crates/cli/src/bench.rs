@@ -1,8 +1,8 @@
 //! `tenfold bench`: how fast this machine is.
 
 use serde::Serialize;
-use tenfold_nn::Precision;
 use tenfold_nn::bench::{BlockTime, Effort, Speed, dense_flop, measure, peak_flops};
+use tenfold_nn::{Isa, Precision};
 use tenfold_report::text::{BenchRow, BlockRow, bench_table, blocks_table};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::Environment;
@@ -59,6 +59,7 @@ struct BlockMs {
 
 /// Measures the recipes one after the other.
 pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
+    let isa = args.isa.unwrap_or_else(Isa::detect);
     let (study, _) = study_file::find(&args.study)?;
     study.select(&args.only)?;
     let source = source_of(&study, args.data.as_deref())?;
@@ -69,7 +70,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         only: args.only.clone(),
         epochs: None,
         precision: args.precision,
-        environment: environment(args.threads),
+        environment: Environment { isa: isa.name().to_owned(), ..environment(args.threads) },
         free_memory_bytes: free_memory_bytes(),
         published: false,
         place: None,
@@ -79,13 +80,13 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     };
     let plan = Plan::new(study, &splits, settings)?;
     let threads = plan.environment().threads;
-    let peak = peak_flops(threads);
+    let peak = peak_flops(isa, threads);
     let mut recipes = Vec::new();
     for &index in plan.selected() {
         let (recipe, architecture) = plan.recipe(index);
         output::note(&format!("{}: training for about {} s", recipe.name, args.seconds));
         let config = recipe.config(1);
-        let effort = Effort { seconds: args.seconds, steps: Effort::STEPS, blocks: args.layers, stop: &|| false };
+        let effort = Effort { isa, seconds: args.seconds, steps: Effort::STEPS, blocks: args.layers, stop: &|| false };
         let speed = measure(architecture, &config, &splits.train, &splits.valid, threads, &effort);
         let Some(speed) = speed else {
             let message = format!("{}: its training diverges at once, so there is nothing to measure", recipe.name);

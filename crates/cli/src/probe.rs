@@ -1,5 +1,6 @@
 //! How long a study will take: a short look at each recipe before the first epoch.
 
+use tenfold_nn::Isa;
 use tenfold_nn::bench::{Effort, measure};
 use tenfold_nn::data::{Dataset, Splits};
 use tenfold_nn::model::Architecture;
@@ -45,7 +46,7 @@ pub(crate) fn pace(
     threads: usize,
     stop: &dyn Fn() -> bool,
 ) -> Option<Pace> {
-    let effort = Effort { seconds: SECONDS, steps: STEPS, blocks: false, stop };
+    let effort = Effort { isa: Isa::detect(), seconds: SECONDS, steps: STEPS, blocks: false, stop };
     let speed = measure(architecture, &recipe.config(SEED), &splits.train, few, threads, &effort)?;
     let evaluation_s = |images: usize| images as f64 / speed.evaluation_images_per_s;
     let steps = splits.train.len() as f64 / recipe.settings.batch_size as f64;

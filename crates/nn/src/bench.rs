@@ -52,6 +52,8 @@ const PASSES: usize = 5;
 
 /// How much [`measure`] measures. It ends with what is reached first, but not before a few steps are done.
 pub struct Effort<'a> {
+    /// The instructions that are used.
+    pub isa: Isa,
     /// Seconds of training.
     pub seconds: f64,
     /// Training steps.
@@ -81,7 +83,7 @@ pub fn measure(
     threads: usize,
     effort: &Effort,
 ) -> Option<Speed> {
-    let isa = Isa::detect();
+    let isa = effort.isa;
     let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads).grown_old();
     trainer.times = effort.blocks.then(|| OpTimes::new(trainer.model.graph.nodes.len()));
     let started = Instant::now();
@@ -171,8 +173,7 @@ pub fn dense_flop(architecture: &Architecture) -> u64 {
 
 /// Floating-point operations a second that this machine does on `threads` threads when it does nothing but f32
 /// multiply-adds in registers: the best of several tries.
-pub fn peak_flops(threads: usize) -> f64 {
-    let isa = Isa::detect();
+pub fn peak_flops(isa: Isa, threads: usize) -> f64 {
     let rounds = 2_000_000;
     let once = |_| {
         let program = |worker: &crate::workers::Worker, _: &mut ()| {
@@ -236,7 +237,7 @@ mod tests {
             &splits.train,
             &splits.valid.select(&(0..64).collect::<Vec<u32>>()),
             1,
-            &Effort { seconds: 0.0, steps: Effort::STEPS, blocks: true, stop: &|| false },
+            &Effort { isa: Isa::detect(), seconds: 0.0, steps: Effort::STEPS, blocks: true, stop: &|| false },
         )
         .expect("it does not diverge");
         let names: Vec<&str> = speed.blocks.iter().map(|b| b.name.as_str()).collect();
@@ -246,7 +247,7 @@ mod tests {
         );
         assert!(speed.steps >= AT_LEAST && speed.step_low_s <= speed.step_s && speed.step_s <= speed.step_high_s);
         assert!(speed.blocks[1..4].iter().all(|b| b.forward_s > 0.0 && b.backward_s > 0.0), "{speed:?}");
-        assert!(peak_flops(1) > 1e6);
+        assert!(peak_flops(Isa::detect(), 1) > 1e6);
     }
 
     #[test]
@@ -255,7 +256,8 @@ mod tests {
         let net = architecture(&["linear 20", "linear 10"], splits.train.shape());
         let optimizer = Optimizer::Sgd { lr: 1e3, momentum: 0.0, nesterov: false, weight_decay: 1e3 };
         let config = TrainSettings { optimizer, ..TrainSettings::default() }.with_seed(1);
-        let effort = Effort { seconds: 3600.0, steps: Effort::STEPS, blocks: false, stop: &|| false };
+        let effort =
+            Effort { isa: Isa::detect(), seconds: 3600.0, steps: Effort::STEPS, blocks: false, stop: &|| false };
         assert_eq!(measure(&net, &config, &splits.train, &splits.valid, 1, &effort), None);
     }
 
@@ -265,7 +267,7 @@ mod tests {
         let net = architecture(&["linear 10"], splits.train.shape());
         let few = splits.valid.select(&(0..64).collect::<Vec<u32>>());
         let run = |stop: &dyn Fn() -> bool| {
-            let effort = Effort { seconds: 3600.0, steps: 7, blocks: false, stop };
+            let effort = Effort { isa: Isa::detect(), seconds: 3600.0, steps: 7, blocks: false, stop };
             measure(&net, &TrainConfig::default(), &splits.train, &few, 1, &effort)
         };
         assert_eq!(run(&|| false).expect("it does not diverge").steps, 7);

@@ -768,6 +768,7 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
         &["bench", "--seconds", "0"],
         &["bench", "--seconds", "forever"],
         &["bench", "--only", "cnn3"],
+        &["bench", "--isa", "neon"],
     ] {
         assert_eq!(run(arguments).code, Some(2), "{arguments:?}");
     }
@@ -792,6 +793,20 @@ fn bench_measures_each_recipe() {
         assert!(mlp[number].as_f64().is_some_and(|value| value > 0.0), "{number} of {mlp}");
     }
     assert!(record["peak_gflops"].as_f64().is_some_and(|peak| peak > 0.0));
+}
+
+#[test]
+fn bench_uses_no_more_instructions_than_it_is_told() {
+    let of = |isa: &str| {
+        run(&["bench", "--only", "softmax", "--seconds", "0.05", "--threads", "1", "--isa", isa, "--format", "json"])
+    };
+    let ended = of("portable");
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let record: serde_json::Value = serde_json::from_str(&ended.out).expect("it is JSON");
+    assert_eq!(record["environment"]["isa"], "portable");
+    let refused = of("neon");
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("expected portable, avx2 or avx512; this processor has portable"), "{}", refused.err);
 }
 
 #[test]

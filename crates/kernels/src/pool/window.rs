@@ -1,7 +1,8 @@
 //! Maximum and mean over windows of feature maps in [`Planes`] of 16-channel blocks, one image at a time.
 
 use crate::planes::Planes;
-use crate::simd::lanes::LANES;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes};
 use crate::windows;
 
 /// A pooling's shape, checked once. There is no padding; windows that would hang over the edge are left out.
@@ -36,35 +37,22 @@ impl Pool2d {
         self.output.blocks * self.output.height * self.output.width * LANES
     }
 
-    /// Calls `f(block, y, x, index)` for every output pixel, `index` counting them.
-    #[inline(always)]
-    fn each(&self, mut f: impl FnMut(usize, usize, usize, usize)) {
-        let mut index = 0;
-        for block in 0..self.output.blocks {
-            for y in 0..self.output.height {
-                for x in 0..self.output.width {
-                    f(block, y, x, index);
-                    index += 1;
-                }
-            }
-        }
-    }
-
-    /// Offset in the input of pixel (`ky`, `kx`) of the window of output pixel (`y`, `x`).
-    #[inline(always)]
-    fn source(&self, block: usize, (y, x): (usize, usize), (ky, kx): (usize, usize)) -> usize {
-        self.input.offset(block, y * self.stride.0 + ky, x * self.stride.1 + kx)
+    /// Whether no pixel is in two windows.
+    fn is_disjoint(&self) -> bool {
+        self.stride.0 >= self.kernel.0 && self.stride.1 >= self.kernel.1
     }
 }
 
 #[inline(always)]
-fn sixteen(slice: &[f32], at: usize) -> &[f32; LANES] {
-    slice[at..at + LANES].try_into().expect("sixteen elements")
+fn load<L: Lanes>(simd: L, slice: &[f32], at: usize) -> L::V {
+    // SAFETY: the slice has a vector.
+    unsafe { simd.load(slice[at..at + LANES].as_ptr()) }
 }
 
 #[inline(always)]
-fn sixteen_mut(slice: &mut [f32], at: usize) -> &mut [f32; LANES] {
-    (&mut slice[at..at + LANES]).try_into().expect("sixteen elements")
+fn store<L: Lanes>(simd: L, slice: &mut [f32], at: usize, v: L::V) {
+    // SAFETY: the slice has a vector.
+    unsafe { simd.store(slice[at..at + LANES].as_mut_ptr(), v) }
 }
 
 /// Overwrites the pixels of `y` with the maxima and `argmax` with their places in the window (`ky * kw + kx`, the first
@@ -73,27 +61,38 @@ fn sixteen_mut(slice: &mut [f32], at: usize) -> &mut [f32; LANES] {
 /// `x`, `y`: one image. `argmax`: [`Pool2d::argmax_len`].
 /// # Panics
 /// If a slice has another length than that.
-pub fn maxpool2d_forward(pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+pub fn maxpool2d_forward(isa: Isa, pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     assert_eq!(x.len(), pool.input.len(), "x is one image");
     assert_eq!(y.len(), pool.output.len(), "y is one image");
     assert_eq!(argmax.len(), pool.argmax_len(), "one winner per output");
-    pool.each(|block, oy, ox, index| {
-        let mut best = *sixteen(x, pool.source(block, (oy, ox), (0, 0)));
-        let mut place = [0_u8; LANES];
-        for ky in 0..pool.kernel.0 {
-            for kx in 0..pool.kernel.1 {
-                let candidate = sixteen(x, pool.source(block, (oy, ox), (ky, kx)));
-                let code = (ky * pool.kernel.1 + kx) as u8;
-                for l in 0..LANES {
-                    let wins = candidate[l] > best[l] || candidate[l].is_nan();
-                    best[l] = if wins { candidate[l] } else { best[l] };
-                    place[l] = if wins { code } else { place[l] };
+    dispatch!(isa, max_body(pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]))
+}
+
+#[inline(always)]
+fn max_body<L: Lanes>(simd: L, pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+    let (from, to, (height, width)) = (&pool.input, &pool.output, pool.kernel);
+    let mut winners = argmax.as_chunks_mut::<LANES>().0.iter_mut();
+    for block in 0..to.blocks {
+        for oy in 0..to.height {
+            for ox in 0..to.width {
+                let first = from.offset(block, oy * pool.stride.0, ox * pool.stride.1);
+                let mut best = simd.splat(f32::NEG_INFINITY);
+                let (mut place, mut code) = (simd.zero(), simd.zero());
+                for ky in 0..height {
+                    for kx in 0..width {
+                        let candidate = load(simd, x, first + ky * from.row + kx * from.pixel);
+                        place = simd.select_greater_or_nan(candidate, best, code, place);
+                        best = simd.select_greater_or_nan(candidate, best, candidate, best);
+                        code = simd.add(code, simd.splat(1.0));
+                    }
                 }
+                store(simd, y, to.offset(block, oy, ox), best);
+                let winner = winners.next().expect("one winner per output");
+                // SAFETY: there is room for sixteen bytes; a window has at most 256 pixels.
+                unsafe { simd.store_bytes(winner.as_mut_ptr(), place) };
             }
         }
-        *sixteen_mut(y, pool.output.offset(block, oy, ox)) = best;
-        argmax[index * LANES..(index + 1) * LANES].copy_from_slice(&place);
-    });
+    }
 }
 
 /// Overwrites the pixels of `grad_x` (in planes `grad_x_planes` of the input's size): each output's gradient goes to its
@@ -102,6 +101,7 @@ pub fn maxpool2d_forward(pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [
 /// # Panics
 /// If a slice is not one image of its planes, or these are too small for the windows.
 pub fn maxpool2d_backward(
+    isa: Isa,
     pool: &Pool2d,
     grad_y_planes: &Planes,
     grad_y: &[f32],
@@ -109,23 +109,38 @@ pub fn maxpool2d_backward(
     grad_x_planes: &Planes,
     grad_x: &mut [f32],
 ) {
-    let pool = &Pool2d { input: *grad_x_planes, ..*pool };
-    assert_eq!(grad_y.len(), grad_y_planes.len(), "grad_y is one image");
     assert_eq!(argmax.len(), pool.argmax_len(), "one winner per output");
-    clear(grad_x_planes, grad_x);
-    pool.each(|block, oy, ox, index| {
-        let gradient = sixteen(grad_y, grad_y_planes.offset(block, oy, ox));
-        let argmax = &argmax[index * LANES..(index + 1) * LANES];
-        for ky in 0..pool.kernel.0 {
-            for kx in 0..pool.kernel.1 {
-                let code = (ky * pool.kernel.1 + kx) as u8;
-                let target = sixteen_mut(grad_x, pool.source(block, (oy, ox), (ky, kx)));
-                for l in 0..LANES {
-                    target[l] += if argmax[l] == code { gradient[l] } else { 0.0 };
+    let back = Back::new(pool, grad_y_planes, grad_y, grad_x_planes, grad_x);
+    dispatch!(isa, max_backward_body(back: Back, grad_y: &[f32], argmax: &[u8], grad_x: &mut [f32]))
+}
+
+#[inline(always)]
+fn max_backward_body<L: Lanes>(simd: L, back: Back, grad_y: &[f32], argmax: &[u8], grad_x: &mut [f32]) {
+    let Back { pool, from, to } = back;
+    let disjoint = pool.is_disjoint();
+    clear(to, grad_x);
+    let mut winners = argmax.as_chunks::<LANES>().0.iter();
+    for block in 0..from.blocks {
+        for oy in 0..from.height {
+            for ox in 0..from.width {
+                let gradient = load(simd, grad_y, from.offset(block, oy, ox));
+                let winner = winners.next().expect("one winner per output");
+                // SAFETY: these are sixteen bytes.
+                let winner = unsafe { simd.load_bytes(winner.as_ptr()) };
+                let first = to.offset(block, oy * pool.stride.0, ox * pool.stride.1);
+                let mut code = simd.zero();
+                for ky in 0..pool.kernel.0 {
+                    for kx in 0..pool.kernel.1 {
+                        let at = first + ky * to.row + kx * to.pixel;
+                        let share = simd.select_equal(winner, code, gradient, simd.zero());
+                        let sum = if disjoint { simd.zero() } else { load(simd, grad_x, at) };
+                        store(simd, grad_x, at, simd.add(sum, share));
+                        code = simd.add(code, simd.splat(1.0));
+                    }
                 }
             }
         }
-    });
+    }
 }
 
 /// Overwrites the pixels of `y` with the means of the windows.
@@ -133,22 +148,30 @@ pub fn maxpool2d_backward(
 /// `x`, `y`: one image.
 /// # Panics
 /// If a slice has another length than that.
-pub fn avgpool2d_forward(pool: &Pool2d, x: &[f32], y: &mut [f32]) {
+pub fn avgpool2d_forward(isa: Isa, pool: &Pool2d, x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), pool.input.len(), "x is one image");
     assert_eq!(y.len(), pool.output.len(), "y is one image");
-    let area = (pool.kernel.0 * pool.kernel.1) as f32;
-    pool.each(|block, oy, ox, _| {
-        let mut sum = [0.0; LANES];
-        for ky in 0..pool.kernel.0 {
-            for kx in 0..pool.kernel.1 {
-                let pixel = sixteen(x, pool.source(block, (oy, ox), (ky, kx)));
-                for l in 0..LANES {
-                    sum[l] += pixel[l];
+    dispatch!(isa, mean_body(pool: &Pool2d, x: &[f32], y: &mut [f32]))
+}
+
+#[inline(always)]
+fn mean_body<L: Lanes>(simd: L, pool: &Pool2d, x: &[f32], y: &mut [f32]) {
+    let (from, to) = (&pool.input, &pool.output);
+    let area = simd.splat((pool.kernel.0 * pool.kernel.1) as f32);
+    for block in 0..to.blocks {
+        for oy in 0..to.height {
+            for ox in 0..to.width {
+                let first = from.offset(block, oy * pool.stride.0, ox * pool.stride.1);
+                let mut sum = simd.zero();
+                for ky in 0..pool.kernel.0 {
+                    for kx in 0..pool.kernel.1 {
+                        sum = simd.add(sum, load(simd, x, first + ky * from.row + kx * from.pixel));
+                    }
                 }
+                store(simd, y, to.offset(block, oy, ox), simd.div(sum, area));
             }
         }
-        *sixteen_mut(y, pool.output.offset(block, oy, ox)) = sum.map(|s| s / area);
-    });
+    }
 }
 
 /// Overwrites the pixels of `grad_x` (in planes `grad_x_planes`): each output's gradient is shared by its window.
@@ -156,36 +179,71 @@ pub fn avgpool2d_forward(pool: &Pool2d, x: &[f32], y: &mut [f32]) {
 /// # Panics
 /// If a slice is not one image of its planes, or these are too small for the windows.
 pub fn avgpool2d_backward(
+    isa: Isa,
     pool: &Pool2d,
     grad_y_planes: &Planes,
     grad_y: &[f32],
     grad_x_planes: &Planes,
     grad_x: &mut [f32],
 ) {
-    let pool = &Pool2d { input: *grad_x_planes, ..*pool };
-    assert_eq!(grad_y.len(), grad_y_planes.len(), "grad_y is one image");
-    let area = (pool.kernel.0 * pool.kernel.1) as f32;
-    clear(grad_x_planes, grad_x);
-    pool.each(|block, oy, ox, _| {
-        let share = sixteen(grad_y, grad_y_planes.offset(block, oy, ox)).map(|g| g / area);
-        for ky in 0..pool.kernel.0 {
-            for kx in 0..pool.kernel.1 {
-                let target = sixteen_mut(grad_x, pool.source(block, (oy, ox), (ky, kx)));
-                for l in 0..LANES {
-                    target[l] += share[l];
+    let back = Back::new(pool, grad_y_planes, grad_y, grad_x_planes, grad_x);
+    dispatch!(isa, mean_backward_body(back: Back, grad_y: &[f32], grad_x: &mut [f32]))
+}
+
+#[inline(always)]
+fn mean_backward_body<L: Lanes>(simd: L, back: Back, grad_y: &[f32], grad_x: &mut [f32]) {
+    let Back { pool, from, to } = back;
+    let disjoint = pool.is_disjoint();
+    let area = simd.splat((pool.kernel.0 * pool.kernel.1) as f32);
+    clear(to, grad_x);
+    for block in 0..from.blocks {
+        for oy in 0..from.height {
+            for ox in 0..from.width {
+                let share = simd.div(load(simd, grad_y, from.offset(block, oy, ox)), area);
+                let first = to.offset(block, oy * pool.stride.0, ox * pool.stride.1);
+                for ky in 0..pool.kernel.0 {
+                    for kx in 0..pool.kernel.1 {
+                        let at = first + ky * to.row + kx * to.pixel;
+                        let sum = if disjoint { simd.zero() } else { load(simd, grad_x, at) };
+                        store(simd, grad_x, at, simd.add(sum, share));
+                    }
                 }
             }
         }
-    });
+    }
+}
+
+/// A pooling on the way back: from the gradient of its output, which lies in `from`, to that of its input, in `to`.
+#[derive(Clone, Copy)]
+struct Back<'a> {
+    pool: &'a Pool2d,
+    from: &'a Planes,
+    to: &'a Planes,
+}
+
+impl Back<'_> {
+    fn new<'a>(pool: &'a Pool2d, from: &'a Planes, grad_y: &[f32], to: &'a Planes, grad_x: &[f32]) -> Back<'a> {
+        let size = |planes: &Planes| (planes.lanes, planes.channels, planes.height, planes.width);
+        assert_eq!(size(from), size(&pool.output), "grad_y has the size of the output");
+        assert_eq!(size(to), size(&pool.input), "grad_x has the size of the input");
+        assert_eq!(grad_y.len(), from.len(), "grad_y is one image");
+        assert_eq!(grad_x.len(), to.len(), "grad_x is one image");
+        Back { pool, from, to }
+    }
 }
 
 /// Sets every pixel to zero, leaving border and gaps alone.
+#[inline(always)]
 fn clear(planes: &Planes, data: &mut [f32]) {
-    assert_eq!(data.len(), planes.len(), "one image of {planes:?}");
     for block in 0..planes.blocks {
         for y in 0..planes.height {
+            let start = planes.offset(block, y, 0);
+            if planes.pixel == LANES {
+                data[start..start + planes.width * LANES].fill(0.0);
+                continue;
+            }
             for x in 0..planes.width {
-                *sixteen_mut(data, planes.offset(block, y, x)) = [0.0; LANES];
+                data[start + x * planes.pixel..][..LANES].fill(0.0);
             }
         }
     }
@@ -195,20 +253,24 @@ fn clear(planes: &Planes, data: &mut [f32]) {
 mod tests {
     use super::*;
     use crate::reference::{self, Window};
-    use crate::testing::{assert_close, assert_padding_is_zero, pack_image, too_large, unpack_image, values};
+    use crate::testing::{
+        assert_close, assert_padding_is_zero, on_every_isa, pack_image, too_large, unpack_image, values,
+    };
 
     type Case = ((usize, usize, usize), (usize, usize), (usize, usize));
-    const CASES: [Case; 6] = [
+    const CASES: [Case; 8] = [
         ((32, 14, 14), (2, 2), (2, 2)),
         ((3, 7, 5), (2, 2), (2, 2)),
         ((17, 6, 9), (3, 3), (2, 2)),
         ((16, 5, 5), (2, 3), (1, 1)),
         ((1, 4, 4), (4, 4), (4, 4)),
         ((5, 16, 16), (16, 16), (1, 1)),
+        ((18, 9, 8), (2, 2), (3, 3)),
+        ((3, 7, 7), (2, 3), (3, 1)),
     ];
 
     #[test]
-    fn pooling_matches_the_reference() {
+    fn pooling_matches_the_reference_on_every_isa() {
         for (shape, kernel, stride) in CASES {
             if too_large(shape.0 * shape.1 * shape.2 * kernel.0 * kernel.1) {
                 continue;
@@ -224,29 +286,42 @@ mod tests {
             let x: Vec<f32> = values(c * h * w, 1).iter().map(|v| (v * 3.0).round()).collect();
             let packed = pack_image(&x, &input);
 
-            let (expected, places) = reference::maxpool2d_forward(&x, shape, &window);
-            let mut y = vec![0.0; output.len()];
-            let mut argmax = vec![255; pool.argmax_len()];
-            maxpool2d_forward(&pool, &packed, &mut y, &mut argmax);
-            assert_close(&unpack_image(&y, &output), &expected, 0.0, &what);
-            assert_padding_is_zero(&y, &output, &what);
-
+            let (maxima, places) = reference::maxpool2d_forward(&x, shape, &window);
+            let means = reference::avgpool2d_forward(&x, shape, &window);
             let grad = values(c * oh * ow, 2);
             let grad_y_planes = Planes::new(c, oh, ow);
             let grad_x_planes = Planes::with_border(c, LANES, h, w, [1, 2, 3, 4], (2, 1));
+            let plain = Planes::new(c, h, w);
             let packed_grad = pack_image(&grad, &grad_y_planes);
-            let mut grad_x = vec![0.0; grad_x_planes.len()];
-            maxpool2d_backward(&pool, &grad_y_planes, &packed_grad, &argmax, &grad_x_planes, &mut grad_x);
-            let expected = reference::maxpool2d_backward(&grad, &places, x.len());
-            assert_close(&unpack_image(&grad_x, &grad_x_planes), &expected, 1e-6, &what);
-            assert_padding_is_zero(&grad_x, &grad_x_planes, &what);
-
-            let mut y = vec![0.0; output.len()];
-            avgpool2d_forward(&pool, &packed, &mut y);
-            assert_close(&unpack_image(&y, &output), &reference::avgpool2d_forward(&x, shape, &window), 1e-6, &what);
-            avgpool2d_backward(&pool, &grad_y_planes, &packed_grad, &grad_x_planes, &mut grad_x);
-            let expected = reference::avgpool2d_backward(&grad, shape, &window);
-            assert_close(&unpack_image(&grad_x, &grad_x_planes), &expected, 1e-6, &what);
+            let of_maxima = reference::maxpool2d_backward(&grad, &places, x.len());
+            let of_means = reference::avgpool2d_backward(&grad, shape, &window);
+            on_every_isa(|isa| {
+                let mut bits = Vec::new();
+                let (mut y, mut argmax) = (vec![0.0; output.len()], vec![255; pool.argmax_len()]);
+                maxpool2d_forward(isa, &pool, &packed, &mut y, &mut argmax);
+                assert_close(&unpack_image(&y, &output), &maxima, 0.0, &what);
+                assert_padding_is_zero(&y, &output, &what);
+                bits.extend(y.iter().map(|v| v.to_bits()));
+                avgpool2d_forward(isa, &pool, &packed, &mut y);
+                assert_close(&unpack_image(&y, &output), &means, 1e-6, &what);
+                assert_padding_is_zero(&y, &output, &what);
+                bits.extend(y.iter().map(|v| v.to_bits()));
+                for to in [&grad_x_planes, &plain] {
+                    let mut grad_x = vec![0.0; to.len()];
+                    // Twice: what was there does not matter.
+                    for _ in 0..2 {
+                        maxpool2d_backward(isa, &pool, &grad_y_planes, &packed_grad, &argmax, to, &mut grad_x);
+                        assert_close(&unpack_image(&grad_x, to), &of_maxima, 1e-6, &what);
+                        assert_padding_is_zero(&grad_x, to, &what);
+                    }
+                    bits.extend(grad_x.iter().map(|v| v.to_bits()));
+                    avgpool2d_backward(isa, &pool, &grad_y_planes, &packed_grad, to, &mut grad_x);
+                    assert_close(&unpack_image(&grad_x, to), &of_means, 1e-6, &what);
+                    assert_padding_is_zero(&grad_x, to, &what);
+                    bits.extend(grad_x.iter().map(|v| v.to_bits()));
+                }
+                bits
+            });
         }
     }
 
@@ -257,9 +332,11 @@ mod tests {
         for at in 0..4 {
             let mut x = [1.0, 2.0, 3.0, 0.5];
             x[at] = f32::NAN;
-            let (mut y, mut argmax) = (vec![0.0; LANES], vec![0; LANES]);
-            maxpool2d_forward(&pool, &pack_image(&x, &planes), &mut y, &mut argmax);
-            assert!(y[0].is_nan(), "NaN at {at} is lost");
+            for &isa in Isa::available() {
+                let (mut y, mut argmax) = (vec![0.0; LANES], vec![0; LANES]);
+                maxpool2d_forward(isa, &pool, &pack_image(&x, &planes), &mut y, &mut argmax);
+                assert!(y[0].is_nan(), "NaN at {at} is lost on {}", isa.name());
+            }
         }
     }
 }

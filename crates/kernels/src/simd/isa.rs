@@ -64,6 +64,17 @@ impl Isa {
         })
     }
 
+    /// The fastest instruction set of this processor that is no more than `family` says: `portable`, `avx2`, or `avx512`, with
+    /// the products of bf16 if it has them. `None` where it has no such instructions, or nobody has.
+    pub fn up_to(family: &str) -> Option<Isa> {
+        Isa::available().iter().rev().find(|isa| isa.family() == family).copied()
+    }
+
+    /// The name without what only some processors of its kind have: what [`Isa::up_to`] takes.
+    pub fn family(self) -> &'static str {
+        if self.has_bf16() { "avx512" } else { self.name() }
+    }
+
     /// Whether products of bf16 are instructions of this processor. Where they are not, they give the same bits, slowly.
     pub fn has_bf16(self) -> bool {
         #[cfg(target_arch = "x86_64")]
@@ -158,3 +169,25 @@ macro_rules! dispatch_pairs {
     }};
 }
 pub(crate) use dispatch_pairs;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_up_to_a_name_is_of_that_name() {
+        let available = Isa::available();
+        for (n, isa) in available.iter().enumerate() {
+            let found = Isa::up_to(isa.family()).expect("it is there");
+            assert!(
+                found.family() == isa.family() && available[n..].contains(&found),
+                "{}: {}",
+                isa.name(),
+                found.name()
+            );
+        }
+        assert_eq!(Isa::up_to(Isa::detect().family()), Some(Isa::detect()));
+        assert_eq!(Isa::up_to("portable").map(Isa::name), Some("portable"));
+        assert_eq!(Isa::up_to("neon"), None);
+    }
+}

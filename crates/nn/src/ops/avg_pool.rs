@@ -20,7 +20,7 @@ impl Operation for AvgPool {
     fn forward(&self, run: &Run, _scratch: &mut Scratch) {
         for n in run.share() {
             let mut y = run.write(n);
-            avgpool2d_forward(&self.pool, &run.read(run.input(), n..n + 1), &mut y);
+            avgpool2d_forward(run.step.isa, &self.pool, &run.read(run.input(), n..n + 1), &mut y);
             run.activate(&mut y);
         }
     }
@@ -29,7 +29,7 @@ impl Operation for AvgPool {
         let (from, to) = (run.grad_layout(run.node.output).planes(), run.grad_layout(run.input()).planes());
         for n in run.share() {
             run.pass(run.input(), n, scratch.spare.as_mut_slice(), |out| {
-                avgpool2d_backward(&self.pool, &from, &run.grad(n..n + 1), &to, out);
+                avgpool2d_backward(run.step.isa, &self.pool, &from, &run.grad(n..n + 1), &to, out);
             });
         }
     }

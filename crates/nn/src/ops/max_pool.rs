@@ -31,7 +31,7 @@ impl Operation for MaxPool {
     fn forward(&self, run: &Run, _scratch: &mut Scratch) {
         for n in run.share() {
             let (mut y, mut argmax) = (run.write(n), run.step.bytes.write(self.argmax_of(n)));
-            maxpool2d_forward(&self.pool, &run.read(run.input(), n..n + 1), &mut y, &mut argmax);
+            maxpool2d_forward(run.step.isa, &self.pool, &run.read(run.input(), n..n + 1), &mut y, &mut argmax);
             run.activate(&mut y);
         }
     }
@@ -41,7 +41,7 @@ impl Operation for MaxPool {
         for n in run.share() {
             let argmax = run.step.bytes.read(self.argmax_of(n));
             run.pass(run.input(), n, scratch.spare.as_mut_slice(), |out| {
-                maxpool2d_backward(&self.pool, &from, &run.grad(n..n + 1), &argmax, &to, out);
+                maxpool2d_backward(run.step.isa, &self.pool, &from, &run.grad(n..n + 1), &argmax, &to, out);
             });
         }
     }

@@ -115,6 +115,10 @@ impl Lanes for Avx2 {
         halves!(_mm256_mul_ps(a, b))
     }
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        halves!(_mm256_div_ps(a, b))
+    }
+    #[inline(always)]
     fn select_greater_or_nan(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
         std::array::from_fn(|h| {
             // SAFETY: `self` is the proof of AVX2.

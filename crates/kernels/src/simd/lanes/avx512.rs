@@ -100,6 +100,10 @@ impl<const BF16: bool> Lanes for Avx512<BF16> {
         zmm!(_mm512_mul_ps(a, b))
     }
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        zmm!(_mm512_div_ps(a, b))
+    }
+    #[inline(always)]
     fn select_greater_or_nan(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
         // SAFETY: `self` is the proof of AVX-512.
         unsafe {

@@ -82,6 +82,10 @@ impl Lanes for Portable {
         map2(a, b, |x, y| x * y)
     }
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        map2(a, b, |x, y| x / y)
+    }
+    #[inline(always)]
     fn select_greater_or_nan(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
         let mut out = y;
         for l in 0..LANES {

@@ -1,8 +1,8 @@
 //! A person's own drawing, made into what MNIST's digits are: white ink on black, 20 pixels long, its centre of mass in
 //! the middle of 28 by 28 pixels.
 //!
-//! Of the 10,000 test images of MNIST, 9,997 come back as they went in. The other three lost their last row when MNIST was
-//! made, to the lower edge of the image; what is left, 19 pixels long, is enlarged to 20.
+//! Of the 10,000 test images of MNIST, 9,997 come back as they went in. The other three lost their last row when MNIST
+//! was made, to the lower edge of the image; what is left, 19 pixels long, is enlarged to 20.
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +19,8 @@ const INK_SIDE: usize = 20;
 /// pixel is that of the floor; all of the test images agree with this.
 const MIDDLE: i64 = 14;
 
-/// Ink is brighter than this: above what scanners make of clean paper, below the edge of a stroke. It decides only how large
-/// the ink is; fainter pixels around it come along.
+/// Ink is brighter than this: above what scanners make of clean paper, below the edge of a stroke. It decides only how
+/// large the ink is; fainter pixels around it come along.
 const FAINTEST_INK: u8 = 16;
 
 /// By how much the brightest pixel has to stand out from the paper. Less is dirt.
@@ -59,10 +59,10 @@ pub enum DigitError {
 
 /// A drawing as MNIST would have shown it.
 ///
-/// Where the border is bright, the drawing is taken for dark ink on light paper and inverted. Paper that is not black then, or
-/// ink that is faint, are stretched to black and white. The ink's bounding box is scaled to 20 pixels on its longer side,
-/// each pixel the mean of the area that it covers. Then the pixel with the centre of mass moves to row and column 14, counted
-/// from 0, of 28; what does not fit in is cut off, as in MNIST.
+/// Where the border is bright, the drawing is taken for dark ink on light paper and inverted. Paper that is not black
+/// then, or ink that is faint, are stretched to black and white. The ink's bounding box is scaled to 20 pixels on its
+/// longer side, each pixel the mean of the area that it covers. Then the pixel with the centre of mass moves to row and
+/// column 14, counted from 0, of 28; what does not fit in is cut off, as in MNIST.
 ///
 /// # Errors
 /// If no pixel stands out from the paper.
@@ -201,8 +201,8 @@ impl Rectangle {
         (side(self.width), side(self.height))
     }
 
-    /// Scales the picture so that the rectangle is of `to` pixels, and cuts out `size` pixels from `start` on, counted from
-    /// the rectangle's corner. Each pixel is the mean of what it covers; beyond the picture there is black.
+    /// Scales the picture so that the rectangle is of `to` pixels, and cuts out `size` pixels from `start` on, counted
+    /// from the rectangle's corner. Each pixel is the mean of what it covers; beyond the picture there is black.
     fn scaled(self, grey: &Grey, to: (usize, usize), start: (i64, i64), size: (usize, usize)) -> Grey {
         let columns: Vec<_> =
             (0..size.0).map(|x| covered(self.left, self.width, to.0, start.0 + x as i64, grey.width)).collect();
@@ -224,8 +224,9 @@ impl Rectangle {
     }
 }
 
-/// The pixels of a row (or column) of `end` that pixel `at` covers after `length` pixels from `start` on were scaled to `to`,
-/// each with how much of it, in parts of which a whole pixel has `to`. Together these are `length`, less what lies outside.
+/// The pixels of a row (or column) of `end` that pixel `at` covers after `length` pixels from `start` on were scaled to
+/// `to`, each with how much of it, in parts of which a whole pixel has `to`. Together these are `length`, less what
+/// lies outside.
 fn covered(start: usize, length: usize, to: usize, at: i64, end: usize) -> impl Iterator<Item = (usize, u64)> + Clone {
     let whole = to as i64;
     let from = start as i64 * whole + at * length as i64;

@@ -27,8 +27,8 @@ pub struct Source {
     pub test: HeldOut,
     /// The number that the label files give to class 0.
     pub first_label: u32,
-    /// The SHA-256, in hex, of the `sha256` of the four `files`, each in hex on a line of its own, and, where labels do not
-    /// start at 0, of a line that says where.
+    /// The SHA-256, in hex, of the `sha256` of the four `files`, each in hex on a line of its own, and, where labels do
+    /// not start at 0, of a line that says where.
     pub sha256: String,
     /// Training images, training labels, test images, test labels.
     pub files: Vec<FileCheck>,
@@ -50,8 +50,8 @@ pub struct FileCheck {
 }
 
 impl Source {
-    /// Reads the four files of a data set from `folder`; `labels` is what their numbers mean, or none to go by those that
-    /// occur.
+    /// Reads the four files of a data set from `folder`; `labels` is what their numbers mean, or none to go by those
+    /// that occur.
     ///
     /// The files are called `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
     /// `t10k-labels-idx1-ubyte`, or with a dot before `idx`, and may end in `.gz`; if several are there, the first of

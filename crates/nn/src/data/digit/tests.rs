@@ -131,7 +131,8 @@ fn the_border_is_every_outermost_pixel_once() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Every digit but the three: enlarged by a whole number, anywhere, dark on light or light on dark, the same comes back.
+    /// Every digit but the three: enlarged by a whole number, anywhere, dark on light or light on dark, the same comes
+    /// back.
     #[test]
     fn a_large_digit_anywhere_is_the_small_one(
         number in 0_usize..4530, times in 1_usize..9, (left, top) in (1_i64..200, 1_i64..200), dark in any::<bool>(),
@@ -149,8 +150,8 @@ proptest! {
     ///
     /// What it can differ by, in pixels of the small one. In both the centre of mass lies in pixel 14, so all moves by
     /// less than 1 in each direction. The ink's box is up to 2 of at least 30 drawn pixels too long, so what is t away
-    /// from the middle moves by up to t / 15 more, on one side against the other. A pixel of the result reaches 1/2 from
-    /// its middle, and a drawn pixel that it cuts through up to 1 / 1.5 = 2/3 further.
+    /// from the middle moves by up to t / 15 more, on one side against the other. A pixel of the result reaches 1/2
+    /// from its middle, and a drawn pixel that it cuts through up to 1 / 1.5 = 2/3 further.
     #[test]
     fn a_digit_of_any_size_is_nearly_the_small_one(number in 0_usize..4530, side in 42_usize..168) {
         let digit = digit(number);

@@ -52,8 +52,8 @@ pub(crate) enum Command {
 /// Trains the recipes of a study and compares them.
 ///
 /// Everything is written to a folder as soon as it is known. A training that is finished is never run again: the same
-/// command goes on where it was stopped, and more seeds are added to those that are there. A training that is stopped in
-/// the middle starts again from its first epoch.
+/// command goes on where it was stopped, and more seeds are added to those that are there. A training that is stopped
+/// in the middle starts again from its first epoch.
 #[derive(clap::Args, Debug)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
@@ -81,8 +81,8 @@ pub(crate) struct RunArgs {
     /// Write to this folder. [default: runs/STUDY]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Train again what is finished in the folder with other settings or on other data, and replace it. Without this it is
-    /// refused. Each old training stays until the new one has finished.
+    /// Train again what is finished in the folder with other settings or on other data, and replace it. Without this it
+    /// is refused. Each old training stays until the new one has finished.
     #[arg(long)]
     pub(crate) replace: bool,
     /// Call two recipes equivalent when their test accuracies differ by less than this, in percentage points.
@@ -138,8 +138,8 @@ pub(crate) struct CompareArgs {
     /// Only these recipes; p-values are adjusted for the pairs of these alone.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// The difference in test accuracy that counts as none, in points (0.1 points are 10 of 10,000 images). [default: as
-    /// the run had it]
+    /// The difference in test accuracy that counts as none, in points (0.1 points are 10 of 10,000 images). [default:
+    /// as the run had it]
     #[arg(long, value_name = "POINTS", value_parser = points)]
     pub(crate) margin: Option<f64>,
     /// Tables and sentences, or figures for other programs.
@@ -149,8 +149,8 @@ pub(crate) struct CompareArgs {
 
 /// Writes report.html again from the record of a run.
 ///
-/// The page is one file that opens anywhere: verdicts, curves, mistakes, filters. `tenfold run` writes it at its end; this
-/// writes the same bytes again, or those of a run that was stopped, from what is finished.
+/// The page is one file that opens anywhere: verdicts, curves, mistakes, filters. `tenfold run` writes it at its end;
+/// this writes the same bytes again, or those of a run that was stopped, from what is finished.
 #[derive(clap::Args, Debug)]
 #[command(after_help = REPORT_EXAMPLES)]
 pub(crate) struct ReportArgs {
@@ -164,8 +164,8 @@ pub(crate) struct ReportArgs {
 
 /// Shows what trained networks have inside: filters, feature maps, which pixels mattered.
 ///
-/// Of each recipe it looks at the seed that is best on validation. Everything is written to DIR/look: pictures as PNG, and a
-/// page for each network that opens anywhere. On a terminal small pictures are shown there too.
+/// Of each recipe it looks at the seed that is best on validation. Everything is written to DIR/look: pictures as PNG,
+/// and a page for each network that opens anywhere. On a terminal small pictures are shown there too.
 #[derive(clap::Args, Debug)]
 #[command(after_help = LOOK_EXAMPLES, group = clap::ArgGroup::new("what"))]
 pub(crate) struct LookArgs {
@@ -181,8 +181,8 @@ pub(crate) struct LookArgs {
     /// Only the filters of these layers, such as conv2.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     pub(crate) layer: Vec<String>,
-    /// Show N filters of each layer: those that matter most, in a film those with the largest weights, with --match those
-    /// that recur most, with --image or --file those that answer most. [default: 64, as cards and elsewhere 16]
+    /// Show N filters of each layer: those that matter most, in a film those with the largest weights, with --match
+    /// those that recur most, with --image or --file those that answer most. [default: 64, as cards and elsewhere 16]
     #[arg(long, value_name = "N", value_parser = whole(4096))]
     pub(crate) filters: Option<usize>,
     /// Show these filters of each layer, by their numbers from 0.
@@ -407,8 +407,8 @@ fn duration(text: &str) -> Result<f64, String> {
 
 /// Shows the data sets that the program knows, or yours, and checks that they are whole.
 ///
-/// Counts the images of each label, shows one of each on a terminal, and warns of what is odd: classes without images, test
-/// images that are training images too, and so on. Nothing is trained.
+/// Counts the images of each label, shows one of each on a terminal, and warns of what is odd: classes without images,
+/// test images that are training images too, and so on. Nothing is trained.
 #[derive(clap::Args, Debug)]
 #[command(after_help = DATA_EXAMPLES)]
 pub(crate) struct DataArgs {

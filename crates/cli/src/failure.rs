@@ -10,8 +10,8 @@ use crate::output;
 
 /// Everything was done.
 pub(crate) const DONE: u8 = 0;
-/// The command line or the study file is at fault; a path that was typed and leads to nothing, or to a folder where a file
-/// is expected, is one such fault.
+/// The command line or the study file is at fault; a path that was typed and leads to nothing, or to a folder where a
+/// file is expected, is one such fault.
 pub(crate) const USAGE: u8 = 2;
 /// The images or the picture are there and cannot be used, or are not those of the run.
 pub(crate) const DATA: u8 = 3;

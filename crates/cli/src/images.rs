@@ -17,8 +17,8 @@ pub(crate) fn place(folder: Option<&Path>) -> Option<DataPlace> {
     Some(DataPlace { given: folder?.to_str()?.to_owned(), absolute: absolute.to_str()?.to_owned() })
 }
 
-/// The images that the record of the run folder `run` tells of: those of the folder `data`; without one, those inside the
-/// program or where the run found them.
+/// The images that the record of the run folder `run` tells of: those of the folder `data`; without one, those inside
+/// the program or where the run found them.
 pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
     let of = &record.dataset;
     let source = match data {

@@ -53,10 +53,11 @@ impl Colour {
 /// What was done, in words, each with the picture after it, made smaller where it is large. The last one is the input.
 pub(crate) type Steps = Vec<(String, Image)>;
 
-/// The picture in the file as the input of a network for images of `shape`: what was done, and the input's pixels, `[C, H, W]`.
+/// The picture in the file as the input of a network for images of `shape`: what was done, and the input's pixels, `[C,
+/// H, W]`.
 ///
-/// For networks over 1x28x28 it is centred as MNIST's digits were. For others it is taken as it is and has to have their
-/// size; their channels are grey, or red, green and blue.
+/// For networks over 1x28x28 it is centred as MNIST's digits were. For others it is taken as it is and has to have
+/// their size; their channels are grey, or red, green and blue.
 pub(crate) fn input_for(shape: ImageShape, path: &Path) -> Result<(Steps, Vec<u8>), Failure> {
     let name = path.display();
     if shape.channels != 1 && shape.channels != 3 {
@@ -107,8 +108,8 @@ pub(crate) fn grey(colour: &Colour) -> Grey {
     Grey { width: colour.width, height: colour.height, pixels: colour.rgb.chunks_exact(3).map(luma).collect() }
 }
 
-/// The picture in a PNG file of any colour type and depth, its transparent parts over white paper, the right way up; of an
-/// animation the first.
+/// The picture in a PNG file of any colour type and depth, its transparent parts over white paper, the right way up; of
+/// an animation the first.
 pub(crate) fn read(path: &Path) -> Result<Colour, Failure> {
     let bytes = contents(path)?;
     let refused =

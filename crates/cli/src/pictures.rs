@@ -6,15 +6,15 @@ use tenfold_report::curves::{learning_curves_svg, series};
 use tenfold_report::feature_maps::{MapRow, feature_maps};
 use tenfold_report::look::cards::{Sheet, cards, filters};
 use tenfold_report::look::film::strip;
-use tenfold_report::look::journey::journey;
+use tenfold_report::look::image_trace::image_trace as picture;
 use tenfold_study::comparison::{ChosenBy, Pick};
 use tenfold_study::record::{StudyRecord, TrialRecord};
 use tenfold_study::{Prediction, RunFolder, predictions};
 
 use crate::failure::Failure;
 use crate::look::filters::{LayerFilters, response};
+use crate::look::image_trace::{Choice, image_trace, of_data};
 use crate::look::selection::Selection;
-use crate::look::way::{Wish, journey as way, of_data};
 use crate::look::{Network, film, image};
 
 const CURVES: &str = "pictures/curves.svg";
@@ -82,7 +82,7 @@ pub(crate) fn draw(
             folder.write(FEATURE_MAPS, &maps(&network, layer, numbers, test, (&said, &shown), &of))?;
             text.push_str(&format!("{FEATURE_MAPS}: what these filters make of test images, before and after ReLU\n"));
         }
-        folder.write(WAY, &journey(&way(&network, &given, &traced, &Wish::default(), threads)?))?;
+        folder.write(WAY, &picture(&image_trace(&network, &given, &traced, &Choice::default(), threads)?))?;
         text.push_str(&format!("{WAY}: what all layers make of one of them, and which of its pixels matter\n"));
     } else {
         text.push_str(&format!(

@@ -9,8 +9,8 @@ struct Pending {
 
 /// Estimates the remaining time from the epochs that were seen.
 ///
-/// A recipe whose epochs were timed takes its own mean; for the others the time is that of the probe, corrected by how far
-/// the probe was off for those that were timed.
+/// A recipe whose epochs were timed takes its own mean; for the others the time is that of the probe, corrected by how
+/// far the probe was off for those that were timed.
 #[derive(Debug)]
 pub(crate) struct Remaining {
     /// Seconds of one epoch of each recipe as the probe saw it, where it did.

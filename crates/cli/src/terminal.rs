@@ -34,8 +34,8 @@ fn wanted(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
     no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb")
 }
 
-/// Not tmux and screen, which answer for themselves and show no pictures of others; nor the console of Linux, which prints
-/// the question.
+/// Not tmux and screen, which answer for themselves and show no pictures of others; nor the console of Linux, which
+/// prints the question.
 fn can_be_asked(term: Option<&OsStr>) -> bool {
     let term = term.map(OsStr::to_string_lossy).unwrap_or_default();
     !["tmux", "screen", "linux"].iter().any(|name| term.starts_with(name))
@@ -77,8 +77,8 @@ fn asked() -> Show {
     if input.is_terminal() && in_front() { unix::ask(input.as_fd(), stdout().as_fd()) } else { Show::HalfBlocks }
 }
 
-/// May a picture of one pixel be shown by kitty's protocol? And, since only terminals that know it answer that: what are you?
-/// Every terminal answers the latter, so nobody has to wait for what does not come.
+/// May a picture of one pixel be shown by kitty's protocol? And, since only terminals that know it answer that: what
+/// are you? Every terminal answers the latter, so nobody has to wait for what does not come.
 const QUESTION: &[u8] = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c";
 
 /// The answer of a terminal that knows kitty's protocol.

@@ -1,8 +1,8 @@
 //! One allocation, shared by threads that write disjoint parts of it.
 //!
-//! The threads of a training step split every buffer between them, in a different way in every phase. [`Arena`] hands out
-//! the parts and keeps a list of those in use: asking for a part that overlaps one in use, where either is for writing,
-//! panics with both ranges. A wrong split is thus a failing test and never a data race.
+//! The threads of a training step split every buffer between them, in a different way in every phase. [`Arena`] hands
+//! out the parts and keeps a list of those in use: asking for a part that overlaps one in use, where either is for
+//! writing, panics with both ranges. A wrong split is thus a failing test and never a data race.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
@@ -28,8 +28,8 @@ impl Region {
         self.rows == 0 || self.first >= self.end
     }
 
-    /// First element, and one past the last, even if no column is meant. Saturating: what would overflow is beyond every
-    /// arena.
+    /// First element, and one past the last, even if no column is meant. Saturating: what would overflow is beyond
+    /// every arena.
     fn interval(&self) -> (usize, usize) {
         if self.rows == 0 {
             return (self.start, self.start);

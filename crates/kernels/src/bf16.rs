@@ -8,8 +8,8 @@ pub const fn neighbours(columns: usize) -> usize {
     columns.div_ceil(2 * LANES) * LANES
 }
 
-/// Overwrites the first [`neighbours`]`(columns)` places of each row of `out` with `(x[n][2t], x[n][2t + 1])`; what lies
-/// beyond the last column counts as zero. Rows of `x` and `out` are `x_stride` and `out_stride` apart.
+/// Overwrites the first [`neighbours`]`(columns)` places of each row of `out` with `(x[n][2t], x[n][2t + 1])`; what
+/// lies beyond the last column counts as zero. Rows of `x` and `out` are `x_stride` and `out_stride` apart.
 ///
 /// # Panics
 /// If `x` or `out` ends before the last row does.
@@ -66,8 +66,8 @@ fn pack_vectors<L: Lanes>(simd: L, x: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Overwrites row t of `out`, for each pair t of the `rows` rows of `x`, with `(x[2t][j], x[2t + 1][j])` for the columns j,
-/// which are padded to whole vectors in both; a last row without a partner is paired with zeros.
+/// Overwrites row t of `out`, for each pair t of the `rows` rows of `x`, with `(x[2t][j], x[2t + 1][j])` for the
+/// columns j, which are padded to whole vectors in both; a last row without a partner is paired with zeros.
 ///
 /// # Panics
 /// If `columns` is not a multiple of 16, or if `x` or `out` ends before the last row does.

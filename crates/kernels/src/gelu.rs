@@ -27,8 +27,8 @@ fn forward_body<L: Lanes>(_: L, x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Multiplies each element of `grad` by the slope at `x`, `Phi(x) + x * phi(x)`. Unlike that of the activations in place, it
-/// does not follow from the output alone.
+/// Multiplies each element of `grad` by the slope at `x`, `Phi(x) + x * phi(x)`. Unlike that of the activations in
+/// place, it does not follow from the output alone.
 ///
 /// # Panics
 /// If `grad` is not as long as `x`.

@@ -1,8 +1,9 @@
 //! The arithmetic of tenfold: slices in, slices out.
 //!
 //! One file per operation. Nothing here reads a file, starts a thread, asks the time, allocates while it computes, or
-//! chooses a random number ([`dropout`] is told which); a wrong shape is a bug of the caller and panics. [`mod@reference`] holds every operation once more
-//! in plain `f64` loops: that is the specification, and every kernel is tested against it on every instruction set.
+//! chooses a random number ([`dropout`] is told which); a wrong shape is a bug of the caller and panics.
+//! [`mod@reference`] holds every operation once more in plain `f64` loops: that is the specification, and every kernel is
+//! tested against it on every instruction set.
 //!
 //! ```
 //! use tenfold_kernels::arena::Columns;
@@ -41,9 +42,9 @@
 //!
 //! # Bits
 //!
-//! Every number is produced by a sequence of IEEE operations that depends on shapes alone. Lanes are channels or columns,
-//! sums run in a fixed order with explicit fused multiply-adds, `exp` and `ln` are our own. So all instruction sets
-//! ([`Isa`]) give the same bits, and so does any split of the work between threads.
+//! Every number is produced by a sequence of IEEE operations that depends on shapes alone. Lanes are channels or
+//! columns, sums run in a fixed order with explicit fused multiply-adds, `exp` and `ln` are our own. So all instruction
+//! sets ([`Isa`]) give the same bits, and so does any split of the work between threads.
 
 pub mod activation;
 pub mod arena;

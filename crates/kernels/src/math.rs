@@ -5,8 +5,8 @@
 /// 88.72, NaN for NaN.
 ///
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, `e^r` by the Taylor polynomial of degree 7, whose error there is below
-/// 5e-9, then scaled by `2^n`. The reduction, with `ln 2` in two parts, is that of W. J. Cody and W. Waite, *Software Manual
-/// for the Elementary Functions*, 1980.
+/// 5e-9, then scaled by `2^n`. The reduction, with `ln 2` in two parts, is that of W. J. Cody and W. Waite, *Software
+/// Manual for the Elementary Functions*, 1980.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4; // 0x3F318000, short enough for n * LN2_HIGH to be exact
@@ -38,16 +38,16 @@ pub fn exp(x: f32) -> f32 {
 
 /// Natural logarithm in `f64` with a relative error below 1e-14; for positive, finite, normal `x`.
 ///
-/// `x = m 2^e` with `m` in `sqrt(1/2)..sqrt(2)`, `ln m = 2 artanh z` with `z = (m - 1) / (m + 1)`, `|z| < 0.172`, by its
-/// odd power series up to `z^19`.
+/// `x = m 2^e` with `m` in `sqrt(1/2)..sqrt(2)`, `ln m = 2 artanh z` with `z = (m - 1) / (m + 1)`, `|z| < 0.172`, by
+/// its odd power series up to `z^19`.
 #[inline(always)]
 pub fn ln(x: f64) -> f64 {
     let bits = x.to_bits();
     let m = f64::from_bits((bits & ((1 << 52) - 1)) | (1023 << 52));
     let large = m > std::f64::consts::SQRT_2;
     let m = if large { m * 0.5 } else { m };
-    // A whole number below 2^12 in the low bits of 2^52 is that number once 2^52 is subtracted: conversions from 64 bits
-    // are vectors on few processors.
+    // A whole number below 2^12 in the low bits of 2^52 is that number once 2^52 is subtracted: conversions from 64
+    // bits are vectors on few processors.
     const WHOLE: f64 = 4_503_599_627_370_496.0;
     let exponent = f64::from_bits((bits >> 52) | WHOLE.to_bits()) - WHOLE - 1023.0;
     let exponent = if large { exponent + 1.0 } else { exponent };
@@ -80,11 +80,11 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { near } else { size.copysign(x) }
 }
 
-/// The complement of the error function for `x >= 0`, `2 / sqrt(pi)` times the integral of `e^-t^2` from `x` on, within 1.5e-6
-/// of itself up to 4.5, where it is 2e-10.
+/// The complement of the error function for `x >= 0`, `2 / sqrt(pi)` times the integral of `e^-t^2` from `x` on, within
+/// 1.5e-6 of itself up to 4.5, where it is 2e-10.
 ///
-/// `t e^(-x^2 + P(t))` with `t = 1 / (1 + x / 2)`: the Chebyshev fit of Numerical Recipes (section 6.2), whose error is below
-/// 1.2e-7. An exponent of 20 is rounded by up to 9.5e-7, and [`exp`] adds 2.4e-7.
+/// `t e^(-x^2 + P(t))` with `t = 1 / (1 + x / 2)`: the Chebyshev fit of Numerical Recipes (section 6.2), whose error is
+/// below 1.2e-7. An exponent of 20 is rounded by up to 9.5e-7, and [`exp`] adds 2.4e-7.
 #[inline(always)]
 pub fn erfc(x: f32) -> f32 {
     let t = 1.0 / 0.5_f32.mul_add(x, 1.0);

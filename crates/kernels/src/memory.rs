@@ -20,8 +20,8 @@ pub fn prefer_large_pages(memory: &mut [f32]) {
         let range = memory.as_mut_ptr_range();
         let (start, end) = (range.start.addr().next_multiple_of(PAGE), range.end.addr() / PAGE * PAGE);
         if start < end {
-            // SAFETY: whole pages of a slice that is borrowed mutably; the advice changes nothing but their size. Where it
-            // is not taken, everything works as well.
+            // SAFETY: whole pages of a slice that is borrowed mutably; the advice changes nothing but their size. Where
+            // it is not taken, everything works as well.
             unsafe { madvise(range.start.with_addr(start).cast(), end - start, LARGE_PAGES) };
         }
     }

@@ -1,13 +1,13 @@
-//! One step of an optimizer over a slice of parameters, element by element, as PyTorch defines it: gradient descent with
-//! momentum, and Nesterov's in the form of I. Sutskever et al., *On the importance of initialization and momentum in deep
-//! learning*, 2013; Adam of D. P. Kingma and J. Ba, *Adam: a method for stochastic optimization*, 2015; and AdamW of
-//! I. Loshchilov and F. Hutter, *Decoupled weight decay regularization*, 2019.
+//! One step of an optimizer over a slice of parameters, element by element, as PyTorch defines it: gradient descent
+//! with momentum, and Nesterov's in the form of I. Sutskever et al., *On the importance of initialization and momentum
+//! in deep learning*, 2013; Adam of D. P. Kingma and J. Ba, *Adam: a method for stochastic optimization*, 2015; and
+//! AdamW of I. Loshchilov and F. Hutter, *Decoupled weight decay regularization*, 2019.
 //!
 //! What a step leaves behind is never subnormal. The mean gradient of a weight whose gradient is zero, that of a blank
-//! pixel for example, decays by `beta1` in every step: after some 830 steps it would be below the smallest normal number,
-//! and Intel's processors compute with such numbers a hundred times slower than with others. Here they are zero by
-//! definition, on every instruction set. The control register's bits that do the same in hardware would have to hold for
-//! compiled code that is not ours to speak for: Rust takes the default for granted.
+//! pixel for example, decays by `beta1` in every step: after some 830 steps it would be below the smallest normal
+//! number, and Intel's processors compute with such numbers a hundred times slower than with others. Here they are zero
+//! by definition, on every instruction set. The control register's bits that do the same in hardware would have to hold
+//! for compiled code that is not ours to speak for: Rust takes the default for granted.
 
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::Lanes;

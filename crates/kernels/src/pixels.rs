@@ -42,8 +42,8 @@ impl Index<usize> for PixelTable {
 const HIGH: f32 = 1.0 / 255.0;
 const LOW: f32 = (1.0 / 255.0 - HIGH as f64) as f32;
 
-/// The value of `pixel` without a division: products with the reciprocals, and what these lack (P. Markstein, *Computation
-/// of elementary functions on the IBM RISC System/6000 processor*, 1990).
+/// The value of `pixel` without a division: products with the reciprocals, and what these lack (P. Markstein,
+/// *Computation of elementary functions on the IBM RISC System/6000 processor*, 1990).
 fn quotients(pixel: f32, mean: f32, std: f32, fma: impl Fn(f32, f32, f32) -> f32) -> f32 {
     let x = fma(pixel, HIGH, pixel * LOW) - mean;
     let q = x * (1.0 / std);

@@ -49,7 +49,8 @@ impl Planes {
     ) -> Planes {
         assert!(channels > 0 && lanes > 0 && height > 0 && width > 0, "{channels}x{height}x{width} is not an image");
         let [top, left, bottom, right] = border;
-        // Saturating: kernels compute offsets without checks, so every one of them must be below the length asserted here.
+        // Saturating: kernels compute offsets without checks, so every one of them must be below the length asserted
+        // here.
         let full = |before: usize, size: usize, step: usize, behind: usize| {
             (size - 1).saturating_mul(step).saturating_add(before).saturating_add(behind).saturating_add(1)
         };

@@ -9,11 +9,12 @@ use crate::simd::lanes::{LANES, Lanes, transpose};
 /// Classes that there may be: a label is a byte.
 const CLASSES: usize = 256;
 
-/// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `correct[n]` whether the largest logit, the first of
-/// equals, is the label's, and `grad_logits[n] = scale * (softmax(logits[n]) - onehot(labels[n]))`, padding columns zero.
+/// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `correct[n]` whether the largest logit, the
+/// first of equals, is the label's, and `grad_logits[n] = scale * (softmax(logits[n]) - onehot(labels[n]))`, padding
+/// columns zero.
 ///
-/// Rows of `logits` and `grad_logits` are `stride` apart, at least `classes` rounded up to whole vectors; all outputs are
-/// overwritten.
+/// Rows of `logits` and `grad_logits` are `stride` apart, at least `classes` rounded up to whole vectors; all outputs
+/// are overwritten.
 ///
 /// # Panics
 /// If there are no or more than 256 classes, a label is none of them, or a slice has another length.

@@ -1,7 +1,7 @@
 //! How often a window fits.
 
-/// Places of a window of `kernel` pixels along a row or column of `size` pixels, padding included, `stride` pixels from one to
-/// the next; `None` if it does not fit once. One that would hang over the edge is left out.
+/// Places of a window of `kernel` pixels along a row or column of `size` pixels, padding included, `stride` pixels from
+/// one to the next; `None` if it does not fit once. One that would hang over the edge is left out.
 pub fn count(size: usize, kernel: usize, stride: usize) -> Option<usize> {
     size.checked_sub(kernel).map(|rest| rest / stride + 1)
 }

@@ -1,11 +1,13 @@
-//! By which team of threads a step is computed: by all, unless fewer are faster, and sharing large layers in the faster way.
+//! By which team of threads a step is computed: by all, unless fewer are faster, and sharing large layers in the faster
+//! way.
 //!
-//! A step of a tiny network takes a few microseconds. Sending numbers from one processor's cache to another's may then take
-//! longer than the work that is shared; and if other programs keep a processor busy, a step waits for a thread that
-//! is not running. How far apart two processors are decides too whether a thread had better take weights that another has
-//! changed, or wait for another's sums ([`Team::relay`]): on two cores with caches of their own a step of `cnn1` takes 7.1 ms
-//! one way and 5.7 the other, on two with a common one 5.4 and 5.6. None of this can be known in advance, so at the start of
-//! each epoch some steps are timed on all threads, on half of them, and so on. The results are the same in any team.
+//! A step of a tiny network takes a few microseconds. Sending numbers from one processor's cache to another's may then
+//! take longer than the work that is shared; and if other programs keep a processor busy, a step waits for a thread
+//! that is not running. How far apart two processors are decides too whether a thread had better take weights that
+//! another has changed, or wait for another's sums ([`Team::relay`]): on two cores with caches of their own a step of
+//! `cnn1` takes 7.1 ms one way and 5.7 the other, on two with a common one 5.4 and 5.6. None of this can be known in
+//! advance, so at the start of each epoch some steps are timed on all threads, on half of them, and so on. The results
+//! are the same in any team.
 
 use crate::workers::Team;
 use std::time::{Duration, Instant};
@@ -126,8 +128,8 @@ mod tests {
         Stretch { team: Team { threads, relay: true }, end }
     }
 
-    /// The stretches of an epoch in which up to `relays` threads share something in a relay, and whose steps take as long as
-    /// `micros` says for each team.
+    /// The stretches of an epoch in which up to `relays` threads share something in a relay, and whose steps take as
+    /// long as `micros` says for each team.
     fn stretches(threads: usize, steps: usize, relays: usize, micros: impl Fn(Team) -> u64) -> Vec<Stretch> {
         let (mut tuner, mut done, mut all) = (Autotune::new(threads, steps, |t| t > 1 && t <= relays), 0, Vec::new());
         while done < steps {

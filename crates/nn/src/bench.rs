@@ -163,8 +163,8 @@ fn block_times(trainer: &Trainer, times: &OpTimes) -> Vec<BlockTime> {
     blocks
 }
 
-/// Floating-point operations of one training image as the layers say, every multiply-add counted as two: forward, gradients
-/// of the weights, and gradients of the inputs except the first layer's.
+/// Floating-point operations of one training image as the layers say, every multiply-add counted as two: forward,
+/// gradients of the weights, and gradients of the inputs except the first layer's.
 pub fn dense_flop(architecture: &Architecture) -> u64 {
     let macs: Vec<u64> = architecture.layers().iter().map(|info| info.macs).collect();
     let first = macs.iter().copied().find(|&macs| macs > 0).unwrap_or(0);

@@ -1,8 +1,8 @@
 //! A network as a graph: values, and operations that read some values and write one.
 //!
-//! Value 0 is the batch's images. Nodes stand in an order in which every value is written before it is read. What a graph is
-//! follows from the architecture, the precision and whether blank pixels may be left out, not from the batch size;
-//! [`crate::plan`] gives it memory and [`crate::step`] runs it.
+//! Value 0 is the batch's images. Nodes stand in an order in which every value is written before it is read. What a
+//! graph is follows from the architecture, the precision and whether blank pixels may be left out, not from the batch
+//! size; [`crate::plan`] gives it memory and [`crate::step`] runs it.
 
 use crate::layout::Layout;
 use crate::ops::{Op, Operation};
@@ -22,8 +22,8 @@ pub(crate) struct Value {
     pub(crate) grad: Layout,
     /// What its producer applies to it in place, last.
     pub(crate) activation: Option<Activation>,
-    /// The nodes that read it, in their order. Backward, the last of them overwrites the gradient, the others add to it,
-    /// and after the first has done so it is complete.
+    /// The nodes that read it, in their order. Backward, the last of them overwrites the gradient, the others add to
+    /// it, and after the first has done so it is complete.
     pub(crate) consumers: Vec<usize>,
     /// Whether something learns from its gradient: its producer, or what comes before.
     pub(crate) wants_gradient: bool,
@@ -77,7 +77,8 @@ impl Graph {
         inputs.iter().any(|&input| self.values[input.0].wants_gradient)
     }
 
-    /// Whether node number `at` is the first to write the gradient of what it reads: then it overwrites it, else it adds.
+    /// Whether node number `at` is the first to write the gradient of what it reads: then it overwrites it, else it
+    /// adds.
     pub(crate) fn is_first_writer(&self, at: usize, input: ValueId) -> bool {
         self.values[input.0].consumers.last() == Some(&at)
     }
@@ -92,7 +93,8 @@ impl Graph {
         self.nodes.iter().flat_map(|node| node.op.arrays().into_iter().map(|array| (&node.op, array)))
     }
 
-    /// Where element `j`, in PyTorch's order, of an array whose shape there is `shape` lies among the packed parameters.
+    /// Where element `j`, in PyTorch's order, of an array whose shape there is `shape` lies among the packed
+    /// parameters.
     pub(crate) fn place((op, array): (&Op, &Array), shape: &[usize], j: usize) -> usize {
         array.place.start + if shape.len() == 1 { j } else { op.index(shape, j) }
     }

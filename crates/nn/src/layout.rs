@@ -70,8 +70,8 @@ impl Layout {
     }
 }
 
-/// Calls `f` for each stretch of elements that lie together in a value and in its gradient, which has no border: where they
-/// are in one, and in the other.
+/// Calls `f` for each stretch of elements that lie together in a value and in its gradient, which has no border: where
+/// they are in one, and in the other.
 pub(crate) fn for_rows(layout: &Layout, plain: &Layout, mut f: impl FnMut(Range<usize>, Range<usize>)) {
     match (layout, plain) {
         (Layout::Planes(from), Layout::Planes(to)) if from != to => {

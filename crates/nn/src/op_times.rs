@@ -17,8 +17,8 @@ pub(crate) enum Part {
     Backward(usize),
 }
 
-/// Sums of the time that the first thread spent in each part, with its waiting for the others at the end of it; what it waits
-/// at the end of a step counts as between steps.
+/// Sums of the time that the first thread spent in each part, with its waiting for the others at the end of it; what it
+/// waits at the end of a step counts as between steps.
 pub(crate) struct OpTimes {
     base: Instant,
     /// When the last part ended, in nanoseconds since `base`.

@@ -11,8 +11,8 @@ pub enum Precision {
     /// f32 throughout.
     #[default]
     F32,
-    /// The operands of large linear layers, and of convolutions that go through the frequency domain, are rounded to bf16:
-    /// eight significant bits instead of twenty-four. Products and their sums stay f32.
+    /// The operands of large linear layers, and of convolutions that go through the frequency domain, are rounded to
+    /// bf16: eight significant bits instead of twenty-four. Products and their sums stay f32.
     Bf16,
 }
 

@@ -1,5 +1,5 @@
-//! The layers of a network one by one in plain f64, forward and backward: what every step is checked against, and how the
-//! gradient of an image is computed.
+//! The layers of a network one by one in plain f64, forward and backward: what every step is checked against, and how
+//! the gradient of an image is computed.
 
 use crate::data::ImageShape;
 use crate::model::{Layer, LayerInfo, Model, Shape, Source};
@@ -157,8 +157,8 @@ pub(crate) fn sizes(shape: ImageShape) -> (usize, usize, usize) {
     (shape.channels, shape.height, shape.width)
 }
 
-/// The window through which a layer sees an image of `height` by `width`; none if it takes every element by itself, or all
-/// of a row.
+/// The window through which a layer sees an image of `height` by `width`; none if it takes every element by itself, or
+/// all of a row.
 pub(crate) fn window(layer: Layer, (height, width): (usize, usize)) -> Option<Window> {
     let (kernel, stride, (rows, columns)) = match layer {
         Layer::Conv { kernel_size, stride, padding, .. } => (kernel_size, stride, padding.of(kernel_size)),

@@ -1,8 +1,8 @@
 //! One batch through a network: forward, backward, and the update, on several threads.
 //!
-//! Every thread walks the nodes of the graph from the first to the last and back. Each operation is split in the way that
-//! needs no sum over threads: by images where images are independent, by columns or weight rows where the batch is summed.
-//! So the numbers do not depend on how many threads there are.
+//! Every thread walks the nodes of the graph from the first to the last and back. Each operation is split in the way
+//! that needs no sum over threads: by images where images are independent, by columns or weight rows where the batch is
+//! summed. So the numbers do not depend on how many threads there are.
 
 use crate::batch::Batch;
 use crate::graph::{Array, Node, ValueId};
@@ -110,7 +110,8 @@ impl<'a> Step<'a> {
         f(&self.floats.read(self.plan.value(value, image..image + 1)), &self.plan.graph.values[value.0].layout)
     }
 
-    /// Runs the batch forward through nodes `0..until`. No meeting at the end: [`Step::loss`] begins with one where it must.
+    /// Runs the batch forward through nodes `0..until`. No meeting at the end: [`Step::loss`] begins with one where it
+    /// must.
     pub(crate) fn forward(&self, worker: &Worker, scratch: &mut Scratch, batch: &Batch, until: usize) {
         assert!(batch.len() <= self.plan.batch_size, "the plan is for smaller batches");
         self.time(worker, Part::Elsewhere);
@@ -165,8 +166,8 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Gradients from the logits to the first layer that learns, and what becomes of them. The caller's next meeting ends
-    /// the step.
+    /// Gradients from the logits to the first layer that learns, and what becomes of them. The caller's next meeting
+    /// ends the step.
     pub(crate) fn backward(&self, worker: &Worker, scratch: &mut Scratch, batch: &Batch) {
         for (at, node) in self.plan.graph.nodes.iter().enumerate().rev() {
             if self.plan.graph.values[node.output.0].wants_gradient {

@@ -33,7 +33,8 @@ impl Default for TrainConfig {
     }
 }
 
-/// Bytes that training a network takes, besides the data: parameters, optimizer, activations and gradients of one batch.
+/// Bytes that training a network takes, besides the data: parameters, optimizer, activations and gradients of one
+/// batch.
 pub fn memory_bytes(architecture: &Architecture, precision: Precision, batch_size: usize, threads: usize) -> u64 {
     // Whichever way a linear layer straight over pixels takes them.
     let of = |blank_is_nothing: bool| {

@@ -25,8 +25,8 @@ const SPINS: u32 = 10_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Team {
     pub(crate) threads: usize,
-    /// Each sums the inputs whose weights it updates, and hands the sums on to the next; otherwise each sums all inputs for
-    /// some of the outputs.
+    /// Each sums the inputs whose weights it updates, and hands the sums on to the next; otherwise each sums all inputs
+    /// for some of the outputs.
     pub(crate) relay: bool,
 }
 
@@ -85,8 +85,8 @@ impl<'a> Worker<'a> {
         self.barrier.signalled[self.index].fetch_add(1, Ordering::Release);
     }
 
-    /// Waits until the thread before has called [`Worker::signal_next`] as often as this one has called this; the first one
-    /// takes over from nobody.
+    /// Waits until the thread before has called [`Worker::signal_next`] as often as this one has called this; the first
+    /// one takes over from nobody.
     pub(crate) fn wait_for_previous(&self) {
         let Some(before) = self.index.checked_sub(1) else { return };
         self.waited.set(self.waited.get() + 1);

@@ -22,8 +22,8 @@ impl Earlier {
     }
 }
 
-/// "a seeds 1 to 3, b seed 1: epochs was 3 and is now 4": a line for all trials that differ in the same way. `trials` are
-/// name and seed, those of one recipe in a row by seed.
+/// "a seeds 1 to 3, b seed 1: epochs was 3 and is now 4": a line for all trials that differ in the same way. `trials`
+/// are name and seed, those of one recipe in a row by seed.
 pub fn changes_in_words<'a>(trials: impl IntoIterator<Item = (&'a str, u64, &'a Earlier)>) -> Vec<String> {
     type Recipes<'a> = Vec<(&'a str, Vec<u64>)>;
     let mut alike: Vec<(String, Recipes)> = Vec::new();

@@ -349,8 +349,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// The most bytes of a file other than weights: `results.json` has some 30 KiB for each trial, predictions some 20 bytes for
-/// each image.
+/// The most bytes of a file other than weights: `results.json` has some 30 KiB for each trial, predictions some 20
+/// bytes for each image.
 pub(crate) const MOST_BYTES: u64 = 256 << 20;
 
 /// The contents of a regular file of at most `limit` bytes; `FileTooLarge` if it has more.

@@ -13,8 +13,8 @@ use crate::record::{DatasetRecord, RecipeRecord};
 /// The version of what training computes: raised whenever the same settings and seed give other bits.
 pub const TRAINING_VERSION: u32 = 3;
 
-/// Everything that determines a trial's bits: the network, the settings, the seed, the data and the version of the training
-/// code. Threads and processor are not among it.
+/// Everything that determines a trial's bits: the network, the settings, the seed, the data and the version of the
+/// training code. Threads and processor are not among it.
 // Its fields are written in this order, and the identity of everybody's finished trials depends on it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TrialSettings {

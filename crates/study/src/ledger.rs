@@ -1,4 +1,5 @@
-//! How often the labels of the test images were looked at. Each look is on disk before it is taken, and none is forgotten.
+//! How often the labels of the test images were looked at. Each look is on disk before it is taken, and none is
+//! forgotten.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -1,8 +1,8 @@
 //! Repeats: a study compares recipes, each trained from several seeds, and keeps the record on disk.
 //!
-//! A [`Study`] is what a study file says. Together with a data set it becomes a [`Plan`], in which every shape and every
-//! number is checked. [`run()`] works through its trials in a [`RunFolder`] and gives the [`record::StudyRecord`], which
-//! is also `results.json`. A trial that is finished is never run again.
+//! A [`Study`] is what a study file says. Together with a data set it becomes a [`Plan`], in which every shape and
+//! every number is checked. [`run()`] works through its trials in a [`RunFolder`] and gives the
+//! [`record::StudyRecord`], which is also `results.json`. A trial that is finished is never run again.
 //!
 //! This is the only crate that knows there is more than one trial, and the only one that computes a statistic. It
 //! reads and writes files, but never prints.

@@ -1,7 +1,7 @@
 //! What predictions are worth: confusion, precision, recall, F1, accuracy and balanced accuracy.
 //!
-//! Definitions are scikit-learn's, except that a quotient 0/0 is no number: of a class that no image belongs to, nothing is
-//! known, and 0 would read as the worst there can be.
+//! Definitions are scikit-learn's, except that a quotient 0/0 is no number: of a class that no image belongs to,
+//! nothing is known, and 0 would read as the worst there can be.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +28,8 @@ pub struct ClassMetrics {
     pub precision: Option<f64>,
     /// Of the examples of this class, the share that was predicted so; null if there are none.
     pub recall: Option<f64>,
-    /// The harmonic mean of precision and recall, which is 0 if no example was right; null if the class neither occurs nor is
-    /// predicted.
+    /// The harmonic mean of precision and recall, which is 0 if no example was right; null if the class neither occurs
+    /// nor is predicted.
     pub f1: Option<f64>,
     /// Examples of this class.
     pub support: u64,

@@ -139,8 +139,8 @@ pub enum TrialState {
     New,
     /// It was begun before and is to be run from the start.
     Interrupted,
-    /// It was run before, but with other settings, data or training code; it is run again, and replaced where the new one
-    /// finishes.
+    /// It was run before, but with other settings, data or training code; it is run again, and replaced where the new
+    /// one finishes.
     Changed(Earlier),
     /// It was run before, but its files are not whole; it is run again and replaced.
     Damaged,

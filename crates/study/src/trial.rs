@@ -33,8 +33,8 @@ fn beside(recipe: &str, seed: u64) -> [String; 2] {
     ["new", "old"].map(|name| format!("trials/{recipe}/.seed-{seed}.{name}"))
 }
 
-/// Seeds for which the folder has something of this recipe. What was about to take its place when a run was killed takes
-/// it now.
+/// Seeds for which the folder has something of this recipe. What was about to take its place when a run was killed
+/// takes it now.
 pub(crate) fn seeds_on_disk(folder: &RunFolder, recipe: &str) -> Result<Vec<u64>, FolderError> {
     let number = |digits: &str| digits.parse().ok().filter(|seed: &u64| seed.to_string() == digits);
     let seed_beside = |name: &str| {

@@ -122,8 +122,8 @@ pub(crate) fn response(layer: &FilterLayer, trace: &Trace, filter: usize) -> Fea
     FeatureMap { filter, height, width, before_relu: before, after_relu: after }
 }
 
-/// The parts of training images that excite a filter most, each as large as what it sees in the middle of an image, black
-/// beyond the border.
+/// The parts of training images that excite a filter most, each as large as what it sees in the middle of an image,
+/// black beyond the border.
 fn patches(train: &Dataset, network: &Network, layer: &FilterLayer, response: &FilterResponse) -> Vec<Patch> {
     let architecture = network.model.architecture();
     let [rows, columns] = layer.response;

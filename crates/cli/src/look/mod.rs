@@ -2,13 +2,13 @@
 
 pub(crate) mod film;
 pub(crate) mod filters;
+pub(crate) mod image_trace;
 mod mistakes;
 mod names;
 mod network;
 mod recurrence;
 pub(crate) mod selection;
 pub(crate) mod terminal;
-pub(crate) mod way;
 
 use tenfold_nn::data::Splits;
 use tenfold_nn::look::{FilterLayer, filter_layers};
@@ -80,7 +80,7 @@ pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
         recurrence::look(&looked, args)?;
         return Ok(DONE);
     }
-    let given = way::given(&looked, args)?;
+    let given = image_trace::given(&looked, args)?;
     let mut networks = looked.networks(args)?;
     if given.is_none() && !looked.filters.these.is_empty() {
         // No page and no picture without a filter.
@@ -93,7 +93,7 @@ pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
     }
     for network in networks {
         if let Some(given) = &given {
-            way::look(&looked, &network, given, args)?;
+            image_trace::look(&looked, &network, given, args)?;
         } else {
             network::look(&looked, &network, args)?;
         }
@@ -102,7 +102,8 @@ pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
 }
 
 impl Looked {
-    /// The networks that were asked for, with those of their layers that were; networks without any of these are left out.
+    /// The networks that were asked for, with those of their layers that were; networks without any of these are left
+    /// out.
     fn networks(&self, args: &LookArgs) -> Result<Vec<Network>, Failure> {
         let (mut networks, mut known) = (Vec::new(), Vec::new());
         for trial in chosen(&self.study.record.recipes, &args.model, args.seed)? {
@@ -149,8 +150,8 @@ fn no_such(message: &str, name: &str, known: &[&str]) -> Failure {
     Failure::new(USAGE, message.to_owned(), Some(hint))
 }
 
-/// The trials to look at: of each recipe that `names` name (of all if there are no names) the one of seed `seed`, else the
-/// best on validation.
+/// The trials to look at: of each recipe that `names` name (of all if there are no names) the one of seed `seed`, else
+/// the best on validation.
 fn chosen<'r>(
     recipes: &'r [RecipeRecord],
     names: &[String],

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The most bytes of a name that are kept. Some file systems that encrypt names take 143 in all; the rest is for what stands
-/// before and after it, and for the temporary name under which a file is written.
+/// The most bytes of a name that are kept. Some file systems that encrypt names take 143 in all; the rest is for what
+/// stands before and after it, and for the temporary name under which a file is written.
 const MOST_BYTES: usize = 112;
 
-/// The picture's name, as far as every file system takes it, after a word that no other file begins with, and a short hash
-/// of where the picture is: of two that are called alike none takes the other's place, and one that was drawn anew takes
-/// its own.
+/// The picture's name, as far as every file system takes it, after a word that no other file begins with, and a short
+/// hash of where the picture is: of two that are called alike none takes the other's place, and one that was drawn anew
+/// takes its own.
 pub(super) fn of_picture(path: &Path) -> String {
     let place = fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
     let hash = Sha256::digest(place.as_os_str().as_encoded_bytes());

@@ -6,13 +6,13 @@ use tenfold_report::format::{change_in_points, percent};
 use tenfold_report::html::Shown;
 use tenfold_report::look::cards::{Card, Sheet, cards, cards_picture, filters};
 use tenfold_report::look::film::{animation, strip};
-use tenfold_report::look::page::{NetworkPage, Section, journey_section, network_page};
+use tenfold_report::look::page::{NetworkPage, Section, image_trace_section, network_page};
 use tenfold_report::look::recurrence::recurrence as recurrence_picture;
 use tenfold_report::look::terminal::Tile;
 use tenfold_study::record::RecipeRecord;
 
 use super::filters::LayerFilters;
-use super::{LOOK, Looked, Network, film, image, recurrence, way};
+use super::{LOOK, Looked, Network, film, image, image_trace, recurrence};
 use crate::args::LookArgs;
 use crate::failure::Failure;
 use crate::output;
@@ -30,11 +30,12 @@ const OTHER_SEEDS: usize = 3;
 pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Result<(), Failure> {
     output::out(&format!("{}\n", network.title()))?;
     let valid = &looked.splits.valid;
-    let given = way::of_data("validation", 0, valid.image(0), valid.labels()[0]);
+    let given = image_trace::of_data("validation", 0, valid.image(0), valid.labels()[0]);
     let traced = trace(&network.model, &given.pixels);
     let shared = image(valid.shape(), &given.pixels);
     // First, because what is typed may be wrong.
-    let way = way::journey(network, &given, &traced, &way::Wish::of(looked, args), looked.threads)?;
+    let shown =
+        image_trace::image_trace(network, &given, &traced, &image_trace::Choice::of(looked, args), looked.threads)?;
     let mut sections = Vec::new();
     let mut first_order = None;
     for layer in &network.layers {
@@ -59,7 +60,7 @@ pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Resul
         sections.push(section(&found, &layer.name, sheet_png, cards_png));
         first_order.get_or_insert((layer.clone(), found.order));
     }
-    sections.push(journey_section(&way));
+    sections.push(image_trace_section(&shown));
     if let Some((layer, order)) = &first_order {
         let shown = (&looked.filters, FILM_FILTERS);
         if let Some(film) = film::of(&looked.folder, network, layer, Some(order), shown)? {

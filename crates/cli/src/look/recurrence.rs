@@ -82,9 +82,9 @@ pub(super) fn look(looked: &Looked, args: &LookArgs) -> Result<(), Failure> {
     Err(Failure::new(USAGE, message, Some(hint.to_owned())))
 }
 
-/// The trainings that are compared. Of one recipe its seeds, the best first. Of several the best of the first, and of each
-/// other the best of another seed: from the same seed they would begin with the same filters, and these recur because they
-/// were there.
+/// The trainings that are compared. Of one recipe its seeds, the best first. Of several the best of the first, and of
+/// each other the best of another seed: from the same seed they would begin with the same filters, and these recur
+/// because they were there.
 fn trials<'l>(looked: &'l Looked, args: &LookArgs, layers: &[String]) -> Result<Vec<&'l TrialRecord>, Failure> {
     let record = &looked.study.record;
     let recipe = |name: &str| record.recipes.iter().find(|recipe| recipe.name == name);

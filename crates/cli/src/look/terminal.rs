@@ -52,8 +52,8 @@ impl Screen {
         self.picture(|| mosaic(&tiles(), PIXEL, MOSAIC))
     }
 
-    /// Shows a picture, made smaller where it is too wide, if the terminal can; with half blocks it would be too coarse to
-    /// read.
+    /// Shows a picture, made smaller where it is too wide, if the terminal can; with half blocks it would be too coarse
+    /// to read.
     pub(super) fn picture(&self, draw: impl FnOnce() -> Picture) -> Result<(), Failure> {
         let fitted = || draw().at_most(self.pixels.unwrap_or(usize::MAX));
         match self.show {

@@ -188,8 +188,8 @@ fn the_images_of_a_run_are_found_again_or_missed_by_name() {
     refused(&report, "but the built-in MNIST has SHA-256 ");
 }
 
-/// One rule for every command: a path that was typed and leads to nothing, or to something of another kind, is a mistake
-/// of usage; what is there and cannot be used is a mistake of the data.
+/// One rule for every command: a path that was typed and leads to nothing, or to something of another kind, is a
+/// mistake of usage; what is there and cannot be used is a mistake of the data.
 #[test]
 fn what_is_not_there_ends_every_command_alike() {
     let path = with_data("cli-not-there", |_, _| {});

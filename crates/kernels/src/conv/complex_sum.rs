@@ -1,8 +1,8 @@
 //! The heart of convolutions in the frequency domain: `c[r][j] = sum over k of a[r][k] * conj(b[k][j])` in complex
 //! numbers, with `j` in vector lanes.
 //!
-//! Sixteen complex numbers lie as sixteen real parts and then sixteen imaginary parts, or rounded to bf16 as sixteen pairs
-//! (real, imaginary); `c` is always f32. Real and imaginary part of each element of `c` are one chain of fused
+//! Sixteen complex numbers lie as sixteen real parts and then sixteen imaginary parts, or rounded to bf16 as sixteen
+//! pairs (real, imaginary); `c` is always f32. Real and imaginary part of each element of `c` are one chain of fused
 //! multiply-adds each, in the order of `k`; tiles do not change a bit of it.
 
 use crate::simd::isa::{Isa, dispatch, dispatch_pairs};
@@ -14,8 +14,8 @@ pub(crate) const COMPLEX: usize = 2 * LANES;
 /// Where the operands of one contraction lie. All strides are in elements.
 ///
 /// Row `r` of `a` starts at `r * a_row`, and of `c` at `r * c_row`. `k` runs through `segments` segments of `len`
-/// products; in each, `a` advances by `a_step` (its imaginary part, if not in the same pair, lies 16 further on) and `b` by
-/// `b_step`. Vector `j` of a row lies 32 `j` from its start in f32, 16 `j` in pairs.
+/// products; in each, `a` advances by `a_step` (its imaginary part, if not in the same pair, lies 16 further on) and
+/// `b` by `b_step`. Vector `j` of a row lies 32 `j` from its start in f32, 16 `j` in pairs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ComplexSum {
     pub rows: usize,

@@ -1,17 +1,17 @@
 //! Convolution of small feature maps by way of their 16x16 Fourier transforms, and its gradients.
 //!
-//! Where an image with its padding on one side has at most 16 rows and columns, a circular correlation over 16x16 is the
-//! convolution exactly: whatever wraps around meets zeros. A 5x5 convolution of 14x14 maps then takes 520 multiplications
-//! per pair of channels instead of 4,900, and its rounding error is no larger. For training, this was first done by
-//! M. Mathieu, M. Henaff and Y. LeCun, *Fast training of convolutional networks through FFTs*, 2014.
+//! Where an image with its padding on one side has at most 16 rows and columns, a circular correlation over 16x16 is
+//! the convolution exactly: whatever wraps around meets zeros. A 5x5 convolution of 14x14 maps then takes 520
+//! multiplications per pair of channels instead of 4,900, and its rounding error is no larger. For training, this was
+//! first done by M. Mathieu, M. Henaff and Y. LeCun, *Fast training of convolutional networks through FFTs*, 2014.
 //!
 //! At each of 130 frequencies, `Y[n][o] = sum over i of X[n][i] * conj(W[i][o])`. The gradient of the weights is
 //! `sum over n of X[n][i] * conj(grad_Y[n][o])`, transformed back, and that of the input is a convolution again
 //! ([`Conv2d::phases`]).
 //!
-//! Spectra lie by frequency, `[130][images][channels]` and `[130][in_channels][out_channels]`, in the complex vectors of
-//! `contract_complex`. Between two frequencies is a gap of one cache line: without it, all frequencies of an image would
-//! share a few cache sets.
+//! Spectra lie by frequency, `[130][images][channels]` and `[130][in_channels][out_channels]`, in the complex vectors
+//! of `contract_complex`. Between two frequencies is a gap of one cache line: without it, all frequencies of an image
+//! would share a few cache sets.
 
 mod gradient;
 mod product;
@@ -42,8 +42,8 @@ pub const FREQUENCIES: usize = BINS;
 
 impl ConvFft {
     /// `None` where the convolution does not fit, or is no faster this way: stride 1, whole blocks of channels on both
-    /// sides, at least 9 taps, and a padded image of at most 16x16. With `pairs`, spectra are rounded to bf16, the real and
-    /// the imaginary part a pair; products and sums stay f32.
+    /// sides, at least 9 taps, and a padded image of at most 16x16. With `pairs`, spectra are rounded to bf16, the real
+    /// and the imaginary part a pair; products and sums stay f32.
     pub fn new(conv: &Conv2d, pairs: bool) -> Option<ConvFft> {
         let (input, (kh, kw)) = (&conv.input, conv.kernel);
         let fits = conv.stride == (1, 1)

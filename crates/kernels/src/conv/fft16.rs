@@ -1,9 +1,11 @@
-//! The discrete Fourier transform of 16x16 real planes, sixteen channels at a time: straight-line code without shuffles.
+//! The discrete Fourier transform of 16x16 real planes, sixteen channels at a time: straight-line code without
+//! shuffles.
 //!
-//! `X[ky][kx] = 2 sum over y, x of plane[y][x] e^(-2 pi i (ky y + kx x) / 16)`; the factor 2 saves a multiplication and is
-//! taken back, with the 1 / 256 of the inverse, where it costs nothing. A real plane has 130 frequencies that determine
-//! the others: all `ky` for `kx` of 1 to 7, and `ky` of 0 to 8 where `kx` is 0 or 8. Even and odd elements are split as by
-//! J. W. Cooley and J. W. Tukey, *An algorithm for the machine calculation of complex Fourier series*, 1965.
+//! `X[ky][kx] = 2 sum over y, x of plane[y][x] e^(-2 pi i (ky y + kx x) / 16)`; the factor 2 saves a multiplication and
+//! is taken back, with the 1 / 256 of the inverse, where it costs nothing. A real plane has 130 frequencies that
+//! determine the others: all `ky` for `kx` of 1 to 7, and `ky` of 0 to 8 where `kx` is 0 or 8. Even and odd elements
+//! are split as by J. W. Cooley and J. W. Tukey, *An algorithm for the machine calculation of complex Fourier series*,
+//! 1965.
 
 use crate::simd::lanes::Lanes;
 

@@ -1,9 +1,9 @@
 //! A linear layer over pixels, most of which are zero.
 //!
 //! Four fifths of the pixels of a handwritten digit are blank. A product with zero adds nothing, so the sums of
-//! [`crate::linear::dense`] run over those pixels alone that are not zero in any of the images (forward) or of the inputs
-//! (backward) of a register tile. In the same order: for finite weights the bits are those of the sums over all pixels, but
-//! for the sign of a zero.
+//! [`crate::linear::dense`] run over those pixels alone that are not zero in any of the images (forward) or of the
+//! inputs (backward) of a register tile. In the same order: for finite weights the bits are those of the sums over all
+//! pixels, but for the sign of a zero.
 //!
 //! The pixels stay the bytes that they are, where the data set has them, and are looked up when they are needed.
 
@@ -24,8 +24,8 @@ use crate::pixels::Images;
 pub struct NonzeroPixels<'a> {
     /// The images.
     pub images: Images<'a>,
-    /// Forward: [`mask_len`] of `inputs` bytes for each image, from [`mask_by_image`]. Backward: [`mask_len`] of `indices.len()`
-    /// bytes for each input, from [`mask_by_input`].
+    /// Forward: [`mask_len`] of `inputs` bytes for each image, from [`mask_by_image`]. Backward: [`mask_len`] of
+    /// `indices.len()` bytes for each input, from [`mask_by_input`].
     pub mask: &'a [u8],
 }
 

@@ -1,10 +1,10 @@
 //! A linear layer with few outputs over pixels, most of which are zero.
 //!
-//! With ten outputs, lanes along the outputs would be half idle, and finding an image's pixels would cost as much as its
-//! products. So here lanes are images forward, where a pixel that is zero in sixteen of them is left out, and pixels
-//! backward, where sixteen that are all zero are. (Nothing is left out where a zero pixel has a value.) Each sum is that of
-//! [`crate::linear::dense`], in its order, without some products that are zero: for finite weights the bits are the same but for
-//! the sign of a zero.
+//! With ten outputs, lanes along the outputs would be half idle, and finding an image's pixels would cost as much as
+//! its products. So here lanes are images forward, where a pixel that is zero in sixteen of them is left out, and
+//! pixels backward, where sixteen that are all zero are. (Nothing is left out where a zero pixel has a value.) Each sum
+//! is that of [`crate::linear::dense`], in its order, without some products that are zero: for finite weights the bits
+//! are the same but for the sign of a zero.
 
 use crate::arena::Columns;
 use crate::linear::dense::covers;
@@ -17,8 +17,8 @@ use std::ops::Range;
 
 /// The layout of the `[in_features, out_features]` weights: blocks of 16 inputs, in each a vector for every output.
 ///
-/// So backward gives a block as it comes, no lane of the optimizer is idle, and little goes from one processor's cache to
-/// another's.
+/// So backward gives a block as it comes, no lane of the optimizer is idle, and little goes from one processor's cache
+/// to another's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SmallOut {
     /// Number of inputs.
@@ -95,8 +95,8 @@ impl Images<'_> {
     }
 }
 
-/// For sixteen images and sixteen pixels a bit for each image, the lowest bit first, that has something there: something
-/// that is not zero, or where a zero has a value, anything.
+/// For sixteen images and sixteen pixels a bit for each image, the lowest bit first, that has something there:
+/// something that is not zero, or where a zero has a value, anything.
 ///
 /// They lie sixteen images by sixteen images, in each block by block.
 pub type NonzeroImages = [u8; 2];
@@ -123,8 +123,8 @@ macro_rules! any_outputs {
     };
 }
 
-/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::dense::linear_forward`], and `mask`,
-/// of which [`linear_backward_weight_small_out`] knows what to leave out.
+/// Overwrites `y`, a row of 16 columns for each image, with the outputs, like [`crate::linear::dense::linear_forward`],
+/// and `mask`, of which [`linear_backward_weight_small_out`] knows what to leave out.
 ///
 /// `bias` has one element per output, then zeros.
 /// `weight`: [`SmallOut::len`]. `mask`: [`SmallOut::mask_len`].
@@ -221,8 +221,8 @@ fn forward_body<L: Lanes, const O: usize>(
 
 /// Overwrites `grad_weight`, the blocks `blocks`, like [`crate::linear::dense::linear_backward_weight`].
 ///
-/// `mask` is what [`linear_forward_small_out`] found of all these images. `grad_y`: a row for each image, `grad_y_stride` apart.
-/// Meanwhile `next` is brought into the cache.
+/// `mask` is what [`linear_forward_small_out`] found of all these images. `grad_y`: a row for each image,
+/// `grad_y_stride` apart. Meanwhile `next` is brought into the cache.
 ///
 /// # Panics
 /// If a slice has another size than that, the images are none of the data, or there are no such blocks.

@@ -75,7 +75,8 @@ impl Isa {
         if self.has_bf16() { "avx512" } else { self.name() }
     }
 
-    /// Whether products of bf16 are instructions of this processor. Where they are not, they give the same bits, slowly.
+    /// Whether products of bf16 are instructions of this processor. Where they are not, they give the same bits,
+    /// slowly.
     pub fn has_bf16(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self.0 == Kind::Avx512Bf16;
@@ -101,8 +102,8 @@ impl Isa {
     }
 }
 
-/// Compiles the generic function `$body(simd: impl Lanes, ...)` once per instruction set and calls the one that `$isa` proves;
-/// with `unsafe` before it, if it is an unsafe function, for which the caller vouches.
+/// Compiles the generic function `$body(simd: impl Lanes, ...)` once per instruction set and calls the one that `$isa`
+/// proves; with `unsafe` before it, if it is an unsafe function, for which the caller vouches.
 macro_rules! dispatch {
     ($isa:expr, unsafe $body:ident $($rest:tt)*) => {
         $crate::simd::isa::dispatch!(@ [unsafe] $isa, $body $($rest)*)
@@ -115,8 +116,8 @@ macro_rules! dispatch {
         #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512vl,avx512dq,avx512bw")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         $($unsafe)? fn avx512($($arg: $ty),*) $(-> $ret)? {
-            // SAFETY: this function may be called only where there are these instructions. For the body, the caller of an
-            // unsafe one vouches.
+            // SAFETY: this function may be called only where there are these instructions. For the body, the caller of
+            // an unsafe one vouches.
             let simd = unsafe { $crate::simd::lanes::Avx512::<false>::new() };
             $($unsafe)? { $body(simd, $($arg),*) }
         }
@@ -155,8 +156,8 @@ macro_rules! dispatch_pairs {
         #[target_feature(enable = "avx2,fma,popcnt,bmi1,bmi2,avx512f,avx512vl,avx512dq,avx512bw,avx512bf16")]
         #[allow(clippy::too_many_arguments, reason = "the wrapper has the arguments of its kernel")]
         $($unsafe)? fn avx512bf16($($arg: $ty),*) $(-> $ret)? {
-            // SAFETY: this function may be called only where there are these instructions. For the body, the caller of an
-            // unsafe one vouches.
+            // SAFETY: this function may be called only where there are these instructions. For the body, the caller of
+            // an unsafe one vouches.
             let simd = unsafe { $crate::simd::lanes::Avx512::<true>::new() };
             $($unsafe)? { $body(simd, $($arg),*) }
         }

@@ -3,7 +3,8 @@
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
 
-/// Does `rounds` rounds of independent f32 multiply-adds in registers; gives how many floating-point operations that were.
+/// Does `rounds` rounds of independent f32 multiply-adds in registers; gives how many floating-point operations that
+/// were.
 pub fn multiply_add(isa: Isa, rounds: u64) -> u64 {
     dispatch!(isa, body(rounds: u64) -> u64)
 }

@@ -129,7 +129,8 @@ pub(super) fn remedy(labels: Labels, [low, high]: [i64; 2]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::idx::{self, tests::file};
+    use super::super::idx;
+    use super::super::testing::file;
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<LabelFile, DataError> {

@@ -12,6 +12,8 @@ mod mnist;
 mod names;
 mod source;
 mod split;
+#[cfg(test)]
+mod testing;
 mod warnings;
 mod writers;
 

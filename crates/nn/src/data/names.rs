@@ -65,8 +65,8 @@ fn is_like(name: &str, file: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::idx::tests::Folder;
     use super::super::mnist::FILES;
+    use super::super::testing::Folder;
     use super::*;
 
     #[test]

@@ -123,8 +123,8 @@ fn counts(labels: &[u8], classes: usize) -> Vec<usize> {
     counts
 }
 
-/// That validation images, chosen at random, are far from the proportions of the classes: by more than a quarter of some
-/// class, and by more than one image.
+/// That validation images, chosen at random, are far from the proportions of the classes: by more than a quarter of
+/// some class, and by more than one image.
 fn disproportion(train: &[usize], valid: &[usize]) -> Option<String> {
     let (of_train, of_valid) = (train.iter().sum::<usize>(), valid.iter().sum::<usize>());
     let part = of_valid as f64 / (of_train + of_valid) as f64;

@@ -39,8 +39,9 @@ pub fn write(model: &Model, metadata: Option<&str>) -> Vec<u8> {
     write_arrays(&arrays.collect::<Vec<_>>(), metadata)
 }
 
-/// The bytes of a safetensors file with these arrays, ordered by name. Its metadata says that they are PyTorch's, without which
-/// some programs refuse the file (`format` is `pt`), and has `metadata` (JSON, if any) under the key `tenfold`.
+/// The bytes of a safetensors file with these arrays, ordered by name. Its metadata says that they are PyTorch's,
+/// without which some programs refuse the file (`format` is `pt`), and has `metadata` (JSON, if any) under the key
+/// `tenfold`.
 ///
 /// The header is written here, with its keys in order, because the library writes metadata in the order of a hash map.
 ///

@@ -30,14 +30,16 @@ const POSITIONS: usize = 4096;
 /// Pixels of images that are evaluated together, beyond which there are fewer of them.
 const PIXELS_AT_ONCE: usize = 1 << 24;
 
-/// For each pixel, by how much the cross-entropy of `class` rises, in nats, when the square of `side` pixels (odd) around it is
-/// painted black in every channel; `[H, W]`. Negative where what was hidden spoke against the class.
+/// For each pixel, by how much the cross-entropy of `class` rises, in nats, when the square of `side` pixels (odd)
+/// around it is painted black in every channel; `[H, W]`. Negative where what was hidden spoke against the class.
 ///
-/// At the border only what is left of the square is painted. In an image of more than 4,096 pixels the square does not go
-/// everywhere: it goes to the middle of each of at most 4,096 small squares of equal size, all pixels of which get its value.
+/// At the border only what is left of the square is painted. In an image of more than 4,096 pixels the square does not
+/// go everywhere: it goes to the middle of each of at most 4,096 small squares of equal size, all pixels of which get
+/// its value.
 ///
 /// # Panics
-/// If the image has another size than the network's input, there is no such class, `side` is even, or there is no thread.
+/// If the image has another size than the network's input, there is no such class, `side` is even, or there is no
+/// thread.
 pub fn occlusion(model: &Model, image: &[u8], class: usize, side: usize, threads: usize) -> Vec<f64> {
     check(model, image, class);
     assert!(!side.is_multiple_of(2), "the side of the square is {side}, expected an odd number");
@@ -92,8 +94,8 @@ fn paint(image: &mut [u8], shape: ImageShape, (y, x): (usize, usize), reach: usi
     }
 }
 
-/// `-ln softmax(logits)[class]` in nats, finite where the probability is too small for a number, and other than zero where
-/// it is too near 1 for one.
+/// `-ln softmax(logits)[class]` in nats, finite where the probability is too small for a number, and other than zero
+/// where it is too near 1 for one.
 fn cross_entropy(logits: &[f32], class: usize) -> f64 {
     let top = argmax(logits);
     let below = |&v: &f32| f64::from(v) - f64::from(logits[top]);

@@ -51,8 +51,8 @@ fn through(architecture: &Architecture, source: Source, field: Field) -> Field {
     fields.reduce(both).expect("a layer reads something")
 }
 
-/// The rows (columns) of an input of `size` that output rows `out` are made of. At each layer what lies in the padding is
-/// cut off: it is zero whatever the image shows.
+/// The rows (columns) of an input of `size` that output rows `out` are made of. At each layer what lies in the padding
+/// is cut off: it is zero whatever the image shows.
 fn seen(out: Range<usize>, kernel: usize, stride: usize, padding: usize, size: usize) -> Range<usize> {
     (out.start * stride).saturating_sub(padding)..((out.end - 1) * stride + kernel - padding).min(size)
 }
@@ -82,7 +82,8 @@ mod tests {
     proptest! {
         #![proptest_config(proptest::test_runner::Config { cases: 60, failure_persistence: None, ..Default::default() })]
 
-        /// All weights are 1 and all biases 0: a unit answers to an image with one white pixel exactly if it can see it.
+        /// All weights are 1 and all biases 0: a unit answers to an image with one white pixel exactly if it can see
+        /// it.
         #[test]
         fn a_field_is_the_rectangle_around_the_pixels_that_a_unit_answers_to(
             (height, width) in (5..=11_usize, 5..=11_usize),

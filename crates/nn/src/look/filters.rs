@@ -62,8 +62,8 @@ fn sees_pixels(layers: &[LayerInfo], source: Source) -> bool {
     }
 }
 
-/// Whether whatever reads layer `at` reads what ReLU leaves of it, perhaps behind max-pooling: the largest of what ReLU leaves
-/// is what ReLU leaves of the largest.
+/// Whether whatever reads layer `at` reads what ReLU leaves of it, perhaps behind max-pooling: the largest of what ReLU
+/// leaves is what ReLU leaves of the largest.
 fn is_rectified(layers: &[LayerInfo], at: usize) -> bool {
     let mut readers = layers.iter().enumerate().filter(|(_, info)| info.inputs.contains(&Source::Layer(at))).peekable();
     let rectifies = |(reader, info): (usize, &LayerInfo)| match info.layer {

@@ -19,8 +19,8 @@ pub struct FilterResponse {
     pub largest: f32,
     /// Share of its responses that ReLU cuts off (those that are not above zero).
     pub cut: f64,
-    /// The places that excite it most, at most one of each image, the strongest first; of equal ones that of the earlier
-    /// image, and the first place in it.
+    /// The places that excite it most, at most one of each image, the strongest first; of equal ones that of the
+    /// earlier image, and the first place in it.
     pub excited: Vec<Excited>,
 }
 
@@ -37,8 +37,8 @@ pub struct Excited {
     pub value: f32,
 }
 
-/// What each filter of `layer` answers to among `data`, with the `most` places that excite it most. The same on any number
-/// of threads.
+/// What each filter of `layer` answers to among `data`, with the `most` places that excite it most. The same on any
+/// number of threads.
 ///
 /// # Panics
 /// If the data are empty or do not fit the model, or the layer is not one of its.
@@ -88,8 +88,8 @@ pub fn responses(
     tallies.swap_remove(0).into_iter().map(response).collect()
 }
 
-/// The responses of all filters of `layer` to all of `data`, after ReLU where it follows: `[filters, images, rows, columns]`.
-/// That is four bytes for each: of the first convolution of 32 filters over MNIST's images 100 kB an image.
+/// The responses of all filters of `layer` to all of `data`, after ReLU where it follows: `[filters, images, rows,
+/// columns]`. That is four bytes for each: of the first convolution of 32 filters over MNIST's images 100 kB an image.
 ///
 /// # Panics
 /// If the data do not fit the model, or the layer is not one of its.
@@ -167,8 +167,8 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Gives `look` the responses of `layer`, before any activation, to each image of `data`, on as many threads as there are
-/// `locals`: each thread has its own, and gets its images in their order.
+/// Gives `look` the responses of `layer`, before any activation, to each image of `data`, on as many threads as there
+/// are `locals`: each thread has its own, and gets its images in their order.
 fn each_image<L: Send>(
     model: &Model,
     layer: &FilterLayer,

@@ -14,8 +14,8 @@ use tenfold_kernels::{Isa, LANES};
 #[derive(Clone, PartialEq, Debug)]
 pub struct Trace {
     /// The output of each layer of the architecture, in its order and its shape: `[C, H, W]` or a row. That of a
-    /// convolution or linear layer is before the activation, which is a layer of its own; dropout passes on what it gets.
-    /// The last are the logits.
+    /// convolution or linear layer is before the activation, which is a layer of its own; dropout passes on what it
+    /// gets. The last are the logits.
     pub outputs: Vec<Vec<f32>>,
     /// The probability of each class.
     pub probabilities: Vec<f32>,
@@ -84,8 +84,9 @@ mod tests {
         &["gelu", "conv 17 3x3 same", "gelu", "conv 3 3x3 padding 2", "gelu", "linear 20", "gelu", "linear 5"],
     ];
 
-    /// Every layer's output against that of the reference, from what the trace says came in: nothing of an earlier layer's
-    /// rounding is in the difference. Sums of a few hundred terms in f32 are off by a few millionths of the largest.
+    /// Every layer's output against that of the reference, from what the trace says came in: nothing of an earlier
+    /// layer's rounding is in the difference. Sums of a few hundred terms in f32 are off by a few millionths of the
+    /// largest.
     #[test]
     fn every_layer_is_the_references() {
         for layers in CHAINS {

@@ -75,7 +75,8 @@ impl Model {
         Model { architecture, pixels, graph, values }
     }
 
-    /// A network from its arrays, `(name, shape, values)` in PyTorch's order: exactly those of the architecture, finite.
+    /// A network from its arrays, `(name, shape, values)` in PyTorch's order: exactly those of the architecture,
+    /// finite.
     ///
     /// # Errors
     /// If an array is missing, has another shape, holds a number that is not finite, or is not the architecture's.
@@ -119,8 +120,8 @@ impl Model {
         self
     }
 
-    /// The same network with the weights and the bias of one output (a filter, or a feature of a linear layer) of the layer
-    /// called `layer` set to zero.
+    /// The same network with the weights and the bias of one output (a filter, or a feature of a linear layer) of the
+    /// layer called `layer` set to zero.
     ///
     /// # Panics
     /// If there is no such layer, or it does not learn, or has no such output.

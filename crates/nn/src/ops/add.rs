@@ -1,5 +1,5 @@
-//! The sum of values. No layer needs it yet: the tests here join with it what several operations make of one value, which is
-//! how a gradient gets more than one writer.
+//! The sum of values. No layer needs it yet: the tests here join with it what several operations make of one value,
+//! which is how a gradient gets more than one writer.
 
 use super::{Operation, Run};
 use crate::plan::Scratch;
@@ -112,8 +112,8 @@ mod tests {
         loss_while_training(graph, (IMAGE, CLASSES), params, grads, threads)
     }
 
-    /// The first writer overwrites what the memory held, the others add, and the slope of the producer's activation comes last
-    /// and once: the gradient is the slope of the loss, on any number of threads.
+    /// The first writer overwrites what the memory held, the others add, and the slope of the producer's activation
+    /// comes last and once: the gradient is the slope of the loss, on any number of threads.
     #[test]
     fn a_gradient_with_several_writers_is_their_sum() {
         let (graph, shapes) = diamond();

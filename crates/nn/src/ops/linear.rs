@@ -36,8 +36,8 @@ pub(crate) struct Linear {
     pairs: Pairs,
 }
 
-/// Where the input and the output's gradient rounded to bf16 start, in pairs of neighbours and of rows, and the strides of
-/// their rows.
+/// Where the input and the output's gradient rounded to bf16 start, in pairs of neighbours and of rows, and the strides
+/// of their rows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pairs {
     x: usize,
@@ -113,7 +113,8 @@ impl Operation for Linear {
         split(self.layout, team, training && team.relay && self.can_relay(team.threads))
     }
 
-    /// If there are enough panels of outputs that none waits for more than half of the time until the first has come to it.
+    /// If there are enough panels of outputs that none waits for more than half of the time until the first has come to
+    /// it.
     fn can_relay(&self, threads: usize) -> bool {
         let enough = self.layout.panels(0).count() >= 2 * threads && self.layout.blocks() >= 4 * threads;
         self.passes && threads > 1 && enough

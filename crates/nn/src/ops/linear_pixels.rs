@@ -1,9 +1,9 @@
 //! A linear layer straight over pixels, most of which are zero and left out: the first one of a network without
 //! convolutions.
 //!
-//! Where there are panels of weights for every thread, a thread has its own, forward and backward, and no weight of this
-//! large layer ever goes from one processor's cache to another's. Otherwise threads share the images forward and the
-//! blocks of inputs backward.
+//! Where there are panels of weights for every thread, a thread has its own, forward and backward, and no weight of
+//! this large layer ever goes from one processor's cache to another's. Otherwise threads share the images forward and
+//! the blocks of inputs backward.
 
 use super::linear::{learn_bias, split, to_and_fro};
 use super::{Operation, Run, Split};
@@ -27,7 +27,8 @@ pub(crate) struct LinearPixels {
     layout: LinearWeight,
     weight: Array,
     bias: Array,
-    /// A bit for every pixel of the batch that is not zero: image by image, and while training pixel by pixel, in bytes.
+    /// A bit for every pixel of the batch that is not zero: image by image, and while training pixel by pixel, in
+    /// bytes.
     by_image: usize,
     by_input: usize,
 }

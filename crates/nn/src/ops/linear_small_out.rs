@@ -1,5 +1,5 @@
-//! A linear layer with few outputs straight over pixels, as the first and often only one of a network: threads share the
-//! images forward and the inputs backward.
+//! A linear layer with few outputs straight over pixels, as the first and often only one of a network: threads share
+//! the images forward and the inputs backward.
 
 use super::linear::learn_bias;
 use super::{Operation, Run, Split};

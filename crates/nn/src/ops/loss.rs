@@ -7,7 +7,8 @@ use crate::step::Step;
 use std::ops::Range;
 use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
 
-/// Loss of the images `share` of the batch, whether each prediction is right, and while training the gradient of the logits.
+/// Loss of the images `share` of the batch, whether each prediction is right, and while training the gradient of the
+/// logits.
 pub(crate) fn forward_backward(
     step: &Step,
     logits: ValueId,

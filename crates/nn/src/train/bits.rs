@@ -26,8 +26,8 @@ const CNN2_DROPOUT: &[&str] = &[
     "linear 10",
 ];
 
-/// The six recipes of the built-in study (`crates/study/src/digits.toml`), which this crate does not know: what counts here
-/// are the shapes.
+/// The six recipes of the built-in study (`crates/study/src/digits.toml`), which this crate does not know: what counts
+/// here are the shapes.
 pub(super) fn built_in() -> [Recipe; 6] {
     let recipe = |name, layers, batch_size, lr| {
         let config =
@@ -85,7 +85,8 @@ const FEW: &[&str] = &[
 /// Numbers of threads that split the work evenly and unevenly, fewer and more than there are processors here and there.
 const THREADS: [usize; 4] = [1, 2, 3, 5];
 
-/// Those of the portable path, which takes some ten times as long: how work is split does not depend on the instructions.
+/// Those of the portable path, which takes some ten times as long: how work is split does not depend on the
+/// instructions.
 const PORTABLE_THREADS: [usize; 2] = [1, 3];
 
 /// What a training gives, but for times.

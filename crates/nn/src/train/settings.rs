@@ -1,8 +1,9 @@
 //! The settings of a training, each with its default and its range: the one place where a setting is defined.
 //!
-//! A new one is a field of [`TrainSettings`] with `#[serde(default)]`, its name in [`TrainSettings::NAMES`], its default and
-//! its range. Study files, the record, identities and comparisons take it from here. What `#[serde(default)]` gives must mean
-//! "as if there were no such setting", for trainings that are on record were run without it.
+//! A new one is a field of [`TrainSettings`] with `#[serde(default)]`, its name in [`TrainSettings::NAMES`], its
+//! default and its range. Study files, the record, identities and comparisons take it from here. What
+//! `#[serde(default)]` gives must mean "as if there were no such setting", for trainings that are on record were run
+//! without it.
 
 use super::{Pixels, TrainConfig};
 use crate::model::Init;

@@ -25,8 +25,8 @@ pub(super) fn gradients(isa: Isa, team: Team, model: &Model, data: &Dataset, bat
     gradients_of(isa, team, model, &batches)
 }
 
-/// Runs batches, one after the other in the same memory, as step 0 forward and backward, and gives what came of the last.
-/// No batch may be larger than the first.
+/// Runs batches, one after the other in the same memory, as step 0 forward and backward, and gives what came of the
+/// last. No batch may be larger than the first.
 pub(crate) fn gradients_of(isa: Isa, team: Team, model: &Model, batches: &[Batch]) -> Got {
     let net = model.architecture();
     let rows = batches.last().expect("a batch").len();
@@ -68,7 +68,8 @@ pub(crate) fn gradients_of(isa: Isa, team: Team, model: &Model, batches: &[Batch
     (logits, loss, grads)
 }
 
-/// Loss of training step 7 of a network on a few random images for these parameters, and where asked its gradient, packed.
+/// Loss of training step 7 of a network on a few random images for these parameters, and where asked its gradient,
+/// packed.
 pub(crate) fn loss_while_training(
     graph: &Graph,
     (shape, classes): (ImageShape, usize),

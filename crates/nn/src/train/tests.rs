@@ -9,8 +9,8 @@ use crate::optim::Optimizer;
 use crate::rng::{Rng, Stream};
 use crate::workers::Team;
 
-/// In bf16 an operand is off by up to 2^-9 of itself. Smooth networks, because a ReLU near zero that takes the other side
-/// changes gradients by as much as they are. The distances are those of whole arrays; the largest is 0.0033.
+/// In bf16 an operand is off by up to 2^-9 of itself. Smooth networks, because a ReLU near zero that takes the other
+/// side changes gradients by as much as they are. The distances are those of whole arrays; the largest is 0.0033.
 #[test]
 fn in_bf16_logits_and_gradients_are_near_those_in_f32() {
     for layers in [

@@ -62,8 +62,9 @@ impl<'a> Trainer<'a> {
         Trainer { isa, config, model, moment1, moment2, pixels, plan, memory, scratch, threads, steps: 0, times: None }
     }
 
-    /// The same, with optimizer states as a training past its first thousand steps has them: those of weights that get no
-    /// gradient have decayed to the smallest numbers that are kept, and no step from here on has others than the next.
+    /// The same, with optimizer states as a training past its first thousand steps has them: those of weights that get
+    /// no gradient have decayed to the smallest numbers that are kept, and no step from here on has others than the
+    /// next.
     pub(crate) fn grown_old(mut self) -> Self {
         for state in [&mut self.moment1, &mut self.moment2] {
             state.as_mut_slice().fill(f32::MIN_POSITIVE);

@@ -26,8 +26,8 @@ struct Row<'a> {
 }
 
 /// The comparison as CSV (RFC 4180, but with line feeds), one figure a row: of a recipe, of one of its seeds, or of a
-/// pair. Shares and differences run from 0 to 1 at full precision, times are in seconds. A figure that is not defined, such as
-/// recall of a class without test images, has a row whose value is empty.
+/// pair. Shares and differences run from 0 to 1 at full precision, times are in seconds. A figure that is not defined,
+/// such as recall of a class without test images, has a row whose value is empty.
 pub fn csv(compared: &Compared) -> String {
     let mut rows = format!("{HEADER}\n");
     for study in &compared.studies {

@@ -197,8 +197,8 @@ fn groups(comparison: &Comparison) -> Vec<String> {
     comparison.groups.iter().enumerate().map(line).collect()
 }
 
-/// Of the recipes of a group, those that are not shown to be worse than the first of an earlier one: "worse" does not carry
-/// over where seeds are few.
+/// Of the recipes of a group, those that are not shown to be worse than the first of an earlier one: "worse" does not
+/// carry over where seeds are few.
 fn not_worse(comparison: &Comparison, group: usize) -> String {
     let earlier = comparison.groups[..group].iter().filter_map(|group| group.first());
     let mut sentences = String::new();

@@ -1,7 +1,7 @@
 //! `report.html`: the whole study in one file that opens anywhere, without a network and without a script.
 //!
-//! One file per section. A section is heading, sentences, charts and tables; every chart has its numbers in a table below it.
-//! The words and tables of verdicts are those of [`crate::comparison`], written once.
+//! One file per section. A section is heading, sentences, charts and tables; every chart has its numbers in a table
+//! below it. The words and tables of verdicts are those of [`crate::comparison`], written once.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use tenfold_study::comparison::Comparison;

@@ -1,6 +1,6 @@
 //! The test images that networks get wrong, by pair of label and what it is taken for; and suspect labels.
 
-use super::journey::cut;
+use super::image_trace::cut;
 use crate::feature_maps::{Image, draw_tile, pixel};
 use crate::font::Face;
 use crate::format::count;
@@ -108,8 +108,8 @@ const WIDEST_HEADING: usize = 420;
 /// Pixels of a picture, about.
 const LARGEST_AREA: usize = 20_000_000;
 
-/// The gallery: suspect labels first, then the pairs, each image with what each recipe says of it. Beyond about 20 million pixels
-/// fewer images of each pair are shown, then fewer pairs; it says so.
+/// The gallery: suspect labels first, then the pairs, each image with what each recipe says of it. Beyond about 20
+/// million pixels fewer images of each pair are shown, then fewer pairs; it says so.
 pub fn draw(gallery: &Gallery) -> Picture {
     draw_within(gallery, LARGEST_AREA)
 }

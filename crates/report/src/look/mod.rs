@@ -3,7 +3,7 @@
 pub mod cards;
 pub mod film;
 pub mod gallery;
-pub mod journey;
+pub mod image_trace;
 pub mod page;
 pub mod recurrence;
 pub mod terminal;

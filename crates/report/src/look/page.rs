@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::gallery::{Entry, Gallery, PAIRS, SUSPECTS, guesses_words, most_of_a_pair};
-use super::journey::{self, Journey, predicted, probability};
+use super::image_trace::{self, ImageTrace, predicted, probability};
 use crate::format::{count, listed};
 use crate::html::blocks::{figure, numbers};
 use crate::html::sprite::Sprite;
@@ -63,9 +63,9 @@ fn content(section: &Section) -> Markup {
 }
 
 /// The section of one image's way through the network: the picture, and what the network says of each class.
-pub fn journey_section(way: &Journey) -> Section {
-    let name = |class: Option<&journey::Class>| class.map_or(String::new(), |class| class.name.clone());
-    let (said, label) = (predicted(&way.classes), way.label.and_then(|label| way.classes.get(label)));
+pub fn image_trace_section(trace: &ImageTrace) -> Section {
+    let name = |class: Option<&image_trace::Class>| class.map_or(String::new(), |class| class.name.clone());
+    let (said, label) = (predicted(&trace.classes), trace.label.and_then(|label| trace.classes.get(label)));
     let mut sentences = Vec::new();
     if let Some(said) = said {
         let but = match label {
@@ -79,16 +79,16 @@ pub fn journey_section(way: &Journey) -> Section {
             probability(said.probability)
         ));
     }
-    let layers: Vec<&str> = way.stages.iter().map(|stage| stage.name.split(':').next().unwrap_or("")).collect();
+    let layers: Vec<&str> = trace.stages.iter().map(|stage| stage.name.split(':').next().unwrap_or("")).collect();
     let alternative = format!(
         "The input, which of its pixels mattered for class {}, what {} make of it as maps and strips of colours, and the \
          logit and the probability of each class as bars.",
-        name(way.classes.get(way.explained)),
+        name(trace.classes.get(trace.explained)),
         listed(&layers)
     );
-    let rows = way.classes.iter().enumerate().map(|(n, class)| {
+    let rows = trace.classes.iter().enumerate().map(|(n, class)| {
         let is_said = said.is_some_and(|said| said.name == class.name);
-        let marks: Vec<&str> = [(is_said, "predicted"), (way.label == Some(n), "the label")]
+        let marks: Vec<&str> = [(is_said, "predicted"), (trace.label == Some(n), "the label")]
             .into_iter()
             .filter_map(|(holds, mark)| holds.then_some(mark))
             .collect();
@@ -99,7 +99,7 @@ pub fn journey_section(way: &Journey) -> Section {
         id: "way".to_owned(),
         heading: "One image's way through".to_owned(),
         sentences,
-        pictures: vec![Shown { title: way.heading.clone(), alternative, png: journey::journey(way) }],
+        pictures: vec![Shown { title: trace.heading.clone(), alternative, png: image_trace::image_trace(trace) }],
         tables: vec![("What the network says of each class".to_owned(), head, rows.collect())],
     }
 }
@@ -110,8 +110,9 @@ const IMAGES_SHOWN: usize = 600;
 /// Side of an image on the page.
 const IMAGE_PX: usize = 84;
 
-/// The page of the gallery: suspect labels, then the pairs, each image with every recipe's two best guesses. Where there are
-/// many images fewer of each pair are shown, then fewer pairs; it says so. The same input gives the same bytes.
+/// The page of the gallery: suspect labels, then the pairs, each image with every recipe's two best guesses. Where
+/// there are many images fewer of each pair are shown, then fewer pairs; it says so. The same input gives the same
+/// bytes.
 pub fn gallery_page(gallery: &Gallery) -> String {
     let all = || gallery.suspects.iter().chain(gallery.pairs.iter().flat_map(|pair| &pair.entries));
     let shape = all().next().map_or([1, 1, 1], |entry| [entry.image.channels, entry.image.height, entry.image.width]);
@@ -194,7 +195,7 @@ fn of_entry(sprite: &Sprite, entry: &Entry) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::look::{gallery, journey};
+    use crate::look::{gallery, image_trace};
 
     const ATTACK: &str = "<script>alert('x')</script>\"'&";
 
@@ -214,9 +215,9 @@ mod tests {
             pictures: vec![shown(b"\x89PNG....IDAT.acTL".to_vec()), shown(animation())],
             tables: vec![table(3), table(40)],
         };
-        let mut way = journey::tests::made_up();
-        way.heading = text.to_owned();
-        let sections = vec![section, journey_section(&way)];
+        let mut trace = image_trace::tests::made_up();
+        trace.heading = text.to_owned();
+        let sections = vec![section, image_trace_section(&trace)];
         network_page(&NetworkPage { title: text.to_owned(), subtitle: vec![text.to_owned()], sections })
     }
 
@@ -267,11 +268,11 @@ mod tests {
     #[test]
     fn what_moves_and_what_is_long_is_folded() {
         let page = network("a");
-        let (film, way) = page.split_once("id=\"way\"").expect("two sections");
+        let (film, trace) = page.split_once("id=\"way\"").expect("two sections");
         assert_eq!(film.matches("<figure>").count(), 2);
         assert_eq!(film.matches("Play the animation").count(), 1, "a still picture may have any word in its pixels");
         assert_eq!((film.matches("<details>").count(), film.matches("<table>").count()), (2, 2));
-        assert!(!way.contains("<details>"));
+        assert!(!trace.contains("<details>"));
     }
 
     #[test]
@@ -282,8 +283,8 @@ mod tests {
 
     #[test]
     fn the_way_is_said_in_words_and_numbers() {
-        let mut way = journey::tests::made_up();
-        let section = journey_section(&way);
+        let mut trace = image_trace::tests::made_up();
+        let section = image_trace_section(&trace);
         assert_eq!(section.sentences, ["The network takes it for 3 with a probability of 0.6000; it is labelled 1."]);
         assert_eq!(
             section.pictures[0].alternative,
@@ -293,10 +294,10 @@ mod tests {
         let (_, _, rows) = &section.tables[0];
         assert_eq!(rows[1], ["1", "0.2500", "-0.50", "the label"]);
         assert_eq!(rows[3], ["3", "0.6000", "+1.50", "predicted"]);
-        way.label = Some(3);
-        assert!(journey_section(&way).sentences[0].ends_with("0.6000, as it is labelled."));
-        way.label = None;
-        assert!(journey_section(&way).sentences[0].ends_with("of 0.6000."));
+        trace.label = Some(3);
+        assert!(image_trace_section(&trace).sentences[0].ends_with("0.6000, as it is labelled."));
+        trace.label = None;
+        assert!(image_trace_section(&trace).sentences[0].ends_with("of 0.6000."));
     }
 
     #[test]

@@ -36,8 +36,8 @@ impl Tile {
 /// Between tiles: darker than the middle of a signed scale, lighter than the dark end of any other.
 const GAP: Rgb = SOFT_INK;
 
-/// Small pictures side by side, one pixel apart, each pixel a square of `scale`, in as many lines as it takes to stay within
-/// `columns` pixels. A tile that is wider is alone in its line and makes the picture wider.
+/// Small pictures side by side, one pixel apart, each pixel a square of `scale`, in as many lines as it takes to stay
+/// within `columns` pixels. A tile that is wider is alone in its line and makes the picture wider.
 ///
 /// # Panics
 /// If a tile does not hold `width * height` colours.
@@ -72,8 +72,8 @@ pub fn mosaic(tiles: &[Tile], scale: usize, columns: usize) -> Picture {
     picture
 }
 
-/// The picture in characters, each two pixels one above the other (`▀` in the upper one's colour on the lower one's), cut off
-/// after `columns`. For every terminal with 24-bit colour.
+/// The picture in characters, each two pixels one above the other (`▀` in the upper one's colour on the lower one's),
+/// cut off after `columns`. For every terminal with 24-bit colour.
 pub fn half_blocks(picture: &Picture, columns: usize) -> String {
     let mut text = String::new();
     for y in (0..picture.height()).step_by(2) {
@@ -104,8 +104,8 @@ const SIXEL_COLORS: usize = 256;
 
 /// The picture in DEC's sixel format, six rows of pixels at a time.
 ///
-/// Sixel states colours in whole percents. Where that leaves more than 256 of them, steps of 2, 3 and more percent are taken,
-/// at most 20, which make 216.
+/// Sixel states colours in whole percents. Where that leaves more than 256 of them, steps of 2, 3 and more percent are
+/// taken, at most 20, which make 216.
 #[expect(clippy::missing_panics_doc, reason = "six levels of three colours are 216, which fit")]
 pub fn sixel(picture: &Picture) -> String {
     let colors: Vec<Rgb> = picture.pixels().chunks(3).map(|rgb| [rgb[0], rgb[1], rgb[2]]).collect();

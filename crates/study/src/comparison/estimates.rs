@@ -38,8 +38,8 @@ impl Estimates<'_> {
         }
     }
 
-    /// Over the seeds that have a value; none if no seed has. `of` is how many images the figure is a share of; unless it
-    /// `is_share`, about how many it rests on.
+    /// Over the seeds that have a value; none if no seed has. `of` is how many images the figure is a share of; unless
+    /// it `is_share`, about how many it rests on.
     fn estimate(
         &self,
         figure: usize,

@@ -229,8 +229,8 @@ pub struct PairStatistics {
     pub one_seed: Option<McNemar>,
     /// How probable it is that a training of the first beats one of the second, a tie counting half, by pairs of seeds.
     pub first_beats_second: f64,
-    /// The interval of the difference at 1 - 2 (1 - level), for new images: within the margin on both sides, the two are
-    /// equivalent. With one seed each, that of the two networks.
+    /// The interval of the difference at 1 - 2 (1 - level), for new images: within the margin on both sides, the two
+    /// are equivalent. With one seed each, that of the two networks.
     pub equivalence: Option<Interval>,
     /// In words.
     pub verdict: Verdict,
@@ -239,8 +239,8 @@ pub struct PairStatistics {
     /// About how many more seeds of each would resolve a difference as large as this one or the margin, whichever is
     /// larger, on these images; null where more seeds would not help or the spread is not known.
     pub more_seeds: Option<u64>,
-    /// About how many more test images would, for new images and the seeds there are; null where it is not known, or where
-    /// these seeds differ too much for any number of images.
+    /// About how many more test images would, for new images and the seeds there are; null where it is not known, or
+    /// where these seeds differ too much for any number of images.
     pub more_images: Option<u64>,
 }
 
@@ -267,8 +267,8 @@ pub struct McNemar {
     pub p: f64,
     /// The same, adjusted for all pairs after Holm.
     pub p_holm: f64,
-    /// The p-value of "no difference for new images (or writers)", two-sided; null in records of versions that did not keep
-    /// it.
+    /// The p-value of "no difference for new images (or writers)", two-sided; null in records of versions that did not
+    /// keep it.
     #[serde(default)]
     pub new_images_p: Option<f64>,
     /// The same, adjusted for all pairs after Holm.
@@ -285,14 +285,15 @@ pub struct McNemar {
 pub enum Verdict {
     /// One recipe is better, for new images and new seeds too.
     Better,
-    /// One recipe is better on these test images; for new ones that is not shown. (Earlier versions said this of one seed
-    /// each, too.)
+    /// One recipe is better on these test images; for new ones that is not shown. (Earlier versions said this of one
+    /// seed each, too.)
     BetterOnTheseImagesOnly,
     /// The difference of the recipes lies within the margin.
     EquivalentWithinTheMargin,
     /// With one seed each: one trained network is better, for new images too. Of the recipes it says nothing.
     NetworkBetter,
-    /// With one seed each: the difference of the two trained networks lies within the margin. Of the recipes it says nothing.
+    /// With one seed each: the difference of the two trained networks lies within the margin. Of the recipes it says
+    /// nothing.
     NetworkEquivalentWithinTheMargin,
     /// None of these is shown.
     NotResolved,

@@ -2,12 +2,12 @@
 //!
 //! With one seed of either recipe nothing is known of its other seeds, and no verdict is given on the recipes. With one
 //! seed each, the two *networks* can be compared. If McNemar's test tells them apart, and so does the bootstrap over
-//! writers, which McNemar knows nothing of, one is the better network: on these images and for new ones. It is never said
-//! that the recipe is better, because another seed could turn it round.
+//! writers, which McNemar knows nothing of, one is the better network: on these images and for new ones. It is never
+//! said that the recipe is better, because another seed could turn it round.
 //!
-//! A verdict can be checked against the numbers that are shown beside it (`agreement.rs`): what is shown to be within the
-//! margin is equivalent, because that counts as no difference, however surely it is not 0; otherwise one is better if all
-//! p-values that there are, adjusted, say so.
+//! A verdict can be checked against the numbers that are shown beside it (`agreement.rs`): what is shown to be within
+//! the margin is equivalent, because that counts as no difference, however surely it is not 0; otherwise one is better
+//! if all p-values that there are, adjusted, say so.
 
 use super::{Interval, LEVEL, McNemar, PairStatistics, Test, Verdict};
 use crate::stats::banerjee::{Part, TwoErrors};
@@ -44,8 +44,8 @@ pub(super) struct ImagePart {
 
 impl ImagePart {
     /// The variance without the luck, which the seeds' part holds. Two networks that answer alike on n images may still
-    /// differ on one of many others: it is at least that of one image on which they differ, as Agresti and Min add one to
-    /// the counts of both (Statistics in Medicine 24, 2005).
+    /// differ on one of many others: it is at least that of one image on which they differ, as Agresti and Min add one
+    /// to the counts of both (Statistics in Medicine 24, 2005).
     fn alone(&self, [first, second]: [&Side; 2]) -> f64 {
         (self.variance - first.luck - second.luck).max(self.least())
     }
@@ -151,8 +151,8 @@ fn pair<'a>(first: &'a Side, second: &'a Side, images: Option<ImagePart>) -> Pai
     let image_part = images.as_ref().map(|part| Part { variance: part.alone(sides), df: part.units as f64 - 1.0 });
     let new = || {
         let Difference { variance, df, .. } = welch(first.accuracies, second.accuracies)?;
-        // Welch's sum of degrees of freedom holds for as many seeds of both. Two that are close by chance beside ten others
-        // would go unnoticed: then the fewer decide.
+        // Welch's sum of degrees of freedom holds for as many seeds of both. Two that are close by chance beside ten
+        // others would go unnoticed: then the fewer decide.
         let df = if a == b { df } else { (fewer - 1) as f64 };
         Some(TwoErrors { value: difference, parts: [image_part?, Part { variance, df }] })
     };

@@ -17,8 +17,8 @@
 //! A figure that a draw does not have, as recall of a class of which no image was drawn, does not count in that draw; a
 //! seed that has none on these images, as precision of a class that it never predicts, does not count at all.
 //!
-//! The luck stays with the seeds and leaves the images, not the other way round: a difference of two uncertain numbers is
-//! often negative where the seeds are few, and the images are many. The two parts go together as in
+//! The luck stays with the seeds and leaves the images, not the other way round: a difference of two uncertain numbers
+//! is often negative where the seeds are few, and the images are many. The two parts go together as in
 //! [`crate::stats::banerjee`]; the tests in `simulation.rs` show that intervals made of it cover as they say.
 
 use tenfold_nn::rng::{Rng, Stream};
@@ -59,7 +59,8 @@ impl Variances {
 pub(super) struct Resampled {
     /// By recipe.
     pub(super) recipes: Vec<Variances>,
-    /// By first and second recipe, the first before the second: the variance over images of the difference of their mean accuracies.
+    /// By first and second recipe, the first before the second: the variance over images of the difference of their
+    /// mean accuracies.
     pub(super) differences: Vec<Vec<f64>>,
     /// What was drawn from: writers or images.
     pub(super) units: usize,

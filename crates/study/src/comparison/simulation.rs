@@ -169,8 +169,8 @@ fn of_many_recipes_hardly_a_study_calls_any_better() {
     }
 }
 
-/// On these images two recipes are equal if only seeds and luck tell their trials apart. With one seed each, the verdict
-/// is about two networks, which are equal if only luck does.
+/// On these images two recipes are equal if only seeds and luck tell their trials apart. With one seed each, the
+/// verdict is about two networks, which are equal if only luck does.
 #[test]
 fn better_on_these_images_only_and_better_network_keep_their_level() {
     const STUDIES: usize = 150;

@@ -163,7 +163,8 @@ fn what_is_no_number_is_in_no_mean() {
     assert_eq!(record.trials[0].test.as_ref().unwrap().occurring(), 2);
 }
 
-/// Of a class with few images or few answers, some draws have none: they say nothing of its figures, and not that they are 0.
+/// Of a class with few images or few answers, some draws have none: they say nothing of its figures, and not that they
+/// are 0.
 #[test]
 fn draws_without_a_figure_do_not_count_as_zero() {
     use super::resample::{of_class, resample};

@@ -21,8 +21,8 @@ pub(crate) struct KeptFilters {
 }
 
 impl KeptFilters {
-    /// Of a training that is about to begin. Layers that would take too much room are left out; which, shapes and the most
-    /// epochs there may be decide.
+    /// Of a training that is about to begin. Layers that would take too much room are left out; which, shapes and the
+    /// most epochs there may be decide.
     pub(crate) fn new(architecture: &Architecture, config: &TrainConfig) -> KeptFilters {
         let mut room = MOST_VALUES;
         let layers = filter_layers(architecture).into_iter().filter(|layer| {
@@ -72,8 +72,8 @@ pub struct Film {
     pub kernels: Vec<Vec<f32>>,
 }
 
-/// The kernels of `layer` that the training of `trial` kept; none where it kept none, as trainings of earlier versions did
-/// and layers that would take more than 8 MiB.
+/// The kernels of `layer` that the training of `trial` kept; none where it kept none, as trainings of earlier versions
+/// did and layers that would take more than 8 MiB.
 ///
 /// # Errors
 /// If the file of kernels cannot be read, or is not the one that the trial wrote.

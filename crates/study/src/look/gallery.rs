@@ -49,7 +49,8 @@ pub struct Suspect {
 /// What there is to show of mistakes.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Gallery {
-    /// By pair of label and what it is taken for, the pairs with the most mistakes first; within a pair the worst first.
+    /// By pair of label and what it is taken for, the pairs with the most mistakes first; within a pair the worst
+    /// first.
     pub pairs: Vec<Vec<Mistaken>>,
     /// Suspect labels, the likeliest first.
     pub suspects: Vec<Suspect>,
@@ -66,7 +67,8 @@ pub type Said<'a> = (&'a str, &'a [f32]);
 /// **Mistakes.** An image is shown if at least half of the trainings of some recipe get it wrong: what one seed of many
 /// stumbles over says more of that seed than of the image.
 ///
-/// **Suspects.** A label is likely wrong if a jury says the same other class with one voice and leaves the label no chance:
+/// **Suspects.** A label is likely wrong if a jury says the same other class with one voice and leaves the label no
+/// chance:
 ///
 /// * the jury is all trainings of the more accurate half of the recipes (of three, two; with them all that are as accurate
 ///   as the last): a weak network says little of a label, whether it agrees or not;
@@ -79,9 +81,9 @@ pub type Said<'a> = (&'a str, &'a [f32]);
 /// No constant is to be chosen, and more seeds make the jury stricter. The likeliest come first: those that most of all
 /// trainings agree on, then those whose label gets least.
 ///
-/// Networks also share habits, so a suspect is for a person to look at, never a correction: on MNIST's test images, where
-/// fifteen labels are known to be wrong, four of ten suspects of 14 trainings are among these, and two of the others are
-/// sevens with a bar.
+/// Networks also share habits, so a suspect is for a person to look at, never a correction: on MNIST's test images,
+/// where fifteen labels are known to be wrong, four of ten suspects of 14 trainings are among these, and two of the
+/// others are sevens with a bar.
 ///
 /// # Panics
 /// If there are not `classes` probabilities for each label, a label is no class, or there are more than 256 classes.
@@ -219,8 +221,8 @@ fn suspects(recipes: &[Recipe], labels: &[u8], classes: usize) -> Vec<Suspect> {
         if says == label || jury.iter().any(|training| training.first[image] != says) {
             continue;
         }
-        // Confident learning asks that they be as sure of the class as they are of images labelled with it. Good networks
-        // are surer than 0.97 of those, and hardly a suspect was left: two of MNIST's.
+        // Confident learning asks that they be as sure of the class as they are of images labelled with it. Good
+        // networks are surer than 0.97 of those, and hardly a suspect was left: two of MNIST's.
         if mean(&heard, image, classes)[usize::from(label)] >= 1.0 / classes as f64 {
             continue;
         }
@@ -329,7 +331,8 @@ mod tests {
         assert_eq!(images(&gallery.pairs), [[4, 1, 2, 0, 3]]);
     }
 
-    /// Six images of which `c` gets two wrong, then one labelled 0 of which `a`, `b` and `c` say these classes this surely.
+    /// Six images of which `c` gets two wrong, then one labelled 0 of which `a`, `b` and `c` say these classes this
+    /// surely.
     fn about_the_last(a: (usize, f32), b: (usize, f32), c: (usize, f32)) -> Gallery {
         let labels = [0, 0, 1, 1, 2, 2, 0];
         let right = [(0, 0.9), (0, 0.9), (1, 0.9), (1, 0.9), (2, 0.9), (2, 0.9)];
@@ -409,8 +412,8 @@ mod tests {
     #[test]
     fn the_likeliest_wrong_label_comes_first() {
         let labels = [1, 1, 0, 0, 0, 0, 2, 2, 2, 2];
-        // Of images 2 to 5, labelled 0, the weak recipe agrees on the last two, though it gives the label more of them than
-        // of the others; of each two the label gets less in the later.
+        // Of images 2 to 5, labelled 0, the weak recipe agrees on the last two, though it gives the label more of them
+        // than of the others; of each two the label gets less in the later.
         let strong = [(1, 0.5), (1, 0.5), (1, 0.6), (1, 0.7), (1, 0.6), (1, 0.7)];
         let weak = [(0, 0.9), (0, 0.9), (2, 0.9), (2, 0.9), (1, 0.4), (1, 0.4)];
         let then = |images: &[(usize, f32)], class| say(&[images, &[(class, 0.9); 4]].concat());
@@ -456,15 +459,15 @@ mod tests {
         gallery(&[("a", &[0.5, 0.5])], &[2], 2);
     }
 
-    /// The labels of MNIST's test images that are known to be wrong: image, label, and of five people who were asked how
-    /// many chose the label, the class that a program had put forward, and neither. These are all of which fewer than three
-    /// chose the label, among the hundred that were put before people by Northcutt, Athalye and Mueller, "Pervasive label
-    /// errors in test sets destabilize machine learning benchmarks", 2021 (labelerrors.com):
+    /// The labels of MNIST's test images that are known to be wrong: image, label, and of five people who were asked
+    /// how many chose the label, the class that a program had put forward, and neither. These are all of which fewer
+    /// than three chose the label, among the hundred that were put before people by Northcutt, Athalye and Mueller,
+    /// "Pervasive label errors in test sets destabilize machine learning benchmarks", 2021 (labelerrors.com):
     /// <https://github.com/cleanlab/label-errors/blob/5457895eee26e49187de5c4d6617b9de6f172221/mturk/mnist_mturk.json>.
     ///
-    /// Of the 28 trainings that finished in a run of the study `digits`, which stops early, 14 are the jury: both recipes with
-    /// dropout and `cnn2`. It suspects 1226, 1901, 2654, 2896, 3520, 3808, 4176, 4497, 9009 and 9729: four of these
-    /// fifteen. From the first seed of each recipe alone it suspects 18, five of these.
+    /// Of the 28 trainings that finished in a run of the study `digits`, which stops early, 14 are the jury: both
+    /// recipes with dropout and `cnn2`. It suspects 1226, 1901, 2654, 2896, 3520, 3808, 4176, 4497, 9009 and 9729: four
+    /// of these fifteen. From the first seed of each recipe alone it suspects 18, five of these.
     const KNOWN: [(usize, u8, [u8; 3]); 15] = [
         (947, 8, [0, 5, 0]),
         (1621, 0, [2, 3, 0]),

@@ -22,8 +22,8 @@ pub struct Importance {
     pub suffers_lost: f64,
 }
 
-/// What the network loses on `valid` without each filter of `layer`, in the order of filters; none if `on_filter`, called
-/// after each with how many are done, asks to stop. Each costs an evaluation of the whole network.
+/// What the network loses on `valid` without each filter of `layer`, in the order of filters; none if `on_filter`,
+/// called after each with how many are done, asks to stop. Each costs an evaluation of the whole network.
 ///
 /// # Panics
 /// If the data are empty or do not fit the network, or the layer is not one of its.
@@ -56,9 +56,9 @@ pub fn importance(
     Some(importance)
 }
 
-/// For each filter the first earlier one of the layer that answers alike: the correlation of responses to `sample` (and, in a
-/// layer over the pixels, of kernels) is at least [`crate::look::Recurrence::ALIKE`]. Filters whose response never changes
-/// are like none.
+/// For each filter the first earlier one of the layer that answers alike: the correlation of responses to `sample`
+/// (and, in a layer over the pixels, of kernels) is at least [`crate::look::Recurrence::ALIKE`]. Filters whose response
+/// never changes are like none.
 ///
 /// # Panics
 /// If the data do not fit the network, or the layer is not one of its.
@@ -82,7 +82,8 @@ mod tests {
     use tenfold_nn::data::ImageShape;
     use tenfold_nn::train::Pixels;
 
-    /// A network of one linear layer whose logits are three of the four pixels, and four images with one lit pixel each.
+    /// A network of one linear layer whose logits are three of the four pixels, and four images with one lit pixel
+    /// each.
     fn pixels_as_classes() -> (Model, Dataset) {
         let shape = ImageShape { channels: 1, height: 2, width: 2 };
         let model = network(shape, &["linear 3"], 0);

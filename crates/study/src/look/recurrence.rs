@@ -12,11 +12,11 @@ pub struct Recurrence {
     /// One for each filter of the first network: those that recur in most networks first, of these those whose twins
     /// answer most alike.
     pub rows: Vec<Row>,
-    /// For each other network, how many filters recur: they have a twin there, and responses and kernels (where these can
-    /// be compared) correlate by at least [`Recurrence::ALIKE`].
+    /// For each other network, how many filters recur: they have a twin there, and responses and kernels (where these
+    /// can be compared) correlate by at least [`Recurrence::ALIKE`].
     pub recur: Vec<usize>,
-    /// The same count for networks of the same layers before training, one pair from fixed seeds for each other network:
-    /// what chance alone gives.
+    /// The same count for networks of the same layers before training, one pair from fixed seeds for each other
+    /// network: what chance alone gives.
     pub by_chance: Vec<usize>,
     /// Whether kernels could be compared with those of every other network; with one where not, responses alone decide.
     pub by_kernel: bool,
@@ -55,11 +55,12 @@ impl Twin {
     }
 }
 
-/// Matches the filters of the first of `networks` with those of each other, by kernels (layers over the pixels with kernels of
-/// one size) and by responses to `sample`. There are no twins in a network whose responses have other rows or columns.
+/// Matches the filters of the first of `networks` with those of each other, by kernels (layers over the pixels with
+/// kernels of one size) and by responses to `sample`. There are no twins in a network whose responses have other rows
+/// or columns.
 ///
-/// Give it networks of different seeds. Those of one seed start from the same filters wherever their layers agree, filter by
-/// filter, and keep much of it: they recur because they began alike, not because training found the same, and
+/// Give it networks of different seeds. Those of one seed start from the same filters wherever their layers agree,
+/// filter by filter, and keep much of it: they recur because they began alike, not because training found the same, and
 /// [`Recurrence::by_chance`] is no measure of that.
 ///
 /// # Panics
@@ -215,8 +216,8 @@ mod tests {
 
     #[test]
     fn twins_are_mutual_and_rows_are_sorted() {
-        // The second and the third of ours both like the first of theirs best, which likes the third better; what has no
-        // positive correlation has no twin.
+        // The second and the third of ours both like the first of theirs best, which likes the third better; what has
+        // no positive correlation has no twin.
         let response = vec![0.1, 0.95, 0.8, 0.3, 0.85, 0.2, -0.5, 0.0];
         let found = twins(&Likeness { response, kernel: None, columns: 2 }, 4);
         let twin = |filter, response| Some(Twin { filter, kernel: None, response });

@@ -6,7 +6,8 @@ use tenfold_nn::model::{Architecture, Init, Model};
 use tenfold_nn::rng::{Rng, Stream};
 use tenfold_nn::train::Pixels;
 
-/// An untrained network for three classes. Pixels are as often below zero as above, so that no filter is always cut off.
+/// An untrained network for three classes. Pixels are as often below zero as above, so that no filter is always cut
+/// off.
 pub(super) fn network(shape: ImageShape, layers: &[&str], seed: u64) -> Model {
     let layers = layers.iter().map(|layer| layer.parse().unwrap()).collect();
     Model::new(Architecture::new(shape, layers, 3).unwrap(), Init::Pytorch, seed, Pixels { mean: 0.5, std: 0.25 })

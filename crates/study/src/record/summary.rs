@@ -79,7 +79,8 @@ impl StudyRecord {
     }
 }
 
-/// The mean of each figure over the finished trials, for the epochs that all of them have; none of fewer than two trials.
+/// The mean of each figure over the finished trials, for the epochs that all of them have; none of fewer than two
+/// trials.
 pub fn mean_epochs(trials: &[TrialRecord]) -> Vec<EpochRecord> {
     let finished: Vec<&TrialRecord> = trials.iter().filter(|t| t.status == Status::Finished).collect();
     let shared = finished.iter().map(|trial| trial.epochs.len()).min().unwrap_or(0);

@@ -46,17 +46,17 @@ pub struct TrialRecord {
     /// Whether its time can be compared.
     #[serde(default)]
     pub timing: Timing,
-    /// Whether it finished with a loss far above chance level: its last epoch's losses, on training and on validation, were
-    /// more than [`TrialRecord::FAR`] times [`chance_loss`]. It is a result all the same.
+    /// Whether it finished with a loss far above chance level: its last epoch's losses, on training and on validation,
+    /// were more than [`TrialRecord::FAR`] times [`chance_loss`]. It is a result all the same.
     #[serde(default)]
     pub far_above_chance: bool,
 }
 
 impl TrialRecord {
-    /// How many times the loss of chance is far above it: at twice, the right class is given the square of what chance gives
-    /// it (in the geometric mean), a hundredth instead of a tenth. A network that learns nothing stays within a few percent of
-    /// chance; one that learns by heart has a high loss on validation, but not on training; one that starts badly and recovers
-    /// within its only epoch has a high loss on training, but not on validation.
+    /// How many times the loss of chance is far above it: at twice, the right class is given the square of what chance
+    /// gives it (in the geometric mean), a hundredth instead of a tenth. A network that learns nothing stays within a
+    /// few percent of chance; one that learns by heart has a high loss on validation, but not on training; one that
+    /// starts badly and recovers within its only epoch has a high loss on training, but not on validation.
     pub const FAR: f64 = 2.0;
 
     /// What [`TrialRecord::far_above_chance`] is to be. A loss that is not finite is above all.

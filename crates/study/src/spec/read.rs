@@ -93,7 +93,8 @@ impl From<toml::de::Error> for Fault {
     /// What the TOML reader says, in our form.
     fn from(error: toml::de::Error) -> Fault {
         let (span, message) = (error.span(), error.message());
-        // serde tells of unknown keys in a sentence only: the first quoted word is the key, the others are the known ones.
+        // serde tells of unknown keys in a sentence only: the first quoted word is the key, the others are the known
+        // ones.
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         let unknown = [("unknown field `", "key"), ("unknown variant `", "value")];
         match (unknown.iter().find(|(start, _)| message.starts_with(start)), &quoted[..]) {

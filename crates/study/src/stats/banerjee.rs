@@ -24,11 +24,11 @@ impl Part {
 
 /// A number that is known up to two independent errors.
 ///
-/// Its interval reaches `sqrt(sum of t^2 variance)` to both sides, where each variance has Student's quantile of its own
-/// degrees of freedom. It covers at least at its level, whatever the true variances: the probability is a concave function
-/// of the estimates, and at the level where only one part counts (Banerjee, Sankhya 22, 1960). With one sum of degrees of
-/// freedom for both, as Satterthwaite has it, a variance of two or three seeds that is small by chance goes unnoticed, and
-/// of ten such pairs one is called different far too often (`simulation.rs`).
+/// Its interval reaches `sqrt(sum of t^2 variance)` to both sides, where each variance has Student's quantile of its
+/// own degrees of freedom. It covers at least at its level, whatever the true variances: the probability is a concave
+/// function of the estimates, and at the level where only one part counts (Banerjee, Sankhya 22, 1960). With one sum of
+/// degrees of freedom for both, as Satterthwaite has it, a variance of two or three seeds that is small by chance goes
+/// unnoticed, and of ten such pairs one is called different far too often (`simulation.rs`).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct TwoErrors {
     pub(crate) value: f64,
@@ -52,8 +52,8 @@ impl TwoErrors {
         Interval { low: self.value - half, high: self.value + half }
     }
 
-    /// The p-value of "it is 0", two-sided: one less the level at which the interval ends at 0. Without any variance there
-    /// is no doubt: 0 or 1.
+    /// The p-value of "it is 0", two-sided: one less the level at which the interval ends at 0. Without any variance
+    /// there is no doubt: 0 or 1.
     pub(crate) fn p(&self) -> f64 {
         if self.value == 0.0 {
             return 1.0;
@@ -72,8 +72,8 @@ impl TwoErrors {
     }
 }
 
-/// Where the falling function `f` is 0, between `low` and `high`; one of these if it is 0 beyond. By regula falsi, in which
-/// the value at an end that stays counts half (the Illinois rule).
+/// Where the falling function `f` is 0, between `low` and `high`; one of these if it is 0 beyond. By regula falsi, in
+/// which the value at an end that stays counts half (the Illinois rule).
 fn zero(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
     let (mut at_low, mut at_high) = (f(low), f(high));
     if at_low <= 0.0 {

@@ -8,8 +8,8 @@ const POWER: f64 = 0.8;
 const MOST_SEEDS: u64 = 1_000_000;
 
 /// About how many numbers of each group show `difference` at `level`, where the two groups have these variances: the
-/// smallest n for which n differences^2 reach the sum of the variances times (t(level) + t(power))^2, with 2n - 2 degrees
-/// of freedom. At least 2; none if there is nothing to see, or a million would not do.
+/// smallest n for which n differences^2 reach the sum of the variances times (t(level) + t(power))^2, with 2n - 2
+/// degrees of freedom. At least 2; none if there is nothing to see, or a million would not do.
 pub(crate) fn seeds_needed(difference: f64, variance_a: f64, variance_b: f64, level: f64) -> Option<u64> {
     let enough = |n: u64| {
         let df = (2 * n - 2) as f64;

@@ -172,8 +172,8 @@ fn one_error_is_students_and_none_leaves_no_doubt() {
     assert_eq!(of(1.0, 1e-6, 9999.0).p(), 0.0);
 }
 
-/// Whatever part of the variance is the seeds', and however few there are. With one sum of degrees of freedom, eight of a
-/// hundred intervals at 0.99 miss where one degree of freedom has nine tenths of it.
+/// Whatever part of the variance is the seeds', and however few there are. With one sum of degrees of freedom, eight of
+/// a hundred intervals at 0.99 miss where one degree of freedom has nine tenths of it.
 #[test]
 fn intervals_of_two_errors_cover_at_least_at_their_level() {
     const DRAWS: usize = 2000;

@@ -15,8 +15,8 @@ use std::ops::Range;
 /// Overwrites the frequencies `bins` of the spectra of the weights' gradient, `bins.len()` times
 /// [`ConvFft::gradient_stride`] elements.
 ///
-/// `spectra` and `grad_spectra`: of the inputs and of the gradients of the outputs, with room for `batch` images each, of
-/// which the first `images` count. The latter are those of [`Conv2d::grad_output`] as the input of the transposed
+/// `spectra` and `grad_spectra`: of the inputs and of the gradients of the outputs, with room for `batch` images each,
+/// of which the first `images` count. The latter are those of [`Conv2d::grad_output`] as the input of the transposed
 /// convolution.
 ///
 /// # Panics
@@ -64,13 +64,13 @@ pub fn multiply_gradient(
 /// The inverse multiplies by 256, and by Parseval the norm of a spectrum is 16 times that of its plane.
 const ROUNDING: f32 = f32::EPSILON * 256.0 / 16.0;
 
-/// Overwrites the gradient of the weights from input channel `channel` to the output channels of panel `panel`: `out` has
-/// a row for each tap, whose columns are those of the panel. `spectra`: what [`multiply_gradient`] gives.
+/// Overwrites the gradient of the weights from input channel `channel` to the output channels of panel `panel`: `out`
+/// has a row for each tap, whose columns are those of the panel. `spectra`: what [`multiply_gradient`] gives.
 ///
-/// A value smaller than the rounding of the whole plane becomes zero. Where no input ever met a gradient, the exact value
-/// is zero, and Adam, which divides by the size of a gradient, would make a full step of the rounding: on the full-size
-/// `cnn2` ten losses of ten steps then differ from PyTorch's by 2.7e-5, and by 1.0e-6 so (the same for any bound from half
-/// of this one to sixteen times as much).
+/// A value smaller than the rounding of the whole plane becomes zero. Where no input ever met a gradient, the exact
+/// value is zero, and Adam, which divides by the size of a gradient, would make a full step of the rounding: on the
+/// full-size `cnn2` ten losses of ten steps then differ from PyTorch's by 2.7e-5, and by 1.0e-6 so (the same for any
+/// bound from half of this one to sixteen times as much).
 ///
 /// # Panics
 /// If `spectra` has not [`ConvFft::gradient_len`] elements, `out` has another size, or there is no such channel.
@@ -125,8 +125,8 @@ fn transform_gradient_body<L: Lanes>(
     }
 }
 
-/// Overwrites `sums[o]` with the sum of `grad_y[o]` over images and pixels, the gradient of the bias: that is half of what
-/// the lowest frequency of `grad_spectra` holds (see [`multiply_gradient`]).
+/// Overwrites `sums[o]` with the sum of `grad_y[o]` over images and pixels, the gradient of the bias: that is half of
+/// what the lowest frequency of `grad_spectra` holds (see [`multiply_gradient`]).
 ///
 /// `sums`: one element per padded channel.
 ///

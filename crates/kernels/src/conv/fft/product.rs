@@ -9,8 +9,8 @@ use crate::conv::fft16::BINS;
 use crate::simd::isa::Isa;
 use crate::simd::lanes::LANES;
 
-/// Overwrites `products` ([`ConvFft::output_len`]): at every frequency, each image's spectrum with every kernel's, summed
-/// over the input channels. `spectra` holds the columns of these images.
+/// Overwrites `products` ([`ConvFft::output_len`]): at every frequency, each image's spectrum with every kernel's,
+/// summed over the input channels. `spectra` holds the columns of these images.
 ///
 /// `weight`: [`ConvFft::weight_len`] elements, from [`transform_weight`].
 ///

@@ -103,7 +103,8 @@ fn transform_input_body<L: Lanes>(simd: L, shape: &ConvFft, x: &[f32], out: &mut
     }
 }
 
-/// Overwrites the pixels of `y` ([`Conv2d::output`]), without bias, from image number `index` of `images` in `products`.
+/// Overwrites the pixels of `y` ([`Conv2d::output`]), without bias, from image number `index` of `images` in
+/// `products`.
 ///
 /// # Panics
 /// If `products` or `y` has another length, or there is no such image.

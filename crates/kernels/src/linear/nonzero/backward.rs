@@ -76,8 +76,8 @@ fn backward_body<L: Lanes>(
         let tile = left.div_ceil(left.div_ceil(tile_inputs::<L>(width / LANES)));
         for v in (0..width / LANES).step_by(L::TILE.1) {
             let vectors = (width / LANES - v).min(L::TILE.1);
-            // SAFETY: the images that a tile takes are those of the batch, which the data have, with inputs i.., and for
-            // which grad_y has rows with the panel's columns (checked); `grad_weight` is this panel (checked).
+            // SAFETY: the images that a tile takes are those of the batch, which the data have, with inputs i.., and
+            // for which grad_y has rows with the panel's columns (checked); `grad_weight` is this panel (checked).
             unsafe {
                 let operands = Operands {
                     batch,

@@ -48,9 +48,9 @@ pub(super) fn each_bit(mut bits: u64, mut f: impl FnMut(usize)) {
     }
 }
 
-/// Turns the bits around: from a bit for every pixel of each of `rows` images, which begin `mask_len(inputs)` bytes apart, to a
-/// bit for every image of each of the inputs `64 * words.start..64 * words.end`. `out`: [`mask_len`] of `rows` bytes for
-/// each of these.
+/// Turns the bits around: from a bit for every pixel of each of `rows` images, which begin `mask_len(inputs)` bytes
+/// apart, to a bit for every image of each of the inputs `64 * words.start..64 * words.end`. `out`: [`mask_len`] of
+/// `rows` bytes for each of these.
 ///
 /// # Panics
 /// If `mask` or `out` has another length.
@@ -85,8 +85,8 @@ fn turned_body<L: Lanes>(_: L, mask: &[u8], inputs: usize, rows: usize, words: R
     }
 }
 
-/// Swaps the upper right and the lower left quarter of each `2 D x 2 D` square of bits on the diagonal, and of those like it
-/// (H. S. Warren, *Hacker's Delight*, "Transposing a bit matrix").
+/// Swaps the upper right and the lower left quarter of each `2 D x 2 D` square of bits on the diagonal, and of those
+/// like it (H. S. Warren, *Hacker's Delight*, "Transposing a bit matrix").
 #[inline(always)]
 fn turn<const D: usize>(square: &mut [u64; 64]) {
     // D ones, D zeros, and so on.

@@ -33,7 +33,7 @@ pub(crate) trait Lanes: Copy {
     type U: Copy;
     /// Largest register tile of [`crate::contract`]: rows by vectors.
     const TILE: (usize, usize);
-    /// Largest register tile of [`crate::conv::complex_sum`]: rows by complex vectors.
+    /// Largest register tile of `conv::complex_sum`: rows by complex vectors.
     const COMPLEX_TILE: (usize, usize);
     /// Largest register tile of dot products: rows of the one operand by rows of the other.
     const DOT: (usize, usize);

@@ -10,12 +10,13 @@ use crate::picture::{ALARM, Align, FRAME, INK, Picture, Rgb, SOFT_INK};
 
 /// One image's way through a network.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Journey {
+pub struct ImageTrace {
     /// The title: `cnn2 seed 1`.
     pub title: String,
     /// What the image is: `test image 1234, labelled 7`, `digit.png`.
     pub heading: String,
-    /// How a picture of the user's own became the network's input, the last step being that input; empty for images of a data set.
+    /// How a picture of the user's own became the network's input, the last step being that input; empty for images of
+    /// a data set.
     pub steps: Vec<(String, Image)>,
     /// The network's input.
     pub image: Image,
@@ -29,7 +30,8 @@ pub struct Journey {
     pub unit: Option<Unit>,
     /// The class that the two maps speak of.
     pub explained: usize,
-    /// Rise in cross-entropy of that class where the image is painted black, in nats, `[height, width]`; empty if not shown.
+    /// Rise in cross-entropy of that class where the image is painted black, in nats, `[height, width]`; empty if not
+    /// shown.
     pub occlusion: Vec<f64>,
     /// Pixels of a side of the painted square.
     pub occlusion_side: usize,
@@ -48,7 +50,8 @@ pub struct Stage {
     pub shape: [usize; 3],
     /// `[channels, rows, columns]`.
     pub values: Vec<f32>,
-    /// The channels that are shown, in the order in which they are, the same before and after ReLU; "n of N shown" is said.
+    /// The channels that are shown, in the order in which they are, the same before and after ReLU; "n of N shown" is
+    /// said.
     pub shown: Vec<usize>,
 }
 
@@ -75,8 +78,8 @@ pub struct Unit {
 }
 
 /// The picture, as a PNG file.
-pub fn journey(journey: &Journey) -> Vec<u8> {
-    draw(journey).png()
+pub fn image_trace(trace: &ImageTrace) -> Vec<u8> {
+    draw(trace).png()
 }
 
 const WIDTH: usize = 1480;
@@ -89,16 +92,16 @@ const BAND_GAP: usize = 22;
 ///
 /// # Panics
 /// If pixels or values are not as many as their shape says, or an image has neither 1 nor 3 channels.
-pub fn draw(journey: &Journey) -> Picture {
-    check(journey);
-    let mut bands = vec![title(journey)];
-    if !journey.steps.is_empty() {
-        bands.push(steps(&journey.steps));
+pub fn draw(trace: &ImageTrace) -> Picture {
+    check(trace);
+    let mut bands = vec![title(trace)];
+    if !trace.steps.is_empty() {
+        bands.push(steps(&trace.steps));
     }
-    bands.push(panels(&[input(journey), field(journey), occlusion(journey), gradient(journey)]));
-    bands.extend((0..journey.stages.len()).map(|index| stage(journey, index)));
-    bands.push(classes(journey));
-    if has_nan(journey) {
+    bands.push(panels(&[input(trace), field(trace), occlusion(trace), gradient(trace)]));
+    bands.extend((0..trace.stages.len()).map(|index| stage(trace, index)));
+    bands.push(classes(trace));
+    if has_nan(trace) {
         let mut note = Picture::new(WIDTH, 34);
         legend::not_a_number(&mut note, (MARGIN, 0));
         bands.push(note);
@@ -117,32 +120,32 @@ pub fn probability(probability: f32) -> String {
     if probability > 0.0 && text == "0.0000" { "<0.0001".to_owned() } else { text }
 }
 
-fn check(journey: &Journey) {
-    let images = journey.steps.iter().map(|(_, image)| image).chain([&journey.image]);
+fn check(trace: &ImageTrace) {
+    let images = trace.steps.iter().map(|(_, image)| image).chain([&trace.image]);
     for Image { channels, height, width, pixels } in images {
         assert!(matches!(channels, 1 | 3), "an image has 1 or 3 channels, not {channels}");
         assert_eq!(pixels.len(), channels * height * width, "pixels are [channels, height, width]");
     }
-    for Stage { name, shape, values, .. } in &journey.stages {
+    for Stage { name, shape, values, .. } in &trace.stages {
         assert_eq!(values.len(), shape.iter().product::<usize>(), "the values of {name} are [channels, rows, columns]");
     }
-    let Image { channels, height, width, .. } = journey.image;
-    let (occlusion, gradient) = (journey.occlusion.len(), journey.gradient.len());
+    let Image { channels, height, width, .. } = trace.image;
+    let (occlusion, gradient) = (trace.occlusion.len(), trace.gradient.len());
     assert!([0, height * width].contains(&occlusion), "the occlusion map is [height, width]");
     assert!([0, channels * height * width].contains(&gradient), "the gradient is [channels, height, width]");
 }
 
-fn has_nan(journey: &Journey) -> bool {
-    let values = journey.stages.iter().flat_map(|stage| &stage.values);
+fn has_nan(trace: &ImageTrace) -> bool {
+    let values = trace.stages.iter().flat_map(|stage| &stage.values);
     values.into_iter().any(|value| value.is_nan())
-        || journey.occlusion.iter().chain(&journey.gradient).any(|value| value.is_nan())
+        || trace.occlusion.iter().chain(&trace.gradient).any(|value| value.is_nan())
 }
 
-fn title(journey: &Journey) -> Picture {
+fn title(trace: &ImageTrace) -> Picture {
     let note = "The image, which of its pixels mattered, what each layer makes of it, and what the network says. Each layer has \
                 a scale of its own, printed beside its name: signed values are blue below zero and red above it, others go \
                 from dark (zero) to yellow.";
-    let heading = Heading::new(&format!("{}: {}", journey.title, journey.heading), &[note.to_owned()], ROOM);
+    let heading = Heading::new(&format!("{}: {}", trace.title, trace.heading), &[note.to_owned()], ROOM);
     let mut picture = Picture::new(WIDTH, MARGIN + heading.height());
     heading.draw(&mut picture, (MARGIN, MARGIN));
     picture
@@ -202,7 +205,8 @@ fn steps(steps: &[(String, Image)]) -> Picture {
 /// Amber between two dark lines: seen on black, on white and on every colour of both scales.
 const MARK: Rgb = [255, 176, 0];
 
-/// A frame around a part of what lies at `place` and has `size` (width, height) cells; the part is top, left, height and width.
+/// A frame around a part of what lies at `place` and has `size` (width, height) cells; the part is top, left, height
+/// and width.
 fn mark(paper: &mut Picture, place: [usize; 4], (width, height): (usize, usize), part: [usize; 4]) {
     let [left, top, shown_width, shown_height] = place;
     let column = |x: usize| x.min(width) * shown_width / width.max(1);
@@ -252,14 +256,14 @@ fn panels(panels: &[Option<Panel>; 4]) -> Picture {
     picture
 }
 
-fn input(journey: &Journey) -> Option<Panel<'_>> {
-    let image = &journey.image;
-    let label = journey.label.and_then(|label| journey.classes.get(label));
+fn input(trace: &ImageTrace) -> Option<Panel<'_>> {
+    let image = &trace.image;
+    let label = trace.label.and_then(|label| trace.classes.get(label));
     let mut words = Vec::new();
     if let Some(label) = label {
         words.push((Face::Regular, INK, format!("labelled  {}", cut(&label.name, 30))));
     }
-    if let Some(class) = predicted(&journey.classes) {
+    if let Some(class) = predicted(&trace.classes) {
         let wrong = label.is_some_and(|label| label.name != class.name);
         let (face, color) = if wrong { (Face::Bold, ALARM) } else { (Face::Regular, INK) };
         words.push((face, color, format!("predicted {}", cut(&class.name, 30))));
@@ -277,12 +281,12 @@ fn input(journey: &Journey) -> Option<Panel<'_>> {
     })
 }
 
-fn field(journey: &Journey) -> Option<Panel<'_>> {
-    let (image, unit) = (&journey.image, journey.unit.as_ref()?);
+fn field(trace: &ImageTrace) -> Option<Panel<'_>> {
+    let (image, unit) = (&trace.image, trace.unit.as_ref()?);
     let [top, left, height, width] = unit.field;
     let (last_row, last_column) = ((top + height).saturating_sub(1), (left + width).saturating_sub(1));
     let (stage, channel, ..) = unit.at;
-    let is_shown = journey.stages.get(stage).is_some_and(|_| shown(journey, stage).contains(&channel));
+    let is_shown = trace.stages.get(stage).is_some_and(|_| shown(trace, stage).contains(&channel));
     let below = if is_shown { " The unit is framed likewise below." } else { "" };
     let text = format!(
         "{} sees the framed {width} x {height} pixels: rows {top} to {last_row}, columns {left} to {last_column}.{below}",
@@ -298,42 +302,42 @@ fn field(journey: &Journey) -> Option<Panel<'_>> {
     })
 }
 
-fn occlusion(journey: &Journey) -> Option<Panel<'_>> {
-    let class = explained(journey)?;
-    let values: Vec<f32> = journey.occlusion.iter().map(|value| *value as f32).collect();
-    let side = journey.occlusion_side;
+fn occlusion(trace: &ImageTrace) -> Option<Panel<'_>> {
+    let class = explained(trace)?;
+    let values: Vec<f32> = trace.occlusion.iter().map(|value| *value as f32).collect();
+    let side = trace.occlusion_side;
     let text = format!(
         "By how much the cross-entropy of {class} rises, in nats, when the {side} x {side} square around a pixel is black. Red: \
          what is there speaks for {class}; blue: against it."
     );
-    signed_panel(journey, values, format!("Hiding pixels: {class}"), &text)
+    signed_panel(trace, values, format!("Hiding pixels: {class}"), &text)
 }
 
-fn gradient(journey: &Journey) -> Option<Panel<'_>> {
-    let class = explained(journey)?;
-    let plane = journey.image.height * journey.image.width;
+fn gradient(trace: &ImageTrace) -> Option<Panel<'_>> {
+    let class = explained(trace)?;
+    let plane = trace.image.height * trace.image.width;
     // Of several channels the one of largest magnitude.
     let strongest = |at: usize| {
-        let channels = journey.gradient.chunks(plane.max(1)).filter_map(|channel| channel.get(at));
+        let channels = trace.gradient.chunks(plane.max(1)).filter_map(|channel| channel.get(at));
         channels.copied().reduce(|a, b| if b.abs() > a.abs() || b.is_nan() { b } else { a })
     };
     let values: Vec<f32> = (0..plane).filter_map(strongest).map(|value| value as f32).collect();
-    let of = if journey.image.channels == 3 { " Of red, green and blue the slope of largest magnitude." } else { "" };
+    let of = if trace.image.channels == 3 { " Of red, green and blue the slope of largest magnitude." } else { "" };
     let text = format!(
         "The slope of the logit of {class} by a pixel from black (0) to white (1). Red: brighter is more like {class}; blue: \
          less.{of}"
     );
-    signed_panel(journey, values, format!("Input gradient: {class}"), &text)
+    signed_panel(trace, values, format!("Input gradient: {class}"), &text)
 }
 
 /// The class that the maps speak of.
-fn explained(journey: &Journey) -> Option<String> {
-    journey.classes.get(journey.explained).map(|class| format!("class {}", cut(&class.name, 20)))
+fn explained(trace: &ImageTrace) -> Option<String> {
+    trace.classes.get(trace.explained).map(|class| format!("class {}", cut(&class.name, 20)))
 }
 
 /// A map of signed values over the image; none without values.
-fn signed_panel<'a>(journey: &Journey, values: Vec<f32>, heading: String, text: &str) -> Option<Panel<'a>> {
-    let (height, width) = (journey.image.height, journey.image.width);
+fn signed_panel<'a>(trace: &ImageTrace, values: Vec<f32>, heading: String, text: &str) -> Option<Panel<'a>> {
+    let (height, width) = (trace.image.height, trace.image.width);
     if values.is_empty() {
         return None;
     }
@@ -357,22 +361,22 @@ const MAP_HEIGHT: usize = MAP_PX + 4 + 13 + 6;
 const MAPS_HEIGHT: usize = 11_000;
 
 /// The channels of a stage that are drawn.
-fn shown(journey: &Journey, index: usize) -> Vec<usize> {
-    let stage = &journey.stages[index];
+fn shown(trace: &ImageTrace, index: usize) -> Vec<usize> {
+    let stage = &trace.stages[index];
     let [channels, rows, columns] = stage.shape;
-    let lines = (MAPS_HEIGHT / journey.stages.len()).saturating_sub(STAGE_HEADING + BAND_GAP) / MAP_HEIGHT;
+    let lines = (MAPS_HEIGHT / trace.stages.len()).saturating_sub(STAGE_HEADING + BAND_GAP) / MAP_HEIGHT;
     let most = if rows * columns == 1 { ROOM * STRIP_HEIGHT } else { lines.max(1) * MAPS_IN_LINE };
     stage.shown.iter().copied().filter(|channel| *channel < channels).take(most).collect()
 }
 
 /// What one layer makes of the image: its maps as tiles, or its values as a strip.
-fn stage(journey: &Journey, index: usize) -> Picture {
-    let stage = &journey.stages[index];
+fn stage(trace: &ImageTrace, index: usize) -> Picture {
+    let stage = &trace.stages[index];
     let [channels, rows, columns] = stage.shape;
     let limit = largest_magnitude(&stage.values);
     let color = |value: f32| if stage.signed { diverging(value, limit) } else { sequential(value, limit) };
-    let shown = shown(journey, index);
-    let unit = journey.unit.as_ref().map(|unit| unit.at).filter(|at| at.0 == index);
+    let shown = shown(trace, index);
+    let unit = trace.unit.as_ref().map(|unit| unit.at).filter(|at| at.0 == index);
     let is_strip = rows * columns == 1;
     let strip = Strip::new(shown.len());
     let height = if is_strip { strip.rows * strip.cell } else { shown.len().div_ceil(MAPS_IN_LINE) * MAP_HEIGHT };
@@ -463,8 +467,8 @@ const ONE_COLUMN: usize = 12;
 const NUMBER_WIDTH: usize = 66;
 
 /// What the network says of each class.
-fn classes(journey: &Journey) -> Picture {
-    let classes = &journey.classes;
+fn classes(trace: &ImageTrace) -> Picture {
+    let classes = &trace.classes;
     let columns = if classes.len() <= ONE_COLUMN { 1 } else { 3 };
     let in_column = classes.len().div_ceil(columns).max(1);
     let (name_columns, bar_width, said_and_label) =
@@ -486,7 +490,7 @@ fn classes(journey: &Journey) -> Picture {
     for (n, (class, name)) in classes.iter().zip(&names).enumerate() {
         let x = MARGIN + n / in_column * (ROOM / columns);
         let y = STAGE_HEADING + n % in_column * CLASS_HEIGHT;
-        let (is_label, is_said) = (journey.label == Some(n), said == Some(&class.name));
+        let (is_label, is_said) = (trace.label == Some(n), said == Some(&class.name));
         let face = if is_label || is_said { Face::Bold } else { Face::Regular };
         paper.text((x + name_width, y), Align::Right, face, INK, name);
 
@@ -505,7 +509,7 @@ fn classes(journey: &Journey) -> Picture {
         paper.fill(bar_x, y, (share * bar_width as f32).round() as usize, BAR_HEIGHT, BAR_COLOR);
         let number_x = bar_x + bar_width + NUMBER_WIDTH;
         paper.text((number_x, y), Align::Right, face, INK, &probability(class.probability));
-        let wrong = journey.label.is_some() && is_label != is_said;
+        let wrong = trace.label.is_some() && is_label != is_said;
         let words = match (is_label, is_said) {
             (true, true) => said_and_label,
             (true, false) => "the label",
@@ -539,10 +543,10 @@ pub(crate) mod tests {
     }
 
     /// A digit of 8 x 8 pixels on its way through a small network.
-    pub(crate) fn made_up() -> Journey {
+    pub(crate) fn made_up() -> ImageTrace {
         let class =
             |n: usize| Class { name: n.to_string(), logit: n as f32 - 1.5, probability: [0.0, 0.25, 0.15, 0.6][n] };
-        Journey {
+        ImageTrace {
             title: "cnn seed 1".to_owned(),
             heading: "test image 12, labelled 1".to_owned(),
             steps: vec![("drawn".to_owned(), grey(40)), ("centred: the input".to_owned(), grey(8))],
@@ -568,13 +572,13 @@ pub(crate) mod tests {
 
     #[test]
     fn every_cell_of_a_map_is_the_colour_of_its_value_on_the_layers_scale() {
-        let mut journey = made_up();
-        journey.unit = None;
+        let mut trace = made_up();
+        trace.unit = None;
         // What is not shown counts for the scale.
-        journey.stages[0].values[2 * 64] = -8.0;
+        trace.stages[0].values[2 * 64] = -8.0;
         for (index, scale) in [(0, 10), (1, 21)] {
-            let picture = stage(&journey, index);
-            let stage = &journey.stages[index];
+            let picture = stage(&trace, index);
+            let stage = &trace.stages[index];
             let side = stage.shape[1];
             for (n, channel) in stage.shown.iter().enumerate() {
                 let left = MARGIN + n * (MAP_PX + MAP_GAP) + (MAP_PX - side * scale) / 2;
@@ -591,14 +595,14 @@ pub(crate) mod tests {
     #[test]
     fn a_dense_layer_shows_all_its_values() {
         for count in [1, 10, 71, 200, 1024, 3136, 20_000] {
-            let mut journey = made_up();
-            journey.unit = None;
-            journey.stages = vec![made_up_stage("fc1", true, [count, 1, 1], &(0..count).collect::<Vec<_>>())];
-            let picture = stage(&journey, 0);
+            let mut trace = made_up();
+            trace.unit = None;
+            trace.stages = vec![made_up_stage("fc1", true, [count, 1, 1], &(0..count).collect::<Vec<_>>())];
+            let picture = stage(&trace, 0);
             let strip = Strip::new(count);
             assert!(strip.columns * strip.rows >= count && strip.rows * strip.cell <= STRIP_HEIGHT, "{count}");
-            let limit = largest_magnitude(&journey.stages[0].values);
-            for (n, value) in journey.stages[0].values.iter().enumerate() {
+            let limit = largest_magnitude(&trace.stages[0].values);
+            for (n, value) in trace.stages[0].values.iter().enumerate() {
                 let (x, y) = strip.at(n);
                 for inside in [0, strip.cell - 1] {
                     let color = picture.pixel(MARGIN + x + inside, STAGE_HEADING + y + inside);
@@ -610,33 +614,33 @@ pub(crate) mod tests {
 
     #[test]
     fn a_unit_is_framed_and_so_is_what_it_sees() {
-        let journey = made_up();
-        let panel = panels(&[None, field(&journey), None, None]);
+        let trace = made_up();
+        let panel = panels(&[None, field(&trace), None, None]);
         // 8 pixels of 38 in a panel of 308.
         let (left, top) = (MARGIN + 2 + 2 * 38, 24 + 2 + 38);
         for (x, y) in [(left, top), (left + 3 * 38 - 1, top + 3 * 38 - 1)] {
             let at = (y - 26) / 38 * 8 + (x - MARGIN - 2) / 38;
-            assert_eq!(panel.pixel(x, y), [journey.image.pixels[at]; 3], "what is seen is not covered");
+            assert_eq!(panel.pixel(x, y), [trace.image.pixels[at]; 3], "what is seen is not covered");
         }
         for (x, y) in [(left - 2, top), (left + 3 * 38 + 1, top), (left, top - 3), (left, top + 3 * 38 + 2)] {
             assert_eq!(panel.pixel(x, y), MARK, "{x},{y}");
         }
         let (x, y) = (MARGIN + MAP_PX + MAP_GAP + 2 + 3 * 10, STAGE_HEADING + 2 + 2 * 10);
-        let map = stage(&journey, 0);
+        let map = stage(&trace, 0);
         assert_eq!((map.pixel(x - 2, y), map.pixel(x + 11, y + 9)), (MARK, MARK));
-        assert_eq!(map.pixel(x, y), diverging(journey.stages[0].values[64 + 2 * 8 + 3], 2.0));
+        assert_eq!(map.pixel(x, y), diverging(trace.stages[0].values[64 + 2 * 8 + 3], 2.0));
         let marked = |picture: &Picture| picture.pixels().chunks(3).filter(|pixel| **pixel == MARK).count();
-        assert_eq!(marked(&stage(&journey, 1)), 0, "the unit is in no other layer");
+        assert_eq!(marked(&stage(&trace, 1)), 0, "the unit is in no other layer");
     }
 
     #[test]
     fn of_three_channels_the_gradient_of_largest_magnitude_counts() {
-        let mut journey = made_up();
-        journey.image = Image { channels: 3, pixels: vec![9; 192], ..grey(8) };
-        journey.gradient = vec![0.5; 192];
-        journey.gradient[64] = -2.0;
-        journey.gradient[128 + 1] = 1.0;
-        let panel = gradient(&journey).expect("a gradient");
+        let mut trace = made_up();
+        trace.image = Image { channels: 3, pixels: vec![9; 192], ..grey(8) };
+        trace.gradient = vec![0.5; 192];
+        trace.gradient[64] = -2.0;
+        trace.gradient[128 + 1] = 1.0;
+        let panel = gradient(&trace).expect("a gradient");
         let colors = [(panel.color)(0, 0), (panel.color)(0, 1), (panel.color)(0, 2)];
         assert_eq!(colors, [-2.0, 1.0, 0.5].map(|value| diverging(value, 2.0)));
         assert_eq!(panel.limit, Some(2.0));
@@ -644,15 +648,15 @@ pub(crate) mod tests {
 
     #[test]
     fn bars_are_as_long_as_logits_and_probabilities() {
-        let journey = made_up();
-        let picture = classes(&journey);
+        let trace = made_up();
+        let picture = classes(&trace);
         let logit_x = MARGIN + 7 + 10;
         let probability_x = logit_x + 400 + NUMBER_WIDTH + 14;
         // Logits from -1.5 to 1.5; of a bar to the right the first column is the line of zero.
         for (n, (logit, probability)) in [(200, 0), (67, 100), (66, 60), (199, 240)].into_iter().enumerate() {
             let y = STAGE_HEADING + n * CLASS_HEIGHT + 6;
             let count = |x: usize, color| (0..400).filter(|column| picture.pixel(x + column, y) == color).count();
-            let sign = journey.classes[n].logit.signum();
+            let sign = trace.classes[n].logit.signum();
             let (color, side) = (diverging(sign, 1.0), if sign < 0.0 { 199 } else { 201 });
             assert_eq!(count(logit_x, color), logit, "logit of class {n}");
             assert_eq!(picture.pixel(logit_x + side, y), color, "class {n}");
@@ -674,20 +678,20 @@ pub(crate) mod tests {
         let picture = draw(&made_up());
         assert_eq!((picture.width(), picture.height()), (1480, 1460));
         assert_eq!(fingerprint(&picture), 13280910105302988511, "looked at and found good? then pin the new value");
-        assert_eq!(journey(&made_up()), picture.png());
+        assert_eq!(image_trace(&made_up()), picture.png());
     }
 
     #[test]
     fn a_large_network_is_no_picture_of_gigabytes() {
-        let mut journey = made_up();
+        let mut trace = made_up();
         let all: Vec<usize> = (0..3000).collect();
-        journey.stages = vec![made_up_stage("conv", true, [3000, 2, 2], &all); 40];
-        let picture = draw(&journey);
+        trace.stages = vec![made_up_stage("conv", true, [3000, 2, 2], &all); 40];
+        let picture = draw(&trace);
         assert!(picture.width() * picture.height() < 21_000_000, "{} high", picture.height());
-        journey.stages = vec![made_up_stage("fc", true, [400_000, 1, 1], &(0..400_000).collect::<Vec<_>>())];
-        assert!(draw(&journey).height() < 1400);
-        journey.steps = vec![("huge".to_owned(), grey(1500))];
-        assert!(draw(&journey).height() < 1400);
+        trace.stages = vec![made_up_stage("fc", true, [400_000, 1, 1], &(0..400_000).collect::<Vec<_>>())];
+        assert!(draw(&trace).height() < 1400);
+        trace.steps = vec![("huge".to_owned(), grey(1500))];
+        assert!(draw(&trace).height() < 1400);
     }
 
     #[test]
@@ -724,8 +728,8 @@ pub(crate) mod tests {
     #[test]
     #[should_panic(expected = "the values of conv1: conv 6 3x3 same are [channels, rows, columns]")]
     fn values_that_are_too_few_are_a_mistake_of_the_caller() {
-        let mut journey = made_up();
-        journey.stages[0].values.pop();
-        draw(&journey);
+        let mut trace = made_up();
+        trace.stages[0].values.pop();
+        draw(&trace);
     }
 }

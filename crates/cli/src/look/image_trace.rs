@@ -5,8 +5,8 @@ use tenfold_nn::look::{Trace, input_gradient, occlusion, receptive_field, trace}
 use tenfold_nn::model::{Architecture, Layer, Shape};
 use tenfold_report::colormap::{diverging, largest_magnitude, sequential};
 use tenfold_report::feature_maps::Image;
-use tenfold_report::look::journey::{Class, Journey, Stage, Unit, draw, journey as picture, probability};
-use tenfold_report::look::page::{NetworkPage, journey_section, network_page};
+use tenfold_report::look::image_trace::{Class, ImageTrace, Stage, Unit, draw, image_trace as picture, probability};
+use tenfold_report::look::page::{NetworkPage, image_trace_section, network_page};
 use tenfold_report::look::terminal::Tile;
 
 use super::selection::Selection;
@@ -22,7 +22,7 @@ const MAPS: usize = 16;
 
 /// What is to be shown of an image's way; nothing of it need be chosen.
 #[derive(Default)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct Choice<'a> {
     /// The class whose pixels are looked for.
     class: Option<usize>,
     /// The unit whose field is drawn.
@@ -33,9 +33,9 @@ pub(crate) struct Wish<'a> {
     maps: Selection,
 }
 
-impl<'a> Wish<'a> {
-    pub(super) fn of(looked: &Looked, args: &'a LookArgs) -> Wish<'a> {
-        Wish {
+impl<'a> Choice<'a> {
+    pub(super) fn of(looked: &Looked, args: &'a LookArgs) -> Choice<'a> {
+        Choice {
             class: args.class,
             unit: args.unit.as_ref(),
             named: !args.model.is_empty(),
@@ -45,7 +45,7 @@ impl<'a> Wish<'a> {
 }
 
 /// An image to look at.
-pub(crate) struct Given {
+pub(crate) struct GivenImage {
     /// What it is, as it is to be printed.
     pub(super) heading: String,
     /// What files about it are called.
@@ -56,12 +56,12 @@ pub(crate) struct Given {
 }
 
 /// The image that was asked for, if one was.
-pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<Given>, Failure> {
+pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<GivenImage>, Failure> {
     if let Some(path) = &args.file {
         let (steps, pixels) = input_for(looked.splits.train.shape(), path)?;
         let name = names::of_picture(path);
         let heading = plain(&path.file_name().unwrap_or_default().to_string_lossy());
-        return Ok(Some(Given { heading, name, steps, pixels, label: None }));
+        return Ok(Some(GivenImage { heading, name, steps, pixels, label: None }));
     }
     let Some(number) = args.image else { return Ok(None) };
     let test = &looked.splits.test;
@@ -81,8 +81,8 @@ pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<Given>, F
 }
 
 /// An image of the data set.
-pub(crate) fn of_data(of: &str, number: usize, pixels: &[u8], label: u8) -> Given {
-    Given {
+pub(crate) fn of_data(of: &str, number: usize, pixels: &[u8], label: u8) -> GivenImage {
+    GivenImage {
         heading: format!("{of} image {number}, labelled {label}"),
         name: format!("{of}-{number}"),
         steps: Vec::new(),
@@ -92,36 +92,36 @@ pub(crate) fn of_data(of: &str, number: usize, pixels: &[u8], label: u8) -> Give
 }
 
 /// Writes the image's way through the network, as a picture and as a page, and says what the network makes of it.
-pub(super) fn look(looked: &Looked, network: &Network, given: &Given, args: &LookArgs) -> Result<(), Failure> {
+pub(super) fn look(looked: &Looked, network: &Network, given: &GivenImage, args: &LookArgs) -> Result<(), Failure> {
     let traced = trace(&network.model, &given.pixels);
-    let way = journey(network, given, &traced, &Wish::of(looked, args), looked.threads)?;
-    let mut best: Vec<&Class> = way.classes.iter().collect();
+    let shown = image_trace(network, given, &traced, &Choice::of(looked, args), looked.threads)?;
+    let mut best: Vec<&Class> = shown.classes.iter().collect();
     best.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let said: Vec<String> =
         best.iter().take(3).map(|class| format!("{} {}", class.name, probability(class.probability))).collect();
     output::out(&format!("{}: {} is {}\n", network.title(), given.heading, said.join(", ")))?;
-    looked.write(&network.file(&format!("{}.png", given.name)), &picture(&way))?;
+    looked.write(&network.file(&format!("{}.png", given.name)), &picture(&shown))?;
     let page = NetworkPage {
         title: format!("{}, {}", network.title(), given.heading),
         subtitle: vec![looked.study.record.title.clone()],
-        sections: vec![journey_section(&way)],
+        sections: vec![image_trace_section(&shown)],
     };
     looked.write(&network.file(&format!("{}.html", given.name)), network_page(&page).as_bytes())?;
-    looked.screen.picture(|| draw(&way))?;
-    looked.screen.tiles(|| tiles(&way))
+    looked.screen.picture(|| draw(&shown))?;
+    looked.screen.tiles(|| tiles(&shown))
 }
 
-/// Everything that is shown of the image. An error only where the wish cannot be met.
-pub(crate) fn journey(
+/// Everything that is shown of the image. An error only where the choice cannot be met.
+pub(crate) fn image_trace(
     network: &Network,
-    given: &Given,
+    given: &GivenImage,
     traced: &Trace,
-    wish: &Wish,
+    choice: &Choice,
     threads: usize,
-) -> Result<Journey, Failure> {
+) -> Result<ImageTrace, Failure> {
     let architecture = network.model.architecture();
     let classes = architecture.classes();
-    let explained = match wish.class {
+    let explained = match choice.class {
         Some(class) if class >= classes => {
             let message = format!("there is no class {class}; they are numbered from 0 to {}", classes - 1);
             return Err(Failure::new(USAGE, message, None));
@@ -137,14 +137,14 @@ pub(crate) fn journey(
     let shape = architecture.input();
     // About a sixth of the image, odd, so that it has a middle.
     let side = (shape.height.min(shape.width) / 6).max(2) | 1;
-    let mut stages = stages(architecture, traced, &wish.maps);
+    let mut stages = stages(architecture, traced, &choice.maps);
     // Of networks that nobody has named, some may not have the layer.
     let has = |unit: &UnitName| architecture.layers().iter().any(|info| info.name == unit.layer);
-    let unit = match wish.unit {
-        Some(unit) if has(unit) || wish.named => Some(unit_named(network, architecture, &mut stages, unit)?),
+    let unit = match choice.unit {
+        Some(unit) if has(unit) || choice.named => Some(unit_named(network, architecture, &mut stages, unit)?),
         _ => strongest_unit(architecture, &stages),
     };
-    Ok(Journey {
+    Ok(ImageTrace {
         title: network.title(),
         heading: match shape.channels {
             1 | 3 => given.heading.clone(),
@@ -277,9 +277,9 @@ fn unit_named(
 }
 
 /// The input and its maps as small as they are.
-fn tiles(way: &Journey) -> Vec<Tile> {
-    let mut tiles = vec![tile(&way.image)];
-    for stage in way.stages.iter().filter(|stage| stage.shape[1..] != [1, 1]) {
+fn tiles(trace: &ImageTrace) -> Vec<Tile> {
+    let mut tiles = vec![tile(&trace.image)];
+    for stage in trace.stages.iter().filter(|stage| stage.shape[1..] != [1, 1]) {
         let [_, height, width] = stage.shape;
         let limit = largest_magnitude(&stage.values);
         for &channel in stage.shown.iter().take(4) {

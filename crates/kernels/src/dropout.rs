@@ -35,19 +35,66 @@ pub fn dropout_mask(isa: Isa, threshold: u32, key: u64, of: [u32; 3], mask: &mut
 #[inline(always)]
 fn mask_body<L: Lanes>(simd: L, threshold: u32, key: u64, of: [u32; 3], mask: &mut [u8]) {
     for (group, bits) in (0_u32..).zip(mask.as_chunks_mut::<{ AT_ONCE / 8 }>().0) {
-        let mut key = [key as u32, (key >> 32) as u32];
-        let [b, c, d] = of.map(|word| simd.splat_u32(word));
-        let mut counter = [simd.count_from(group * LANES as u32), b, c, d];
-        for _ in 0..ROUNDS {
-            let [a, b, c, d] = counter;
-            let (first, second) = (simd.mul_wide(a, 0xD251_1F53), simd.mul_wide(c, 0xCD9E_8D57));
-            let mix = |high, word, key| simd.xor(simd.xor(high, word), simd.splat_u32(key));
-            counter = [mix(second.0, b, key[0]), second.1, mix(first.0, d, key[1]), first.1];
-            key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+        *bits = kept(simd, threshold, key, of, group).to_le_bytes();
+    }
+}
+
+/// The bits of group `group` of elements.
+#[inline(always)]
+fn kept<L: Lanes>(simd: L, threshold: u32, key: u64, of: [u32; 3], group: u32) -> u64 {
+    let mut key = [key as u32, (key >> 32) as u32];
+    let [b, c, d] = of.map(|word| simd.splat_u32(word));
+    let mut counter = [simd.count_from(group * LANES as u32), b, c, d];
+    for _ in 0..ROUNDS {
+        let [a, b, c, d] = counter;
+        let (first, second) = (simd.mul_wide(a, 0xD251_1F53), simd.mul_wide(c, 0xCD9E_8D57));
+        let mix = |high, word, key| simd.xor(simd.xor(high, word), simd.splat_u32(key));
+        counter = [mix(second.0, b, key[0]), second.1, mix(first.0, d, key[1]), first.1];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    (0..4).fold(0, |kept, word| kept | u64::from(simd.at_least(counter[word], threshold)) << (16 * word))
+}
+
+/// What [`dropout_mask`] and [`dropout_apply`] do, in place and without a mask: elements `first` on, a multiple of 16.
+///
+/// # Panics
+/// If `first` is none, or the last element is number 2^34 or more.
+pub fn dropout_in_place(isa: Isa, threshold: u32, key: u64, of: [u32; 3], first: usize, scale: f32, y: &mut [f32]) {
+    assert!(first.is_multiple_of(LANES), "elements from {first} on do not begin with a vector");
+    assert!((first + y.len()).div_ceil(AT_ONCE) <= 1 << 28, "elements {first} to {}", first + y.len());
+    dispatch!(
+        isa,
+        in_place_body(threshold: u32, key: u64, of: [u32; 3], first: usize, scale: f32, y: &mut [f32])
+    )
+}
+
+#[inline(always)]
+fn in_place_body<L: Lanes>(
+    simd: L,
+    threshold: u32,
+    key: u64,
+    of: [u32; 3],
+    first: usize,
+    scale: f32,
+    mut y: &mut [f32],
+) {
+    let mut element = first;
+    while !y.is_empty() {
+        let bits = kept(simd, threshold, key, of, (element / AT_ONCE) as u32) >> (element % AT_ONCE);
+        let (group, rest) = y.split_at_mut(y.len().min(AT_ONCE - element % AT_ONCE));
+        element += group.len();
+        y = rest;
+        let (vectors, last) = group.as_chunks_mut::<LANES>();
+        for (n, y) in vectors.iter_mut().enumerate() {
+            // SAFETY: it holds sixteen.
+            unsafe {
+                let scaled = simd.mul(simd.load(y.as_ptr()), simd.splat(scale));
+                simd.store(y.as_mut_ptr(), simd.keep((bits >> (n * LANES)) as u32, scaled));
+            }
         }
-        let kept =
-            (0..4).fold(0, |kept, word| kept | u64::from(simd.at_least(counter[word], threshold)) << (16 * word));
-        *bits = kept.to_le_bytes();
+        for (n, y) in (vectors.len() * LANES..).zip(last) {
+            *y = if bits >> n & 1 == 1 { *y * scale } else { 0.0 };
+        }
     }
 }
 
@@ -96,6 +143,24 @@ mod tests {
         let mut mask = vec![0xA5; mask_len(elements)];
         dropout_mask(isa, threshold, key, of, &mut mask);
         (0..elements).map(|e| mask[e / 8] >> (e % 8) & 1 == 1).collect()
+    }
+
+    #[test]
+    fn in_place_is_what_the_mask_says() {
+        for (elements, first) in [(1, 0), (200, 0), (200, 16), (77, 48), (130, 64), (64, 112), (5, 1008)] {
+            let (threshold, key, of) = (1 << 30, 77, [3, 2, 1]);
+            let x = values(elements, 5);
+            on_every_isa(|isa| {
+                let mut bits = vec![0; mask_len(first + elements)];
+                dropout_mask(isa, threshold, key, of, &mut bits);
+                let mut expected = vec![f32::NAN; elements];
+                dropout_apply(isa, &bits, first, 1.25, &x, &mut expected);
+                let mut y = x.clone();
+                dropout_in_place(isa, threshold, key, of, first, 1.25, &mut y);
+                assert_eq!(y, expected, "{elements} elements from {first} on, on {}", isa.name());
+                y.iter().map(|v| v.to_bits()).collect()
+            });
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::graph::{Graph, Node, Params, Value, ValueId};
 use crate::layout::Layout;
 use crate::model::{Architecture, Layer, LayerInfo, Shape, Source};
-use crate::ops::{self, Op, Operation};
+use crate::ops::{self, Drops, Op, Operation};
 use crate::precision::Precision;
 use tenfold_kernels::activation::Activation;
 use tenfold_kernels::conv::direct::Conv2d;
@@ -28,7 +28,7 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
     let mut graph = Graph { values: Vec::new(), nodes: Vec::new(), param_len: 0 };
     let mut lowerer = Lowerer { layers, how, params: Params::default(), dropouts: 0 };
     let images = lowerer.layout(&layers.readers(Source::Images), Shape::Image(architecture.input()), true);
-    graph.values.push(value(images, None, false));
+    graph.values.push(value(images, (None, None), false));
     // The value that holds a layer's output; layers within an operation have none.
     let mut outputs: Vec<Option<ValueId>> = vec![None; layers.all.len()];
     let mut done = vec![false; layers.all.len()];
@@ -69,10 +69,13 @@ struct Draft {
     layers: Vec<usize>,
     layout: Layout,
     activation: Option<Activation>,
+    drops: Option<Drops>,
 }
 
-fn value(layout: Layout, activation: Option<Activation>, wants_gradient: bool) -> Value {
-    Value { layout, grad: layout.plain(), activation, consumers: Vec::new(), wants_gradient }
+/// A value and what its producer applies to it in place.
+fn value(layout: Layout, in_place: (Option<Activation>, Option<Drops>), wants_gradient: bool) -> Value {
+    let (activation, drops) = in_place;
+    Value { layout, grad: layout.plain(), activation, drops, consumers: Vec::new(), wants_gradient }
 }
 
 impl Graph {
@@ -88,7 +91,7 @@ impl Graph {
         let before = self.passes_gradient(&inputs);
         let learns = draft.op.arrays().iter().any(|array| array.learned);
         let output = ValueId(self.values.len());
-        self.values.push(value(draft.layout, draft.activation, before || learns));
+        self.values.push(value(draft.layout, (draft.activation, draft.drops), before || learns));
         let layers = draft.layers[0]..draft.layers[draft.layers.len() - 1] + 1;
         self.nodes.push(Node { op: draft.op, inputs, output, layers });
         output
@@ -147,6 +150,7 @@ impl Lowerer<'_> {
             activation = Some(found);
             layers.push(next);
         }
+        let drops = if activation == Some(Activation::Relu) { self.drops_behind(&mut layers) } else { None };
         // Elementwise layers leave everything where it is.
         let layout = if is_elementwise(info.layer) {
             input
@@ -156,7 +160,21 @@ impl Lowerer<'_> {
         };
         let alone = activation_of(info.layer);
         let op = self.op(info, inputs, input, layout, passes);
-        Draft { op, layers, layout, activation: activation.or(alone) }
+        Draft { op, layers, layout, activation: activation.or(alone), drops }
+    }
+
+    /// The dropout right behind an operation's layers, which then is one of them. The operation ends with a ReLU, or one before
+    /// maxima: what it gives is not below zero.
+    fn drops_behind(&mut self, layers: &mut Vec<usize>) -> Option<Drops> {
+        let next = self.layers.only_reader(layers[layers.len() - 1])?;
+        let Layer::Dropout { probability } = self.layers.all[next].layer else { return None };
+        layers.push(next);
+        Some(self.drops(probability))
+    }
+
+    fn drops(&mut self, probability: f64) -> Drops {
+        self.dropouts += 1;
+        Drops { probability, index: self.dropouts - 1 }
     }
 
     /// What a layer by itself computes.
@@ -188,10 +206,7 @@ impl Lowerer<'_> {
                 Op::AvgPool(ops::AvgPool::new(input.planes(), output.planes(), kernel_size, stride))
             }
             Layer::GlobalAvgPool => Op::GlobalAvgPool(ops::GlobalAvgPool),
-            Layer::Dropout { probability } => {
-                self.dropouts += 1;
-                Op::Dropout(ops::Dropout::new(probability, self.dropouts - 1, input))
-            }
+            Layer::Dropout { probability } => Op::Dropout(ops::Dropout::new(self.drops(probability), input)),
             Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
             Layer::Gelu => Op::Gelu(ops::Gelu),
             Layer::Flatten => unreachable!("flatten is no operation"),
@@ -213,15 +228,16 @@ impl Lowerer<'_> {
         let behind = activation_at(self.layers.only_reader(pool)).filter(|_| before.is_none());
         let activation = before.or(behind).and_then(|layer| activation_of(self.layers.all[layer].layer));
         let relu = activation == Some(Activation::Relu);
-        let readers = self.layers.readers(Source::Layer(behind.unwrap_or(pool)));
+        let mut layers: Vec<usize> = [Some(at), before, Some(pool), behind].into_iter().flatten().collect();
+        let readers = self.layers.readers(Source::Layer(layers[layers.len() - 1]));
         let layout = self.layout(&readers, self.layers.all[pool].output, false);
         let Shape::Image(sums) = self.layers.all[at].output else { unreachable!("a convolution gives feature maps") };
         let sums = Planes::new(sums.channels, sums.height, sums.width);
         let conv = Conv2d::new(input.planes(), sums, kernel_size, stride, padding.of(kernel_size));
         let shape = ConvPool::new(conv, window, layout.planes(), relu)?;
+        let drops = if relu { self.drops_behind(&mut layers) } else { None };
         let op = Op::ConvPool(ops::ConvPool::new(shape, self.how.precision, passes, &mut self.params));
-        let layers = [Some(at), before, Some(pool), behind].into_iter().flatten().collect();
-        Some(Draft { op, layers, layout, activation: activation.filter(|_| !relu) })
+        Some(Draft { op, layers, layout, activation: activation.filter(|_| !relu), drops })
     }
 
     /// The layout of a value of shape `shape` that the layers `readers` read.

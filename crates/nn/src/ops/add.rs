@@ -15,7 +15,7 @@ impl Operation for Add {
             for &input in &run.node.inputs {
                 y.iter_mut().zip(run.read(input, n..n + 1).iter()).for_each(|(sum, more)| *sum += more);
             }
-            run.activate(&mut y);
+            run.finish(n, &mut y);
         }
     }
 
@@ -62,7 +62,7 @@ mod tests {
             }
             let wants_gradient = at > 0;
             let consumers = Vec::new();
-            self.graph.values.push(Value { layout, grad: layout.plain(), activation, consumers, wants_gradient });
+            self.graph.values.push(Value { layout, grad: layout.plain(), activation, drops: None, consumers, wants_gradient });
             self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), output, layers: 0..0 });
             output
         }

@@ -21,7 +21,7 @@ impl Operation for AvgPool {
         for n in run.share() {
             let mut y = run.write(n);
             avgpool2d_forward(run.step.isa, &self.pool, &run.read(run.input(), n..n + 1), &mut y);
-            run.activate(&mut y);
+            run.finish(n, &mut y);
         }
     }
 

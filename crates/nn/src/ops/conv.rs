@@ -39,7 +39,7 @@ impl Operation for Conv {
             let mut y = run.write(n);
             fill(&mut y);
             add_bias(self.conv.direct.output(), &bias, &mut y);
-            run.activate(&mut y);
+            run.finish(n, &mut y);
         });
     }
 

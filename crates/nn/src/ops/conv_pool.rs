@@ -127,7 +127,7 @@ impl Operation for ConvPool {
             for n in run.share() {
                 let (x, mut y) = (run.read(run.input(), n..n + 1), run.write(n));
                 conv_pool_forward(isa, shape, &x, &weight, &bias, &mut y, &mut argmax(n));
-                run.activate(&mut y);
+                run.finish(n, &mut y);
             }
             return;
         }
@@ -137,7 +137,7 @@ impl Operation for ConvPool {
             fill(sums);
             let mut y = run.write(n);
             pool_forward(isa, shape, sums, &bias, &mut y, &mut argmax(n));
-            run.activate(&mut y);
+            run.finish(n, &mut y);
         });
     }
 

@@ -11,7 +11,7 @@ impl Operation for Copy {
         for n in run.share() {
             let mut y = run.write(n);
             y.copy_from_slice(&run.read(run.input(), n..n + 1));
-            run.activate(&mut y);
+            run.finish(n, &mut y);
         }
     }
 

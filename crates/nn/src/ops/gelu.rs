@@ -14,7 +14,7 @@ impl Operation for Gelu {
             let mut y = run.write(n);
             // Padding is zero, and stays so.
             gelu_forward(run.step.isa, &run.read(run.input(), n..n + 1), &mut y);
-            run.activate(&mut y);
+            run.finish(n, &mut y);
         }
     }
 

@@ -13,7 +13,7 @@ impl Operation for GlobalAvgPool {
         for n in run.share() {
             let mut y = run.write(n);
             global_avgpool_forward(run.step.isa, &from, &run.read(run.input(), n..n + 1), &to, &mut y);
-            run.activate(&mut y);
+            run.finish(n, &mut y);
         }
     }
 

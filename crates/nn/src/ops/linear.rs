@@ -213,6 +213,7 @@ impl Linear {
             return;
         }
         let (step, layout, rows, isa) = (run.step, self.layout, images.len(), run.step.isa);
+        let first = images.start;
         let (weight, bias) = (step.params.read(self.weight.place.clone()), step.params.read(self.bias.place.clone()));
         let columns = vectors.start * LANES..vectors.end * LANES;
         let y_stride = run.layout(run.node.output).image_len();
@@ -230,7 +231,7 @@ impl Linear {
         }
         if sums.blocks.end == layout.blocks() {
             let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
-            (0..rows).for_each(|n| run.activate_part(&mut y.row_mut(n)[..real]));
+            (0..rows).for_each(|n| run.finish_part(first + n, columns.start, &mut y.row_mut(n)[..real]));
         }
     }
 

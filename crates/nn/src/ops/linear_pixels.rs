@@ -91,6 +91,7 @@ impl LinearPixels {
             return;
         }
         let (step, layout, rows) = (run.step, self.layout, images.len());
+        let first = images.start;
         let (weight, bias) = (step.params.read(self.weight.place.clone()), step.params.read(self.bias.place.clone()));
         let columns = vectors.start * LANES..vectors.end * LANES;
         let stride = run.layout(run.node.output).image_len();
@@ -101,7 +102,7 @@ impl LinearPixels {
         let of_batch = NonzeroPixels { images: run.batch.examples.part(images).images(step.pixels), mask: &bits };
         linear_forward_nonzero(step.isa, layout, vectors, of_batch, &weight, &bias, &mut y);
         let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
-        (0..rows).for_each(|n| run.activate_part(&mut y.row_mut(n)[..real]));
+        (0..rows).for_each(|n| run.finish_part(first + n, columns.start, &mut y.row_mut(n)[..real]));
     }
 
     /// Gradient and update of panel `panel` of blocks `blocks`, which are equally long.

@@ -72,7 +72,8 @@ impl Operation for LinearSmallOut {
         let mut nonzero = step.bytes.write(self.nonzero_of(share.clone()));
         let nonzero = nonzero.as_chunks_mut().0;
         linear_forward_small_out(step.isa, self.layout, images, &weight, &bias, &mut y, nonzero);
-        (0..share.len()).for_each(|n| run.activate_part(&mut y.row_mut(n)[..self.layout.out_features]));
+        (0..share.len())
+            .for_each(|n| run.finish_part(share.start + n, 0, &mut y.row_mut(n)[..self.layout.out_features]));
     }
 
     /// Asks for the next images too: those that this thread will look at.

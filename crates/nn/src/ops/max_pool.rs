@@ -32,7 +32,7 @@ impl Operation for MaxPool {
         for n in run.share() {
             let (mut y, mut argmax) = (run.write(n), run.step.bytes.write(self.argmax_of(n)));
             maxpool2d_forward(run.step.isa, &self.pool, &run.read(run.input(), n..n + 1), &mut y, &mut argmax);
-            run.activate(&mut y);
+            run.finish(n, &mut y);
         }
     }
 

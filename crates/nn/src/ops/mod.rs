@@ -22,7 +22,7 @@ mod tiled;
 
 use crate::batch::Batch;
 use crate::graph::{Array, Node, ValueId};
-use crate::layout::Layout;
+use crate::layout::{Layout, for_rows};
 use crate::plan::{Room, Scratch, Wiring};
 use crate::step::Step;
 use crate::workers::{Team, Worker};
@@ -34,7 +34,7 @@ pub(crate) use avg_pool::AvgPool;
 pub(crate) use conv::Conv;
 pub(crate) use conv_pool::ConvPool;
 pub(crate) use copy::Copy;
-pub(crate) use dropout::Dropout;
+pub(crate) use dropout::{Dropout, Drops};
 pub(crate) use gelu::Gelu;
 pub(crate) use global_avg_pool::GlobalAvgPool;
 pub(crate) use linear::Linear;
@@ -230,6 +230,20 @@ impl<'r> Run<'r> {
         self.step.plan.graph.values[value.0].activation
     }
 
+    /// What its producer drops of a value after that, and in which step, if it does.
+    fn drops(&self, value: ValueId) -> Option<(Drops, u64)> {
+        Some((self.step.plan.graph.values[value.0].drops?, self.batch.step?))
+    }
+
+    /// What a complete gradient of a value must still be multiplied by: the slope of what its producer applied in place, told
+    /// by what came of it, and a factor. Where a ReLU comes before dropout, what was dropped is zero as what it cut off is.
+    fn slope(&self, value: ValueId) -> (Option<Activation>, Option<f32>) {
+        match self.drops(value) {
+            Some((drops, _)) => (Some(Activation::Relu), Some(drops.scale())),
+            None => (self.activation(value), None),
+        }
+    }
+
     /// Images `images` of a value.
     pub(crate) fn read(&self, value: ValueId, images: Range<usize>) -> Read<'r, f32> {
         self.step.floats.read(self.step.plan.value(value, images))
@@ -245,17 +259,26 @@ impl<'r> Run<'r> {
         self.step.floats.read(self.step.plan.grad(self.node.output, images))
     }
 
-    /// Applies what follows the operation, if anything, to one image of the output, in place.
-    pub(crate) fn activate(&self, y: &mut [f32]) {
-        if let Some(activation) = self.activation(self.node.output) {
-            activation::forward(self.step.isa, activation, self.layout(self.node.output), y);
+    /// Applies what follows the operation, if anything, to image `n` of the output, in place.
+    pub(crate) fn finish(&self, n: usize, y: &mut [f32]) {
+        let output = self.node.output;
+        if let Some(activation) = self.activation(output) {
+            activation::forward(self.step.isa, activation, self.layout(output), y);
+        }
+        if let Some((drops, step)) = self.drops(output) {
+            for_rows(self.layout(output), self.grad_layout(output), |at, elements| {
+                drops.apply(self, step, n, elements.start, &mut y[at]);
+            });
         }
     }
 
-    /// The same for some elements of an output without a border, none of them padding.
-    pub(crate) fn activate_part(&self, y: &mut [f32]) {
+    /// The same for the elements from number `first` on of an output without a border, none of them padding.
+    pub(crate) fn finish_part(&self, n: usize, first: usize, y: &mut [f32]) {
         if let Some(activation) = self.activation(self.node.output) {
             activation_forward(self.step.isa, activation, y);
+        }
+        if let Some((drops, step)) = self.drops(self.node.output) {
+            drops.apply(self, step, n, first, y);
         }
     }
 
@@ -271,11 +294,16 @@ impl<'r> Run<'r> {
             fill(spare);
             grad.iter_mut().zip(spare).for_each(|(sum, more)| *sum += *more);
         }
-        if graph.is_last_writer(self.at, value)
-            && let Some(activation) = self.activation(value)
-        {
+        if !graph.is_last_writer(self.at, value) {
+            return;
+        }
+        let (activation, factor) = self.slope(value);
+        if let Some(activation) = activation {
             let y = self.read(value, n..n + 1);
             activation::backward(self.step.isa, activation, self.layout(value), &y, self.grad_layout(value), &mut grad);
+        }
+        if let Some(factor) = factor {
+            grad.iter_mut().for_each(|grad| *grad *= factor);
         }
     }
 
@@ -301,12 +329,15 @@ impl<'r> Run<'r> {
                 grad.row_mut(n).iter_mut().zip(more).for_each(|(sum, more)| *sum += *more);
             }
         }
-        if graph.is_last_writer(self.at, value)
-            && let Some(activation) = self.activation(value)
-        {
-            let y = self.read(value, 0..rows);
-            for n in 0..rows {
-                activation_backward(self.step.isa, activation, &y[n * stride..][columns.clone()], grad.row_mut(n));
+        if !graph.is_last_writer(self.at, value) {
+            return;
+        }
+        let (Some(activation), factor) = self.slope(value) else { return };
+        let y = self.read(value, 0..rows);
+        for n in 0..rows {
+            activation_backward(self.step.isa, activation, &y[n * stride..][columns.clone()], grad.row_mut(n));
+            if let Some(factor) = factor {
+                grad.row_mut(n).iter_mut().for_each(|grad| *grad *= factor);
             }
         }
     }

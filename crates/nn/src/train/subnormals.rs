@@ -156,7 +156,7 @@ fn other_layers_and_optimizers_keep_no_subnormal_number_and_their_bits() {
             strided,
             decoupled,
             Precision::F32,
-            "b3f76ac95929f2f3def6984ca13d7b2703c70afc64ce45b029fb9cd2983a66f4",
+            "13f72d3b0cf1ed78a96cbea8c4503f6df25559f3e5ff631cdc8a259000e0cfa9",
         ),
         (
             "overlapping pools, momentum",

@@ -20,6 +20,7 @@ pub mod weight_small_in;
 use crate::conv::direct::Conv2d;
 use crate::planes::Planes;
 use crate::simd::lanes::LANES;
+use std::ops::Range;
 
 /// The winner of a window that ReLU cut off.
 const NOBODY: u8 = u8::MAX;
@@ -75,6 +76,11 @@ impl ConvPool {
     /// Windows of one channel.
     fn windows(&self) -> usize {
         self.output.height * self.output.width
+    }
+
+    /// The outputs of a block, in the order of the winners.
+    fn outputs_of(&self, block: usize) -> Range<usize> {
+        block * self.windows() * LANES..(block + 1) * self.windows() * LANES
     }
 
     /// Winners of one image: one byte per output, in the order block, row, column, lane.

@@ -69,7 +69,7 @@ pub fn conv_pool_backward_weight(
         while channel < channels.end {
             let block = channel / LANES;
             let lanes = channel % LANES..(channels.end - block * LANES).min(LANES);
-            let part = block * shape.windows() * LANES..(block + 1) * shape.windows() * LANES;
+            let part = shape.outputs_of(block);
             let counts = list_entries(shape, &grad_y[part.clone()], &argmax[part], lanes.clone(), entries);
             for lane in lanes {
                 let list = &entries[lane * shape.windows()..][..counts[lane]];

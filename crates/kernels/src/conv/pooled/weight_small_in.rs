@@ -112,18 +112,8 @@ fn image_body<L: Lanes>(
     grad: &mut [f32],
     grad_bias: &mut [f32],
 ) {
-    let (conv, windows) = (&shape.conv, shape.output.height * shape.output.width);
-    for (block, sums) in shape.small_in_biases(&units).zip(grad_bias.chunks_exact_mut(LANES)) {
-        let of_block = block * windows * LANES..(block + 1) * windows * LANES;
-        // SAFETY: every slice here is a whole vector.
-        unsafe {
-            let mut sum = simd.load(sums.as_ptr());
-            for (g, w) in grad_y[of_block.clone()].chunks_exact(LANES).zip(argmax[of_block].chunks_exact(LANES)) {
-                sum = simd.add(sum, passed(simd, g.as_ptr(), simd.load_bytes(w.as_ptr())));
-            }
-            simd.store(sums.as_mut_ptr(), sum);
-        }
-    }
+    add_biases(simd, shape, &units, grad_y, argmax, grad_bias);
+    let conv = &shape.conv;
     let (line, step) =
         (shape.window.0 * conv.stride.0 * conv.input.row, shape.window.1 * conv.stride.1 * conv.input.pixel);
     let mut all = (0..shape.output.height).flat_map(|oy| {
@@ -149,23 +139,62 @@ fn image_body<L: Lanes>(
             let at_once = if conv.run_len() <= 5 { 5 } else { 3 };
             let left = (units.end - unit).min(conv.kernel.0 - run % conv.kernel.0);
             let rows = if left >= at_once { at_once } else { 1 };
-            let of_block = block * windows * LANES..(block + 1) * windows * LANES;
+            let of_block = shape.outputs_of(block);
             let (grad_y, argmax) = (&grad_y[of_block.clone()], &argmax[of_block]);
             let at = (unit - units.start) * shape.small_in_unit_len();
             let grad = &mut grad[at..at + rows * shape.small_in_unit_len()];
             let taps = &x[conv.runs()[run].a..];
-            macro_rules! pick {
-                ($($k:literal $r:literal)*) => {
-                    match (conv.run_len(), rows) {
-                        $(($k, $r) => add_rows::<L, $k, $r>(simd, shape, list, taps, grad_y, argmax, grad),)*
-                        _ => unreachable!("at most {LINE} taps in a line"),
-                    }
-                };
-            }
-            pick!(1 1 2 1 3 1 4 1 5 1 6 1 7 1 8 1 1 5 2 5 3 5 4 5 5 5 6 3 7 3 8 3);
+            any_rows(simd, shape, rows, list, taps, grad_y, argmax, grad);
             unit += rows;
         }
     }
+}
+
+/// Adds the gradients of the biases of one image.
+#[inline(always)]
+fn add_biases<L: Lanes>(
+    simd: L,
+    shape: &ConvPool,
+    units: &Range<usize>,
+    grad_y: &[f32],
+    argmax: &[u8],
+    grad_bias: &mut [f32],
+) {
+    for (block, sums) in shape.small_in_biases(units).zip(grad_bias.chunks_exact_mut(LANES)) {
+        let of_block = shape.outputs_of(block);
+        // SAFETY: every slice here is a whole vector.
+        unsafe {
+            let mut sum = simd.load(sums.as_ptr());
+            for (g, w) in grad_y[of_block.clone()].chunks_exact(LANES).zip(argmax[of_block].chunks_exact(LANES)) {
+                sum = simd.add(sum, passed(simd, g.as_ptr(), simd.load_bytes(w.as_ptr())));
+            }
+            simd.store(sums.as_mut_ptr(), sum);
+        }
+    }
+}
+
+/// [`add_rows`] for as many taps as a run has, and so many rows.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of the function it chooses, and how many rows")]
+fn any_rows<L: Lanes>(
+    simd: L,
+    shape: &ConvPool,
+    rows: usize,
+    list: &[Window],
+    x: &[f32],
+    grad_y: &[f32],
+    argmax: &[u8],
+    grad: &mut [f32],
+) {
+    macro_rules! pick {
+        ($($k:literal $r:literal)*) => {
+            match (shape.conv.run_len(), rows) {
+                $(($k, $r) => add_rows::<L, $k, $r>(simd, shape, list, x, grad_y, argmax, grad),)*
+                _ => unreachable!("at most {LINE} taps in a line"),
+            }
+        };
+    }
+    pick!(1 1 2 1 3 1 4 1 5 1 6 1 7 1 8 1 1 5 2 5 3 5 4 5 5 5 6 3 7 3 8 3);
 }
 
 /// The gradients that ReLU let pass.

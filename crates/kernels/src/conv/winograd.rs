@@ -741,7 +741,7 @@ mod tests {
             for (n, x) in images.iter().enumerate() {
                 transform_input(isa, shape, x, rows.clone(), n * each, tiles, &mut inputs);
             }
-            multiply(isa, shape, tiles, &inputs, &weight, &mut products);
+            multiply(isa, shape, tiles, &inputs, weight, &mut products);
             for (n, y) in y.iter_mut().enumerate() {
                 transform_output(isa, shape, &products, rows.clone(), n * each, tiles, y);
             }

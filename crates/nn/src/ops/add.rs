@@ -62,7 +62,14 @@ mod tests {
             }
             let wants_gradient = at > 0;
             let consumers = Vec::new();
-            self.graph.values.push(Value { layout, grad: layout.plain(), activation, drops: None, consumers, wants_gradient });
+            self.graph.values.push(Value {
+                layout,
+                grad: layout.plain(),
+                activation,
+                drops: None,
+                consumers,
+                wants_gradient,
+            });
             self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), output, layers: 0..0 });
             output
         }

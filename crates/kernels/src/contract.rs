@@ -172,7 +172,7 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
     ahead: &mut Prefetch,
 ) {
     let max_vectors = L::TILE.1;
-    // What is left at the end of a row of vectors takes as high tiles as all of it, if they are few.
+    // All tiles of a row have the height that suits its first, so that the last, which may be narrower, has the same rows.
     let max_rows = if max_vectors > 1 { TILE_ROWS[sum.vectors.min(max_vectors) - 1] } else { L::TILE.0 };
     for g in 0..sum.groups {
         let mut r = 0;
@@ -219,7 +219,7 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>>(
             match rows {
                 // SAFETY: passed on from the caller.
                 $($r => unsafe { tile::<L, F, $r, $v>(simd, sum, a, b, c, ahead) },)*
-                _ => unreachable!("tiles have no more rows"),
+                _ => unreachable!("tiles have at most twelve rows"),
             }
         };
     }

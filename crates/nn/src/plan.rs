@@ -159,7 +159,7 @@ pub(crate) struct Memory {
 pub(crate) struct Scratch {
     pub(crate) values: Aligned,
     pub(crate) entries: Vec<Entry>,
-    /// Spectra of a few images' convolutions.
+    /// Spectra or tiles of a few images' convolutions, and their products.
     pub(crate) products: Aligned,
     /// A gradient that is added to what others have passed on.
     pub(crate) spare: Aligned,

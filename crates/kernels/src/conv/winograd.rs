@@ -49,10 +49,18 @@ pub struct Winograd {
 }
 
 impl Winograd {
-    /// `None` unless it is a 3x3 convolution of stride 1 of whole blocks of channels.
+    /// `None` unless it is a 3x3 convolution of stride 1 of whole blocks of channels, and tiles save a quarter of the
+    /// multiplications: on maps of a single row or column, or of 3x3 pixels, they do not.
     pub fn new(conv: &Conv2d) -> Option<Winograd> {
         let fits = conv.kernel == (3, 3) && conv.stride == (1, 1) && conv.input.lanes == LANES;
-        fits.then(|| Winograd { conv: conv.clone() })
+        let shape = Winograd { conv: conv.clone() };
+        let (in_tiles, directly) = (PLACES * shape.tiles(), 9 * conv.output.height * conv.output.width);
+        (fits && 4 * in_tiles <= 3 * directly).then_some(shape)
+    }
+
+    /// Tiles of one image.
+    pub fn tiles(&self) -> usize {
+        self.tile_rows() * self.tile_columns()
     }
 
     /// Rows of tiles of one image.
@@ -75,22 +83,23 @@ impl Winograd {
         self.conv.output.blocks * LANES
     }
 
+    // Saturating: a length that wrapped around could be that of a small slice.
     fn input_stride(&self, tiles: usize) -> usize {
-        tiles * self.inputs() + LANES
+        tiles.saturating_mul(self.inputs()).saturating_add(LANES)
     }
 
     fn output_stride(&self, tiles: usize) -> usize {
-        tiles * self.outputs() + LANES
+        tiles.saturating_mul(self.outputs()).saturating_add(LANES)
     }
 
     /// Elements of `tiles` transformed input tiles.
     pub fn input_len(&self, tiles: usize) -> usize {
-        PLACES * self.input_stride(tiles)
+        self.input_stride(tiles).saturating_mul(PLACES)
     }
 
     /// Elements of `tiles` transformed output tiles, or of their gradients.
     pub fn output_len(&self, tiles: usize) -> usize {
-        PLACES * self.output_stride(tiles)
+        self.output_stride(tiles).saturating_mul(PLACES)
     }
 
     /// The layout of the transformed weights at one place.
@@ -131,7 +140,7 @@ impl Winograd {
         self.conv.weight().rows(panel, block * rows..(block + 1) * rows)
     }
 
-    /// The rows of pixels that a row of tiles sees, or none; the same of columns.
+    /// The rows and columns of pixels that all tiles of an image see, without the one too many where a size is odd.
     fn seen(&self) -> (usize, usize) {
         (self.conv.output.height + 2, self.conv.output.width + 2)
     }
@@ -250,6 +259,14 @@ fn weight_points<L: Lanes>(simd: L, w: [L::V; 3]) -> [L::V; SIZE] {
     [w[0], simd.mul(half, simd.add(even, w[1])), simd.mul(half, simd.sub(even, w[1])), w[2]]
 }
 
+/// # Panics
+/// If there are no such rows of tiles, or not so many tiles from number `first` on.
+fn check_tiles(shape: &Winograd, rows: &Range<usize>, first: usize, tiles: usize) {
+    assert!(rows.end <= shape.tile_rows(), "rows {rows:?} of tiles");
+    let enough = first <= tiles && rows.len() * shape.tile_columns() <= tiles - first;
+    assert!(enough, "tiles from {first} on of {tiles}");
+}
+
 /// Overwrites the tiles of rows `rows` of one image, the first of them tile number `first` of the `tiles` in `out`
 /// ([`Winograd::input_len`]).
 ///
@@ -268,8 +285,7 @@ pub fn transform_input(
 ) {
     assert_eq!(x.len(), shape.conv.input.len(), "x is one image");
     assert_eq!(out.len(), shape.input_len(tiles), "{tiles} transformed tiles");
-    assert!(rows.end <= shape.tile_rows(), "rows {rows:?} of tiles");
-    assert!(first + rows.len() * shape.tile_columns() <= tiles, "tiles from {first} on of {tiles}");
+    check_tiles(shape, &rows, first, tiles);
     dispatch!(
         isa,
         transform_input_body(
@@ -311,7 +327,7 @@ fn transform_input_body<L: Lanes>(
                 false => (zeros.as_ptr(), 0),
             });
             let mut to = (first + n * shape.tile_columns()) * channels + block * LANES;
-            // SAFETY: columns are below that of `last`; `transform_input` asserted that `out` has so many tiles at every place.
+            // SAFETY: columns are below that of `last`; `check_tiles` asserted that `out` has so many tiles at every place.
             unsafe {
                 let (mut left, mut right) = (input_column(simd, lines, 0), input_column(simd, lines, 1));
                 for tile in 0..whole {
@@ -421,8 +437,7 @@ pub fn transform_output(
 ) {
     assert_eq!(y.len(), shape.conv.output.len(), "y is one image");
     assert_eq!(products.len(), shape.output_len(tiles), "products of {tiles} tiles");
-    assert!(rows.end <= shape.tile_rows(), "rows {rows:?} of tiles");
-    assert!(first + rows.len() * shape.tile_columns() <= tiles, "tiles from {first} on of {tiles}");
+    check_tiles(shape, &rows, first, tiles);
     dispatch!(
         isa,
         transform_output_body(
@@ -452,7 +467,7 @@ fn transform_output_body<L: Lanes>(
             for tile in 0..shape.tile_columns() {
                 let from = (first + n * shape.tile_columns() + tile) * channels + block * LANES;
                 let column = |x: usize| {
-                    // SAFETY: `transform_output` asserted that `products` has so many tiles at every place.
+                    // SAFETY: `check_tiles` asserted that `products` has so many tiles at every place.
                     let load = |y: usize| unsafe { simd.load(products.as_ptr().add((y * SIZE + x) * stride + from)) };
                     output_pixels(simd, std::array::from_fn(load))
                 };
@@ -499,8 +514,7 @@ pub fn transform_grad_output(
     assert_eq!((planes.height, planes.width), (output.height, output.width), "planes have the output's size");
     assert_eq!((planes.blocks, planes.lanes), (output.blocks, LANES), "planes have the output's channels");
     assert_eq!(out.len(), shape.output_len(tiles), "{tiles} transformed tiles");
-    assert!(rows.end <= shape.tile_rows(), "rows {rows:?} of tiles");
-    assert!(first + rows.len() * shape.tile_columns() <= tiles, "tiles from {first} on of {tiles}");
+    check_tiles(shape, &rows, first, tiles);
     dispatch!(
         isa,
         transform_grad_output_body(
@@ -547,7 +561,7 @@ fn transform_grad_output_body<L: Lanes>(
                 let to = (first + n * shape.tile_columns() + tile) * channels + block * LANES;
                 for y in 0..SIZE {
                     for (x, value) in grad_points(simd, columns.map(|column| column[y])).into_iter().enumerate() {
-                        // SAFETY: `transform_grad_output` asserted that `out` has so many tiles at every place.
+                        // SAFETY: `check_tiles` asserted that `out` has so many tiles at every place.
                         unsafe { simd.store(out.as_mut_ptr().add((y * SIZE + x) * stride + to), value) };
                     }
                 }
@@ -690,13 +704,13 @@ mod tests {
 
     const CASES: [Case; 8] = [
         ((16, 6, 6), 16, (1, 1)),
-        ((3, 3, 3), 5, (0, 0)),
+        ((3, 4, 4), 5, (0, 0)),
         ((32, 13, 12), 64, (0, 0)),
         ((17, 5, 8), 65, (1, 1)),
         ((24, 4, 9), 33, (2, 2)),
-        ((6, 3, 14), 16, (0, 2)),
-        ((40, 1, 1), 130, (1, 1)),
-        ((5, 7, 3), 20, (2, 0)),
+        ((6, 4, 14), 16, (0, 2)),
+        ((40, 2, 2), 130, (1, 1)),
+        ((5, 7, 4), 20, (2, 0)),
     ];
 
     fn conv(((c, h, w), out_channels, padding): Case) -> Conv2d {
@@ -836,6 +850,14 @@ mod tests {
                 bits.extend(grad.iter().chain(&bias).map(|v| v.to_bits()));
                 bits
             });
+        }
+    }
+
+    #[test]
+    fn maps_of_which_tiles_save_little_are_left_to_others() {
+        for (height, width, fits) in [(1, 1, false), (1, 28, false), (3, 3, false), (2, 2, true), (5, 5, true)] {
+            let conv = conv(((16, height, width), 16, (1, 1)));
+            assert_eq!(Winograd::new(&conv).is_some(), fits, "{height}x{width}");
         }
     }
 

@@ -59,6 +59,7 @@ fn store<L: Lanes>(simd: L, slice: &mut [f32], at: usize, v: L::V) {
 /// of equals). A window with a NaN has the maximum NaN.
 ///
 /// `x`, `y`: one image. `argmax`: [`Pool2d::argmax_len`].
+///
 /// # Panics
 /// If a slice has another length than that.
 pub fn maxpool2d_forward(isa: Isa, pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
@@ -146,6 +147,7 @@ fn max_backward_body<L: Lanes>(simd: L, back: Back, grad_y: &[f32], argmax: &[u8
 /// Overwrites the pixels of `y` with the means of the windows.
 ///
 /// `x`, `y`: one image.
+///
 /// # Panics
 /// If a slice has another length than that.
 pub fn avgpool2d_forward(isa: Isa, pool: &Pool2d, x: &[f32], y: &mut [f32]) {

@@ -31,6 +31,9 @@ impl Operation for Conv {
 
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
         self.conv.plan(room, wiring.learns);
+        if wiring.learns {
+            self.conv.plan_learning(room);
+        }
     }
 
     fn forward(&self, run: &Run, scratch: &mut Scratch) {

@@ -1,4 +1,5 @@
-//! What operations with a convolution have in common: its parameters, its two or three ways of being computed, and learning.
+//! What operations with a convolution have in common: its parameters, learning, and how it is computed: directly, by Fourier
+//! transform, or in Winograd's tiles.
 
 use super::Run;
 use super::tiled::{Tiled, TiledGradient};
@@ -90,7 +91,7 @@ impl Back {
     }
 }
 
-/// The faster way than directly, if there is one.
+/// By Fourier transform or in tiles, where one of them is faster than directly. Tiles are f32 in any precision.
 fn transformed(conv: &Conv2d, precision: Precision) -> (Option<ConvFft>, Option<Tiled>) {
     match Tiled::new(conv) {
         None => (ConvFft::new(conv, precision == Precision::Bf16), None),
@@ -144,9 +145,6 @@ impl Convolution {
         (self.places.transformed, self.places.spectra) = fourier(room, self.fft.as_ref());
         if let Some(tiled) = &mut self.tiled {
             tiled.plan(room);
-            if learns {
-                self.tiled_gradient.plan(&tiled.shape, room);
-            }
         }
         let Some(back) = self.back.as_mut().filter(|_| learns) else { return };
         if let Some(tiled) = &mut back.tiled {
@@ -315,6 +313,13 @@ impl Convolution {
         let grad = step.floats.read(places.grad_weight + part.start..places.grad_weight + part.end);
         step.learn(run.batch, &self.weight, part.start, &grad);
         true
+    }
+
+    /// Room for [`Convolution::learn`].
+    pub(super) fn plan_learning(&mut self, room: &mut Room) {
+        if let Some(tiled) = &self.tiled {
+            self.tiled_gradient.plan(&tiled.shape, room);
+        }
     }
 
     /// This thread's share of the gradient of weights and bias, and of learning from it.

@@ -18,9 +18,10 @@ const CONVOLVED: AtOnce = AtOnce { elements: 64 * 1024, tiles: 12 };
 /// The same for the gradient of the weights, to all of which something is added each time.
 const SUMMED: AtOnce = AtOnce { elements: 128 * 1024, tiles: 64 };
 
-/// Groups of images of which the weights' gradient is summed by itself. Fewer leave threads without work; more are more to add
-/// up. How many there are must not depend on the threads, since the sums do on them.
+/// Groups of images of which the weights' gradient is summed by itself, at most, and tiles of a group at least. Fewer groups
+/// leave threads without work; more are more to add up. How many there are must not depend on the threads, since the sums do.
 const GROUPS: usize = 8;
+const TILES_OF_A_GROUP: usize = 16;
 
 /// A convolution in tiles.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub(super) struct Tiled {
 }
 
 impl Tiled {
-    /// Where it is worth it.
+    /// `None` where tiles do not fit or save too little.
     pub(super) fn new(conv: &Conv2d) -> Option<Tiled> {
         Some(Tiled { shape: Winograd::new(conv)?, transformed: 0 })
     }
@@ -103,7 +104,7 @@ pub(super) struct TiledGradient {
 
 impl TiledGradient {
     pub(super) fn plan(&mut self, shape: &Winograd, room: &mut Room) {
-        let groups = groups(room.batch_size);
+        let groups = groups(shape, room.batch_size);
         self.parts = room.floats(groups * shape.weight_len());
         self.biases = room.floats(groups * shape.outputs());
         room.products(SUMMED.room(shape, room.batch_size));
@@ -114,7 +115,7 @@ impl TiledGradient {
     /// This thread's share of the gradients of weights and bias, and of learning from them. Meets once.
     pub(super) fn learn(&self, run: &Run, shape: &Winograd, weight: &Array, bias: &Array, scratch: &mut Scratch) {
         let (step, worker, images) = (run.step, run.worker, run.images());
-        let (groups, len, outputs) = (groups(images), shape.weight_len(), shape.outputs());
+        let (groups, len, outputs) = (groups(shape, images), shape.weight_len(), shape.outputs());
         for group in worker.share(groups) {
             self.sum(run, shape, group, images * group / groups..images * (group + 1) / groups, scratch);
         }
@@ -166,8 +167,8 @@ impl TiledGradient {
 }
 
 /// Groups of `images` images.
-fn groups(images: usize) -> usize {
-    GROUPS.min(images)
+fn groups(shape: &Winograd, images: usize) -> usize {
+    (images * shape.tiles() / TILES_OF_A_GROUP).clamp(1, GROUPS).min(images)
 }
 
 /// How much is worked on at a time, if an image's rows allow it: so many elements, and at least so many tiles.
@@ -184,7 +185,7 @@ impl AtOnce {
 
     /// Images of at most `images` whose tiles are worked on together: one, or as many as are small enough.
     fn images(self, shape: &Winograd, images: usize) -> usize {
-        (self.tiles(shape) / (shape.tile_rows() * shape.tile_columns())).clamp(1, images.max(1))
+        (self.tiles(shape) / shape.tiles()).clamp(1, images.max(1))
     }
 
     /// Rows of tiles that are worked on together: all of several images, or some of one.

@@ -216,9 +216,9 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
             4,
         ),
         // 3x3 convolutions in tiles: odd sizes, several images at a time, an image in pieces, more than one panel.
-        (image(1, 19, 16), &["conv 16 3x3", "relu", "conv 33 3x3 same", "relu", "maxpool 2", "linear 4"], 11),
-        (image(2, 40, 41), &["conv 17 3x3 same", "conv 20 3x3", "relu", "avgpool 3", "linear 3"], 3),
-        (image(1, 9, 9), &["conv 70 3x3", "relu", "conv 66 3x3", "relu", "conv 18 3x3", "linear 2"], 21),
+        (image(1, 19, 16), &["conv 16 3x3", "tanh", "conv 33 3x3 same", "relu", "maxpool 2", "linear 4"], 2),
+        (image(2, 40, 41), &["conv 17 3x3 same", "conv 20 3x3", "tanh", "avgpool 3", "linear 3"], 3),
+        (image(1, 9, 9), &["conv 70 3x3", "tanh", "conv 66 3x3", "conv 18 3x3", "linear 2"], 21),
         (image(1, 20, 20), &["conv 17 3x3", "relu", "dropout 0.5", "maxpool 2", "dropout 0.1", "linear 4"], 5),
         (image(3, 31, 31), &["conv 20 5x5 stride 2", "relu", "maxpool 3 stride 2", "dropout 0.3", "linear 5"], 5),
     ] {

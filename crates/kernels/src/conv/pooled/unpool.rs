@@ -8,6 +8,7 @@ use crate::simd::lanes::{LANES, Lanes};
 /// output: that of each window, without border in `grad_y`, at its winner.
 ///
 /// `grad_y`, `argmax`: [`ConvPool::argmax_len`].
+///
 /// # Panics
 /// If a slice has another length than that.
 pub fn unpool(isa: Isa, shape: &ConvPool, grad_y: &[f32], argmax: &[u8], spread: &mut [f32]) {

@@ -31,7 +31,7 @@ pub(crate) trait Lanes: Copy {
     type P: Copy;
     /// Sixteen u32; lane numbers among others.
     type U: Copy;
-    /// Largest register tile of [`crate::contract`]: rows by vectors.
+    /// Largest register tile of [`crate::contract`], rows by vectors; of fewer vectors it has more rows where there are four.
     const TILE: (usize, usize);
     /// Largest register tile of `conv::complex_sum`: rows by complex vectors.
     const COMPLEX_TILE: (usize, usize);

@@ -253,14 +253,14 @@ mod tests {
         // From an independent program. If this changes, everybody's finished trials are run again.
         let usual = settings_with(|_, _| {});
         let text =
-            r#"{"training":2,"shape":[1,28,28],"classes":10,"data":"data","split":"split","layers":["linear 10"],"#
+            r#"{"training":3,"shape":[1,28,28],"classes":10,"data":"data","split":"split","layers":["linear 10"],"#
                 .to_owned()
                 + r#""batch_size":128,"epochs":11,"optimizer":{"kind":"adam","lr":0.00001,"betas":[0.9,0.999],"eps":1e-8,"#
                 + r#""weight_decay":0.0},"schedule":{"kind":"constant"},"init":"zero","pixels":{"mean":0.0,"std":1.0},"#
                 + r#""target":null,"patience":null,"seed":1}"#;
         assert_eq!(serde_json::to_string(&usual).expect("plain values"), text);
         let identity = usual.identity();
-        assert_eq!(identity, "6dcf6e894e44c56a042205187d4019f2544c347cc619782c0fa1f52623c866c2");
+        assert_eq!(identity, "48efb06f22bc1a039b50503c72a3a110b58cf9e8458e8e45044bfa3bfa3f1d3c");
     }
 
     #[test]

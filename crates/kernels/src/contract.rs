@@ -129,6 +129,17 @@ pub(crate) unsafe fn contract(isa: Isa, sum: &Sum, a: *const f32, b: *const f32,
     dispatch!(isa, unsafe single_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
 }
 
+/// [`contract`] of slices.
+///
+/// # Panics
+/// If one of them does not cover the sum.
+pub(crate) fn contract_slices(isa: Isa, sum: &Sum, a: &[f32], b: &[f32], c: &mut [f32], ahead: &mut Prefetch) {
+    let (a_end, b_end, c_end) = sum.extents();
+    assert!(a_end <= a.len() && b_end <= b.len() && c_end <= c.len(), "operands cover the sum");
+    // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
+    unsafe { contract(isa, sum, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), ahead) };
+}
+
 /// [`contract`] with pairs of bf16 in `a` and `b`; `c` is f32.
 ///
 /// # Safety
@@ -173,7 +184,7 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
 ) {
     let max_vectors = L::TILE.1;
     // All tiles of a row have the height that suits its first, so that the last, which may be narrower, has the same rows.
-    let max_rows = if max_vectors > 1 { TILE_ROWS[sum.vectors.min(max_vectors) - 1] } else { L::TILE.0 };
+    let max_rows = if max_vectors > 1 { TILE_ROWS[sum.vectors.clamp(1, max_vectors) - 1] } else { L::TILE.0 };
     for g in 0..sum.groups {
         let mut r = 0;
         while r < sum.rows {
@@ -278,6 +289,37 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
         for r in 0..R {
             for v in 0..V {
                 simd.store(c.add(r * sum.c_row + v * sum.c_block), acc[r][v]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_without_vectors_or_rows_touch_nothing() {
+        for (rows, vectors) in [(3, 0), (0, 2), (0, 0)] {
+            let sum = Sum {
+                groups: 1,
+                rows,
+                vectors,
+                a_group: 0,
+                a_row: 1,
+                c_group: 0,
+                c_row: LANES,
+                segments: &[Segment { a: 0, b: 0 }],
+                len: 2,
+                a_step: 1,
+                b_unit: 1,
+                b_step: LANES,
+                b_block: LANES,
+                c_block: LANES,
+                accumulate: false,
+            };
+            for &isa in Isa::available() {
+                contract_slices(isa, &sum, &[], &[], &mut [], &mut Prefetch::nothing());
             }
         }
     }

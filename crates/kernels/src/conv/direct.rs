@@ -11,7 +11,7 @@
 //! phase is a convolution of stride 1 with these alone. [`Conv2d::phases`] are its shapes, [`rotate_weight`] makes the
 //! weights of each.
 
-use crate::contract::{Segment, Sum, contract};
+use crate::contract::{Segment, Sum, contract_slices};
 use crate::panels::Panels;
 use crate::planes::Planes;
 use crate::prefetch::Prefetch;
@@ -280,10 +280,7 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], y: &mu
             accumulate: false,
         };
         let (weight, y) = (&weight[panels.start(p)..], &mut y[out.offset(panels.columns(p).start / LANES, 0, 0)..]);
-        let (a_end, b_end, c_end) = sum.extents();
-        assert!(a_end <= x.len() && b_end <= weight.len() && c_end <= y.len(), "operands cover the sum");
-        // SAFETY: all three operands are covered (asserted), and `y` is borrowed mutably.
-        unsafe { contract(isa, &sum, x.as_ptr(), weight.as_ptr(), y.as_mut_ptr(), &mut Prefetch::nothing()) };
+        contract_slices(isa, &sum, x, weight, y, &mut Prefetch::nothing());
     }
 }
 
@@ -381,10 +378,7 @@ pub fn conv2d_backward_weight(
             } else {
                 &x[conv.runs[run].a + start..]
             };
-            let (a_end, b_end, c_end) = sum.extents();
-            assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
-            // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-            unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), &mut Prefetch::nothing()) };
+            contract_slices(isa, &sum, x, grad_y, c, &mut Prefetch::nothing());
             done = end;
         }
     }

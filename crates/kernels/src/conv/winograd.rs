@@ -21,7 +21,7 @@
 //! is a gap of one cache line: without it, all places of a tile would share a few cache sets.
 
 use crate::arena::Columns;
-use crate::contract::{Segment, Sum, contract};
+use crate::contract::{Segment, Sum, contract_slices};
 use crate::conv::direct::Conv2d;
 use crate::panels::Panels;
 use crate::planes::Planes;
@@ -259,75 +259,70 @@ fn weight_points<L: Lanes>(simd: L, w: [L::V; 3]) -> [L::V; SIZE] {
     [w[0], simd.mul(half, simd.add(even, w[1])), simd.mul(half, simd.sub(even, w[1])), w[2]]
 }
 
-/// # Panics
-/// If there are no such rows of tiles, or not so many tiles from number `first` on.
-fn check_tiles(shape: &Winograd, rows: &Range<usize>, first: usize, tiles: usize) {
-    assert!(rows.end <= shape.tile_rows(), "rows {rows:?} of tiles");
-    let enough = first <= tiles && rows.len() * shape.tile_columns() <= tiles - first;
-    assert!(enough, "tiles from {first} on of {tiles}");
+/// Some rows of an image's tiles, among the tiles that are transformed together.
+#[derive(Clone, Debug)]
+pub struct Tiles {
+    /// Rows of tiles of the image.
+    pub rows: Range<usize>,
+    /// The number of the first of these tiles among all that are transformed together.
+    pub first: usize,
+    /// How many these are.
+    pub all: usize,
 }
 
-/// Overwrites the tiles of rows `rows` of one image, the first of them tile number `first` of the `tiles` in `out`
-/// ([`Winograd::input_len`]).
+impl Tiles {
+    /// # Panics
+    /// If there are no such rows of tiles, or not so many tiles from the first on.
+    fn check(&self, shape: &Winograd) {
+        let Tiles { rows, first, all } = self;
+        assert!(rows.end <= shape.tile_rows(), "rows {rows:?} of tiles");
+        let enough = first <= all && rows.len() * shape.tile_columns() <= all - first;
+        assert!(enough, "tiles from {first} on of {all}");
+    }
+}
+
+/// Overwrites the tiles `tiles` of one image among all in `out` ([`Winograd::input_len`]).
 ///
 /// `x`: one image of [`Conv2d::input`].
 ///
 /// # Panics
 /// If `x` or `out` has another length, there are no such rows, or not so many tiles.
-pub fn transform_input(
-    isa: Isa,
-    shape: &Winograd,
-    x: &[f32],
-    rows: Range<usize>,
-    first: usize,
-    tiles: usize,
-    out: &mut [f32],
-) {
+pub fn transform_input(isa: Isa, shape: &Winograd, x: &[f32], tiles: &Tiles, out: &mut [f32]) {
     assert_eq!(x.len(), shape.conv.input.len(), "x is one image");
-    assert_eq!(out.len(), shape.input_len(tiles), "{tiles} transformed tiles");
-    check_tiles(shape, &rows, first, tiles);
+    assert_eq!(out.len(), shape.input_len(tiles.all), "{} transformed tiles", tiles.all);
+    tiles.check(shape);
     dispatch!(
         isa,
         transform_input_body(
             shape: &Winograd,
             x: &[f32],
-            rows: Range<usize>,
-            first: usize,
-            tiles: usize,
+            tiles: &Tiles,
             out: &mut [f32],
         )
     )
 }
 
 #[inline(always)]
-fn transform_input_body<L: Lanes>(
-    simd: L,
-    shape: &Winograd,
-    x: &[f32],
-    rows: Range<usize>,
-    first: usize,
-    tiles: usize,
-    out: &mut [f32],
-) {
+fn transform_input_body<L: Lanes>(simd: L, shape: &Winograd, x: &[f32], tiles: &Tiles, out: &mut [f32]) {
     let input = &shape.conv.input;
     let (height, width) = shape.seen();
     let start = shape.conv.runs()[0].a;
     let last = start + (input.blocks - 1) * input.plane + (height - 1) * input.row + (width - 1) * input.pixel;
     assert!(last + LANES <= x.len(), "the image covers what its tiles see");
-    let (stride, channels) = (shape.input_stride(tiles), shape.inputs());
+    let (stride, channels) = (shape.input_stride(tiles.all), shape.inputs());
     // The last tile of an odd size sees a row or column too many: zeros, which touch none of its real pixels.
     let zeros = [0.0_f32; LANES];
     let whole = (width - 2) / TILE;
     for block in 0..input.blocks {
-        for (n, row) in rows.clone().enumerate() {
+        for (n, row) in tiles.rows.clone().enumerate() {
             let top = start + block * input.plane + TILE * row * input.row;
             let lines: [_; SIZE] = std::array::from_fn(|y| match TILE * row + y < height {
                 // SAFETY: row and column are below those of `last`, which lies in the image (asserted).
                 true => (unsafe { x.as_ptr().add(top + y * input.row) }, input.pixel),
                 false => (zeros.as_ptr(), 0),
             });
-            let mut to = (first + n * shape.tile_columns()) * channels + block * LANES;
-            // SAFETY: columns are below that of `last`; `check_tiles` asserted that `out` has so many tiles at every place.
+            let mut to = (tiles.first + n * shape.tile_columns()) * channels + block * LANES;
+            // SAFETY: columns are below that of `last`; `Tiles::check` asserted that `out` has so many tiles at every place.
             unsafe {
                 let (mut left, mut right) = (input_column(simd, lines, 0), input_column(simd, lines, 1));
                 for tile in 0..whole {
@@ -413,61 +408,39 @@ pub fn multiply(isa: Isa, shape: &Winograd, tiles: usize, inputs: &[f32], weight
             };
             let b = &weight[place * shape.weight_stride() + panels.start(p)..];
             let c = &mut products[place * shape.output_stride(tiles) + panels.columns(p).start..];
-            let (a_end, b_end, c_end) = sum.extents();
-            assert!(a_end <= a.len() && b_end <= b.len() && c_end <= c.len(), "operands cover the sum");
-            // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-            unsafe { contract(isa, &sum, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), &mut Prefetch::nothing()) };
+            contract_slices(isa, &sum, a, b, c, &mut Prefetch::nothing());
         }
     }
 }
 
-/// Overwrites the pixels of `y` ([`Conv2d::output`]), without bias, that the rows `rows` of tiles cover; the first of these is
-/// tile number `first` of the `tiles` in `products`.
+/// Overwrites the pixels of `y` ([`Conv2d::output`]), without bias, that the tiles `tiles` of all in `products` cover.
 ///
 /// # Panics
 /// If `products` or `y` has another length, there are no such rows, or not so many tiles.
-pub fn transform_output(
-    isa: Isa,
-    shape: &Winograd,
-    products: &[f32],
-    rows: Range<usize>,
-    first: usize,
-    tiles: usize,
-    y: &mut [f32],
-) {
+pub fn transform_output(isa: Isa, shape: &Winograd, products: &[f32], tiles: &Tiles, y: &mut [f32]) {
     assert_eq!(y.len(), shape.conv.output.len(), "y is one image");
-    assert_eq!(products.len(), shape.output_len(tiles), "products of {tiles} tiles");
-    check_tiles(shape, &rows, first, tiles);
+    assert_eq!(products.len(), shape.output_len(tiles.all), "products of {} tiles", tiles.all);
+    tiles.check(shape);
     dispatch!(
         isa,
         transform_output_body(
             shape: &Winograd,
             products: &[f32],
-            rows: Range<usize>,
-            first: usize,
-            tiles: usize,
+            tiles: &Tiles,
             y: &mut [f32],
         )
     )
 }
 
 #[inline(always)]
-fn transform_output_body<L: Lanes>(
-    simd: L,
-    shape: &Winograd,
-    products: &[f32],
-    rows: Range<usize>,
-    first: usize,
-    tiles: usize,
-    y: &mut [f32],
-) {
-    let (out, stride, channels) = (&shape.conv.output, shape.output_stride(tiles), shape.outputs());
+fn transform_output_body<L: Lanes>(simd: L, shape: &Winograd, products: &[f32], tiles: &Tiles, y: &mut [f32]) {
+    let (out, stride, channels) = (&shape.conv.output, shape.output_stride(tiles.all), shape.outputs());
     for block in 0..out.blocks {
-        for (n, row) in rows.clone().enumerate() {
+        for (n, row) in tiles.rows.clone().enumerate() {
             for tile in 0..shape.tile_columns() {
-                let from = (first + n * shape.tile_columns() + tile) * channels + block * LANES;
+                let from = (tiles.first + n * shape.tile_columns() + tile) * channels + block * LANES;
                 let column = |x: usize| {
-                    // SAFETY: `check_tiles` asserted that `products` has so many tiles at every place.
+                    // SAFETY: `Tiles::check` asserted that `products` has so many tiles at every place.
                     let load = |y: usize| unsafe { simd.load(products.as_ptr().add((y * SIZE + x) * stride + from)) };
                     output_pixels(simd, std::array::from_fn(load))
                 };
@@ -491,59 +464,50 @@ fn output_pixels<L: Lanes>(simd: L, m: [L::V; SIZE]) -> [L::V; TILE] {
     [simd.add(m[0], simd.add(m[1], m[2])), simd.sub(simd.sub(m[1], m[2]), m[3])]
 }
 
-/// Overwrites the transformed gradients of the tiles of rows `rows` of one image, the first of them tile number `first` of the
-/// `tiles` in `out` ([`Winograd::output_len`]).
+/// Overwrites the transformed gradients of the tiles `tiles` of one image among all in `out` ([`Winograd::output_len`]).
 ///
 /// `grad_y`: one image of `planes`, any layout of the output's size.
 ///
 /// # Panics
 /// If `grad_y` or `out` has another length, `planes` another size than the output, there are no such rows, or not so many tiles.
-#[expect(clippy::too_many_arguments, reason = "which tiles of what, and where to")]
 pub fn transform_grad_output(
     isa: Isa,
     shape: &Winograd,
     planes: &Planes,
     grad_y: &[f32],
-    rows: Range<usize>,
-    first: usize,
-    tiles: usize,
+    tiles: &Tiles,
     out: &mut [f32],
 ) {
     let output = &shape.conv.output;
     assert_eq!(grad_y.len(), planes.len(), "grad_y is one image of {planes:?}");
     assert_eq!((planes.height, planes.width), (output.height, output.width), "planes have the output's size");
     assert_eq!((planes.blocks, planes.lanes), (output.blocks, LANES), "planes have the output's channels");
-    assert_eq!(out.len(), shape.output_len(tiles), "{tiles} transformed tiles");
-    check_tiles(shape, &rows, first, tiles);
+    assert_eq!(out.len(), shape.output_len(tiles.all), "{} transformed tiles", tiles.all);
+    tiles.check(shape);
     dispatch!(
         isa,
         transform_grad_output_body(
             shape: &Winograd,
             planes: &Planes,
             grad_y: &[f32],
-            rows: Range<usize>,
-            first: usize,
-            tiles: usize,
+            tiles: &Tiles,
             out: &mut [f32],
         )
     )
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "those of its caller")]
 fn transform_grad_output_body<L: Lanes>(
     simd: L,
     shape: &Winograd,
     planes: &Planes,
     grad_y: &[f32],
-    rows: Range<usize>,
-    first: usize,
-    tiles: usize,
+    tiles: &Tiles,
     out: &mut [f32],
 ) {
-    let (stride, channels) = (shape.output_stride(tiles), shape.outputs());
+    let (stride, channels) = (shape.output_stride(tiles.all), shape.outputs());
     for block in 0..planes.blocks {
-        for (n, row) in rows.clone().enumerate() {
+        for (n, row) in tiles.rows.clone().enumerate() {
             for tile in 0..shape.tile_columns() {
                 let column = |x: usize| {
                     let pixel = |y: usize| {
@@ -558,10 +522,10 @@ fn transform_grad_output_body<L: Lanes>(
                     grad_points(simd, std::array::from_fn(pixel))
                 };
                 let columns: [[L::V; SIZE]; TILE] = std::array::from_fn(column);
-                let to = (first + n * shape.tile_columns() + tile) * channels + block * LANES;
+                let to = (tiles.first + n * shape.tile_columns() + tile) * channels + block * LANES;
                 for y in 0..SIZE {
                     for (x, value) in grad_points(simd, columns.map(|column| column[y])).into_iter().enumerate() {
-                        // SAFETY: `check_tiles` asserted that `out` has so many tiles at every place.
+                        // SAFETY: `Tiles::check` asserted that `out` has so many tiles at every place.
                         unsafe { simd.store(out.as_mut_ptr().add((y * SIZE + x) * stride + to), value) };
                     }
                 }
@@ -623,20 +587,13 @@ pub fn multiply_gradient(
                 accumulate,
             };
             let c = &mut grad[place * shape.weight_stride() + panels.start(p)..];
-            add_products(isa, &sum, a, b, c);
+            contract_slices(isa, &sum, a, b, c, &mut Prefetch::nothing());
             if place == SUM {
                 let of_ones = Sum { rows: 1, a_step: 0, c_row: 0, ..sum };
-                add_products(isa, &of_ones, &[1.0], b, &mut grad_bias[columns]);
+                contract_slices(isa, &of_ones, &[1.0], b, &mut grad_bias[columns], &mut Prefetch::nothing());
             }
         }
     }
-}
-
-fn add_products(isa: Isa, sum: &Sum, a: &[f32], b: &[f32], c: &mut [f32]) {
-    let (a_end, b_end, c_end) = sum.extents();
-    assert!(a_end <= a.len() && b_end <= b.len() && c_end <= c.len(), "operands cover the sum");
-    // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-    unsafe { contract(isa, sum, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), &mut Prefetch::nothing()) };
 }
 
 /// Overwrites `out`, the gradient of the weights of `unit` (laid out as [`Winograd::taps`]), from the sum of the transformed
@@ -750,14 +707,15 @@ mod tests {
             let rows = start..(start + rows).min(shape.tile_rows());
             let each = rows.len() * shape.tile_columns();
             let tiles = each * images.len();
+            let of_image = |n: usize| Tiles { rows: rows.clone(), first: n * each, all: tiles };
             let (mut inputs, mut products) =
                 (vec![f32::NAN; shape.input_len(tiles)], vec![f32::NAN; shape.output_len(tiles)]);
             for (n, x) in images.iter().enumerate() {
-                transform_input(isa, shape, x, rows.clone(), n * each, tiles, &mut inputs);
+                transform_input(isa, shape, x, &of_image(n), &mut inputs);
             }
             multiply(isa, shape, tiles, &inputs, weight, &mut products);
             for (n, y) in y.iter_mut().enumerate() {
-                transform_output(isa, shape, &products, rows.clone(), n * each, tiles, y);
+                transform_output(isa, shape, &products, &of_image(n), y);
             }
         }
         y
@@ -826,9 +784,9 @@ mod tests {
                 for n in 0..images as usize {
                     let (mut inputs, mut grads) =
                         (vec![f32::NAN; shape.input_len(tiles)], vec![f32::NAN; shape.output_len(tiles)]);
-                    let rows = 0..shape.tile_rows();
-                    transform_input(isa, &shape, packed_x[n], rows.clone(), 0, tiles, &mut inputs);
-                    transform_grad_output(isa, &shape, &planes, packed_grad[n], rows, 0, tiles, &mut grads);
+                    let whole = Tiles { rows: 0..shape.tile_rows(), first: 0, all: tiles };
+                    transform_input(isa, &shape, packed_x[n], &whole, &mut inputs);
+                    transform_grad_output(isa, &shape, &planes, packed_grad[n], &whole, &mut grads);
                     let part = &mut parts[n % 2 * shape.weight_len()..][..shape.weight_len()];
                     let bias = &mut biases[n % 2 * shape.outputs()..][..shape.outputs()];
                     multiply_gradient(isa, &shape, tiles, &inputs, &grads, n >= 2, part, bias);

@@ -5,7 +5,7 @@
 //! into the same number.
 
 use crate::arena::Columns;
-use crate::contract::{Factor, STRIDE, Segment, Single, Sum, contract};
+use crate::contract::{Factor, STRIDE, Segment, Single, Sum, contract, contract_slices};
 use crate::linear::dense_small_out;
 use crate::panels::Panels;
 use crate::prefetch::Prefetch;
@@ -463,10 +463,7 @@ pub fn linear_backward_weight(
             accumulate: false,
         };
         let c = &mut grad_weight[panels.rows(p, 0..panels.k)];
-        let (a_end, b_end, c_end) = sum.extents();
-        assert!(a_end <= x.len() && b_end <= grad_y.len() && c_end <= c.len(), "operands cover the sum");
-        // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
-        unsafe { contract(isa, &sum, x.as_ptr(), grad_y.as_ptr(), c.as_mut_ptr(), ahead) };
+        contract_slices(isa, &sum, x, grad_y, c, ahead);
     }
 }
 

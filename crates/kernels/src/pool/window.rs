@@ -69,24 +69,38 @@ pub fn maxpool2d_forward(isa: Isa, pool: &Pool2d, x: &[f32], y: &mut [f32], argm
     dispatch!(isa, max_body(pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]))
 }
 
+/// The largest of the pixels of a window of `planes` that begins at `first`, and its place (`ky * kw + kx`, the first of equals);
+/// a NaN is larger than anything.
+#[inline(always)]
+pub(crate) fn largest<L: Lanes>(
+    simd: L,
+    x: &[f32],
+    planes: &Planes,
+    first: usize,
+    (height, width): (usize, usize),
+) -> (L::V, L::V) {
+    let mut best = simd.splat(f32::NEG_INFINITY);
+    let (mut place, mut code) = (simd.zero(), simd.zero());
+    for ky in 0..height {
+        for kx in 0..width {
+            let candidate = load(simd, x, first + ky * planes.row + kx * planes.pixel);
+            place = simd.select_greater_or_nan(candidate, best, code, place);
+            best = simd.select_greater_or_nan(candidate, best, candidate, best);
+            code = simd.add(code, simd.splat(1.0));
+        }
+    }
+    (best, place)
+}
+
 #[inline(always)]
 fn max_body<L: Lanes>(simd: L, pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
-    let (from, to, (height, width)) = (&pool.input, &pool.output, pool.kernel);
+    let (from, to) = (&pool.input, &pool.output);
     let mut winners = argmax.as_chunks_mut::<LANES>().0.iter_mut();
     for block in 0..to.blocks {
         for oy in 0..to.height {
             for ox in 0..to.width {
                 let first = from.offset(block, oy * pool.stride.0, ox * pool.stride.1);
-                let mut best = simd.splat(f32::NEG_INFINITY);
-                let (mut place, mut code) = (simd.zero(), simd.zero());
-                for ky in 0..height {
-                    for kx in 0..width {
-                        let candidate = load(simd, x, first + ky * from.row + kx * from.pixel);
-                        place = simd.select_greater_or_nan(candidate, best, code, place);
-                        best = simd.select_greater_or_nan(candidate, best, candidate, best);
-                        code = simd.add(code, simd.splat(1.0));
-                    }
-                }
+                let (best, place) = largest(simd, x, from, first, pool.kernel);
                 store(simd, y, to.offset(block, oy, ox), best);
                 let winner = winners.next().expect("one winner per output");
                 // SAFETY: there is room for sixteen bytes; a window has at most 256 pixels.

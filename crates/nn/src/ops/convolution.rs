@@ -147,10 +147,10 @@ impl Convolution {
             tiled.plan(room);
         }
         let Some(back) = self.back.as_mut().filter(|_| learns) else { return };
-        if let Some(tiled) = &mut back.tiled {
-            tiled.plan(room);
+        match &mut back.tiled {
+            Some(tiled) => tiled.plan(room),
+            None => self.places.rotated = room.floats(back.weight_len()),
         }
-        self.places.rotated = room.floats(back.weight_len());
         (self.places.back_transformed, self.places.back_spectra) = fourier(room, back.fft.as_ref());
         // Each thread's for the gradient of one image, with its border.
         room.values(self.direct.grad_output().len());

@@ -7,7 +7,7 @@ use std::ops::Range;
 use tenfold_kernels::arena::Columns;
 use tenfold_kernels::conv::direct::Conv2d;
 use tenfold_kernels::conv::winograd::{
-    PLACES, Winograd, multiply, multiply_gradient, transform_grad_output, transform_gradient, transform_input,
+    PLACES, Tiles, Winograd, multiply, multiply_gradient, transform_grad_output, transform_gradient, transform_input,
     transform_output,
 };
 
@@ -69,26 +69,27 @@ impl Tiled {
                 output(first, &mut |y| {
                     input(first, &mut |x| {
                         for rows in CONVOLVED.pieces(shape, 1) {
-                            let tiles = rows.len() * shape.tile_columns();
-                            let (inputs, products) = split(shape, tiles, room);
-                            transform_input(isa, shape, x, rows.clone(), 0, tiles, inputs);
-                            multiply(isa, shape, tiles, inputs, &weights, products);
-                            transform_output(isa, shape, products, rows, 0, tiles, y);
+                            let all = rows.len() * shape.tile_columns();
+                            let (inputs, products) = split(shape, all, room);
+                            let tiles = Tiles { rows, first: 0, all };
+                            transform_input(isa, shape, x, &tiles, inputs);
+                            multiply(isa, shape, all, inputs, &weights, products);
+                            transform_output(isa, shape, products, &tiles, y);
                         }
                     });
                 });
                 continue;
             }
-            let (together, rows) = (first..(first + at_once).min(images.end), 0..shape.tile_rows());
-            let each = rows.len() * shape.tile_columns();
-            let tiles = together.len() * each;
-            let (inputs, products) = split(shape, tiles, room);
-            for (at, n) in together.clone().enumerate() {
-                input(n, &mut |x| transform_input(isa, shape, x, rows.clone(), at * each, tiles, inputs));
+            let together = first..(first + at_once).min(images.end);
+            let all = together.len() * shape.tiles();
+            let of_image = |n: usize| Tiles { rows: 0..shape.tile_rows(), first: (n - first) * shape.tiles(), all };
+            let (inputs, products) = split(shape, all, room);
+            for n in together.clone() {
+                input(n, &mut |x| transform_input(isa, shape, x, &of_image(n), inputs));
             }
-            multiply(isa, shape, tiles, inputs, &weights, products);
-            for (at, n) in together.enumerate() {
-                output(n, &mut |y| transform_output(isa, shape, products, rows.clone(), at * each, tiles, y));
+            multiply(isa, shape, all, inputs, &weights, products);
+            for n in together {
+                output(n, &mut |y| transform_output(isa, shape, products, &of_image(n), y));
             }
         }
     }
@@ -152,14 +153,15 @@ impl TiledGradient {
             let together = first..(first + at_once).min(images.end);
             for rows in SUMMED.pieces(shape, together.len()) {
                 let each = rows.len() * shape.tile_columns();
-                let tiles = together.len() * each;
-                let (inputs, grads) = split(shape, tiles, scratch.products.as_mut_slice());
-                for (at, n) in together.clone().enumerate() {
+                let all = together.len() * each;
+                let (inputs, grads) = split(shape, all, scratch.products.as_mut_slice());
+                for n in together.clone() {
                     let (x, grad) = (run.read(run.input(), n..n + 1), run.grad(n..n + 1));
-                    transform_input(isa, shape, &x, rows.clone(), at * each, tiles, inputs);
-                    transform_grad_output(isa, shape, &planes, &grad, rows.clone(), at * each, tiles, grads);
+                    let tiles = Tiles { rows: rows.clone(), first: (n - first) * each, all };
+                    transform_input(isa, shape, &x, &tiles, inputs);
+                    transform_grad_output(isa, shape, &planes, &grad, &tiles, grads);
                 }
-                multiply_gradient(isa, shape, tiles, inputs, grads, accumulate, &mut part, &mut bias);
+                multiply_gradient(isa, shape, all, inputs, grads, accumulate, &mut part, &mut bias);
                 accumulate = true;
             }
         }

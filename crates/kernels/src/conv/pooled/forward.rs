@@ -1,6 +1,7 @@
 //! From the sums of a convolution to what is left of them: the largest of each window, bias and ReLU.
 
 use super::{ConvPool, NOBODY};
+use crate::pool::window::largest;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
 
@@ -29,18 +30,7 @@ fn pool_body<L: Lanes>(simd: L, shape: &ConvPool, sums: &[f32], bias: &[f32], y:
         for oy in 0..to.height {
             for ox in 0..to.width {
                 let first = from.offset(block, oy * shape.window.0, ox * shape.window.1);
-                let mut best = simd.splat(f32::NEG_INFINITY);
-                let mut place = simd.zero();
-                for ky in 0..shape.window.0 {
-                    for kx in 0..shape.window.1 {
-                        let at = first + ky * from.row + kx * from.pixel;
-                        // SAFETY: the slice has a vector.
-                        let candidate = unsafe { simd.load(sums[at..at + LANES].as_ptr()) };
-                        let code = simd.splat((ky * shape.window.1 + kx) as f32);
-                        place = simd.select_greater_or_nan(candidate, best, code, place);
-                        best = simd.select_greater_or_nan(candidate, best, candidate, best);
-                    }
-                }
+                let (best, place) = largest(simd, sums, from, first, shape.window);
                 let out = &mut y[to.offset(block, oy, ox)..][..LANES];
                 let argmax = argmax.next().expect("one winner per output");
                 // SAFETY: both have room for sixteen.

@@ -69,14 +69,19 @@ pub(super) mod tests {
         ((5, 11, 6), 5, 17, (1, 2), (3, 2), (0, 1)),
     ];
 
-    pub(in super::super) fn shape((shape, lanes, out_channels, kernel, stride, padding): Case, relu: bool) -> ConvPool {
+    pub(in super::super) fn conv((shape, lanes, out_channels, kernel, stride, padding): Case) -> Conv2d {
         let (c, h, w) = shape;
         let border = [padding.0, padding.1, padding.0, padding.1];
         let size = |n: usize, pad: usize, k: usize, s: usize| (n + 2 * pad - k) / s + 1;
         let (oh, ow) = (size(h, padding.0, kernel.0, stride.0), size(w, padding.1, kernel.1, stride.1));
         let input = Planes::with_border(c, lanes, h, w, border, (1, 1));
-        let conv = Conv2d::new(input, Planes::new(out_channels, oh, ow), kernel, stride, padding);
-        let output = Planes::with_border(out_channels, LANES, oh / 2, ow / 2, [1, 0, 2, 1], (1, 1));
+        Conv2d::new(input, Planes::new(out_channels, oh, ow), kernel, stride, padding)
+    }
+
+    pub(in super::super) fn shape(case: Case, relu: bool) -> ConvPool {
+        let conv = conv(case);
+        let (out, border) = (conv.output, [1, 0, 2, 1]);
+        let output = Planes::with_border(out.channels, LANES, out.height / 2, out.width / 2, border, (1, 1));
         ConvPool::new(conv, (2, 2), output, relu).expect("worth fusing")
     }
 

@@ -291,7 +291,7 @@ pub fn gather_small_in(shape: &ConvPool, run: usize, units: &[f32], rows: &mut [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conv::direct::Conv2d;
+    use crate::conv::pooled::seen::tests::conv;
     use crate::conv::pooled::weight::{Entry, conv_pool_backward_weight, gather_run};
     use crate::planes::Planes;
     use crate::testing::{on_every_isa, pack_image, too_large, values};
@@ -349,12 +349,8 @@ mod tests {
             }
             let what = format!("{shape:?} to {out_channels} by {kernel:?} stride {stride:?} over {window:?}");
             let (c, h, w) = shape;
-            let border = [padding.0, padding.1, padding.0, padding.1];
-            let size = |n: usize, pad: usize, k: usize, s: usize| (n + 2 * pad - k) / s + 1;
-            let (oh, ow) = (size(h, padding.0, kernel.0, stride.0), size(w, padding.1, kernel.1, stride.1));
-            let input = Planes::with_border(c, lanes, h, w, border, (1, 1));
-            let conv = Conv2d::new(input, Planes::new(out_channels, oh, ow), kernel, stride, padding);
-            let output = Planes::new(out_channels, oh / window.0, ow / window.1);
+            let conv = conv((shape, lanes, out_channels, kernel, stride, padding));
+            let output = Planes::new(out_channels, conv.output.height / window.0, conv.output.width / window.1);
             let shape = ConvPool::new(conv, window, output, true).expect("worth fusing");
             assert!(shape.is_small_in(), "{what}");
 
@@ -374,7 +370,7 @@ mod tests {
                     .enumerate()
                     .map(|(at, &v)| if keep((at / w % h, at % w), (h, w)) { v } else { 0.0 })
                     .collect();
-                xs.extend(pack_image(&image, &input));
+                xs.extend(pack_image(&image, &shape.conv.input));
             }
             xs.extend(vec![f32::NAN; shape.slack()]);
             let grad_y = values(images * shape.argmax_len(), 11);

@@ -9,6 +9,7 @@
 
 mod backward;
 mod forward;
+mod listed;
 mod mask;
 #[cfg(test)]
 mod tests;
@@ -36,40 +37,3 @@ impl NonzeroPixels<'_> {
         self.images.pixels.as_ptr().wrapping_add(self.images.indices[n] as usize * self.images.inputs)
     }
 }
-
-/// Where a tile's operands lie.
-struct Operands<'a> {
-    batch: NonzeroPixels<'a>,
-    /// The first image, or the first input.
-    first: usize,
-    b: *const f32,
-    /// Elements from one row of `b` to the next.
-    width: usize,
-    /// Forward: elements from one block of `b` to the next.
-    block: usize,
-    c: *mut f32,
-    c_stride: usize,
-}
-
-/// Calls the tile compiled for exactly this many rows and vectors.
-macro_rules! any_tile {
-    (width $L:ident, $vectors:expr, $rows:expr, $tile:ident, $args:tt) => {
-        match $vectors {
-            1 => any_tile!(height $L, 1, $rows, $tile, $args; 1 2 3 4 5 6 7 8),
-            2 if $L::TILE.1 > 1 => any_tile!(height $L, 2, $rows, $tile, $args; 1 2 3 4 5 6 7 8),
-            3 if $L::TILE.1 > 1 => any_tile!(height $L, 3, $rows, $tile, $args; 1 2 3 4 5 6),
-            4 if $L::TILE.1 > 1 => any_tile!(height $L, 4, $rows, $tile, $args; 1 2 3 4 5 6),
-            _ => unreachable!("no tile has so many vectors"),
-        }
-    };
-    (height $L:ident, $v:literal, $rows:expr, $tile:ident, $args:tt; $($r:literal)*) => {
-        match $rows {
-            $($r => $tile::<$L, $r, $v> $args,)*
-            _ => unreachable!("no tile has so many rows"),
-        }
-    };
-    ($rows:expr, $vectors:expr, $L:ident, $tile:ident($($arg:expr),*)) => {
-        any_tile!(width $L, $vectors, $rows, $tile, ($($arg),*))
-    };
-}
-use any_tile;

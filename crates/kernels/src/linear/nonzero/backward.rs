@@ -1,7 +1,8 @@
 //! Backward: for each tile of inputs, the images in which any of them is not zero.
 
-use super::mask::{each_bit, mask_len, word};
-use super::{NonzeroPixels, Operands, any_tile};
+use super::NonzeroPixels;
+use super::listed::{Listed, LookedUp, Terms, any_rows, sum_listed};
+use super::mask::{mask_len, word};
 use crate::linear::dense::{LinearWeight, covers};
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch};
@@ -12,6 +13,9 @@ use crate::simd::lanes::{LANES, Lanes};
 fn tile_inputs<L: Lanes>(vectors: usize) -> usize {
     if L::TILE.1 > 1 && vectors > 2 { 3 } else { L::TILE.0.min(6) }
 }
+
+/// Images that are listed at a time: a list is made for every block of weights, so it is short.
+const LISTED: usize = 128;
 
 /// How often [`linear_backward_weight_nonzero`] asks for what is [`Prefetch`], at least.
 pub fn backward_nonzero_calls(layout: LinearWeight) -> usize {
@@ -69,67 +73,124 @@ fn backward_body<L: Lanes>(
     let (inputs, columns) = (layout.inputs(block), layout.panels(block).columns(panel));
     let words = batch.images.indices.len().div_ceil(64);
     let width = columns.len();
+    let (mut list, mut looked_up) = (Listed::new(), (width / LANES > L::TILE.1).then(LookedUp::new));
     let mut i = inputs.start;
     while i < inputs.end {
         ahead.ask();
         let left = inputs.end - i;
         let tile = left.div_ceil(left.div_ceil(tile_inputs::<L>(width / LANES)));
-        for v in (0..width / LANES).step_by(L::TILE.1) {
-            let vectors = (width / LANES - v).min(L::TILE.1);
-            // SAFETY: the images that a tile takes are those of the batch, which the data have, with inputs i.., and
-            // for which grad_y has rows with the panel's columns (checked); `grad_weight` is this panel (checked).
-            unsafe {
-                let operands = Operands {
-                    batch,
-                    first: i,
-                    b: grad_y.as_ptr().add(columns.start + v * LANES),
-                    width: grad_y_stride,
-                    block: 0,
-                    c: grad_weight.as_mut_ptr().add((i - inputs.start) * width + v * LANES),
-                    c_stride: width,
-                };
-                let mask = &batch.mask[i * 8 * words..(i + tile) * 8 * words];
-                any_tile!(tile, vectors, L, backward_tile(simd, &operands, mask));
-            }
-        }
+        let mask = &batch.mask[i * 8 * words..(i + tile) * 8 * words];
+        let grad = &mut grad_weight[(i - inputs.start) * width..][..tile * width];
+        let to = (grad_y, grad_y_stride, columns.start);
+        any_rows!(tile, backward_rows::<L>(simd, batch, i, mask, &mut list, &mut looked_up, to, grad));
         i += tile;
     }
 }
 
-/// Overwrites `R` rows, of as many inputs, of `V` vectors.
+/// Overwrites `grad`, the gradient of the weights of `R` inputs from `first` on in the columns that begin at the third of
+/// `(grad_y, stride, column)`.
 #[inline(always)]
-unsafe fn backward_tile<L: Lanes, const R: usize, const V: usize>(simd: L, at: &Operands, mask: &[u8]) {
-    let rows = at.batch.images.indices.len();
-    let table = at.batch.images.table;
+#[expect(clippy::too_many_arguments, reason = "three operands, and room for a list")]
+fn backward_rows<L: Lanes, const R: usize>(
+    simd: L,
+    batch: NonzeroPixels,
+    first: usize,
+    mask: &[u8],
+    list: &mut Listed<LISTED>,
+    looked_up: &mut Option<LookedUp<LISTED>>,
+    (grad_y, stride, column): (&[f32], usize, usize),
+    grad: &mut [f32],
+) {
+    let (rows, width) = (batch.images.indices.len(), grad.len() / R);
+    let (vectors, terms) = (width / LANES, ImagesOf { batch, first, stride });
+    // SAFETY: no images but those of the batch have a bit, and the data have them (checked), with these inputs; grad_y has a
+    // row with the panel's columns for every image (checked), `grad` has R rows of them.
+    unsafe {
+        let (b, c) = (grad_y.as_ptr().add(column), grad.as_mut_ptr());
+        match vectors {
+            1 => return tile::<L, R, 1>(simd, mask, rows, terms, b, c),
+            2 if L::TILE.1 > 1 => return tile::<L, R, 2>(simd, mask, rows, terms, b, c),
+            3 if L::TILE.1 > 1 => return tile::<L, R, 3>(simd, mask, rows, terms, b, c),
+            4 if L::TILE.1 > 1 => return tile::<L, R, 4>(simd, mask, rows, terms, b, c),
+            _ => {}
+        }
+        let looked_up = looked_up.as_mut().expect("there is room for what is used again");
+        for start in (0..rows.max(1)).step_by(LISTED) {
+            let words = start / 64..rows.min(start + LISTED).div_ceil(64);
+            list.clear();
+            words.for_each(|w| list.add(images_of::<R>(mask, rows, w), w * 64));
+            looked_up.look_up::<R>(list, terms);
+            for v in (0..vectors).step_by(L::TILE.1) {
+                let (b, c) = (b.add(v * LANES), c.add(v * LANES));
+                let vectors = (vectors - v).min(L::TILE.1);
+                sum_listed::<L, R>(simd, vectors, list.which(), &*looked_up, b, c, width, start > 0);
+            }
+        }
+    }
+}
+
+/// Bits of the images `64 * w..` of the batch's `rows` in which one of `R` inputs is not zero.
+#[inline(always)]
+fn images_of<const R: usize>(mask: &[u8], rows: usize, w: usize) -> u64 {
     let words = rows.div_ceil(64);
-    // SAFETY: the caller vouches for every address of images below `rows`, and no others are left in `bits`.
+    let bits = (0..R).fold(0, |bits, r| bits | word(mask, r * words + w));
+    if rows - w * 64 < 64 { bits & !(!0 << (rows - w * 64)) } else { bits }
+}
+
+/// Overwrites all `V` vectors of `R` rows: there is no use in a list that is used once.
+#[inline(always)]
+unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
+    simd: L,
+    mask: &[u8],
+    rows: usize,
+    terms: ImagesOf,
+    b: *const f32,
+    c: *mut f32,
+) {
+    // SAFETY: the caller vouches for every address of images below `rows`, and no others have a bit.
     unsafe {
         let mut acc = [[simd.zero(); V]; R];
-        for w in 0..words {
-            let mut bits = (0..R).fold(0, |bits, r| bits | word(mask, r * words + w));
-            if rows - w * 64 < 64 {
-                bits &= !(!0 << (rows - w * 64));
-            }
-            each_bit(bits, |bit| {
-                let n = w * 64 + bit;
-                let b = at.b.add(n * at.width);
-                let mut row = [simd.zero(); V];
-                for v in 0..V {
-                    row[v] = simd.load(b.add(v * LANES));
-                }
-                let pixels = at.batch.image(n).add(at.first);
+        for w in 0..rows.div_ceil(64) {
+            let mut bits = images_of::<R>(mask, rows, w);
+            while bits != 0 {
+                let n = w * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let b = b.add(Terms::<R>::offset(&terms, 0, n as u32));
+                let row: [L::V; V] = std::array::from_fn(|v| simd.load(b.add(v * LANES)));
                 for r in 0..R {
-                    let x = simd.splat(table[usize::from(*pixels.add(r))]);
+                    let x = simd.splat(Terms::<R>::x(&terms, 0, n as u32, r));
                     for v in 0..V {
                         acc[r][v] = simd.fma(x, row[v], acc[r][v]);
                     }
                 }
-            });
+            }
         }
         for r in 0..R {
             for v in 0..V {
-                simd.store(at.c.add(r * at.c_stride + v * LANES), acc[r][v]);
+                simd.store(c.add((r * V + v) * LANES), acc[r][v]);
             }
         }
+    }
+}
+
+/// For every image its row of `grad_y`, times its inputs from `first` on.
+#[derive(Clone, Copy)]
+struct ImagesOf<'a> {
+    batch: NonzeroPixels<'a>,
+    first: usize,
+    /// Elements from one row of `grad_y` to the next.
+    stride: usize,
+}
+
+impl<const R: usize> Terms<R> for ImagesOf<'_> {
+    #[inline(always)]
+    unsafe fn offset(&self, _: usize, which: u32) -> usize {
+        which as usize * self.stride
+    }
+    #[inline(always)]
+    unsafe fn x(&self, _: usize, which: u32, r: usize) -> f32 {
+        // SAFETY: the caller lists images of the batch, which have inputs `first..first + R`.
+        let pixel = unsafe { *self.batch.image(which as usize).add(self.first + r) };
+        self.batch.images.table[usize::from(pixel)]
     }
 }

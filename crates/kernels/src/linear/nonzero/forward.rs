@@ -1,9 +1,11 @@
 //! Forward: for each tile of images, the inputs that are not zero in any of them.
 
-use super::mask::{each_bit, mask_len, word};
-use super::{NonzeroPixels, Operands, any_tile};
+use super::NonzeroPixels;
+use super::listed::{Listed, LookedUp, Terms, any_rows, sum_listed};
+use super::mask::{mask_len, word};
 use crate::arena::Columns;
 use crate::linear::dense::{BLOCK, LinearWeight};
+use crate::pixels::PixelTable;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Range;
@@ -63,57 +65,39 @@ unsafe fn forward_body<L: Lanes>(
     out: *mut f32,
     out_stride: usize,
 ) {
-    let (bytes, panels) = (mask_len(layout.in_features), layout.panels(0));
     let max_rows = tile_rows::<L>(vectors.len());
-    let mut listed = [0_u32; LISTED];
+    // To look up takes as many loads as the sums of a tile of one vector: that is done once for all columns.
+    let (mut list, mut looked_up) = (Listed::new(), (L::TILE.1 == 1).then(LookedUp::new));
     let mut first_block = 0;
     while first_block < layout.blocks() {
         // Full blocks go together; the last, shorter one, by itself: its panels start elsewhere.
-        let k = layout.inputs(first_block).len();
         let last_full = layout.in_features / BLOCK;
         let end_block =
             if first_block < last_full { last_full.min(first_block + BLOCKS_AT_ONCE) } else { first_block + 1 };
-        let inputs = layout.inputs(first_block).start..layout.inputs(end_block - 1).end;
         let mut n = 0;
         while n < batch.images.indices.len() {
             let left = batch.images.indices.len() - n;
             let rows = left.div_ceil(left.div_ceil(max_rows));
-            let mut count = 0;
-            for w in inputs.start / 64..inputs.end.div_ceil(64) {
-                let mut bits = (n..n + rows).fold(0, |bits, n| bits | word(&batch.mask[n * bytes..], w));
-                if w * 64 < inputs.start {
-                    bits &= !0 << (inputs.start - w * 64);
-                }
-                if inputs.end - w * 64 < 64 {
-                    bits &= !(!0 << (inputs.end - w * 64));
-                }
-                each_bit(bits, |bit| {
-                    listed[count] = (w * 64 + bit) as u32;
-                    count += 1;
-                });
-            }
-            let mut v = vectors.start;
-            while v < vectors.end {
-                let columns = panels.columns(panels.panel_of(v * LANES));
-                let end = (columns.end / LANES).min(vectors.end).min(v + L::TILE.1);
-                let start = columns.start * k + (v * LANES - columns.start);
-                // SAFETY: every input of the list is below `in_features`, so the images (checked) have it, and
-                // `weight` (checked) has it in this panel; `out` has `rows` rows of the vectors (checked).
-                unsafe {
-                    let b = weight.as_ptr().add(start);
-                    let c = out.add(n * out_stride + (v - vectors.start) * LANES);
-                    let operands = Operands {
+            let (blocks, vectors) = (first_block..end_block, vectors.clone());
+            // SAFETY: `out` has these rows of the vectors (promised).
+            unsafe {
+                let out = out.add(n * out_stride);
+                any_rows!(
+                    rows,
+                    forward_rows::<L>(
+                        simd,
+                        layout,
+                        blocks,
+                        vectors,
                         batch,
-                        first: n,
-                        b,
-                        width: columns.len(),
-                        block: layout.range(0).len(),
-                        c,
-                        c_stride: out_stride,
-                    };
-                    any_tile!(rows, end - v, L, forward_tile(simd, &operands, &listed[..count]));
-                }
-                v = end;
+                        n,
+                        weight,
+                        &mut list,
+                        &mut looked_up,
+                        out,
+                        out_stride
+                    )
+                );
             }
             n += rows;
         }
@@ -121,37 +105,89 @@ unsafe fn forward_body<L: Lanes>(
     }
 }
 
-/// Adds to `R` rows of `V` vectors.
+/// Adds to `R` rows of `out`, of the images from `first` on, what the inputs of `blocks` give.
+///
+/// # Safety
+/// `out` is valid for `R` rows of the vectors, `out_stride` apart, and nobody else touches them.
 #[inline(always)]
-unsafe fn forward_tile<L: Lanes, const R: usize, const V: usize>(simd: L, at: &Operands, inputs: &[u32]) {
-    // SAFETY: the caller vouches for every address.
-    unsafe {
-        let mut acc = [[simd.zero(); V]; R];
-        for r in 0..R {
-            for v in 0..V {
-                acc[r][v] = simd.load(at.c.add(r * at.c_stride + v * LANES));
-            }
+#[expect(clippy::too_many_arguments, reason = "three operands and parts of them")]
+unsafe fn forward_rows<L: Lanes, const R: usize>(
+    simd: L,
+    layout: LinearWeight,
+    blocks: Range<usize>,
+    vectors: Range<usize>,
+    batch: NonzeroPixels,
+    first: usize,
+    weight: &[f32],
+    list: &mut Listed<LISTED>,
+    looked_up: &mut Option<LookedUp<LISTED>>,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    let (bytes, panels) = (mask_len(layout.in_features), layout.panels(0));
+    let k = layout.inputs(blocks.start).len();
+    let inputs = layout.inputs(blocks.start).start..layout.inputs(blocks.end - 1).end;
+    list.clear();
+    for w in inputs.start / 64..inputs.end.div_ceil(64) {
+        let mut bits = (first..first + R).fold(0, |bits, n| bits | word(&batch.mask[n * bytes..], w));
+        if w * 64 < inputs.start {
+            bits &= !0 << (inputs.start - w * 64);
         }
-        let table = at.batch.images.table;
-        let image: [*const u8; R] = std::array::from_fn(|r| at.batch.image(at.first + r));
-        for &input in inputs {
-            let input = input as usize;
-            let b = at.b.add(input / BLOCK * at.block + input % BLOCK * at.width);
-            let mut row = [simd.zero(); V];
-            for v in 0..V {
-                row[v] = simd.load(b.add(v * LANES));
-            }
-            for r in 0..R {
-                let x = simd.splat(table[usize::from(*image[r].add(input))]);
-                for v in 0..V {
-                    acc[r][v] = simd.fma(x, row[v], acc[r][v]);
+        if inputs.end - w * 64 < 64 {
+            bits &= !(!0 << (inputs.end - w * 64));
+        }
+        list.add(bits, w * 64);
+    }
+    let mut terms = InputsOf {
+        images: std::array::from_fn(|r| batch.image(first + r)),
+        table: batch.images.table,
+        width: 0,
+        block: layout.range(0).len(),
+    };
+    let mut v = vectors.start;
+    while v < vectors.end {
+        let columns = panels.columns(panels.panel_of(v * LANES));
+        let end = (columns.end / LANES).min(vectors.end).min(v + L::TILE.1);
+        let start = columns.start * k + (v * LANES - columns.start);
+        let new_width = columns.len() != terms.width;
+        terms.width = columns.len();
+        // SAFETY: every input of the list is below `in_features`, so the images (checked) have it, and so has `weight`
+        // (checked) in this panel; `out` has R rows of the vectors.
+        unsafe {
+            let (b, c) = (weight.as_ptr().add(start), out.add((v - vectors.start) * LANES));
+            match looked_up {
+                None => sum_listed::<L, R>(simd, end - v, list.which(), terms, b, c, out_stride, true),
+                Some(looked_up) => {
+                    if new_width {
+                        looked_up.look_up::<R>(list, terms);
+                    }
+                    sum_listed::<L, R>(simd, end - v, list.which(), &*looked_up, b, c, out_stride, true);
                 }
             }
         }
-        for r in 0..R {
-            for v in 0..V {
-                simd.store(at.c.add(r * at.c_stride + v * LANES), acc[r][v]);
-            }
-        }
+        v = end;
+    }
+}
+
+/// For every input its row of weights, times the pixel that each of `R` images has there.
+#[derive(Clone, Copy)]
+struct InputsOf<'a, const R: usize> {
+    images: [*const u8; R],
+    table: &'a PixelTable,
+    /// Elements from one row of the panel to the next, and from one block to the next.
+    width: usize,
+    block: usize,
+}
+
+impl<const R: usize> Terms<R> for InputsOf<'_, R> {
+    #[inline(always)]
+    unsafe fn offset(&self, _: usize, which: u32) -> usize {
+        let input = which as usize;
+        input / BLOCK * self.block + input % BLOCK * self.width
+    }
+    #[inline(always)]
+    unsafe fn x(&self, _: usize, which: u32, r: usize) -> f32 {
+        // SAFETY: the caller lists inputs of the images.
+        self.table[usize::from(unsafe { *self.images[r].add(which as usize) })]
     }
 }

@@ -39,15 +39,6 @@ pub(super) fn word(bits: &[u8], w: usize) -> u64 {
     u64::from_le_bytes(bits[8 * w..8 * w + 8].try_into().expect("eight bytes"))
 }
 
-/// Calls `f` with the number of each bit that is set, in order.
-#[inline(always)]
-pub(super) fn each_bit(mut bits: u64, mut f: impl FnMut(usize)) {
-    while bits != 0 {
-        f(bits.trailing_zeros() as usize);
-        bits &= bits - 1;
-    }
-}
-
 /// Turns the bits around: from a bit for every pixel of each of `rows` images, which begin `mask_len(inputs)` bytes
 /// apart, to a bit for every image of each of the inputs `64 * words.start..64 * words.end`. `out`: [`mask_len`] of
 /// `rows` bytes for each of these.

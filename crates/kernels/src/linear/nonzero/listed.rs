@@ -1,0 +1,186 @@
+//! The sums of a tile over what is listed, with its pixels looked up once for all columns.
+
+use crate::simd::lanes::{LANES, Lanes};
+
+/// Most rows of a tile.
+pub(super) const ROWS: usize = 8;
+
+/// Which inputs, or which images, a tile sums over: up to `N`.
+pub(super) struct Listed<const N: usize> {
+    which: [u32; N],
+    count: usize,
+}
+
+impl<const N: usize> Listed<N> {
+    pub(super) fn new() -> Self {
+        Listed { which: [0; N], count: 0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Adds an entry for each bit that is set: the number of the bit, counted from `first`.
+    ///
+    /// # Panics
+    /// If the list is full.
+    #[inline(always)]
+    pub(super) fn add(&mut self, mut bits: u64, first: usize) {
+        let mut count = self.count;
+        assert!(count + bits.count_ones() as usize <= N, "the list has room");
+        while bits != 0 {
+            self.which[count] = (first + bits.trailing_zeros() as usize) as u32;
+            count += 1;
+            bits &= bits - 1;
+        }
+        self.count = count;
+    }
+
+    /// Which entries there are.
+    #[inline(always)]
+    pub(super) fn which(&self) -> &[u32] {
+        &self.which[..self.count]
+    }
+}
+
+/// The terms of the sums of a tile: a vector times a number for each of `R` rows.
+pub(super) trait Terms<const R: usize>: Copy {
+    /// Where the vectors of the `e`-th term, which is `which`, begin.
+    ///
+    /// # Safety
+    /// There is such a term.
+    unsafe fn offset(&self, e: usize, which: u32) -> usize;
+    /// What they are multiplied by for row `r`.
+    ///
+    /// # Safety
+    /// There is such a term, and such a row.
+    unsafe fn x(&self, e: usize, which: u32, r: usize) -> f32;
+}
+
+/// Room for the terms of `N` entries, to be looked up once and used for many columns.
+pub(super) struct LookedUp<const N: usize> {
+    offsets: [usize; N],
+    /// Those of an entry side by side, for as many rows as the tile has.
+    x: [[f32; ROWS]; N],
+}
+
+impl<const N: usize> LookedUp<N> {
+    pub(super) fn new() -> Self {
+        LookedUp { offsets: [0; N], x: [[0.0; ROWS]; N] }
+    }
+
+    /// Looks up all that are listed, for a tile of `R` rows.
+    ///
+    /// # Safety
+    /// `terms` has what is listed.
+    #[inline(always)]
+    pub(super) unsafe fn look_up<const R: usize>(&mut self, list: &Listed<N>, terms: impl Terms<R>) {
+        let x = self.x.as_flattened_mut().as_chunks_mut::<R>().0;
+        for (e, (&which, (offset, x))) in list.which().iter().zip(self.offsets.iter_mut().zip(x)).enumerate() {
+            // SAFETY: promised by the caller.
+            unsafe {
+                *offset = terms.offset(e, which);
+                (0..R).for_each(|r| x[r] = terms.x(e, which, r));
+            }
+        }
+    }
+}
+
+impl<const N: usize, const R: usize> Terms<R> for &LookedUp<N> {
+    #[inline(always)]
+    unsafe fn offset(&self, e: usize, _: u32) -> usize {
+        // SAFETY: promised by the caller.
+        unsafe { *self.offsets.get_unchecked(e) }
+    }
+    #[inline(always)]
+    unsafe fn x(&self, e: usize, _: u32, r: usize) -> f32 {
+        // SAFETY: promised by the caller, and a tile has at most `ROWS` rows.
+        unsafe { *self.x.as_flattened().get_unchecked(e * R + r) }
+    }
+}
+
+/// Sums `R` rows of `vectors` vectors, at most four (one where `Lanes::TILE` has no more), over the list.
+///
+/// # Safety
+/// The vectors at every offset of the list are readable from `b` on, and those at `c`, `c_stride` from row to row, are
+/// writable by nobody else.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "which part, the terms, two operands")]
+pub(super) unsafe fn sum_listed<L: Lanes, const R: usize>(
+    simd: L,
+    vectors: usize,
+    which: &[u32],
+    terms: impl Terms<R>,
+    b: *const f32,
+    c: *mut f32,
+    c_stride: usize,
+    accumulate: bool,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match vectors {
+            1 => tile::<L, R, 1>(simd, which, terms, b, c, c_stride, accumulate),
+            2 if L::TILE.1 > 1 => tile::<L, R, 2>(simd, which, terms, b, c, c_stride, accumulate),
+            3 if L::TILE.1 > 1 => tile::<L, R, 3>(simd, which, terms, b, c, c_stride, accumulate),
+            4 if L::TILE.1 > 1 => tile::<L, R, 4>(simd, which, terms, b, c, c_stride, accumulate),
+            _ => unreachable!("no tile has {vectors} vectors"),
+        }
+    }
+}
+
+/// `R` rows by `V` vectors, all sums held in registers.
+#[inline(always)]
+unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
+    simd: L,
+    which: &[u32],
+    terms: impl Terms<R>,
+    b: *const f32,
+    c: *mut f32,
+    c_stride: usize,
+    accumulate: bool,
+) {
+    // SAFETY: the caller vouches for every address.
+    unsafe {
+        let mut acc = [[simd.zero(); V]; R];
+        if accumulate {
+            for r in 0..R {
+                for v in 0..V {
+                    acc[r][v] = simd.load(c.add(r * c_stride + v * LANES));
+                }
+            }
+        }
+        for (e, &which) in which.iter().enumerate() {
+            let b = b.add(terms.offset(e, which));
+            let row: [L::V; V] = std::array::from_fn(|v| simd.load(b.add(v * LANES)));
+            for r in 0..R {
+                let x = simd.splat(terms.x(e, which, r));
+                for v in 0..V {
+                    acc[r][v] = simd.fma(x, row[v], acc[r][v]);
+                }
+            }
+        }
+        for r in 0..R {
+            for v in 0..V {
+                simd.store(c.add(r * c_stride + v * LANES), acc[r][v]);
+            }
+        }
+    }
+}
+
+/// Calls what is compiled for exactly this many rows.
+macro_rules! any_rows {
+    ($rows:expr, $f:ident::<$L:ident> $args:tt) => {
+        match $rows {
+            1 => $f::<$L, 1> $args,
+            2 => $f::<$L, 2> $args,
+            3 => $f::<$L, 3> $args,
+            4 => $f::<$L, 4> $args,
+            5 => $f::<$L, 5> $args,
+            6 => $f::<$L, 6> $args,
+            7 => $f::<$L, 7> $args,
+            8 => $f::<$L, 8> $args,
+            _ => unreachable!("no tile has so many rows"),
+        }
+    };
+}
+pub(super) use any_rows;

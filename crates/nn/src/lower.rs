@@ -85,7 +85,7 @@ impl Graph {
         if draft.op.reads_pixels() {
             inputs.clear();
         } else if inputs.contains(&ValueId(0)) && self.producer(ValueId(0)).is_none() {
-            let op = Op::Pixels(ops::Pixels);
+            let op = Op::PixelValues(ops::PixelValues);
             self.nodes.push(Node { op, inputs: Vec::new(), output: ValueId(0), layers: 0..0 });
         }
         let before = self.passes_gradient(&inputs);

@@ -17,7 +17,7 @@ mod linear_pixels;
 mod linear_small_out;
 pub(crate) mod loss;
 mod max_pool;
-mod pixels;
+mod pixel_values;
 mod tiled;
 
 use crate::batch::Batch;
@@ -41,14 +41,14 @@ pub(crate) use linear::Linear;
 pub(crate) use linear_pixels::LinearPixels;
 pub(crate) use linear_small_out::LinearSmallOut;
 pub(crate) use max_pool::MaxPool;
-pub(crate) use pixels::Pixels;
+pub(crate) use pixel_values::PixelValues;
 
 /// The closed list of operations.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a network has a handful of operations")]
 pub(crate) enum Op {
     /// Bytes to numbers.
-    Pixels(Pixels),
+    PixelValues(PixelValues),
     Conv(Conv),
     /// A convolution, max-pooling and perhaps an activation in one.
     ConvPool(ConvPool),
@@ -72,7 +72,7 @@ pub(crate) enum Op {
 macro_rules! each {
     ($self:ident, $op:ident => $call:expr) => {
         match $self {
-            Op::Pixels($op) => $call,
+            Op::PixelValues($op) => $call,
             Op::Conv($op) => $call,
             Op::ConvPool($op) => $call,
             Op::Linear($op) => $call,

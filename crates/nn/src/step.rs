@@ -2,7 +2,8 @@
 //!
 //! Every thread walks the nodes of the graph from the first to the last and back. Each operation is split in the way
 //! that needs no sum over threads: by images where images are independent, by columns or weight rows where the batch is
-//! summed, or in parts whose number does not depend on the threads. So the numbers do not depend on how many threads there are.
+//! summed, or in parts whose number does not depend on the threads. So the numbers do not depend on how many threads
+//! there are.
 
 use crate::batch::Batch;
 use crate::graph::{Array, Node, ValueId};

@@ -22,8 +22,8 @@ impl Pool2d {
     /// The pooling of `input` to `output`, which has exactly the windows that fit.
     ///
     /// # Panics
-    /// If it has not, if a window has more than 256 pixels (its argmax is kept in a byte), and unless both are in blocks
-    /// of 16 channels.
+    /// If it has not, if a window has more than 256 pixels (its argmax is kept in a byte), and unless both are in
+    /// blocks of 16 channels.
     pub fn new(input: Planes, output: Planes, kernel: (usize, usize), stride: (usize, usize)) -> Pool2d {
         assert!(kernel.0 * kernel.1 <= 256, "window of {kernel:?} pixels");
         assert_eq!((input.lanes, output.lanes, input.channels), (LANES, LANES, output.channels), "blocks of {LANES}");
@@ -69,8 +69,8 @@ pub fn maxpool2d_forward(isa: Isa, pool: &Pool2d, x: &[f32], y: &mut [f32], argm
     dispatch!(isa, max_body(pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]))
 }
 
-/// The largest of the pixels of a window of `planes` that begins at `first`, and its place (`ky * kw + kx`, the first of
-/// equals); a NaN is larger than anything.
+/// The largest of the pixels of a window of `planes` that begins at `first`, and its place (`ky * kw + kx`, the first
+/// of equals); a NaN is larger than anything.
 #[inline(always)]
 pub(crate) fn largest<L: Lanes>(
     simd: L,
@@ -110,8 +110,8 @@ fn max_body<L: Lanes>(simd: L, pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: 
     }
 }
 
-/// Overwrites the pixels of `grad_x` (in planes `grad_x_planes` of the input's size): each output's gradient goes to its
-/// winner. `grad_y` lies in `grad_y_planes`.
+/// Overwrites the pixels of `grad_x` (in planes `grad_x_planes` of the input's size): each output's gradient goes to
+/// its winner. `grad_y` lies in `grad_y_planes`.
 ///
 /// # Panics
 /// If a slice is not one image of its planes, or these are too small for the windows.

@@ -6,7 +6,7 @@ use tenfold_nn::{Isa, Precision};
 use tenfold_report::text::{BenchRow, BlockRow, bench_table, blocks_table};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::Environment;
-use tenfold_study::{Plan, Settings};
+use tenfold_study::{PlannedStudy, Settings};
 
 use crate::args::{BenchArgs, Format};
 use crate::data::source_of;
@@ -78,7 +78,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,
     };
-    let plan = Plan::new(study, &splits, settings)?;
+    let plan = PlannedStudy::new(study, &splits, settings)?;
     let threads = plan.environment().threads;
     let peak = peak_flops(isa, threads);
     let mut recipes = Vec::new();

@@ -130,10 +130,10 @@ pub(crate) fn range(works: &[Work]) -> Option<String> {
     any.then(|| {
         if open {
             let (low_s, high_s) = ((low_s - uncertain_s).max(0.0), high_s + uncertain_s);
-            let unit = Unit::of(high_s);
+            let unit = TimeUnit::of(high_s);
             return format!("{} to {} {}", unit.number(low_s), unit.number(high_s), unit.name);
         }
-        let unit = Unit::of(low_s);
+        let unit = TimeUnit::of(low_s);
         format!("{} {} +- {}", unit.number(low_s), unit.name, unit.number(uncertain_s.max(unit.least_s())))
     })
 }
@@ -160,21 +160,21 @@ fn spread(numbers: &[usize]) -> f64 {
 }
 
 /// What a duration is told in.
-struct Unit {
+struct TimeUnit {
     name: &'static str,
     seconds: f64,
     decimals: usize,
 }
 
-impl Unit {
+impl TimeUnit {
     /// With two or three digits for this duration.
-    fn of(duration_s: f64) -> Unit {
+    fn of(duration_s: f64) -> TimeUnit {
         let (name, seconds) = match duration_s {
             s if s < 100.0 => ("s", 1.0),
             s if s < 100.0 * 60.0 => ("min", 60.0),
             _ => ("h", 3600.0),
         };
-        Unit { name, seconds, decimals: usize::from(duration_s < 9.95 * seconds) }
+        TimeUnit { name, seconds, decimals: usize::from(duration_s < 9.95 * seconds) }
     }
 
     fn number(&self, duration_s: f64) -> String {

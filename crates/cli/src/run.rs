@@ -9,7 +9,9 @@ use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{EpochRecord, RESULTS, Status, StudyRecord};
-use tenfold_study::{FinishedStudy, FolderError, Plan, RunFolder, Settings, StudyEvent, TrialState, changes_in_words};
+use tenfold_study::{
+    FinishedStudy, FolderError, PlannedStudy, RunFolder, Settings, StudyEvent, TrialState, changes_in_words,
+};
 
 use crate::args::{Format, RunArgs};
 use crate::data::source_of;
@@ -44,7 +46,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         chosen_by: args.choose_by.into(),
         margin: args.margin / 100.0,
     };
-    let plan = Plan::new(study, &splits, settings)?;
+    let plan = PlannedStudy::new(study, &splits, settings)?;
     let path = args.out.clone().unwrap_or_else(|| {
         let name = &plan.study().name;
         let bf16 = args.precision == Some(Precision::Bf16);
@@ -99,7 +101,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
 }
 
 /// Whether one of the trainings that were asked for diverged, now or in an earlier run.
-fn any_diverged(plan: &Plan, record: &StudyRecord) -> bool {
+fn any_diverged(plan: &PlannedStudy, record: &StudyRecord) -> bool {
     let asked = |name: &str, seed| plan.includes(name, seed);
     let mut trials = record.recipes.iter().flat_map(|recipe| &recipe.trials);
     trials.any(|trial| trial.status == Status::Diverged && asked(&trial.recipe, trial.seed))
@@ -107,7 +109,7 @@ fn any_diverged(plan: &Plan, record: &StudyRecord) -> bool {
 
 /// Turns events into lines and bars.
 struct View<'a> {
-    plan: &'a Plan,
+    plan: &'a PlannedStudy,
     splits: &'a Splits,
     signals: &'a Signals,
     format: Format,
@@ -134,7 +136,13 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(plan: &'a Plan, splits: &'a Splits, signals: &'a Signals, format: Format, path: &'a Path) -> View<'a> {
+    fn new(
+        plan: &'a PlannedStudy,
+        splits: &'a Splits,
+        signals: &'a Signals,
+        format: Format,
+        path: &'a Path,
+    ) -> View<'a> {
         let width = plan.study().recipes.iter().map(|recipe| recipe.name.len()).max().unwrap_or(0);
         let progress = Progress::new();
         View {

@@ -1,8 +1,8 @@
 //! Dropout: which elements are kept, as one bit each, and what is left of the others.
 //!
-//! The bits come from Philox4x32 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): each
-//! number is a function of a key and a counter, of products of 32 bits, which every processor has for whole vectors. Seven
-//! rounds are the fewest that pass all of TestU01's BigCrush there; nothing here resists an adversary.
+//! The bits come from Philox4x32 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
+//! 2011): each number is a function of a key and a counter, of products of 32 bits, which every processor has for whole
+//! vectors. Seven rounds are the fewest that pass all of TestU01's BigCrush there; nothing here resists an adversary.
 
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
@@ -21,7 +21,8 @@ pub fn mask_len(elements: usize) -> usize {
 /// Overwrites `mask` with a bit for each element, 1 where it is kept, from the lowest bit of the first byte on.
 ///
 /// Element e is dropped if its random number is below `threshold`: with probability `threshold / 2^32`. That is number
-/// `e / 16 % 4` of the four that belong to counter `(e / 64 * 16 + e % 16, of)`. Masks differ by their `key` or by `of`.
+/// `e / 16 % 4` of the four that belong to counter `(e / 64 * 16 + e % 16, of)`. Masks differ by their `key` or by
+/// `of`.
 ///
 /// # Panics
 /// If `mask` is not as long as [`mask_len`] says for any number of elements, or that is 2^34 or more.
@@ -98,8 +99,8 @@ fn in_place_body<L: Lanes>(
     }
 }
 
-/// `y = scale * x` where the element is kept, and 0 where it is not, whatever `x` is there. The elements are those of the
-/// mask from number `first` on.
+/// `y = scale * x` where the element is kept, and 0 where it is not, whatever `x` is there. The elements are those of
+/// the mask from number `first` on.
 ///
 /// # Panics
 /// If `x` and `y` differ in length, or the mask is too short.
@@ -203,8 +204,8 @@ mod tests {
         }
     }
 
-    /// The share of elements that are kept in both of two masks, or in one and in what it says of their neighbours, is that of
-    /// independent ones. Limits are five standard deviations of so many draws.
+    /// The share of elements that are kept in both of two masks, or in one and in what it says of their neighbours, is
+    /// that of independent ones. Limits are five standard deviations of so many draws.
     #[test]
     fn masks_keep_their_share_and_know_nothing_of_each_other() {
         let elements = if cfg!(miri) { 1 << 9 } else { 1 << 18 };

@@ -2,8 +2,8 @@
 //!
 //! One file per operation. Nothing here reads a file, starts a thread, asks the time, allocates while it computes, or
 //! chooses a random number ([`dropout`] is told which); a wrong shape is a bug of the caller and panics.
-//! [`mod@reference`] holds every operation once more in plain `f64` loops: that is the specification, and every kernel is
-//! tested against it on every instruction set.
+//! [`mod@reference`] holds every operation once more in plain `f64` loops: that is the specification, and every kernel
+//! is tested against it on every instruction set.
 //!
 //! ```
 //! use tenfold_kernels::arena::Columns;
@@ -34,8 +34,8 @@
 //!
 //! # Layouts
 //!
-//! * Feature maps lie in [`Planes`]: blocks of 16 channels, each `[height][width][16]`, with a border of zeros where the
-//!   next convolution pads. Channels that only fill up a block are always zero.
+//! * Feature maps lie in [`Planes`]: blocks of 16 channels, each `[height][width][16]`, with a border of zeros where
+//!   the next convolution pads. Channels that only fill up a block are always zero.
 //! * Rows (the input and output of a linear layer) are row-major `[N, features]`, features padded with zeros to a
 //!   multiple of 16.
 //! * Weights lie in [`Panels`] of up to 64 columns, in the order in which the sums read them.

@@ -3,7 +3,7 @@
 use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
 use crate::model::Architecture;
-use crate::op_times::{OpTimes, Part};
+use crate::op_times::{OpTimes, StepPart};
 use crate::train::{Event, Flow, StopReason, TrainConfig, Trainer};
 use crate::workers::on_threads;
 use serde::Serialize;
@@ -150,16 +150,16 @@ pub fn measure(
 
 fn block_times(trainer: &Trainer, times: &OpTimes) -> Vec<BlockTime> {
     let steps = trainer.steps() as f64;
-    let mean = |part: Part| times.time(part).as_secs_f64() / steps;
+    let mean = |part: StepPart| times.time(part).as_secs_f64() / steps;
     let (nodes, layers) = (&trainer.model.graph.nodes, trainer.model.architecture().layers());
     let mut blocks = Vec::new();
     for (at, node) in nodes.iter().enumerate() {
         let names: Vec<String> = layers[node.layers.clone()].iter().map(|info| info.layer.to_string()).collect();
         let name = if names.is_empty() { "pixels".to_owned() } else { names.join(", ") };
-        let (forward_s, backward_s) = (mean(Part::Forward(at)), mean(Part::Backward(at)));
+        let (forward_s, backward_s) = (mean(StepPart::Forward(at)), mean(StepPart::Backward(at)));
         blocks.push(BlockTime { name, forward_s, backward_s });
     }
-    blocks.push(BlockTime { name: "softmax, cross-entropy".into(), forward_s: mean(Part::Loss), backward_s: 0.0 });
+    blocks.push(BlockTime { name: "softmax, cross-entropy".into(), forward_s: mean(StepPart::Loss), backward_s: 0.0 });
     blocks
 }
 

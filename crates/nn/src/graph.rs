@@ -22,8 +22,8 @@ pub(crate) struct Value {
     pub(crate) grad: Layout,
     /// What its producer applies to it in place, last.
     pub(crate) activation: Option<Activation>,
-    /// What is dropped of it after that while training; only where nothing is below zero, so that what was dropped can be told
-    /// by what is left.
+    /// What is dropped of it after that while training; only where nothing is below zero, so that what was dropped can
+    /// be told by what is left.
     pub(crate) drops: Option<Drops>,
     /// The nodes that read it, in their order. Backward, the last of them overwrites the gradient, the others add to
     /// it, and after the first has done so it is complete.

@@ -17,8 +17,8 @@ pub(crate) struct Lowering {
     pub(crate) precision: Precision,
     /// Whether a blank pixel is worth nothing, so that linear layers over pixels may leave it out.
     pub(crate) blank_is_nothing: bool,
-    /// Whether neighbouring layers may run as one operation. If not, every layer is one by itself, so that what lies between
-    /// them can be looked at; only flatten is none, as it moves nothing.
+    /// Whether neighbouring layers may run as one operation. If not, every layer is one by itself, so that what lies
+    /// between them can be looked at; only flatten is none, as it moves nothing.
     pub(crate) fuse: bool,
 }
 
@@ -85,7 +85,7 @@ impl Graph {
         if draft.op.reads_pixels() {
             inputs.clear();
         } else if inputs.contains(&ValueId(0)) && self.producer(ValueId(0)).is_none() {
-            let op = Op::Pixels(ops::Pixels);
+            let op = Op::PixelValues(ops::PixelValues);
             self.nodes.push(Node { op, inputs: Vec::new(), output: ValueId(0), layers: 0..0 });
         }
         let before = self.passes_gradient(&inputs);
@@ -163,8 +163,8 @@ impl Lowerer<'_> {
         Draft { op, layers, layout, activation: activation.or(alone), drops }
     }
 
-    /// The dropout right behind an operation's layers, which then is one of them. The operation ends with a ReLU, or one before
-    /// maxima: what it gives is not below zero.
+    /// The dropout right behind an operation's layers, which then is one of them. The operation ends with a ReLU, or
+    /// one before maxima: what it gives is not below zero.
     fn drops_behind(&mut self, layers: &mut Vec<usize>) -> Option<Drops> {
         let next = self.layers.only_reader(layers[layers.len() - 1])?;
         let Layer::Dropout { probability } = self.layers.all[next].layer else { return None };
@@ -194,7 +194,8 @@ impl Lowerer<'_> {
                 if over_pixels && self.how.blank_is_nothing {
                     return Op::LinearPixels(ops::LinearPixels::new(in_features, out_features, params));
                 }
-                // A layer over pixels stays in f32 where blank ones count too; and pairs of rows are made of whole vectors.
+                // A layer over pixels stays in f32 where blank ones count too; and pairs of rows are made of whole
+                // vectors.
                 let rounds = !over_pixels && input.image_len().is_multiple_of(LANES);
                 let precision = if rounds { precision } else { Precision::F32 };
                 Op::Linear(ops::Linear::new(input, out_features, precision, passes, params))
@@ -213,9 +214,9 @@ impl Lowerer<'_> {
         }
     }
 
-    /// A convolution and max-pooling, with an activation before or behind that or without, that nobody looks between, as one,
-    /// where there is a kernel for their shapes. No activation changes which of two numbers is the larger one; GELU, which
-    /// does, is none of them.
+    /// A convolution and max-pooling, with an activation before or behind that or without, that nobody looks between,
+    /// as one, where there is a kernel for their shapes. No activation changes which of two numbers is the larger one;
+    /// GELU, which does, is none of them.
     fn conv_pool(&mut self, at: usize, input: Layout, passes: bool) -> Option<Draft> {
         let Layer::Conv { kernel_size, stride, padding, .. } = self.layers.all[at].layer else { return None };
         let activation_at = |layer: Option<usize>| layer.filter(|&l| activation_of(self.layers.all[l].layer).is_some());
@@ -249,7 +250,8 @@ impl Lowerer<'_> {
         let wanted: Vec<_> =
             consumers.iter().map(|&consumer| wants(self.layers.all[consumer].layer, image.channels)).collect();
         let (rows, columns) = wanted.first().map_or((0, 0), |&(border, _)| border);
-        // Kernels want the border that they pad with, no more. No layers can be written yet of which two read one value.
+        // Kernels want the border that they pad with, no more. No layers can be written yet of which two read one
+        // value.
         assert!(wanted.iter().all(|&(border, _)| border == (rows, columns)), "readers of one value pad it alike");
         // Where consumers differ, whole blocks do for all.
         let lanes = match wanted[..] {
@@ -301,8 +303,8 @@ fn is_elementwise(layer: Layer) -> bool {
 /// channels lie in a block if the input is the images and they have `channels`.
 fn wants(layer: Layer, channels: usize) -> ((usize, usize), usize) {
     match layer {
-        // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then has no
-        // idle lanes, and a linear layer takes the pixels as they are.
+        // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
+        // has no idle lanes, and a linear layer takes the pixels as they are.
         Layer::Conv { kernel_size, padding, .. } => (padding.of(kernel_size), channels.min(LANES)),
         Layer::Linear { .. } => ((0, 0), 1),
         Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => ((0, 0), LANES),

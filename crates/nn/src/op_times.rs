@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A part of a step whose time is taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Part {
+pub(crate) enum StepPart {
     /// Between steps.
     Elsewhere,
     /// An operation, by its number.
@@ -23,7 +23,7 @@ pub(crate) struct OpTimes {
     base: Instant,
     /// When the last part ended, in nanoseconds since `base`.
     last: AtomicU64,
-    /// [`Part::Elsewhere`], [`Part::Loss`], then forward and backward of each operation.
+    /// [`StepPart::Elsewhere`], [`StepPart::Loss`], then forward and backward of each operation.
     sums: Vec<AtomicU64>,
 }
 
@@ -33,17 +33,17 @@ impl OpTimes {
         OpTimes { base: Instant::now(), last: AtomicU64::new(0), sums }
     }
 
-    fn slot(part: Part) -> usize {
+    fn slot(part: StepPart) -> usize {
         match part {
-            Part::Elsewhere => 0,
-            Part::Loss => 1,
-            Part::Forward(at) => 2 + 2 * at,
-            Part::Backward(at) => 3 + 2 * at,
+            StepPart::Elsewhere => 0,
+            StepPart::Loss => 1,
+            StepPart::Forward(at) => 2 + 2 * at,
+            StepPart::Backward(at) => 3 + 2 * at,
         }
     }
 
     /// What has passed since the last part was `part`.
-    pub(crate) fn add(&self, worker: &Worker, part: Part) {
+    pub(crate) fn add(&self, worker: &Worker, part: StepPart) {
         if worker.index == 0 {
             let now = self.base.elapsed().as_nanos() as u64;
             let last = self.last.swap(now, Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl OpTimes {
         }
     }
 
-    pub(crate) fn time(&self, part: Part) -> Duration {
+    pub(crate) fn time(&self, part: StepPart) -> Duration {
         Duration::from_nanos(self.sums[OpTimes::slot(part)].load(Ordering::Relaxed))
     }
 }

@@ -93,8 +93,8 @@ pub(crate) struct Wiring {
     pub(crate) adds: bool,
 }
 
-/// Hands out memory. What is scratch is each thread's own, and serves all operations in turn: it is as large as the largest
-/// that any asks for.
+/// Hands out memory. What is scratch is each thread's own, and serves all operations in turn: it is as large as the
+/// largest that any asks for.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Room {
     pub(crate) batch_size: usize,

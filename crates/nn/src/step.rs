@@ -2,12 +2,13 @@
 //!
 //! Every thread walks the nodes of the graph from the first to the last and back. Each operation is split in the way
 //! that needs no sum over threads: by images where images are independent, by columns or weight rows where the batch is
-//! summed, or in parts whose number does not depend on the threads. So the numbers do not depend on how many threads there are.
+//! summed, or in parts whose number does not depend on the threads. So the numbers do not depend on how many threads
+//! there are.
 
 use crate::batch::Batch;
 use crate::graph::{Array, Node, ValueId};
 use crate::layout::Layout;
-use crate::op_times::{OpTimes, Part};
+use crate::op_times::{OpTimes, StepPart};
 use crate::ops::{self, Operation, Run, Split};
 use crate::plan::{Memory, Plan, Scratch};
 use crate::workers::Worker;
@@ -86,7 +87,7 @@ impl<'a> Step<'a> {
         self
     }
 
-    fn time(&self, worker: &Worker, part: Part) {
+    fn time(&self, worker: &Worker, part: StepPart) {
         if let Some(times) = self.times {
             times.add(worker, part);
         }
@@ -114,7 +115,7 @@ impl<'a> Step<'a> {
     /// must.
     pub(crate) fn forward(&self, worker: &Worker, scratch: &mut Scratch, batch: &Batch, until: usize) {
         assert!(batch.len() <= self.plan.batch_size, "the plan is for smaller batches");
-        self.time(worker, Part::Elsewhere);
+        self.time(worker, StepPart::Elsewhere);
         for (at, node) in self.plan.graph.nodes[..until].iter().enumerate() {
             // A thread that goes on with its own images needs no other.
             let goes_on = |&input: &ValueId| {
@@ -126,7 +127,7 @@ impl<'a> Step<'a> {
                 worker.barrier();
             }
             node.op.forward(&self.run(worker, batch, at), scratch);
-            self.time(worker, Part::Forward(at));
+            self.time(worker, StepPart::Forward(at));
         }
     }
 
@@ -156,7 +157,7 @@ impl<'a> Step<'a> {
         let share = self.share(worker, last, batch.len());
         ops::loss::forward_backward(self, last.output, share, scratch, batch);
         worker.barrier();
-        self.time(worker, Part::Loss);
+        self.time(worker, StepPart::Loss);
     }
 
     /// Asks for the next images that this thread will look at: they lie far apart in the data.
@@ -175,7 +176,7 @@ impl<'a> Step<'a> {
                 if self.plan.graph.passes_gradient(&node.inputs) {
                     worker.barrier();
                 }
-                self.time(worker, Part::Backward(at));
+                self.time(worker, StepPart::Backward(at));
             }
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tenfold_kernels::Isa;
 use tenfold_kernels::pixels::PixelTable;
 
+mod batches;
 mod events;
 mod settings;
 mod trainer;

@@ -1,7 +1,7 @@
 //! Repeats: a study compares recipes, each trained from several seeds, and keeps the record on disk.
 //!
-//! A [`Study`] is what a study file says. Together with a data set it becomes a [`Plan`], in which every shape and
-//! every number is checked. [`run()`] works through its trials in a [`RunFolder`] and gives the
+//! A [`Study`] is what a study file says. Together with a data set it becomes a [`PlannedStudy`], in which every shape
+//! and every number is checked. [`run()`] works through its trials in a [`RunFolder`] and gives the
 //! [`record::StudyRecord`], which is also `results.json`. A trial that is finished is never run again.
 //!
 //! This is the only crate that knows there is more than one trial, and the only one that computes a statistic. It
@@ -34,7 +34,7 @@ pub use changes::{Earlier, changes_in_words};
 pub use finished::{FinishedStudy, FinishedStudyError};
 pub use folder::{FolderError, RunFolder};
 pub use identity::{Difference, TRAINING_VERSION, TrialSettings};
-pub use plan::{Plan, PlanError, Settings, TrialState};
+pub use plan::{PlanError, PlannedStudy, Settings, TrialState};
 pub use run::{DataChange, ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError, ValidPart};
 pub use tenfold_nn::nearest;

@@ -49,7 +49,7 @@ pub struct Settings {
 
 /// A study on certain data, checked.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct PlannedStudy {
     /// With the choices of [`Settings`] put in.
     pub(crate) study: Study,
     /// One per recipe.
@@ -167,13 +167,13 @@ impl Study {
     }
 }
 
-impl Plan {
+impl PlannedStudy {
     /// Checks everything that can be wrong with `study` on this data.
     ///
     /// # Errors
     /// If `settings.only` names no recipe, a network does not fit the images, a batch is larger than the training set,
     /// or a training would take more memory than is free.
-    pub fn new(mut study: Study, splits: &Splits, settings: Settings) -> Result<Plan, PlanError> {
+    pub fn new(mut study: Study, splits: &Splits, settings: Settings) -> Result<PlannedStudy, PlanError> {
         let selected = study.select(&settings.only)?;
         for &recipe in &selected {
             let recipe = &mut study.recipes[recipe].settings;
@@ -217,7 +217,18 @@ impl Plan {
         let mnist = splits.files.iter().all(|file| file.known);
         let published = if settings.published && mnist { published::digits() } else { Vec::new() };
         let Settings { seeds, environment, replace, chosen_by, margin, .. } = settings;
-        Ok(Plan { study, architectures, selected, seeds, environment, dataset, replace, chosen_by, margin, published })
+        Ok(PlannedStudy {
+            study,
+            architectures,
+            selected,
+            seeds,
+            environment,
+            dataset,
+            replace,
+            chosen_by,
+            margin,
+            published,
+        })
     }
 
     /// The study, as it is run.

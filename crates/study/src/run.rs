@@ -15,7 +15,7 @@ use crate::folder::{FolderError, RunFolder};
 use crate::ledger::Ledger;
 use crate::look::KeptFilters;
 use crate::metrics::Metrics;
-use crate::plan::{Plan, TrialState};
+use crate::plan::{PlannedStudy, TrialState};
 use crate::record::{DatasetRecord, RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
 use crate::trial::{self, Product, Room};
 
@@ -140,7 +140,7 @@ impl RunError {
 /// If the folder cannot be read or written, or holds finished trials of other settings, data or code that the plan does
 /// not say to replace; nothing is trained then.
 pub fn run(
-    plan: &Plan,
+    plan: &PlannedStudy,
     splits: &Splits,
     folder: &RunFolder,
     processor_time: &dyn Fn() -> Option<ProcessorTime>,
@@ -152,7 +152,7 @@ pub fn run(
 }
 
 fn run_trials(
-    plan: &Plan,
+    plan: &PlannedStudy,
     splits: &Splits,
     folder: &RunFolder,
     processor_time: &dyn Fn() -> Option<ProcessorTime>,
@@ -235,7 +235,7 @@ fn run_trials(
 
 /// An error if a trial that is to be run would replace a finished one.
 fn refuse_to_replace(
-    plan: &Plan,
+    plan: &PlannedStudy,
     folder: &RunFolder,
     trials: &[(usize, u64, TrialState)],
     data: Option<&DatasetRecord>,
@@ -272,7 +272,7 @@ fn data_change(before: &DatasetRecord, now: &DatasetRecord) -> Option<DataChange
 }
 
 /// The record of a training that has ended, before it is measured.
-fn trained(plan: &Plan, recipe: usize, seed: u64, outcome: &Outcome, timing: Timing) -> TrialRecord {
+fn trained(plan: &PlannedStudy, recipe: usize, seed: u64, outcome: &Outcome, timing: Timing) -> TrialRecord {
     let (name, determined) = (plan.recipe(recipe).0.name.clone(), plan.settings(recipe, seed));
     let reason = Reason::from(outcome.stopped);
     let status = match reason {

@@ -9,7 +9,8 @@ use tenfold_nn::train::{Event, Flow};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::{DataPlace, Environment, Reason, Status, StudyRecord, Timing};
 use tenfold_study::{
-    Plan, ProcessorTime, RunError, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run, trained,
+    PlannedStudy, ProcessorTime, RunError, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run,
+    trained,
 };
 
 const STUDY: &str = "
@@ -92,8 +93,8 @@ fn settings(seeds: u64) -> Settings {
     }
 }
 
-fn plan(study: &str, splits: &Splits, settings: Settings) -> Plan {
-    Plan::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
+fn plan(study: &str, splits: &Splits, settings: Settings) -> PlannedStudy {
+    PlannedStudy::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
 }
 
 /// What happened, in short: `+` begun, `.` finished before, and how the others stood.
@@ -104,12 +105,12 @@ struct Log {
     left_out: usize,
 }
 
-fn run_all(plan: &Plan, splits: &Splits, folder: &Path) -> Log {
+fn run_all(plan: &PlannedStudy, splits: &Splits, folder: &Path) -> Log {
     run_until(plan, splits, folder, |_| false)
 }
 
 /// Runs, and stops at the first event within a training that `stop` says.
-fn run_until(plan: &Plan, splits: &Splits, folder: &Path, stop: impl Fn(&Event) -> bool) -> Log {
+fn run_until(plan: &PlannedStudy, splits: &Splits, folder: &Path, stop: impl Fn(&Event) -> bool) -> Log {
     let folder = RunFolder::open(folder).expect("the folder is free");
     let (mut states, mut started, mut left) = (Vec::new(), Vec::new(), 0);
     let name = |recipe: usize, seed: u64| format!("{} {seed}", plan.recipe(recipe).0.name);
@@ -218,7 +219,7 @@ fn replacing(settings: Settings) -> Settings {
 
 /// How a run is refused, and that it changed nothing.
 #[track_caller]
-fn refusal(plan: &Plan, splits: &Splits, path: &Path) -> (String, Option<String>) {
+fn refusal(plan: &PlannedStudy, splits: &Splits, path: &Path) -> (String, Option<String>) {
     let files = || ["study.toml", "results.json"].map(|file| fs::read(path.join(file)).unwrap());
     let (before, folder) = (files(), RunFolder::open(path).expect("the folder is free"));
     let error = run(plan, splits, &folder, &|| None, &mut |event| panic!("{event:?}")).expect_err("is refused");
@@ -471,7 +472,7 @@ fn what_does_not_fit_the_data_is_refused_before_any_work() {
     let refusal = |study: &str, only: &[&str]| {
         let only = only.iter().map(ToString::to_string).collect();
         let study = Study::parse(study, "small.toml").expect("a study");
-        let error = Plan::new(study, &splits, Settings { only, ..settings(1) }).expect_err("is refused");
+        let error = PlannedStudy::new(study, &splits, Settings { only, ..settings(1) }).expect_err("is refused");
         (error.to_string(), error.hint().map(str::to_owned))
     };
     assert_eq!(
@@ -492,7 +493,7 @@ fn what_does_not_fit_the_data_is_refused_before_any_work() {
         Study::parse(&STUDY.replacen("linear 2", "linear 50000\", \"linear 2", 1), "small.toml").expect("a study");
     let tight = Settings { free_memory_bytes: Some(1 << 20), ..settings(1) };
     assert_eq!(
-        Plan::new(study, &splits, tight).expect_err("is refused").to_string(),
+        PlannedStudy::new(study, &splits, tight).expect_err("is refused").to_string(),
         "recipe \"flat\": a step of 16 examples needs more than 0.0 GiB of memory, and 0.0 GiB are free"
     );
     let (message, hint) = refusal(STUDY, &["flat", "cnov"]);

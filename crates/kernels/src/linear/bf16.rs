@@ -1,4 +1,5 @@
-//! The linear layer of [`crate::linear::dense`] with products of bf16: operands are rounded to bf16, products and sums are f32.
+//! The linear layer of [`crate::linear::dense`] with products of bf16: operands are rounded to bf16, products and sums
+//! are f32.
 //!
 //! The weights stay f32; what a thread needs of them next it rounds into scratch memory, once for the whole batch. The
 //! activations are rounded by the caller ([`crate::bf16`]): in pairs of neighbours for sums over features, in pairs of
@@ -18,8 +19,8 @@ pub fn scratch_len(layout: LinearWeight) -> usize {
     forward.max(layout.panels(0).k * row_of_weights(layout))
 }
 
-/// Places from one input's weights to the next's, as pairs of neighbours: the last pairs of a panel may be whole vectors of
-/// zeros that the next panel overwrites.
+/// Places from one input's weights to the next's, as pairs of neighbours: the last pairs of a panel may be whole
+/// vectors of zeros that the next panel overwrites.
 fn row_of_weights(layout: LinearWeight) -> usize {
     neighbours(layout.padded_outputs()) + LANES
 }

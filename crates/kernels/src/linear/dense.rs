@@ -87,8 +87,8 @@ pub(crate) fn covers(len: usize, rows: usize, stride: usize, columns: usize) -> 
 pub struct Sums {
     /// Output vectors, of 16 columns each.
     pub vectors: Range<usize>,
-    /// Blocks of inputs. The first of a layer begins with the bias; others go on from the sum over all before, so that many
-    /// calls give the same bits as one.
+    /// Blocks of inputs. The first of a layer begins with the bias; others go on from the sum over all before, so that
+    /// many calls give the same bits as one.
     pub blocks: Range<usize>,
     /// One past the last vector that the same thread sums over these blocks soon: their weights are asked for in time.
     pub until: usize,
@@ -187,7 +187,8 @@ pub fn linear_forward(
     }
 }
 
-/// The order in which a forward pass goes through its part of the weights: panel by panel, in each some blocks at a time.
+/// The order in which a forward pass goes through its part of the weights: panel by panel, in each some blocks at a
+/// time.
 pub(crate) struct Runs<'s> {
     pub(crate) layout: LinearWeight,
     pub(crate) sums: &'s Sums,

@@ -1,7 +1,7 @@
 //! The gradient of the input of a linear layer with at most 16 outputs.
 //!
-//! A sum over so few outputs leaves lanes idle and must be drawn together across them at the end. Here lanes are inputs:
-//! the block's weights are turned first.
+//! A sum over so few outputs leaves lanes idle and must be drawn together across them at the end. Here lanes are
+//! inputs: the block's weights are turned first.
 
 use crate::arena::Columns;
 use crate::linear::dense::BLOCK;

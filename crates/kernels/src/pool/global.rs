@@ -4,11 +4,12 @@ use crate::planes::Planes;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
 
-/// `y[c] = mean over the pixels of x[c]`, for one image: `x` lies as `from` says, `y` as a map of one pixel, whose border, if it
-/// has one, is set to zero. Row by row, so that a sum of many pixels is as exact as two short ones.
+/// `y[c] = mean over the pixels of x[c]`, for one image: `x` lies as `from` says, `y` as a map of one pixel, whose
+/// border, if it has one, is set to zero. Row by row, so that a sum of many pixels is as exact as two short ones.
 ///
 /// # Panics
-/// If the lengths are not those of the layouts, blocks are not of 16 channels, or `to` is not one pixel of as many channels.
+/// If the lengths are not those of the layouts, blocks are not of 16 channels, or `to` is not one pixel of as many
+/// channels.
 pub fn global_avgpool_forward(isa: Isa, from: &Planes, x: &[f32], to: &Planes, y: &mut [f32]) {
     check(from, x.len(), to, y.len());
     y.fill(0.0);
@@ -39,8 +40,8 @@ fn forward_body<L: Lanes>(_: L, from: &Planes, x: &[f32], to: &Planes, y: &mut [
     }
 }
 
-/// Overwrites `grad_x`, which lies as `to` says and has no border, with what the gradient `grad_y` of the means, one pixel that
-/// lies as `from` says, gives every pixel: an equal share.
+/// Overwrites `grad_x`, which lies as `to` says and has no border, with what the gradient `grad_y` of the means, one
+/// pixel that lies as `from` says, gives every pixel: an equal share.
 ///
 /// # Panics
 /// As [`global_avgpool_forward`], with the two exchanged; or if `grad_x` has a border.

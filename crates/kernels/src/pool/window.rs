@@ -22,8 +22,8 @@ impl Pool2d {
     /// The pooling of `input` to `output`, which has exactly the windows that fit.
     ///
     /// # Panics
-    /// If it has not, if a window has more than 256 pixels (its argmax is kept in a byte), and unless both are in blocks of
-    /// 16 channels.
+    /// If it has not, if a window has more than 256 pixels (its argmax is kept in a byte), and unless both are in
+    /// blocks of 16 channels.
     pub fn new(input: Planes, output: Planes, kernel: (usize, usize), stride: (usize, usize)) -> Pool2d {
         assert!(kernel.0 * kernel.1 <= 256, "window of {kernel:?} pixels");
         assert_eq!((input.lanes, output.lanes, input.channels), (LANES, LANES, output.channels), "blocks of {LANES}");
@@ -69,8 +69,8 @@ pub fn maxpool2d_forward(isa: Isa, pool: &Pool2d, x: &[f32], y: &mut [f32], argm
     dispatch!(isa, max_body(pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]))
 }
 
-/// The largest of the pixels of a window of `planes` that begins at `first`, and its place (`ky * kw + kx`, the first of equals);
-/// a NaN is larger than anything.
+/// The largest of the pixels of a window of `planes` that begins at `first`, and its place (`ky * kw + kx`, the first
+/// of equals); a NaN is larger than anything.
 #[inline(always)]
 pub(crate) fn largest<L: Lanes>(
     simd: L,
@@ -110,8 +110,8 @@ fn max_body<L: Lanes>(simd: L, pool: &Pool2d, x: &[f32], y: &mut [f32], argmax: 
     }
 }
 
-/// Overwrites the pixels of `grad_x` (in planes `grad_x_planes` of the input's size): each output's gradient goes to its
-/// winner. `grad_y` lies in `grad_y_planes`.
+/// Overwrites the pixels of `grad_x` (in planes `grad_x_planes` of the input's size): each output's gradient goes to
+/// its winner. `grad_y` lies in `grad_y_planes`.
 ///
 /// # Panics
 /// If a slice is not one image of its planes, or these are too small for the windows.
@@ -143,17 +143,32 @@ fn max_backward_body<L: Lanes>(simd: L, back: Back, grad_y: &[f32], argmax: &[u8
                 // SAFETY: these are sixteen bytes.
                 let winner = unsafe { simd.load_bytes(winner.as_ptr()) };
                 let first = to.offset(block, oy * pool.stride.0, ox * pool.stride.1);
-                let mut code = simd.zero();
-                for ky in 0..pool.kernel.0 {
-                    for kx in 0..pool.kernel.1 {
-                        let at = first + ky * to.row + kx * to.pixel;
-                        let share = simd.select_equal(winner, code, gradient, simd.zero());
-                        let sum = if disjoint { simd.zero() } else { load(simd, grad_x, at) };
-                        store(simd, grad_x, at, simd.add(sum, share));
-                        code = simd.add(code, simd.splat(1.0));
-                    }
-                }
+                to_winner(simd, gradient, winner, to, first, pool.kernel, |at, share| {
+                    let sum = if disjoint { simd.zero() } else { load(simd, grad_x, at) };
+                    store(simd, grad_x, at, simd.add(sum, share));
+                });
             }
+        }
+    }
+}
+
+/// The way back from [`largest`]: calls `give` with the place of each pixel of the window and with what it gets, the
+/// gradient in those lanes whose winner it is, and zero in the others.
+#[inline(always)]
+pub(crate) fn to_winner<L: Lanes>(
+    simd: L,
+    gradient: L::V,
+    winner: L::V,
+    planes: &Planes,
+    first: usize,
+    (height, width): (usize, usize),
+    mut give: impl FnMut(usize, L::V),
+) {
+    let mut code = simd.zero();
+    for ky in 0..height {
+        for kx in 0..width {
+            give(first + ky * planes.row + kx * planes.pixel, simd.select_equal(winner, code, gradient, simd.zero()));
+            code = simd.add(code, simd.splat(1.0));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Every operation in plain `f64` loops, in PyTorch's layouts: the specification of the kernels.
 //!
 //! Inputs are `f32` because that is what the kernels are given; every sum is in `f64`. Images are `[N, C, H, W]`,
-//! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`. Slices that are too short, and windows that do not fit
-//! once, panic.
+//! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`. Slices that are too short, and windows that do not
+//! fit once, panic.
 
 use crate::windows;
 
@@ -32,8 +32,8 @@ impl Window {
     }
 }
 
-/// The random numbers of `key` at `counter`: Philox4x32 with so many rounds, as published by Salmon, Moraes, Dror and Shaw,
-/// "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+/// The random numbers of `key` at `counter`: Philox4x32 with so many rounds, as published by Salmon, Moraes, Dror and
+/// Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 pub fn philox4x32(rounds: usize, mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..rounds {
         let [a, b, c, d] = counter;

@@ -64,8 +64,8 @@ impl Isa {
         })
     }
 
-    /// The fastest instruction set of this processor that is no more than `family` says: `portable`, `avx2`, or `avx512`, with
-    /// the products of bf16 if it has them. `None` where it has no such instructions, or nobody has.
+    /// The fastest instruction set of this processor that is no more than `family` says: `portable`, `avx2`, or
+    /// `avx512`, with the products of bf16 if it has them. `None` where it has no such instructions, or nobody has.
     pub fn up_to(family: &str) -> Option<Isa> {
         Isa::available().iter().rev().find(|isa| isa.family() == family).copied()
     }

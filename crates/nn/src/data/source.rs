@@ -108,7 +108,7 @@ impl Source {
             files.push(FileCheck { file, bytes: idx.bytes, sha256: idx.sha256.clone(), known });
             Ok::<_, DataError>((name, idx))
         };
-        let mut pair = || Part::new(next()?, next()?, &mut notes);
+        let mut pair = || ImagesAndLabels::new(next()?, next()?, &mut notes);
         let (train, test) = (pair()?, pair()?);
         let labels = match labels {
             Some(labels) => labels,
@@ -152,26 +152,30 @@ fn folder_name(folder: &Path) -> String {
 }
 
 /// Images and their labels, before it is known what the labels mean.
-struct Part {
+struct ImagesAndLabels {
     images_name: String,
     pixels: Vec<u8>,
     shape: ImageShape,
     labels: LabelFile,
 }
 
-impl Part {
-    fn new(images: (String, Idx), labels: (String, Idx), notes: &mut Vec<String>) -> Result<Part, DataError> {
+impl ImagesAndLabels {
+    fn new(
+        images: (String, Idx),
+        labels: (String, Idx),
+        notes: &mut Vec<String>,
+    ) -> Result<ImagesAndLabels, DataError> {
         let (images_name, images) = images;
         let (labels_name, labels) = labels;
         if one_each(&images.dims) && labels.dims.len() >= 3 && !one_each(&labels.dims) {
             return Err(DataError::Swapped { images_name, labels_name, dims: labels.dims });
         }
         let (pixels, shape) = to_pixels(&images_name, images, notes)?;
-        Ok(Part { images_name, pixels, shape, labels: LabelFile::new(labels_name, labels)? })
+        Ok(ImagesAndLabels { images_name, pixels, shape, labels: LabelFile::new(labels_name, labels)? })
     }
 
     fn examples(self, labels: Labels) -> Result<Dataset, DataError> {
-        let Part { images_name, pixels, shape, labels: file } = self;
+        let ImagesAndLabels { images_name, pixels, shape, labels: file } = self;
         Dataset::named(&images_name, file.name(), pixels, file.classes(labels)?, shape, labels.classes)
     }
 }

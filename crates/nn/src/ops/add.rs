@@ -102,7 +102,7 @@ mod tests {
         let graph = Graph { values: Vec::new(), nodes: Vec::new(), param_len: 0 };
         let mut b = Builder { graph, params: Params::default(), shapes: Vec::new() };
         let planes = Planes::with_border(IMAGE.channels, LANES, IMAGE.height, IMAGE.width, [1; 4], (1, 1));
-        let image = b.add(Op::Pixels(ops::Pixels), &[], Layout::Planes(planes), None);
+        let image = b.add(Op::PixelValues(ops::PixelValues), &[], Layout::Planes(planes), None);
         let shared = b.conv(image, 17, 3, 1);
         let (left, right) = (b.conv(shared, 18, 3, 0), b.conv(shared, 18, 3, 0));
         let maps = Layout::Planes(Planes::new(18, IMAGE.height, IMAGE.width));

@@ -1,6 +1,6 @@
-//! A convolution, max-pooling and perhaps an activation before or behind that, in one: the maximum of a window is taken first,
-//! and on the way back only the winner of a window has a gradient. ReLU, which takes it from some winners too, is part of the
-//! kernels; tanh and sigmoid are applied to the output in place, as to that of any operation.
+//! A convolution, max-pooling and perhaps an activation before or behind that, in one: the maximum of a window is taken
+//! first, and on the way back only the winner of a window has a gradient. ReLU, which takes it from some winners too,
+//! is part of the kernels; tanh and sigmoid are applied to the output in place, as to that of any operation.
 
 use super::convolution::Convolution;
 use super::{Operation, Run};

@@ -1,5 +1,5 @@
-//! What operations with a convolution have in common: its parameters, learning, and how it is computed: directly, by Fourier
-//! transform, or in Winograd's tiles.
+//! What operations with a convolution have in common: its parameters, learning, and how it is computed: directly, by
+//! Fourier transform, or in Winograd's tiles.
 
 use super::Run;
 use super::tiled::{Tiled, TiledGradient};
@@ -16,8 +16,8 @@ use tenfold_kernels::conv::fft::{
 };
 use tenfold_kernels::conv::winograd;
 
-/// Images that a thread takes through a Fourier transform together: enough for the spectra of the weights, which do not fit
-/// in L2, to be read for many of them, and few enough for those of the images to fit.
+/// Images that a thread takes through a Fourier transform together: enough for the spectra of the weights, which do not
+/// fit in L2, to be read for many of them, and few enough for those of the images to fit.
 const IMAGES_AT_ONCE: usize = 13;
 
 /// Elements of a convolution's weight gradient that a thread sums before it learns from them: they stay in L2, and the
@@ -194,9 +194,9 @@ impl Convolution {
         spectra.multiply(run, products, output);
     }
 
-    /// Passes the gradient of the output on to the input, where that is wanted. `spread(n, out)` overwrites `out` with the
-    /// gradient of the output for image n, spread out. Meets at least once first, so that the weights may be updated
-    /// afterwards.
+    /// Passes the gradient of the output on to the input, where that is wanted. `spread(n, out)` overwrites `out` with
+    /// the gradient of the output for image n, spread out. Meets at least once first, so that the weights may be
+    /// updated afterwards.
     pub(super) fn pass_through(&self, run: &Run, scratch: &mut Scratch, spread: impl Fn(usize, &mut [f32])) {
         let Some(back) = &self.back else { return };
         let isa = run.step.isa;

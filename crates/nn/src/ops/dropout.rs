@@ -1,4 +1,5 @@
-//! Dropout: while training, each element is zero with a given probability, and the others are scaled up to make up for it.
+//! Dropout: while training, each element is zero with a given probability, and the others are scaled up to make up for
+//! it.
 
 use super::{Operation, Run};
 use crate::layout::{Layout, for_rows};
@@ -22,7 +23,8 @@ impl Drops {
         (1.0 / (1.0 - self.probability)) as f32
     }
 
-    /// Below what number an element is dropped, and the key and counter of the numbers of image `n` of step number `step`.
+    /// Below what number an element is dropped, and the key and counter of the numbers of image `n` of step number
+    /// `step`.
     fn draws(self, run: &Run, step: u64, n: usize) -> (u32, u64, [u32; 3]) {
         let key = Rng::new(run.step.seed, Stream::Dropout, self.index).u64_at(0);
         let threshold = (self.probability * 2.0_f64.powi(32)) as u32;

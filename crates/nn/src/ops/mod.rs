@@ -17,7 +17,7 @@ mod linear_pixels;
 mod linear_small_out;
 pub(crate) mod loss;
 mod max_pool;
-mod pixels;
+mod pixel_values;
 mod tiled;
 
 use crate::batch::Batch;
@@ -41,14 +41,14 @@ pub(crate) use linear::Linear;
 pub(crate) use linear_pixels::LinearPixels;
 pub(crate) use linear_small_out::LinearSmallOut;
 pub(crate) use max_pool::MaxPool;
-pub(crate) use pixels::Pixels;
+pub(crate) use pixel_values::PixelValues;
 
 /// The closed list of operations.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a network has a handful of operations")]
 pub(crate) enum Op {
     /// Bytes to numbers.
-    Pixels(Pixels),
+    PixelValues(PixelValues),
     Conv(Conv),
     /// A convolution, max-pooling and perhaps an activation in one.
     ConvPool(ConvPool),
@@ -72,7 +72,7 @@ pub(crate) enum Op {
 macro_rules! each {
     ($self:ident, $op:ident => $call:expr) => {
         match $self {
-            Op::Pixels($op) => $call,
+            Op::PixelValues($op) => $call,
             Op::Conv($op) => $call,
             Op::ConvPool($op) => $call,
             Op::Linear($op) => $call,
@@ -97,8 +97,8 @@ pub(crate) trait Operation {
         Vec::new()
     }
 
-    /// Where element `j`, in PyTorch's order, of its array of several dimensions, whose shape there is `shape`, lies in that
-    /// array. (Those of one dimension lie as PyTorch has them, see [`crate::graph::Graph::place`].)
+    /// Where element `j`, in PyTorch's order, of its array of several dimensions, whose shape there is `shape`, lies in
+    /// that array. (Those of one dimension lie as PyTorch has them, see [`crate::graph::Graph::place`].)
     fn index(&self, shape: &[usize], j: usize) -> usize {
         unreachable!("{shape:?}[{j}] of an operation without such an array")
     }
@@ -127,8 +127,8 @@ pub(crate) trait Operation {
     /// This thread's share of the output, the activation that follows included.
     fn forward(&self, run: &Run, scratch: &mut Scratch);
 
-    /// This thread's share of the gradients of what it reads, and of its parameters with what becomes of them. The gradient
-    /// of its output is complete. Called only where something before it learns, or itself.
+    /// This thread's share of the gradients of what it reads, and of its parameters with what becomes of them. The
+    /// gradient of its output is complete. Called only where something before it learns, or itself.
     fn backward(&self, run: &Run, scratch: &mut Scratch);
 }
 
@@ -235,8 +235,9 @@ impl<'r> Run<'r> {
         Some((self.step.plan.graph.values[value.0].drops?, self.batch.step?))
     }
 
-    /// What a complete gradient of a value must still be multiplied by: the slope of what its producer applied in place, told
-    /// by what came of it, and a factor. Where a ReLU comes before dropout, what was dropped is zero as what it cut off is.
+    /// What a complete gradient of a value must still be multiplied by: the slope of what its producer applied in
+    /// place, told by what came of it, and a factor. Where a ReLU comes before dropout, what was dropped is zero as
+    /// what it cut off is.
     fn slope(&self, value: ValueId) -> (Option<Activation>, Option<f32>) {
         match self.drops(value) {
             Some((drops, _)) => (Some(Activation::Relu), Some(drops.scale())),
@@ -282,8 +283,9 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Passes a gradient of image `n` on to a value that the node reads: `fill` overwrites what it is given. The first to do
-    /// so overwrites the value's gradient, later ones add to it; when the last has, its producer's activation gets its due.
+    /// Passes a gradient of image `n` on to a value that the node reads: `fill` overwrites what it is given. The first
+    /// to do so overwrites the value's gradient, later ones add to it; when the last has, its producer's activation
+    /// gets its due.
     pub(crate) fn pass(&self, value: ValueId, n: usize, spare: &mut [f32], fill: impl FnOnce(&mut [f32])) {
         let graph = &self.step.plan.graph;
         let mut grad = self.step.floats.write(self.step.plan.grad(value, n..n + 1));

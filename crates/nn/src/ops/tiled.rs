@@ -11,15 +11,16 @@ use tenfold_kernels::conv::winograd::{
     transform_output,
 };
 
-/// Elements of the transformed tiles, inputs and outputs, that a thread takes through a convolution at a time: they stay in L2,
-/// with room for the weights, which all of them meet.
+/// Elements of the transformed tiles, inputs and outputs, that a thread takes through a convolution at a time: they
+/// stay in L2, with room for the weights, which all of them meet.
 const CONVOLVED: AtOnce = AtOnce { elements: 64 * 1024, tiles: 12 };
 
 /// The same for the gradient of the weights, to all of which something is added each time.
 const SUMMED: AtOnce = AtOnce { elements: 128 * 1024, tiles: 64 };
 
-/// Groups of images of which the weights' gradient is summed by itself, at most, and tiles of a group at least. Fewer groups
-/// leave threads without work; more are more to add up. How many there are must not depend on the threads, since the sums do.
+/// Groups of images of which the weights' gradient is summed by itself, at most, and tiles of a group at least. Fewer
+/// groups leave threads without work; more are more to add up. How many there are must not depend on the threads, since
+/// the sums do.
 const GROUPS: usize = 8;
 const TILES_OF_A_GROUP: usize = 16;
 
@@ -42,7 +43,8 @@ impl Tiled {
         room.products(CONVOLVED.room(&self.shape, room.batch_size));
     }
 
-    /// Makes this thread's share of the transformed weights: `transform(unit, out)` those of a unit. A meeting must follow.
+    /// Makes this thread's share of the transformed weights: `transform(unit, out)` those of a unit. A meeting must
+    /// follow.
     pub(super) fn transform_weights(&self, run: &Run, transform: impl Fn(usize, &mut Columns<'_, f32>)) {
         for unit in run.worker.share(self.shape.weight_units()) {
             let columns = self.shape.weight_columns(unit);

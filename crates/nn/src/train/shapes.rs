@@ -41,7 +41,8 @@ fn check(case: &Case) -> Result<(), Trouble> {
     }
     let mut first: Option<(String, Got)> = None;
     for &isa in Isa::available() {
-        // Once on the portable path, which takes most of the time: how work is split does not depend on the instructions.
+        // Once on the portable path, which takes most of the time: how work is split does not depend on the
+        // instructions.
         let teams = [(3, false), (1, false), (2, true)];
         for &(threads, relay) in if isa.name() == "portable" { &teams[..1] } else { &teams } {
             let who = format!("{} on {threads} threads{}", isa.name(), if relay { " in a relay" } else { "" });

@@ -1,5 +1,5 @@
-//! Nothing that is kept from step to step is ever subnormal, long into trainings on real digits; and these trainings end
-//! with the same bits on every processor that runs the tests.
+//! Nothing that is kept from step to step is ever subnormal, long into trainings on real digits; and these trainings
+//! end with the same bits on every processor that runs the tests.
 
 use super::bits::{Recipe, built_in};
 use super::*;
@@ -83,7 +83,8 @@ fn the_recipes_of_the_built_in_study_keep_no_subnormal_number_and_their_bits() {
     ];
     // Without the last recipe, which is the network of the one before it with batches of another size.
     for (mut recipe, pin) in built_in().into_iter().zip(pins) {
-        // Whole batches would take minutes; how states decay does not depend on them. `scripts/check-bits` has whole ones.
+        // Whole batches would take minutes; how states decay does not depend on them. `scripts/check-bits` has whole
+        // ones.
         recipe.config.settings.batch_size = 10;
         assert_none_is_kept(&recipe, &splits.train, pin);
     }

@@ -1,14 +1,14 @@
 //! A network in training, and one epoch of it.
 
+use super::batches::{Batches, steps_of};
 use super::{Event, Flow, StopReason, TrainConfig};
 use crate::aligned::Aligned;
-use crate::autotune::{Autotune, Watch};
-use crate::batch::{Batch, Examples};
+use crate::autotune::{Autotune, Stretch, Watch};
+use crate::batch::Batch;
 use crate::data::Dataset;
 use crate::model::{Architecture, Model};
 use crate::op_times::OpTimes;
 use crate::plan::{Memory, Plan, Scratch};
-use crate::rng::{Rng, Stream, permutation};
 use crate::step::{Learn, Step, StepOf};
 use crate::workers::{Worker, in_team};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,81 +79,84 @@ impl<'a> Trainer<'a> {
 
     /// One pass over the examples in the order of this epoch.
     pub(crate) fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
-        let TrainConfig { settings, seed } = self.config;
-        let steps = data.len().div_ceil(self.plan.batch_size);
+        let steps = steps_of(data, self.plan.batch_size);
         if on_event(&Event::EpochStarted { epoch, steps }) == Flow::Stop {
             return EpochRun { loss: f64::NAN, time: Duration::ZERO, stopped: Some(StopReason::Interrupted) };
         }
         let started = Instant::now();
-        let order = permutation(data.len() as u32, &Rng::new(*seed, Stream::Order, epoch as u64));
+        let batches = Batches::new(self.config, data, epoch, self.plan.batch_size, self.steps);
         let learn = Learn::Update {
             moment1: Arena::new(self.moment1.as_mut_slice()),
             moment2: Arena::new(self.moment2.as_mut_slice()),
         };
         let classes = self.model.architecture().classes();
-        let of = StepOf { isa: self.isa, seed: *seed, classes, pixels: &self.pixels };
+        let of = StepOf { isa: self.isa, seed: self.config.seed, classes, pixels: &self.pixels };
         let params = Arena::new(self.model.values.as_mut_slice());
         let step = Step::new(&self.plan, of, &mut self.memory, params, learn).timed(self.times.as_ref());
-        let first_step = self.steps;
-        let size = self.plan.batch_size;
-        let indices = |index: usize| &order[(index * size).min(order.len())..((index + 1) * size).min(order.len())];
-        let batch = |index: usize| {
-            let number = first_step + index as u64;
-            let lr = settings.schedule.lr(settings.optimizer.lr(), number, steps as u64, settings.epochs as u64);
-            let update = Some(settings.optimizer.update(number, lr));
-            let [examples, next] = [index, index + 1].map(|index| Examples::of(data, indices(index)));
-            Batch { examples, next, step: Some(number), update }
-        };
-        let nodes = self.plan.graph.nodes.len();
-        let run = |worker: &Worker, scratch: &mut Scratch, index: usize| {
-            let batch = batch(index);
-            step.forward(worker, scratch, &batch, nodes);
-            step.loss(worker, scratch, &batch);
-            step.fetch(worker, &batch);
-            step.backward(worker, scratch, &batch);
-            batch.len()
-        };
-        // Written by the first thread after a step, read by all after the next meeting.
-        let stop = AtomicBool::new(false);
+        let mut report = |index, examples| on_event(&Event::Step { epoch, step: index + 1, steps, examples });
+        let mut tuner = Autotune::new(self.threads, steps, |threads| self.plan.graph.can_relay(threads));
         let mut progress = Progress::default();
-        let relays = |threads| self.plan.graph.can_relay(threads);
-        let mut tuner = Autotune::new(self.threads, steps, relays);
         while progress.done < steps && progress.stopped.is_none() {
-            let (stretch, start) = (tuner.stretch(progress.done), progress.done);
-            let mut watch = Watch::new();
-            in_team(
-                stretch.team,
-                &mut self.scratch,
-                |worker, scratch| {
-                    for index in start..stretch.end {
-                        run(worker, scratch, index);
-                        worker.barrier();
-                        if stop.load(Ordering::Relaxed) {
-                            break;
-                        }
-                    }
-                },
-                |worker, scratch| {
-                    for index in start..stretch.end {
-                        let examples = run(worker, scratch, index);
-                        let loss = step.with_losses(examples, |losses, _| losses.iter().sum::<f64>());
-                        progress.step(loss, || on_event(&Event::Step { epoch, step: index + 1, steps, examples }));
-                        stop.store(progress.stopped.is_some(), Ordering::Relaxed);
-                        worker.barrier();
-                        watch.step();
-                        if progress.stopped.is_some() {
-                            break;
-                        }
-                    }
-                },
-            );
+            let stretch = tuner.stretch(progress.done);
+            let watch = run_stretch(stretch, &step, &batches, &mut self.scratch, &mut progress, &mut report);
             tuner.timed(&watch);
         }
         drop(step);
-        let Progress { loss, done, stopped, elsewhere } = progress;
-        self.steps += done as u64;
-        EpochRun { loss: loss / data.len() as f64, time: started.elapsed() - elsewhere, stopped }
+        self.steps += progress.done as u64;
+        progress.ended(data.len(), started.elapsed())
     }
+}
+
+/// The steps up to the end of `stretch`, fewer if something stops the epoch: all threads of its team run the same ones,
+/// and the first one sees after each what came of it.
+fn run_stretch(
+    stretch: Stretch,
+    step: &Step,
+    batches: &Batches,
+    scratch: &mut [Scratch],
+    progress: &mut Progress,
+    mut report: impl FnMut(usize, usize) -> Flow,
+) -> Watch {
+    let indices = progress.done..stretch.end;
+    // Written by the first thread after a step, read by all after the next meeting.
+    let stop = AtomicBool::new(false);
+    let mut watch = Watch::new();
+    in_team(
+        stretch.team,
+        scratch,
+        |worker, scratch| {
+            for index in indices.clone() {
+                run_step(step, worker, scratch, &batches.get(index));
+                worker.barrier();
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        },
+        |worker, scratch| {
+            for index in indices.clone() {
+                let batch = batches.get(index);
+                run_step(step, worker, scratch, &batch);
+                let loss = step.with_losses(batch.len(), |losses, _| losses.iter().sum::<f64>());
+                progress.step(loss, || report(index, batch.len()));
+                stop.store(progress.stopped.is_some(), Ordering::Relaxed);
+                worker.barrier();
+                watch.step();
+                if progress.stopped.is_some() {
+                    break;
+                }
+            }
+        },
+    );
+    watch
+}
+
+/// One thread's part of a step; the caller's next meeting ends it.
+fn run_step(step: &Step, worker: &Worker, scratch: &mut Scratch, batch: &Batch) {
+    step.forward(worker, scratch, batch, step.plan.graph.nodes.len());
+    step.loss(worker, scratch, batch);
+    step.fetch(worker, batch);
+    step.backward(worker, scratch, batch);
 }
 
 /// How far an epoch has come.
@@ -181,5 +184,10 @@ impl Progress {
         } else if flow == Flow::Stop {
             self.stopped = Some(StopReason::Interrupted);
         }
+    }
+
+    /// What became of an epoch of so many examples that took `time` in all.
+    fn ended(self, examples: usize, time: Duration) -> EpochRun {
+        EpochRun { loss: self.loss / examples as f64, time: time - self.elsewhere, stopped: self.stopped }
     }
 }

@@ -3,7 +3,7 @@
 use super::resample::{ACCURACY, BALANCED_ACCURACY, Variances, of_class};
 use super::{ClassStatistics, Estimate, Interval, LEVEL};
 use crate::metrics::{ClassMetrics, Metrics};
-use crate::stats::banerjee::{Part, TwoErrors};
+use crate::stats::banerjee::{TwoErrors, VarianceEstimate};
 use crate::stats::moments::{mean, variance};
 use crate::stats::student::{mean_interval, normal_quantile, t_quantile};
 use crate::stats::wilson::wilson;
@@ -96,8 +96,8 @@ pub(super) fn examples(metrics: &Metrics) -> f64 {
 /// 1998; Dean and Pagano, Journal of Survey Statistics and Methodology 3, 2015). Never narrower than if each of the
 /// `n` images counted for itself: where all are right, the bootstrap sees no variance.
 fn share_interval(share: f64, n: f64, variances: &Variances, units: usize, figure: usize, values: &[f64]) -> Interval {
-    let images = Part { variance: variances.images_alone(figure), df: units as f64 - 1.0 };
-    let seeds = Part::of_mean(values).unwrap_or(Part::NONE);
+    let images = VarianceEstimate { variance: variances.images_alone(figure), df: units as f64 - 1.0 };
+    let seeds = VarianceEstimate::of_mean(values).unwrap_or(VarianceEstimate::NONE);
     let total = TwoErrors { value: share, parts: [images, seeds] };
     let quantile = t_quantile(LEVEL, images.df);
     let effective = share * (1.0 - share) * quantile * quantile / total.square(1.0 - LEVEL);

@@ -10,7 +10,7 @@
 //! if all p-values that there are, adjusted, say so.
 
 use super::{Interval, LEVEL, McNemar, PairStatistics, Test, Verdict};
-use crate::stats::banerjee::{Part, TwoErrors};
+use crate::stats::banerjee::{TwoErrors, VarianceEstimate};
 use crate::stats::beats::beats;
 use crate::stats::holm::holm;
 use crate::stats::mcnemar::mcnemar;
@@ -148,20 +148,21 @@ fn pair<'a>(first: &'a Side, second: &'a Side, images: Option<ImagePart>) -> Pai
     let difference = of(first) - of(second);
     let [a, b] = sides.map(|side| side.accuracies.len());
     let fewer = a.min(b);
-    let image_part = images.as_ref().map(|part| Part { variance: part.alone(sides), df: part.units as f64 - 1.0 });
+    let image_part =
+        images.as_ref().map(|part| VarianceEstimate { variance: part.alone(sides), df: part.units as f64 - 1.0 });
     let new = || {
         let Difference { variance, df, .. } = welch(first.accuracies, second.accuracies)?;
         // Welch's sum of degrees of freedom holds for as many seeds of both. Two that are close by chance beside ten
         // others would go unnoticed: then the fewer decide.
         let df = if a == b { df } else { (fewer - 1) as f64 };
-        Some(TwoErrors { value: difference, parts: [image_part?, Part { variance, df }] })
+        Some(TwoErrors { value: difference, parts: [image_part?, VarianceEstimate { variance, df }] })
     };
     let networks = || {
         let (a, b) = (first.only_seed?, second.only_seed?);
         let right = |p: &Prediction| p.prediction == p.label;
         let only =
             |x: &[Prediction], y: &[Prediction]| x.iter().zip(y).filter(|(x, y)| right(x) && !right(y)).count() as u64;
-        Some((only(a, b), only(b, a), TwoErrors { value: difference, parts: [image_part?, Part::NONE] }))
+        Some((only(a, b), only(b, a), TwoErrors { value: difference, parts: [image_part?, VarianceEstimate::NONE] }))
     };
     Pair {
         first,

@@ -70,13 +70,13 @@ pub type Said<'a> = (&'a str, &'a [f32]);
 /// **Suspects.** A label is likely wrong if a jury says the same other class with one voice and leaves the label no
 /// chance:
 ///
-/// * the jury is all trainings of the more accurate half of the recipes (of three, two; with them all that are as accurate
-///   as the last): a weak network says little of a label, whether it agrees or not;
+/// * the jury is all trainings of the more accurate half of the recipes (of three, two; with them all that are as
+///   accurate as the last): a weak network says little of a label, whether it agrees or not;
 /// * the first guess of each of them is the same class, and it is not the label. Networks that differ in their first
 ///   weights, in the order of images and in architecture seldom share a mistake that the image does not suggest;
 /// * the mean probability that they give the label is less than a blind guess would, `1 / classes`. That matters the
-///   more the fewer they are: with one training it is all that parts a suspect from any other mistake. Of two classes it
-///   asks for nothing.
+///   more the fewer they are: with one training it is all that parts a suspect from any other mistake. Of two classes
+///   it asks for nothing.
 ///
 /// No constant is to be chosen, and more seeds make the jury stricter. The likeliest come first: those that most of all
 /// trainings agree on, then those whose label gets least.

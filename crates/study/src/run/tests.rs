@@ -42,7 +42,7 @@ fn splits() -> Splits {
     source.split(20, 0).expect("there are enough")
 }
 
-fn plan(study: &str, splits: &Splits, replace: bool) -> Plan {
+fn plan(study: &str, splits: &Splits, replace: bool) -> PlannedStudy {
     let settings = Settings {
         seeds: 1,
         only: Vec::new(),
@@ -56,7 +56,7 @@ fn plan(study: &str, splits: &Splits, replace: bool) -> Plan {
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,
     };
-    Plan::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
+    PlannedStudy::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
 }
 
 /// What a run in which some changes of the folder fail did.
@@ -70,7 +70,7 @@ struct Broken {
     changes: usize,
 }
 
-fn broken(plan: &Plan, splits: &Splits, path: &std::path::Path, failing: Range<usize>) -> Broken {
+fn broken(plan: &PlannedStudy, splits: &Splits, path: &std::path::Path, failing: Range<usize>) -> Broken {
     let folder = RunFolder::open(path).expect("the folder is free");
     folder.changes.set(0);
     *folder.failing.borrow_mut() = failing;
@@ -86,7 +86,7 @@ fn broken(plan: &Plan, splits: &Splits, path: &std::path::Path, failing: Range<u
 }
 
 /// The trials that a run finds finished, with the checksum of their weights; those files are there.
-fn kept(plan: &Plan, splits: &Splits, path: &std::path::Path) -> (Vec<String>, BTreeMap<String, String>) {
+fn kept(plan: &PlannedStudy, splits: &Splits, path: &std::path::Path) -> (Vec<String>, BTreeMap<String, String>) {
     let folder = RunFolder::open(path).expect("the folder is free");
     let mut kept = Vec::new();
     let record = run(plan, splits, &folder, &|| None, &mut |event| {

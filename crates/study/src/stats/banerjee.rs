@@ -6,19 +6,19 @@ use crate::comparison::Interval;
 
 /// An estimate of a variance, with its degrees of freedom.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Part {
+pub(crate) struct VarianceEstimate {
     pub(crate) variance: f64,
     pub(crate) df: f64,
 }
 
-impl Part {
+impl VarianceEstimate {
     /// No variance at all.
-    pub(crate) const NONE: Part = Part { variance: 0.0, df: 1.0 };
+    pub(crate) const NONE: VarianceEstimate = VarianceEstimate { variance: 0.0, df: 1.0 };
 
     /// That of the mean of these numbers; none of a single one.
-    pub(crate) fn of_mean(numbers: &[f64]) -> Option<Part> {
+    pub(crate) fn of_mean(numbers: &[f64]) -> Option<VarianceEstimate> {
         let n = numbers.len() as f64;
-        variance(numbers).map(|variance| Part { variance: variance / n, df: n - 1.0 })
+        variance(numbers).map(|variance| VarianceEstimate { variance: variance / n, df: n - 1.0 })
     }
 }
 
@@ -32,7 +32,7 @@ impl Part {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct TwoErrors {
     pub(crate) value: f64,
-    pub(crate) parts: [Part; 2],
+    pub(crate) parts: [VarianceEstimate; 2],
 }
 
 /// A p-value below this is 0.
@@ -41,8 +41,9 @@ const LEAST: f64 = 1e-300;
 impl TwoErrors {
     /// The square of half the interval, beyond which the value lies with probability `outside` at most.
     pub(crate) fn square(&self, outside: f64) -> f64 {
-        let of =
-            |part: &Part| if part.variance > 0.0 { t_exceeded(outside, part.df).powi(2) * part.variance } else { 0.0 };
+        let of = |part: &VarianceEstimate| {
+            if part.variance > 0.0 { t_exceeded(outside, part.df).powi(2) * part.variance } else { 0.0 }
+        };
         self.parts.iter().map(of).sum()
     }
 
@@ -66,7 +67,7 @@ impl TwoErrors {
         // Between what it would be if all of the variance had the most, and the fewest, degrees of freedom.
         let parts = || self.parts.iter().filter(|part| part.variance > 0.0);
         let sd = parts().map(|part| part.variance).sum::<f64>().sqrt();
-        let alone = |part: &Part| two_sided_p(self.value / sd, part.df);
+        let alone = |part: &VarianceEstimate| two_sided_p(self.value / sd, part.df);
         let (low, high) = parts().map(alone).fold((1.0, LEAST), |(low, high), p| (p.min(low), p.max(high)));
         rounded(zero(excess, low.max(LEAST).ln(), high.ln()).exp())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tenfold_nn::rng::{Rng, Stream};
 
-use super::banerjee::{Part, TwoErrors};
+use super::banerjee::{TwoErrors, VarianceEstimate};
 use super::beats::beats;
 use super::holm::holm;
 use super::kaplan_meier::{Case, kaplan_meier, median_time};
@@ -149,7 +149,7 @@ fn means_and_differences_are_scipys() {
 #[test]
 fn two_errors_are_scipys() {
     for TwoErrorsCase { value, parts, half, p } in fixtures().two_errors {
-        let parts = parts.map(|(variance, df)| Part { variance, df });
+        let parts = parts.map(|(variance, df)| VarianceEstimate { variance, df });
         for parts in [parts, [parts[1], parts[0]]] {
             let ours = TwoErrors { value, parts };
             let Interval { low, high } = ours.interval(0.95);
@@ -161,7 +161,8 @@ fn two_errors_are_scipys() {
 
 #[test]
 fn one_error_is_students_and_none_leaves_no_doubt() {
-    let of = |value, variance, df| TwoErrors { value, parts: [Part::NONE, Part { variance, df }] };
+    let of =
+        |value, variance, df| TwoErrors { value, parts: [VarianceEstimate::NONE, VarianceEstimate { variance, df }] };
     for (t, df) in [(0.1, 1.0), (2.5, 3.0), (40.0, 2.5), (6.0, 9999.0)] {
         near("p", of(-0.02 * t, 4e-4, df).p(), two_sided_p(t, df));
         near("high", of(0.0, 4e-4, df).interval(0.9).high, 0.02 * t_quantile(0.9, df));
@@ -189,8 +190,8 @@ fn intervals_of_two_errors_cover_at_least_at_their_level() {
                 let misses = |_| {
                     let value = normal();
                     let squares: f64 = (0..df).map(|_| normal().powi(2)).sum();
-                    let known = Part { variance: 1.0 - seeds, df: 9999.0 };
-                    let estimated = Part { variance: seeds * squares / f64::from(df), df: df.into() };
+                    let known = VarianceEstimate { variance: 1.0 - seeds, df: 9999.0 };
+                    let estimated = VarianceEstimate { variance: seeds * squares / f64::from(df), df: df.into() };
                     let Interval { low, high } = TwoErrors { value, parts: [known, estimated] }.interval(level);
                     low > 0.0 || high < 0.0
                 };

@@ -1,6 +1,6 @@
 //! Welch's t-test: the difference of two means whose variances may differ (Biometrika 34, 1947).
 
-use super::banerjee::Part;
+use super::banerjee::VarianceEstimate;
 use super::moments::mean;
 use super::student::{t_quantile, two_sided_p};
 use crate::comparison::Interval;
@@ -16,10 +16,10 @@ pub(crate) struct Difference {
 impl Difference {
     /// A variance that is the sum of independent estimates, each with its degrees of freedom, has about this many
     /// itself (Satterthwaite, Biometrics Bulletin 2, 1946).
-    fn new(difference: f64, parts: [Part; 2]) -> Difference {
+    fn new(difference: f64, parts: [VarianceEstimate; 2]) -> Difference {
         let variance: f64 = parts.iter().map(|part| part.variance).sum();
         // In shares of the whole, so that the squares of tiny variances do not vanish.
-        let share = |part: &Part| part.variance / variance;
+        let share = |part: &VarianceEstimate| part.variance / variance;
         let inverse: f64 = parts.iter().map(|part| share(part) * share(part) / part.df).sum();
         let least = parts.iter().map(|part| part.df).fold(f64::INFINITY, f64::min);
         let df = if variance > 0.0 { 1.0 / inverse } else { least };
@@ -43,5 +43,5 @@ impl Difference {
 
 /// The mean of `a` minus that of `b`; none unless both have two numbers.
 pub(crate) fn welch(a: &[f64], b: &[f64]) -> Option<Difference> {
-    Some(Difference::new(mean(a)? - mean(b)?, [Part::of_mean(a)?, Part::of_mean(b)?]))
+    Some(Difference::new(mean(a)? - mean(b)?, [VarianceEstimate::of_mean(a)?, VarianceEstimate::of_mean(b)?]))
 }

@@ -1,11 +1,12 @@
 //! The gradient of what was pooled, spread out again.
 
 use super::ConvPool;
+use crate::pool::window::to_winner;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
 
-/// Overwrites the pixels of `spread` (one image of [`crate::conv::direct::Conv2d::grad_output`]) with the gradient of the convolution's
-/// output: that of each window, without border in `grad_y`, at its winner.
+/// Overwrites the pixels of `spread` (one image of [`crate::conv::direct::Conv2d::grad_output`]) with the gradient of the
+/// convolution's output: that of each window, without border in `grad_y`, at its winner.
 ///
 /// `grad_y`, `argmax`: [`ConvPool::argmax_len`].
 ///
@@ -31,15 +32,10 @@ fn unpool_body<L: Lanes>(simd: L, shape: &ConvPool, grad_y: &[f32], argmax: &[u8
                 // SAFETY: both hold sixteen.
                 let (gradient, winner) = unsafe { (simd.load(gradient.as_ptr()), simd.load_bytes(winner.as_ptr())) };
                 let first = planes.offset(block, oy * shape.window.0, ox * shape.window.1);
-                for ky in 0..shape.window.0 {
-                    for kx in 0..shape.window.1 {
-                        let code = simd.splat((ky * shape.window.1 + kx) as f32);
-                        let pixel = &mut spread[first + ky * planes.row + kx * planes.pixel..][..LANES];
-                        let value = simd.select_equal(winner, code, gradient, simd.zero());
-                        // SAFETY: the slice holds a vector.
-                        unsafe { simd.store(pixel.as_mut_ptr(), value) };
-                    }
-                }
+                to_winner(simd, gradient, winner, &planes, first, shape.window, |at, share| {
+                    // SAFETY: the slice holds a vector.
+                    unsafe { simd.store(spread[at..][..LANES].as_mut_ptr(), share) };
+                });
             }
         }
     }

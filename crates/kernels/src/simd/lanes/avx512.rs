@@ -4,8 +4,8 @@ use super::Lanes;
 use super::avx2::sum8;
 use std::arch::x86_64::*;
 
-/// One 512-bit register a vector; a value is the proof that the processor has what [`super::Avx2`] proves, the F, VL, DQ and
-/// BW parts of AVX-512, and with `BF16` its BF16 part.
+/// One 512-bit register a vector; a value is the proof that the processor has what [`super::Avx2`] proves, the F, VL,
+/// DQ and BW parts of AVX-512, and with `BF16` its BF16 part.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512<const BF16: bool>(());
 

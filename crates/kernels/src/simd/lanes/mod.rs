@@ -1,12 +1,12 @@
 //! Sixteen f32 lanes, the unit in which every kernel is written.
 //!
-//! A kernel body is generic over [`Lanes`] and compiled three times (see `dispatch!`). The number of lanes is sixteen on
-//! every instruction set, so the order of every sum, and with it every bit, is the same everywhere; AVX2 holds a vector
-//! in two registers, portable code in an array.
+//! A kernel body is generic over [`Lanes`] and compiled three times (see `dispatch!`). The number of lanes is sixteen
+//! on every instruction set, so the order of every sum, and with it every bit, is the same everywhere; AVX2 holds a
+//! vector in two registers, portable code in an array.
 //!
 //! A value of such a type is the proof that this processor has the instructions, and the only way to them: `dispatch!`,
-//! which has asked, makes it and hands it to the body, which hands it on. It takes no room. The methods must be inlined into
-//! a function with the right target features, hence `inline(always)` throughout.
+//! which has asked, makes it and hands it to the body, which hands it on. It takes no room. The methods must be inlined
+//! into a function with the right target features, hence `inline(always)` throughout.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -31,7 +31,8 @@ pub(crate) trait Lanes: Copy {
     type P: Copy;
     /// Sixteen u32; lane numbers among others.
     type U: Copy;
-    /// Largest register tile of [`crate::contract`], rows by vectors; of fewer vectors it has more rows where there are four.
+    /// Largest register tile of [`crate::contract`], rows by vectors; of fewer vectors it has more rows where there are
+    /// four.
     const TILE: (usize, usize);
     /// Largest register tile of `conv::complex_sum`: rows by complex vectors.
     const COMPLEX_TILE: (usize, usize);
@@ -127,8 +128,8 @@ pub(crate) trait Lanes: Copy {
 /// Lane i of vector j becomes lane j of vector i.
 #[inline(always)]
 pub(crate) fn transpose<L: Lanes>(simd: L, mut rows: [L::V; LANES]) -> [L::V; LANES] {
-    // Each round puts vectors i and i + 8 together, lane by lane: after four, every bit of a lane's place has moved on from
-    // the number of its vector to the place in it.
+    // Each round puts vectors i and i + 8 together, lane by lane: after four, every bit of a lane's place has moved on
+    // from the number of its vector to the place in it.
     for _ in 0..4 {
         let mut next = rows;
         for i in 0..LANES / 2 {

@@ -35,8 +35,8 @@ impl Case {
         Rng::new(self.seed, Stream::Init, sub)
     }
 
-    /// Parameters large enough for every layer to matter: weights keep the variance through ReLU, biases are a fraction of
-    /// that. Those of the last layer are smaller, so that no class is certain.
+    /// Parameters large enough for every layer to matter: weights keep the variance through ReLU, biases are a fraction
+    /// of that. Those of the last layer are smaller, so that no class is certain.
     pub(super) fn model(&self) -> Model {
         let arrays: Vec<_> = (0_u64..)
             .zip(self.net.params())

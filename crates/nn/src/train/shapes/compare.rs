@@ -11,8 +11,8 @@ struct Tolerance {
     gradient: f64,
 }
 
-/// The largest differences in 900 random cases were 7.1e-6, 3.1e-7 and 6.1e-6: sums of up to 4,000 terms in f32, one after
-/// another. One wrong term of 50,000 is too far.
+/// The largest differences in 900 random cases were 7.1e-6, 3.1e-7 and 6.1e-6: sums of up to 4,000 terms in f32, one
+/// after another. One wrong term of 50,000 is too far.
 const TOLERANCE: Tolerance = Tolerance { logits: 2e-5, loss: 1.5e-6, gradient: 2e-5 };
 
 /// The first number that differs.

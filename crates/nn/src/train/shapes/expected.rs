@@ -22,9 +22,9 @@ pub(super) struct Expected {
     pub(super) unclear: Option<&'static str>,
 }
 
-/// How near a decision of a ReLU or a maximum may be to falling otherwise, as a share of the largest value there: f32 sums
-/// of a few hundred terms are off by a few millionths of the largest. A tie does not count: it is one in f32 too, as the
-/// same numbers are summed in the same order.
+/// How near a decision of a ReLU or a maximum may be to falling otherwise, as a share of the largest value there: f32
+/// sums of a few hundred terms are off by a few millionths of the largest. A tie does not count: it is one in f32 too,
+/// as the same numbers are summed in the same order.
 pub(super) const NEAR: f64 = 1e-5;
 
 /// What ReLU must leave of the largest value: what is less has the rounding error of that.

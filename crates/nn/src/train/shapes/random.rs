@@ -9,12 +9,12 @@ use proptest::prelude::{Just, Strategy, prop};
 use proptest::prop_oneof;
 use tenfold_kernels::reference::Window;
 
-/// Multiply-adds of one batch forward, beyond which a random network is made smaller: checking it then takes a tenth of a
-/// second, most of it on the portable path and in the references.
+/// Multiply-adds of one batch forward, beyond which a random network is made smaller: checking it then takes a tenth of
+/// a second, most of it on the portable path and in the references.
 const MACS: usize = 1 << 21;
 
-/// Elements of a batch between two layers, beyond which a random network is made smaller: the more there are, the nearer
-/// is some pair of them to a tie.
+/// Elements of a batch between two layers, beyond which a random network is made smaller: the more there are, the
+/// nearer is some pair of them to a tie.
 const ELEMENTS: usize = 40_000;
 
 /// What MNIST is often divided by: a blank pixel is then not zero.

@@ -6,9 +6,9 @@ use tenfold_kernels::memory::fetch;
 use tenfold_kernels::pixels::pixel_values;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Pixels;
+pub(crate) struct PixelValues;
 
-impl Operation for Pixels {
+impl Operation for PixelValues {
     fn reads_pixels(&self) -> bool {
         true
     }

@@ -1,0 +1,111 @@
+//! Softmax followed by cross-entropy: the loss of every network here, and its gradient.
+//!
+//! Sixteen examples at a time, class by class: lanes are examples, so that every sum runs over the classes in order.
+
+mod block;
+#[cfg(test)]
+mod tests;
+
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::LANES;
+use block::{few, many};
+
+/// Classes that there may be: a label is a byte.
+const CLASSES: usize = 256;
+
+/// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `correct[n]` whether the largest logit, the
+/// first of equals, is the label's, and `grad_logits[n] = scale * (softmax(logits[n]) - onehot(labels[n]))`, padding
+/// columns zero.
+///
+/// Rows of `logits` and `grad_logits` are `stride` apart, at least `classes` rounded up to whole vectors; all outputs
+/// are overwritten.
+///
+/// # Panics
+/// If there are no or more than 256 classes, a label is none of them, or a slice has another length.
+#[expect(clippy::too_many_arguments, reason = "two matrices, labels, losses and correct, with their sizes")]
+pub fn softmax_cross_entropy(
+    isa: Isa,
+    logits: &[f32],
+    stride: usize,
+    classes: usize,
+    labels: &[u8],
+    scale: f32,
+    losses: &mut [f64],
+    correct: &mut [u8],
+    grad_logits: &mut [f32],
+) {
+    assert_eq!(grad_logits.len(), labels.len() * stride, "grad_logits are [N, classes]");
+    let target = Target { labels, scale, losses, correct };
+    run(isa, Logits { values: logits, stride, classes }, Some(target), grad_logits);
+}
+
+/// The losses and correct of [`softmax_cross_entropy`] alone, with the same bits.
+///
+/// # Panics
+/// Like [`softmax_cross_entropy`].
+pub fn cross_entropy(
+    isa: Isa,
+    logits: &[f32],
+    stride: usize,
+    classes: usize,
+    labels: &[u8],
+    losses: &mut [f64],
+    correct: &mut [u8],
+) {
+    let target = Target { labels, scale: 1.0, losses, correct };
+    run(isa, Logits { values: logits, stride, classes }, Some(target), &mut []);
+}
+
+/// Overwrites `probabilities` (`[N, classes]`, no padding) with `softmax(logits[n])`, rows of `logits` `stride` apart.
+///
+/// # Panics
+/// If there are no or more than 256 classes, or a slice has another length.
+pub fn softmax(isa: Isa, logits: &[f32], stride: usize, classes: usize, probabilities: &mut [f32]) {
+    assert!(stride > 0, "rows of {stride}");
+    assert_eq!(logits.len() / stride * classes, probabilities.len(), "one probability per logit");
+    run(isa, Logits { values: logits, stride, classes }, None, probabilities);
+}
+
+/// Logits of some examples, a row each, `stride` apart.
+#[derive(Clone, Copy)]
+struct Logits<'a> {
+    values: &'a [f32],
+    stride: usize,
+    classes: usize,
+}
+
+impl Logits<'_> {
+    fn rows(&self) -> usize {
+        self.values.len() / self.stride
+    }
+}
+
+/// The labels, and what they are needed for.
+struct Target<'a> {
+    labels: &'a [u8],
+    /// What the gradient is multiplied by.
+    scale: f32,
+    losses: &'a mut [f64],
+    correct: &'a mut [u8],
+}
+
+/// `out` is the gradient in rows of the logits' stride, or, without a target, the probabilities in rows of as many as
+/// there are classes; or nothing.
+fn run(isa: Isa, logits: Logits, target: Option<Target>, out: &mut [f32]) {
+    let Logits { values, stride, classes } = logits;
+    let padded = classes.next_multiple_of(LANES);
+    assert!(classes > 0 && padded <= stride && classes <= CLASSES, "{classes} classes in rows of {stride}");
+    assert!(values.len().is_multiple_of(stride), "rows of {stride}");
+    if let Some(Target { labels, losses, correct, .. }) = &target {
+        let rows = labels.len();
+        assert_eq!(values.len(), rows * stride, "logits are [N, classes]");
+        assert!(out.is_empty() || out.len() == values.len(), "a gradient is as large as the logits");
+        assert!(losses.len() == rows && correct.len() == rows, "one loss and hit per example");
+        assert!(labels.iter().all(|&l| usize::from(l) < classes), "a label is not below {classes}");
+    }
+    if classes <= LANES {
+        dispatch!(isa, few(logits: Logits, target: Option<Target>, out: &mut [f32]))
+    } else {
+        dispatch!(isa, many(logits: Logits, target: Option<Target>, out: &mut [f32]))
+    }
+}

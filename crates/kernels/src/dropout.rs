@@ -53,7 +53,11 @@ fn kept<L: Lanes>(simd: L, threshold: u32, key: u64, of: [u32; 3], group: u32) -
         counter = [mix(second.0, b, key[0]), second.1, mix(first.0, d, key[1]), first.1];
         key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
     }
-    (0..4).fold(0, |kept, word| kept | u64::from(simd.at_least(counter[word], threshold)) << (16 * word))
+    let mut kept = 0;
+    for word in 0..4 {
+        kept |= u64::from(simd.at_least(counter[word], threshold)) << (16 * word);
+    }
+    kept
 }
 
 /// What [`dropout_mask`] and [`dropout_apply`] do, in place and without a mask: elements `first` on, a multiple of 16.

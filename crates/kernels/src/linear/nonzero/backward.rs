@@ -133,7 +133,10 @@ fn backward_rows<L: Lanes, const R: usize>(
 #[inline(always)]
 fn images_of<const R: usize>(mask: &[u8], rows: usize, w: usize) -> u64 {
     let words = rows.div_ceil(64);
-    let bits = (0..R).fold(0, |bits, r| bits | word(mask, r * words + w));
+    let mut bits = 0;
+    for r in 0..R {
+        bits |= word(mask, r * words + w);
+    }
     if rows - w * 64 < 64 { bits & !(!0 << (rows - w * 64)) } else { bits }
 }
 

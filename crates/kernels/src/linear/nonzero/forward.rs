@@ -129,7 +129,10 @@ unsafe fn forward_rows<L: Lanes, const R: usize>(
     let inputs = layout.inputs(blocks.start).start..layout.inputs(blocks.end - 1).end;
     list.clear();
     for w in inputs.start / 64..inputs.end.div_ceil(64) {
-        let mut bits = (first..first + R).fold(0, |bits, n| bits | word(&batch.mask[n * bytes..], w));
+        let mut bits = 0;
+        for n in first..first + R {
+            bits |= word(&batch.mask[n * bytes..], w);
+        }
         if w * 64 < inputs.start {
             bits &= !0 << (inputs.start - w * 64);
         }

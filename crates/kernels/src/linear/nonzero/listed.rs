@@ -80,7 +80,9 @@ impl<const N: usize> LookedUp<N> {
             // SAFETY: promised by the caller.
             unsafe {
                 *offset = terms.offset(e, which);
-                (0..R).for_each(|r| x[r] = terms.x(e, which, r));
+                for r in 0..R {
+                    x[r] = terms.x(e, which, r);
+                }
             }
         }
     }

@@ -38,6 +38,26 @@ macro_rules! halves {
     };
 }
 
+/// An expression for both halves of a vector. Not a closure: one that is called often is not inlined, has then none of the
+/// instructions, and each of its intrinsics becomes a call (`scripts/check-inlined` looks for them).
+macro_rules! both {
+    ($half:ident => $result:expr) => {
+        // SAFETY: used only in methods, and their `self` is the proof of AVX2 and FMA.
+        unsafe {
+            [
+                {
+                    let $half = 0;
+                    $result
+                },
+                {
+                    let $half = 1;
+                    $result
+                },
+            ]
+        }
+    };
+}
+
 /// Each of eight numbers, a subnormal as zero of the same sign.
 ///
 /// # Safety
@@ -50,6 +70,26 @@ unsafe fn flush8(x: __m256) -> __m256 {
         let small = _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, x), _mm256_set1_ps(f32::MIN_POSITIVE));
         _mm256_blendv_ps(x, _mm256_and_ps(x, sign), small)
     }
+}
+
+/// The first, and the second, numbers of eight pairs of bf16.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn first8(pairs: __m256i) -> __m256 {
+    // SAFETY: promised by the caller.
+    unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs)) }
+}
+
+/// See [`first8`].
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn second8(pairs: __m256i) -> __m256 {
+    // SAFETY: promised by the caller.
+    unsafe { _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(0xFFFF_0000_u32.cast_signed()))) }
 }
 
 /// The bits of eight numbers rounded to bf16, in the low halves (see `round`).
@@ -120,21 +160,15 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn select_greater_or_nan(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
-        std::array::from_fn(|h| {
-            // SAFETY: `self` is the proof of AVX2.
-            unsafe {
-                let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(a[h], b[h]);
-                let wins = _mm256_or_ps(greater, _mm256_cmp_ps::<_CMP_UNORD_Q>(a[h], a[h]));
-                _mm256_blendv_ps(y[h], x[h], wins)
-            }
+        both!(h => {
+            let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(a[h], b[h]);
+            let wins = _mm256_or_ps(greater, _mm256_cmp_ps::<_CMP_UNORD_Q>(a[h], a[h]));
+            _mm256_blendv_ps(y[h], x[h], wins)
         })
     }
     #[inline(always)]
     fn select_equal(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
-        std::array::from_fn(|h| {
-            // SAFETY: `self` is the proof of AVX2.
-            unsafe { _mm256_blendv_ps(y[h], x[h], _mm256_cmp_ps::<_CMP_EQ_OQ>(a[h], b[h])) }
-        })
+        both!(h => _mm256_blendv_ps(y[h], x[h], _mm256_cmp_ps::<_CMP_EQ_OQ>(a[h], b[h])))
     }
     #[inline(always)]
     unsafe fn store_bytes(self, p: *mut u8, v: Self::V) {
@@ -176,42 +210,26 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn pack(self, first: Self::V, second: Self::V) -> Self::P {
-        std::array::from_fn(|h| {
-            // SAFETY: `self` is the proof of AVX2.
-            unsafe { _mm256_or_si256(_mm256_slli_epi32::<16>(round8(second[h])), round8(first[h])) }
-        })
+        both!(h => _mm256_or_si256(_mm256_slli_epi32::<16>(round8(second[h])), round8(first[h])))
     }
     #[inline(always)]
     fn pack_neighbours(self, low: Self::V, high: Self::V) -> Self::P {
-        [low, high].map(|v| {
-            // SAFETY: `self` is the proof of AVX2.
-            unsafe {
-                // Packing works on 128-bit halves: put them back in order.
-                _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(round8(v[0]), round8(v[1])))
-            }
-        })
+        let v = [low, high];
+        // Packing works on 128-bit halves: put them back in order.
+        both!(h => _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(round8(v[h][0]), round8(v[h][1]))))
     }
     #[inline(always)]
     fn turn(self, pairs: Self::P) -> Self::P {
-        pairs.map(|p| {
-            // SAFETY: `self` is the proof of AVX2.
-            unsafe {
-                let turned = _mm256_or_si256(_mm256_slli_epi32::<16>(p), _mm256_srli_epi32::<16>(p));
-                _mm256_xor_si256(turned, _mm256_set1_epi32(0x8000))
-            }
+        both!(h => {
+            let turned = _mm256_or_si256(_mm256_slli_epi32::<16>(pairs[h]), _mm256_srli_epi32::<16>(pairs[h]));
+            _mm256_xor_si256(turned, _mm256_set1_epi32(0x8000))
         })
     }
     #[inline(always)]
     fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
-        std::array::from_fn(|h| {
-            // SAFETY: `self` is the proof of AVX2 and FMA.
-            unsafe {
-                let first = |p: __m256i| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(p));
-                let high = _mm256_set1_epi32(0xFFFF_0000_u32.cast_signed());
-                let second = |p: __m256i| _mm256_castsi256_ps(_mm256_and_si256(p, high));
-                let sum = flush8(_mm256_fmadd_ps(second(a[h]), second(b[h]), flush8(c[h])));
-                flush8(_mm256_fmadd_ps(first(a[h]), first(b[h]), sum))
-            }
+        both!(h => {
+            let sum = flush8(_mm256_fmadd_ps(second8(a[h]), second8(b[h]), flush8(c[h])));
+            flush8(_mm256_fmadd_ps(first8(a[h]), first8(b[h]), sum))
         })
     }
     #[inline(always)]
@@ -221,13 +239,11 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn index(self, v: Self::V) -> Self::U {
-        // SAFETY: `self` is the proof of AVX2.
-        v.map(|v| unsafe { _mm256_cvttps_epi32(v) })
+        both!(h => _mm256_cvttps_epi32(v[h]))
     }
     #[inline(always)]
     fn next(self, index: Self::U) -> Self::U {
-        // SAFETY: `self` is the proof of AVX2.
-        index.map(|i| unsafe { _mm256_add_epi32(i, _mm256_set1_epi32(1)) })
+        both!(h => _mm256_add_epi32(index[h], _mm256_set1_epi32(1)))
     }
     #[inline(always)]
     fn splat_u32(self, x: u32) -> Self::U {
@@ -236,19 +252,17 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn count_from(self, first: u32) -> Self::U {
-        // SAFETY: `self` is the proof of AVX2.
-        [0, 8].map(|half: u32| unsafe {
-            let first = _mm256_set1_epi32(first.wrapping_add(half).cast_signed());
+        both!(h => {
+            let first = _mm256_set1_epi32(first.wrapping_add(8 * h).cast_signed());
             _mm256_add_epi32(first, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
         })
     }
     #[inline(always)]
     fn mul_wide(self, a: Self::U, b: u32) -> (Self::U, Self::U) {
-        // SAFETY: `self` is the proof of AVX2.
-        let halves = a.map(|a| unsafe {
+        let halves: [_; 2] = both!(h => {
             let b = _mm256_set1_epi32(b.cast_signed());
             // Products of 64 bits: of the lanes with even numbers, and of the others.
-            let (even, odd) = (_mm256_mul_epu32(a, b), _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), b));
+            let (even, odd) = (_mm256_mul_epu32(a[h], b), _mm256_mul_epu32(_mm256_srli_epi64::<32>(a[h]), b));
             (
                 _mm256_blend_epi32::<0xAA>(_mm256_srli_epi64::<32>(even), odd),
                 _mm256_blend_epi32::<0xAA>(even, _mm256_slli_epi64::<32>(odd)),
@@ -262,51 +276,44 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn at_least(self, a: Self::U, bound: u32) -> u32 {
-        // SAFETY: `self` is the proof of AVX2.
-        let half = |a| unsafe {
+        let [low, high] = both!(h => {
             // There is no comparison of u32, but a maximum.
-            let larger = _mm256_max_epu32(a, _mm256_set1_epi32(bound.cast_signed()));
-            _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(larger, a))) as u32
-        };
-        half(a[0]) | half(a[1]) << 8
+            let larger = _mm256_max_epu32(a[h], _mm256_set1_epi32(bound.cast_signed()));
+            _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(larger, a[h]))) as u32
+        });
+        low | high << 8
     }
     #[inline(always)]
     fn keep(self, bits: u32, v: Self::V) -> Self::V {
-        std::array::from_fn(|h| {
-            // SAFETY: `self` is the proof of AVX2.
-            unsafe {
-                let bits = _mm256_set1_epi32((bits >> (8 * h)).cast_signed());
-                let of_lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-                let kept = _mm256_cmpeq_epi32(_mm256_and_si256(bits, of_lane), of_lane);
-                _mm256_and_ps(v[h], _mm256_castsi256_ps(kept))
-            }
+        both!(h => {
+            let bits = _mm256_set1_epi32((bits >> (8 * h)).cast_signed());
+            let of_lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let kept = _mm256_cmpeq_epi32(_mm256_and_si256(bits, of_lane), of_lane);
+            _mm256_and_ps(v[h], _mm256_castsi256_ps(kept))
         })
     }
     #[inline(always)]
     fn pick(self, v: Self::V, index: Self::U) -> Self::V {
-        // SAFETY: `self` is the proof of AVX2.
-        index.map(|i| unsafe {
-            let (low, high) = (_mm256_permutevar8x32_ps(v[0], i), _mm256_permutevar8x32_ps(v[1], i));
+        both!(h => {
+            let (low, high) = (_mm256_permutevar8x32_ps(v[0], index[h]), _mm256_permutevar8x32_ps(v[1], index[h]));
             // Bit 3 of the lane number chooses the half: as the sign, blending heeds it.
-            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i)))
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index[h])))
         })
     }
     #[inline(always)]
     fn interleave(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
-        let half = |h: usize| {
-            // SAFETY: `self` is the proof of AVX2.
-            unsafe {
-                let (low, high) = (_mm256_unpacklo_ps(a[h], b[h]), _mm256_unpackhi_ps(a[h], b[h]));
-                [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
-            }
-        };
-        (half(0), half(1))
+        let [low, high] = both!(h => {
+            let (low, high) = (_mm256_unpacklo_ps(a[h], b[h]), _mm256_unpackhi_ps(a[h], b[h]));
+            [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+        });
+        (low, high)
     }
     #[inline(always)]
     fn nonzero(self, a: Self::V) -> u32 {
-        // SAFETY: `self` is the proof of AVX2.
-        let half = |a| unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32 };
-        half(a[0]) | half(a[1]) << 8
+        let [low, high] = both!(h => {
+            _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a[h], _mm256_setzero_ps())) as u32
+        });
+        low | high << 8
     }
     #[inline(always)]
     fn sum(self, a: Self::V) -> f32 {
@@ -315,13 +322,11 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     unsafe fn nonzero_bytes(self, p: *const u8) -> u64 {
-        let half = |p: *const u8| {
-            // SAFETY: 32 bytes of the 64 that the caller promises; `self` is the proof of AVX2.
-            unsafe {
-                let zero = _mm256_cmpeq_epi8(_mm256_loadu_si256(p.cast()), _mm256_setzero_si256());
-                u64::from(!_mm256_movemask_epi8(zero).cast_unsigned())
-            }
-        };
-        half(p) | half(p.wrapping_add(32)) << 32
+        // Each half is 32 bytes of the 64 that the caller promises.
+        let [low, high] = both!(h => {
+            let zero = _mm256_cmpeq_epi8(_mm256_loadu_si256(p.add(32 * h).cast()), _mm256_setzero_si256());
+            u64::from(!_mm256_movemask_epi8(zero).cast_unsigned())
+        });
+        low | high << 32
     }
 }

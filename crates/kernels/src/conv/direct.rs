@@ -48,6 +48,10 @@ pub struct Conv2d {
     pub(crate) padding: (usize, usize),
     /// For each (block, ky): a run of `kw * lanes` inputs, and the first of the weight rows that it meets.
     runs: Vec<Segment>,
+    /// The taps that are not zero anyway, in the same order, in pieces of `tap_len`: the runs, or where at most half of a
+    /// block's lanes hold a channel, for each (ky, kx) those that do.
+    taps: Vec<Segment>,
+    tap_len: usize,
 }
 
 impl Conv2d {
@@ -88,8 +92,16 @@ impl Conv2d {
                 a: start + (run / kernel.0) * input.plane + (run % kernel.0) * input.row,
                 b: run * kernel.1 * input.lanes,
             })
-            .collect();
-        Conv2d { input, output, kernel, stride, padding, runs }
+            .collect::<Vec<_>>();
+        let (mut taps, mut tap_len) = (runs.clone(), kernel.1 * input.lanes);
+        if 2 * input.channels <= input.lanes {
+            let of_run = |run: &Segment| {
+                let run = *run;
+                (0..kernel.1).map(move |kx| Segment { a: run.a + kx * input.lanes, b: run.b + kx * input.lanes })
+            };
+            (taps, tap_len) = (runs.iter().flat_map(of_run).collect(), input.channels);
+        }
+        Conv2d { input, output, kernel, stride, padding, runs, taps, tap_len }
     }
 
     /// The input, its border being the padding.
@@ -193,6 +205,11 @@ impl Conv2d {
         &self.runs
     }
 
+    /// Where the pieces of taps that are worth multiplying start, as [`Conv2d::runs`] says it, and their length.
+    pub(crate) fn taps(&self) -> (&[Segment], usize) {
+        (&self.taps, self.tap_len)
+    }
+
     /// Weight rows of one run.
     pub fn run_len(&self) -> usize {
         self.kernel.1 * self.input.lanes
@@ -270,8 +287,8 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], y: &mu
             a_row: input.pixel * conv.stride.1,
             c_group: out.row,
             c_row: out.pixel,
-            segments: &conv.runs,
-            len: conv.run_len(),
+            segments: &conv.taps,
+            len: conv.tap_len,
             a_step: 1,
             b_unit: width,
             b_step: width,

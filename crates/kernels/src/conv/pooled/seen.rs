@@ -57,7 +57,8 @@ pub(super) mod tests {
     /// `((channels, height, width), lanes, out_channels, kernel, stride, padding)`.
     pub(in super::super) type Case = ((usize, usize, usize), usize, usize, Pair, Pair, Pair);
 
-    pub(in super::super) const CASES: [Case; 9] = [
+    pub(in super::super) const CASES: [Case; 10] = [
+        ((6, 10, 9), 16, 18, (5, 3), (1, 1), (2, 0)),
         ((1, 28, 28), 1, 32, (5, 5), (1, 1), (2, 2)),
         ((1, 9, 7), 1, 5, (3, 3), (1, 1), (1, 1)),
         ((1, 2, 2), 1, 1, (1, 1), (1, 1), (0, 0)),

@@ -13,7 +13,10 @@ use crate::testing::{assert_close, assert_padding_is_zero, on_every_isa, pack_im
 type Pair = (usize, usize);
 type Case = ((usize, usize, usize), usize, usize, Pair, Pair, Pair, Pair);
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 10] = [
+    ((6, 14, 14), 16, 16, (5, 5), (1, 1), (0, 0), (2, 2)),
+    ((8, 9, 10), 16, 5, (3, 4), (1, 2), (1, 1), (2, 2)),
+    ((9, 6, 6), 16, 18, (1, 1), (1, 1), (0, 0), (2, 2)),
     ((1, 28, 28), 1, 32, (5, 5), (1, 1), (2, 2), (2, 2)),
     ((32, 14, 14), 16, 64, (5, 5), (1, 1), (2, 2), (2, 2)),
     ((3, 11, 9), 3, 5, (3, 3), (1, 1), (1, 1), (2, 2)),

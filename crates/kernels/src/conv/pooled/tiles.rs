@@ -73,9 +73,10 @@ fn body<L: Lanes>(
     // An infinite weight times zero is not zero.
     let everything = !weight.iter().fold(true, |finite, w| finite & w.is_finite());
     let (max_windows, max_vectors) = if L::TILE.1 > 1 { (3, 2) } else { (1, 1) };
+    let (runs, len) = conv.taps();
     let mut taps = Taps {
-        runs: conv.runs(),
-        len: conv.run_len(),
+        runs,
+        len,
         width: 0,
         line: conv.stride.0 * conv.input.row,
         step: conv.stride.1 * conv.input.pixel,

@@ -20,9 +20,23 @@ impl ConvPool {
         self.windows() * LANES
     }
 
+    /// Whether half of a block's lanes hold no channel. A vector is then the other halves of two taps.
+    fn is_half_idle(&self) -> bool {
+        self.conv.input.lanes == LANES && self.conv.input.channels <= LANES / 2
+    }
+
     /// Vectors of one run of taps.
     fn run_vectors(&self) -> usize {
-        self.conv.run_len().div_ceil(LANES)
+        if self.is_half_idle() { self.conv.kernel.1.div_ceil(2) } else { self.conv.run_len().div_ceil(LANES) }
+    }
+
+    /// Where in these vectors the tap is that is number `row` of the run, if it is there.
+    fn place_in_run(&self, row: usize) -> Option<usize> {
+        let (kx, lane) = (row / LANES, row % LANES);
+        match self.is_half_idle() {
+            true => (lane < LANES / 2).then_some(kx * LANES / 2 + lane),
+            false => Some(row),
+        }
     }
 
     /// Weight gradient of one output channel as [`conv_pool_backward_weight`] gives it: each run padded to vectors.
@@ -133,12 +147,13 @@ fn channel_body<L: Lanes>(simd: L, shape: &ConvPool, list: &[Entry], x: &[f32], 
             let first = block * input.plane + ky * input.row;
             let at = (block * kh + ky) * vectors * LANES;
             let grad = &mut grad[at..at + rows * vectors * LANES];
+            let half_idle = shape.is_half_idle();
             match rows {
-                1 => rows_of::<L, 1>(simd, vectors, list, x, first, input.row, grad),
-                2 => rows_of::<L, 2>(simd, vectors, list, x, first, input.row, grad),
-                3 => rows_of::<L, 3>(simd, vectors, list, x, first, input.row, grad),
-                4 => rows_of::<L, 4>(simd, vectors, list, x, first, input.row, grad),
-                5 => rows_of::<L, 5>(simd, vectors, list, x, first, input.row, grad),
+                1 => rows_of::<L, 1>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                2 => rows_of::<L, 2>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                3 => rows_of::<L, 3>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                4 => rows_of::<L, 4>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                5 => rows_of::<L, 5>(simd, half_idle, vectors, list, x, first, input.row, grad),
                 _ => unreachable!("at most five rows"),
             }
         }
@@ -147,8 +162,10 @@ fn channel_body<L: Lanes>(simd: L, shape: &ConvPool, list: &[Entry], x: &[f32], 
 
 /// [`rows_body`] for that many vectors.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "which part, two operands, the result")]
 fn rows_of<L: Lanes, const R: usize>(
     simd: L,
+    half_idle: bool,
     vectors: usize,
     list: &[Entry],
     x: &[f32],
@@ -156,19 +173,23 @@ fn rows_of<L: Lanes, const R: usize>(
     row: usize,
     grad: &mut [f32],
 ) {
-    match vectors {
-        1 => rows_body::<L, R, 1>(simd, list, x, first, row, grad),
-        2 => rows_body::<L, R, 2>(simd, list, x, first, row, grad),
-        3 => rows_body::<L, R, 3>(simd, list, x, first, row, grad),
-        4 => rows_body::<L, R, 4>(simd, list, x, first, row, grad),
-        5 => rows_body::<L, R, 5>(simd, list, x, first, row, grad),
-        _ => unreachable!("at most five vectors"),
+    match (half_idle, vectors) {
+        (false, 1) => rows_body::<L, R, 1, false>(simd, list, x, first, row, grad),
+        (false, 2) => rows_body::<L, R, 2, false>(simd, list, x, first, row, grad),
+        (false, 3) => rows_body::<L, R, 3, false>(simd, list, x, first, row, grad),
+        (false, 4) => rows_body::<L, R, 4, false>(simd, list, x, first, row, grad),
+        (false, 5) => rows_body::<L, R, 5, false>(simd, list, x, first, row, grad),
+        (true, 1) => rows_body::<L, R, 1, true>(simd, list, x, first, row, grad),
+        (true, 2) => rows_body::<L, R, 2, true>(simd, list, x, first, row, grad),
+        (true, 3) => rows_body::<L, R, 3, true>(simd, list, x, first, row, grad),
+        _ => unreachable!("at most five vectors, or halves of six"),
     }
 }
 
-/// Adds to `R` rows of `V` vectors: each entry's gradient times what its taps saw.
+/// Adds to `R` rows of `V` vectors: each entry's gradient times what its taps saw. `HALVES`: a vector is the first halves
+/// of two taps.
 #[inline(always)]
-fn rows_body<L: Lanes, const R: usize, const V: usize>(
+fn rows_body<L: Lanes, const R: usize, const V: usize, const HALVES: bool>(
     simd: L,
     list: &[Entry],
     x: &[f32],
@@ -178,7 +199,8 @@ fn rows_body<L: Lanes, const R: usize, const V: usize>(
 ) {
     assert_eq!(grad.len(), R * V * LANES, "R rows of V vectors");
     // The last place where an entry's first tap may lie.
-    let last = x.len().checked_sub(first + (R - 1) * row + V * LANES).expect("x has an image and slack");
+    let reach = if HALVES { (2 * V - 1) * LANES + LANES / 2 } else { V * LANES };
+    let last = x.len().checked_sub(first + (R - 1) * row + reach).expect("x has an image and slack");
     // SAFETY: `grad` has room for R * V vectors; every entry's taps are checked to lie within `x`.
     unsafe {
         let mut acc = [[simd.zero(); V]; R];
@@ -194,7 +216,13 @@ fn rows_body<L: Lanes, const R: usize, const V: usize>(
             let g = simd.splat(entry.gradient);
             for r in 0..R {
                 for v in 0..V {
-                    acc[r][v] = simd.fma(g, simd.load(taps.add(r * row + v * LANES)), acc[r][v]);
+                    let taps = taps.add(r * row);
+                    let x = if HALVES {
+                        simd.load_halves(taps.add(2 * v * LANES), taps.add((2 * v + 1) * LANES))
+                    } else {
+                        simd.load(taps.add(v * LANES))
+                    };
+                    acc[r][v] = simd.fma(g, x, acc[r][v]);
                 }
             }
         }
@@ -221,9 +249,11 @@ pub fn gather_run(shape: &ConvPool, run: usize, channels: &[f32], rows: &mut [f3
         let (width, rows) = (panels.width(p), &mut rows[panels.rows(p, 0..run_len)]);
         let first = panels.columns(p).start;
         for column in 0..width.min(panels.n - first) {
-            let channel = &channels[(first + column) * shape.channel_len() + run * padded..][..run_len];
-            for (row, value) in channel.iter().enumerate() {
-                rows[row * width + column] = *value;
+            let channel = &channels[(first + column) * shape.channel_len() + run * padded..][..padded];
+            for row in 0..run_len {
+                if let Some(place) = shape.place_in_run(row) {
+                    rows[row * width + column] = channel[place];
+                }
             }
         }
     }

@@ -7,19 +7,19 @@ use std::path::Path;
 const MOST_NAMES: usize = 1000;
 
 /// The names under which a file is looked for, in this order.
-pub(super) fn spellings(file: &str) -> [String; 4] {
+pub(crate) fn spellings(file: &str) -> [String; 4] {
     let dotted = file.replace("-idx", ".idx");
     [file.to_owned(), dotted.clone(), format!("{file}.gz"), format!("{dotted}.gz")]
 }
 
 /// That of two spellings of a name one was read.
-pub(super) fn both(read: &Path, other: &Path) -> String {
+pub(crate) fn both(read: &Path, other: &Path) -> String {
     let [read, other] = [read, other].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
     format!("{read} is read, {other} beside it is not")
 }
 
 /// What to do about files that are `missing` in `folder`, going by what it holds instead.
-pub(super) fn hint(folder: &Path, missing: &[&'static str]) -> Option<String> {
+pub(crate) fn hint(folder: &Path, missing: &[&'static str]) -> Option<String> {
     let names = names(folder);
     let like = |file: &str| names.iter().filter(|name| is_like(name, file)).collect::<Vec<_>>();
     let renamed: Vec<(String, usize)> = missing
@@ -65,9 +65,9 @@ fn is_like(name: &str, file: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mnist::FILES;
-    use super::super::testing::Folder;
     use super::*;
+    use crate::mnist::FILES;
+    use crate::testing::Folder;
 
     #[test]
     fn files_of_other_names_are_recognised() {

@@ -1,7 +1,7 @@
 //! Why a data set was refused, in words.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -76,13 +76,27 @@ pub enum DataError {
         "all {examples} training images have the label {label}, expected two classes at least: there is nothing to learn"
     )]
     OneClass { examples: usize, label: u32 },
+    #[error("{name} = {found:?}: {reason}")]
+    Option { name: &'static str, found: String, reason: String },
+    #[error("{}: {what}", .path.display())]
+    Contents { path: PathBuf, what: String, hint: Option<String> },
 }
 
 impl DataError {
+    /// What is wrong with what a file or folder holds, and the remedy.
+    pub(crate) fn contents(path: &Path, what: impl Into<String>, hint: Option<&str>) -> DataError {
+        DataError::Contents { path: path.to_owned(), what: what.into(), hint: hint.map(str::to_owned) }
+    }
+
+    /// What the system said when asked for `path`.
+    pub(crate) fn io(path: &Path, reason: io::Error) -> DataError {
+        DataError::Io { path: path.to_owned(), reason }
+    }
+
     /// What the person can do about it, where the message does not say so.
     pub fn hint(&self) -> Option<String> {
         match self {
-            DataError::Missing { hint, .. } => hint.clone(),
+            DataError::Missing { hint, .. } | DataError::Contents { hint, .. } => hint.clone(),
             DataError::Swapped { .. } => Some("exchange their names".to_owned()),
             DataError::Label { labels, range, .. } => Some(labels::remedy(*labels, *range)),
             DataError::OneClass { .. } => {

@@ -95,6 +95,7 @@ impl Role {
 /// Names, each with a number: in the order in which they first came.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Names {
+    /// By number.
     pub(crate) list: Vec<String>,
     numbers: HashMap<String, u32>,
 }
@@ -109,6 +110,19 @@ impl Names {
         self.list.push(name.to_owned());
         self.numbers.insert(name.to_owned(), number);
         number
+    }
+
+    /// Gives each its other name, if these differ from each other; says whether it did.
+    pub(crate) fn rename(&mut self, names: Vec<String>) -> bool {
+        let mut renamed = Names::default();
+        for name in &names {
+            renamed.number(name);
+        }
+        let all_differ = renamed.list.len() == self.list.len();
+        if all_differ {
+            *self = renamed;
+        }
+        all_differ
     }
 }
 

@@ -74,6 +74,11 @@ impl LabelFile {
         &self.name
     }
 
+    /// The numbers, in order.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = i64> {
+        integers(&self.values).into_iter().flatten()
+    }
+
     /// The class of each number, each in `0..labels.classes`.
     pub(crate) fn classes(&self, labels: Labels) -> Result<Vec<u8>, DataError> {
         let numbers = || integers(&self.values).expect("a label file holds integers");

@@ -5,12 +5,15 @@
 //! say.
 #![forbid(unsafe_code)]
 
+mod arrays;
+mod cifar;
 mod collection;
 pub mod digit;
 mod error;
 mod folder;
 mod groups;
 pub mod idx;
+mod idx_folder;
 mod labelled;
 mod labels;
 mod mnist;

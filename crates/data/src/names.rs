@@ -56,11 +56,13 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Whether a file of this name seems to be what `file` is: the same part of a data set, images or labels.
-fn is_like(name: &str, file: &str) -> bool {
+pub(crate) fn is_like(name: &str, file: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let part: &[&str] = if file.starts_with("train") { &["train"] } else { &["t10k", "test"] };
     let kind = if file.contains("images") { "image" } else { "label" };
-    name.contains("ubyte") && name.contains(kind) && part.iter().any(|part| name.contains(part))
+    (name.contains("ubyte") || name.contains("idx"))
+        && name.contains(kind)
+        && part.iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]

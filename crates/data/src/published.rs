@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::arrays::channels_first;
 use crate::idx::{self, Idx, IdxValues, times};
 use crate::labelled::check_classes;
 use crate::labels::{LabelFile, one_each};
@@ -165,7 +166,7 @@ impl Part {
         if one_each(&images.dims) && labels.dims.len() >= 3 && !one_each(&labels.dims) {
             return Err(DataError::Swapped { images_name, labels_name, dims: labels.dims });
         }
-        let (pixels, shape) = to_pixels(&images_name, images, notes)?;
+        let (pixels, shape) = images_of(&images_name, images, notes)?;
         Ok(Part { images_name, pixels, shape, labels: LabelFile::new(labels_name, labels)? })
     }
 
@@ -175,7 +176,8 @@ impl Part {
     }
 }
 
-fn to_pixels(name: &str, idx: Idx, notes: &mut Vec<String>) -> Result<(Vec<u8>, ImageShape), DataError> {
+/// The pixels of an IDX file of images, `[N, C, H, W]`.
+pub(crate) fn images_of(name: &str, idx: Idx, notes: &mut Vec<String>) -> Result<(Vec<u8>, ImageShape), DataError> {
     let Idx { dims, values, .. } = idx;
     let type_name = values.type_name();
     let IdxValues::U8(pixels) = values else {
@@ -196,18 +198,4 @@ fn to_pixels(name: &str, idx: Idx, notes: &mut Vec<String>) -> Result<(Vec<u8>, 
         [_, channels, height, width] => Ok((pixels, ImageShape { channels, height, width })),
         _ => Err(DataError::NotImages { name: name.to_owned(), dims, type_name: "u8" }),
     }
-}
-
-/// `[N, H, W, C]` as `[N, C, H, W]`.
-fn channels_first(pixels: Vec<u8>, shape: ImageShape) -> Vec<u8> {
-    if shape.channels == 1 {
-        return pixels;
-    }
-    let mut planes = Vec::with_capacity(pixels.len());
-    for image in pixels.chunks_exact(shape.len()) {
-        for channel in 0..shape.channels {
-            planes.extend(image.iter().skip(channel).step_by(shape.channels));
-        }
-    }
-    planes
 }

@@ -124,5 +124,14 @@ fn records(item: &Item, role: Role, variant: Variant, at: usize, classes: usize)
         pixels.extend_from_slice(&record[variant.labels()..]);
     }
     let (name, values) = (item.name.clone(), Values::U8(pixels));
-    Ok(Images { role: Some(role), name, shape: SHAPE, layout: Layout::First, values, labels, on_side: false })
+    Ok(Images {
+        role: Some(role),
+        name,
+        shape: SHAPE,
+        layout: Layout::First,
+        values,
+        labels,
+        groups: vec![],
+        on_side: false,
+    })
 }

@@ -83,6 +83,13 @@ impl Role {
         }
     }
 
+    /// The role of a name that holds one such word between others: `sign_mnist_train`.
+    pub(crate) fn within(name: &str) -> Option<Role> {
+        let mut roles = name.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(Role::of);
+        let first = roles.next()?;
+        roles.all(|role| role == first).then_some(first)
+    }
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Role::Train => "training",

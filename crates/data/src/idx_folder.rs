@@ -97,7 +97,7 @@ fn part(images: &Item, labels: &Item, role: Role, found: &mut Found) -> Result<I
     }
     let on_side = images.name.to_ascii_lowercase().contains("emnist");
     let (name, values) = (images.name.clone(), Values::U8(pixels));
-    Ok(Images { role: Some(role), name, shape, layout: Layout::First, values, labels, on_side })
+    Ok(Images { role: Some(role), name, shape, layout: Layout::First, values, labels, groups: vec![], on_side })
 }
 
 /// Calls classes by the characters that EMNIST's `mapping.txt` gives them: lines such as `1 65 97`.

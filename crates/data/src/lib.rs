@@ -8,6 +8,7 @@
 mod arrays;
 mod cifar;
 mod collection;
+mod csv;
 pub mod digit;
 mod error;
 mod folder;

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::arrays::{npy_folder, npz};
 use crate::collection::Found;
 use crate::options::Options;
-use crate::{Collection, DataError, cifar, folder, idx_folder, walk};
+use crate::{Collection, DataError, cifar, csv, folder, idx_folder, walk};
 
 /// Reads labelled images from whatever `path` leads to, and says in [`Collection::notes`] what it understood:
 ///
@@ -15,6 +15,8 @@ use crate::{Collection, DataError, cifar, folder, idx_folder, walk};
 ///   them PNG, JPEG, BMP, PNM or GIF pictures (the first frame) of any sizes and modes;
 /// * an npz file with the names of MedMNIST (`train_images`, `train_labels` ...), Keras (`x_train`, `y_train` ...) or
 ///   `numpy.savez(file, images, labels)`; a folder of npy files, one for each class;
+/// * a CSV file of pixels, one image in a row, with labels or without, or a folder with `train.csv` and `test.csv` of these;
+///   a CSV file with the paths of pictures, their classes, and perhaps their parts and groups;
 /// * a folder with the binary files of CIFAR-10 or CIFAR-100;
 /// * a folder of IDX files, by the names of MNIST, EMNIST (whose images are turned) and others like them.
 ///
@@ -36,6 +38,8 @@ pub fn read(path: &Path, options: &Options) -> Result<Collection, DataError> {
             found
         } else if !npy.is_empty() {
             npy_folder::read(path, &npy, options)?
+        } else if let Some(found) = csv::read_folder(path, &listing, options)? {
+            found
         } else {
             folder::read(path, options)?
         }
@@ -73,7 +77,7 @@ fn read_file(path: &Path, options: &Options) -> Result<Found, DataError> {
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
             refused("is one picture", "name the folder that holds a folder of pictures for each class")
         }
-        _ => refused("is of no kind that is known", "name a folder of pictures or an npz file"),
+        _ => csv::read(path, options),
     }
 }
 

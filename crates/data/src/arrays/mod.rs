@@ -42,6 +42,8 @@ pub(crate) struct Images {
     pub(crate) values: Values,
     /// `[N]`, or none.
     pub(crate) labels: Vec<u32>,
+    /// `[N]`, or none.
+    pub(crate) groups: Vec<u32>,
     /// Whether rows and columns have changed places.
     pub(crate) on_side: bool,
 }
@@ -136,7 +138,7 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
     let upright = if on_side { ImageShape { height: shape.width, width: shape.height, ..shape } } else { shape };
     let plan = Reshaping::new(upright, options, &mut found.notes);
     for part in parts {
-        let Images { role, name, layout, values, labels, .. } = part;
+        let Images { role, name, layout, values, labels, groups, .. } = part;
         let mut pixels = values.bytes(largest);
         if layout == Layout::Last {
             pixels = channels_first(pixels, shape);
@@ -147,7 +149,7 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
         if plan.to != upright {
             pixels = plan.apply(&pixels);
         }
-        found.parts.push(Part { role, name, pixels, labels, ..Part::default() });
+        found.parts.push(Part { role, name, pixels, labels, groups, ..Part::default() });
     }
     found.shape = Some(plan.to);
     Ok(())

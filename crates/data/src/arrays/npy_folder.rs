@@ -41,6 +41,7 @@ pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Fou
             layout,
             values,
             labels,
+            groups: vec![],
             on_side: false,
         });
     }

@@ -160,7 +160,7 @@ fn part(
         return Err(DataError::contents(path, format!("{name} holds {type_name}, expected numbers"), None));
     };
     let role = labels.is_some().then_some(role);
-    Ok(Images { role, name, shape, layout, values, labels: labels.unwrap_or_default(), on_side: false })
+    Ok(Images { role, name, shape, layout, values, labels: labels.unwrap_or_default(), groups: vec![], on_side: false })
 }
 
 /// A sentence without a subject, and the remedy.

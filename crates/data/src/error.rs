@@ -76,6 +76,11 @@ pub enum DataError {
         "all {examples} training images have the label {label}, expected two classes at least: there is nothing to learn"
     )]
     OneClass { examples: usize, label: u32 },
+    #[error(
+        "of {examples} images a share of {share} cannot be set apart for {what} without parting groups, images that \
+         are alike, or a whole class"
+    )]
+    NothingApart { what: &'static str, examples: usize, share: f64 },
     #[error("{name} = {found:?}: {reason}")]
     Option { name: &'static str, found: String, reason: String },
     #[error("{}: {what}", .path.display())]
@@ -101,6 +106,9 @@ impl DataError {
             DataError::Label { labels, range, .. } => Some(labels::remedy(*labels, *range)),
             DataError::OneClass { .. } => {
                 Some("look at the file of the training labels; `tenfold data --data DIR` counts them".to_owned())
+            }
+            DataError::NothingApart { what, .. } => {
+                Some(format!("bring {what} images of your own, more groups, or more images of each class"))
             }
             _ => None,
         }

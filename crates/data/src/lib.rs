@@ -5,11 +5,13 @@
 //! say.
 #![forbid(unsafe_code)]
 
+pub mod apart;
 mod arrays;
 mod cifar;
 mod collection;
 mod csv;
 pub mod digit;
+mod duplicates;
 mod error;
 mod folder;
 mod groups;
@@ -17,6 +19,7 @@ pub mod idx;
 mod idx_folder;
 mod labelled;
 mod labels;
+mod leaks;
 mod mnist;
 mod names;
 mod natural;
@@ -24,6 +27,7 @@ mod options;
 mod pictures;
 mod published;
 mod read;
+pub mod rng;
 #[cfg(test)]
 mod testing;
 mod walk;
@@ -31,9 +35,11 @@ mod walk;
 use sha2::{Digest, Sha256};
 
 pub use collection::{Collection, Examples, MAX_NAMED_CLASSES, Unreadable};
+pub use duplicates::{Alike, alike};
 pub use error::DataError;
 pub use labelled::{ImageShape, Labelled};
 pub use labels::{Labels, MAX_CLASSES};
+pub use leaks::{Parted, Shares};
 pub use options::{Background, Channels, Columns, DEFAULT_SIDE, Fit, Level, MAX_SIDE, Options};
 pub use published::{FileCheck, Published};
 pub use read::read;

@@ -41,6 +41,7 @@ pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
     drop(first);
     let mut sets = Sets(identical.clone());
     let cosines = cosines();
+    let looks: Vec<Look> = images.iter().map(|image| Look::of(image)).collect();
     let mut hashes: Vec<(u64, u32)> = (0..images.len() as u32)
         .filter(|&n| identical[n as usize] == n)
         .filter_map(|n| Some((hash(images[n as usize], shape, &cosines)?, n)))
@@ -52,7 +53,7 @@ pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
             let same_byte = |other: u64| (hash ^ other).rotate_left(8 * byte) >> 56 == 0;
             let others = hashes[at + 1..].iter().take(MOST_COMPARED).take_while(|(other, _)| same_byte(*other));
             for &(_, m) in others.filter(|(other, _)| (hash ^ other).count_ones() <= MOST_BITS) {
-                if sets.first(n) != sets.first(m) && nearly_equal(images[n as usize], images[m as usize]) {
+                if sets.first(n) != sets.first(m) && nearly_equal(images, &looks, n as usize, m as usize) {
                     sets.join(n, m);
                 }
             }
@@ -87,21 +88,44 @@ impl Sets {
     }
 }
 
-/// Whether two images differ by little of what they show.
-fn nearly_equal(a: &[u8], b: &[u8]) -> bool {
-    let n = a.len() as u64;
-    let (mut difference, mut sums, mut squares) = (0, [0; 2], [0; 2]);
-    for (&a, &b) in a.iter().zip(b) {
-        difference += u64::from(a.abs_diff(b)).pow(2);
-        for (side, value) in [u64::from(a), u64::from(b)].into_iter().enumerate() {
-            sums[side] += value;
-            squares[side] += value * value;
+/// Of the pixels of an image.
+struct Look {
+    sum: u64,
+    /// The sum of squares about the mean, times the number of pixels.
+    contrast: u64,
+}
+
+impl Look {
+    fn of(image: &[u8]) -> Look {
+        let (sum, squares) = image.iter().fold((0, 0), |(sum, squares), &pixel| {
+            let pixel = u64::from(pixel);
+            (sum + pixel, squares + pixel * pixel)
+        });
+        Look { sum, contrast: image.len() as u64 * squares - sum * sum }
+    }
+}
+
+/// Whether images `a` and `b` differ by little of what they show.
+fn nearly_equal(images: &[&[u8]], looks: &[Look], a: usize, b: usize) -> bool {
+    let n = images[a].len() as u64;
+    let most = (looks[a].contrast + looks[b].contrast) / (n * PARTS);
+    // The mean of squares is no less than the square of the mean.
+    if u128::from(looks[a].sum.abs_diff(looks[b].sum)).pow(2) > u128::from(most) * u128::from(n) {
+        return false;
+    }
+    let mut difference = 0;
+    for (a, b) in images[a].chunks(STRIDE).zip(images[b].chunks(STRIDE)) {
+        let of_chunk: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum();
+        difference += u64::from(of_chunk);
+        if difference > most {
+            return false;
         }
     }
-    // n times the sum of squares about the mean.
-    let contrast = |side: usize| n * squares[side] - sums[side] * sums[side];
-    u128::from(difference) * u128::from(n) * u128::from(PARTS) <= u128::from(contrast(0)) + u128::from(contrast(1))
+    true
 }
+
+/// How many pixels are compared before it is asked whether it is enough.
+const STRIDE: usize = 64;
 
 /// Sides of the picture that is hashed.
 const SIDE: usize = 32;

@@ -3,13 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
 use crate::apart::{Known, choose};
 use crate::rng::{Rng, Stream};
-use crate::{Collection, DataError, Examples, ImageShape, alike, hex};
+use crate::{Alike, Collection, DataError, Examples, ImageShape, alike, hex};
 
 /// A collection in three parts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,8 +24,8 @@ pub struct Parted {
     pub collection: Collection,
     /// Sentences on what was set apart, and on what is on two sides of a split that others made.
     pub notes: Vec<String>,
-    /// The SHA-256, in hex, of the seed (u64) and the numbers of the test and then the validation examples among those
-    /// that were together (u64 each, ascending, each list behind its length), all little-endian.
+    /// The SHA-256, in hex, of the seed (u64) and the numbers, among all training examples, of the test and then the
+    /// validation examples that were set apart (u64 each, ascending, each list behind its length), all little-endian.
     pub split_sha256: String,
 }
 
@@ -57,77 +57,76 @@ impl Collection {
     /// # Errors
     /// If nothing can be set apart without parting what belongs together.
     pub fn split(mut self, shares: Shares, seed: u64) -> Result<Parted, DataError> {
-        let len = self.shape.len();
+        let shape = self.shape;
+        let all = std::mem::take(&mut self.train);
+        let (valid, test) = (self.valid.take(), self.test.take());
+        let empty = Examples::default();
+        let parts = [&all, valid.as_ref().unwrap_or(&empty), test.as_ref().unwrap_or(&empty)];
+        let images: Vec<&[u8]> = parts.iter().flat_map(|part| part.pixels.chunks_exact(shape.len())).collect();
+        let found = alike(&images, shape);
         let mut notes = Vec::new();
         let mut digest = Sha256::new().chain_update(seed.to_le_bytes());
-        let mut train = std::mem::take(&mut self.train);
-        let given = [self.valid.is_some(), self.test.is_some()];
-        let mut cut = |train: &mut Examples, what: &'static str, share: f64, sub: u64| {
-            let apart = set_apart(train, self.shape, self.classes.len(), share, &Rng::new(seed, Stream::Split, sub));
+        // The training examples that are left, which come first: what is alike one of them first is one of them.
+        let mut left: Vec<u32> = (0..all.len(shape.len()) as u32).collect();
+        let mut cut = |what: &'static str, share: f64, sub: u64| {
+            let rng = Rng::new(seed, Stream::Split, sub);
+            let apart = set_apart(&all, &found.nearly, &left, self.classes.len(), share, &rng);
             digest.update((apart.len() as u64).to_le_bytes());
             apart.iter().for_each(|&n| digest.update(u64::from(n).to_le_bytes()));
             if apart.is_empty() {
-                return Err(DataError::NothingApart { what, examples: train.len(len), share });
+                return Err(DataError::NothingApart { what, examples: left.len(), share });
             }
-            let all = train.len(len);
-            let (kept, apart) = train.parted(&apart, len);
-            *train = kept;
             let together =
-                if apart.groups.is_empty() { "images that are alike" } else { "groups, and images that are alike," };
-            notes.push(format!(
-                "{} of {all} images are set apart for {what}, by class, {together} on one side",
-                apart.len(len)
-            ));
-            Ok(apart)
+                if all.groups.is_empty() { "images that are alike" } else { "groups, and images that are alike," };
+            let (n, of) = (apart.len(), left.len());
+            notes.push(format!("{n} of {of} images are set apart for {what}, by class, {together} on one side"));
+            left.retain(|n| apart.binary_search(n).is_err());
+            Ok(all.select(&apart, shape.len()))
         };
-        let test = match self.test.take() {
-            Some(test) => test,
-            None => cut(&mut train, "test", shares.test, TEST)?,
-        };
-        let valid = match self.valid.take() {
-            Some(valid) => valid,
-            None => cut(&mut train, "validation", shares.valid, VALID)?,
-        };
-        notes.extend(leaks([&train, &valid, &test], given, self.shape));
-        notes.extend(conflicts([&train, &valid, &test], self.shape));
+        let cut_test = if test.is_none() { Some(cut("test", shares.test, TEST)?) } else { None };
+        let cut_valid = if valid.is_none() { Some(cut("validation", shares.valid, VALID)?) } else { None };
+        if cut_test.is_none() || cut_valid.is_none() {
+            notes.extend(leaks(parts, &found, shape));
+        }
+        notes.extend(conflicts(parts, shape));
+        let train = if left.len() == all.len(shape.len()) { all } else { all.select(&left, shape.len()) };
+        let (valid, test) = (cut_valid.or(valid).unwrap_or_default(), cut_test.or(test).unwrap_or_default());
         Ok(Parted { train, valid, test, collection: self, notes, split_sha256: hex(digest) })
     }
 }
 
-fn set_apart(train: &Examples, shape: ImageShape, classes: usize, share: f64, rng: &Rng) -> Vec<u32> {
-    let images: Vec<&[u8]> = train.pixels.chunks_exact(shape.len()).collect();
-    let alike = alike(&images, shape).nearly;
-    let count = ((images.len() as f64 * share).round() as usize).max(1);
-    choose(Known { labels: &train.labels, classes, groups: &train.groups, alike: &alike }, count, rng)
+/// Chooses from the examples that are `left`; `nearly` is of all examples.
+fn set_apart(all: &Examples, nearly: &[u32], left: &[u32], classes: usize, share: f64, rng: &Rng) -> Vec<u32> {
+    let mut first_of = HashMap::new();
+    let likeness = left.iter().enumerate().map(|(at, &n)| *first_of.entry(nearly[n as usize]).or_insert(at as u32));
+    let alike: Vec<u32> = likeness.collect();
+    let labels: Vec<u16> = left.iter().map(|&n| all.labels[n as usize]).collect();
+    let groups: Vec<u32> = left.iter().filter_map(|&n| all.groups.get(n as usize).copied()).collect();
+    let count = ((left.len() as f64 * share).round() as usize).max(1);
+    let chosen = choose(Known { labels: &labels, classes, groups: &groups, alike: &alike }, count, rng);
+    chosen.into_iter().map(|at| left[at as usize]).collect()
 }
 
 impl Examples {
-    /// The examples that are not in `apart`, and those that are; both keep their order.
-    fn parted(&self, apart: &[u32], image_len: usize) -> (Examples, Examples) {
-        let mut is_apart = vec![false; self.len(image_len)];
-        apart.iter().for_each(|&n| is_apart[n as usize] = true);
-        let mut parts = [Examples::default(), Examples::default()];
-        for (n, image) in self.pixels.chunks_exact(image_len).enumerate() {
-            let part = &mut parts[usize::from(is_apart[n])];
-            part.pixels.extend_from_slice(image);
+    /// A copy of the examples at `indices`, in that order.
+    fn select(&self, indices: &[u32], image_len: usize) -> Examples {
+        let mut part = Examples { pixels: Vec::with_capacity(indices.len() * image_len), ..Examples::default() };
+        for n in indices.iter().map(|&n| n as usize) {
+            part.pixels.extend_from_slice(&self.pixels[n * image_len..(n + 1) * image_len]);
             part.labels.extend(self.labels.get(n));
             part.groups.extend(self.groups.get(n));
             part.paths.extend(self.paths.get(n).cloned());
         }
-        parts.into()
+        part
     }
 }
 
-/// Sentences on what is on two sides: images, and groups. `given` says of validation and test whether others made them.
-fn leaks([train, valid, test]: [&Examples; 3], given: [bool; 2], shape: ImageShape) -> Vec<String> {
+/// Sentences on what is on two sides of a split that others made: images, and groups. A part that they did not make is
+/// empty.
+fn leaks([train, valid, test]: [&Examples; 3], found: &Alike, shape: ImageShape) -> Vec<String> {
     let len = shape.len();
-    let images: Vec<&[u8]> = [train, valid, test].iter().flat_map(|part| part.pixels.chunks_exact(len)).collect();
-    let ends = [train.len(len), train.len(len) + valid.len(len), images.len()];
+    let ends = [train.len(len), train.len(len) + valid.len(len), found.nearly.len()];
     let mut sentences = Vec::new();
-    if !given.contains(&true) {
-        return sentences;
-    }
-    let found = alike(&images, shape);
     // Of a range of images, how many are like one before it.
     let count = |firsts: &[u32], start: usize, end: usize| {
         let before: HashSet<u32> = firsts[..start].iter().copied().collect();
@@ -159,7 +158,7 @@ fn leaks([train, valid, test]: [&Examples; 3], given: [bool; 2], shape: ImageSha
 
 /// A sentence on identical images of different classes.
 fn conflicts(parts: [&Examples; 3], shape: ImageShape) -> Option<String> {
-    let mut class_of = std::collections::HashMap::new();
+    let mut class_of = HashMap::new();
     let images = parts.iter().flat_map(|part| part.pixels.chunks_exact(shape.len()).zip(&part.labels));
     let n = images.filter(|(image, label)| class_of.entry(*image).or_insert(*label) != label).count();
     (n > 0).then(|| format!("{n} images are identical to one of another class: one of the labels is wrong"))

@@ -1,8 +1,10 @@
 //! A CSV file as rows of fields: its delimiter found, its lines counted.
 
+use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use ::csv::ByteRecord;
 use flate2::bufread::MultiGzDecoder;
@@ -18,8 +20,8 @@ const MOST_SAMPLED: usize = 20;
 /// The most bytes of a file, unpacked.
 const MOST_BYTES: u64 = 16 << 30;
 
-/// The longest line of a file whose fields are parted by blanks.
-const MOST_LINE: u64 = 16 << 20;
+/// The longest row: a quote that is never closed makes one of all that follows.
+const MOST_ROW: u64 = 64 << 20;
 
 /// A CSV file before it is read.
 pub(crate) struct Table {
@@ -100,7 +102,7 @@ impl Table {
     }
 }
 
-fn reader(path: &Path) -> Result<Box<dyn BufRead>, DataError> {
+fn reader(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let io = |reason| DataError::io(path, reason);
     // Before opening: to open a pipe is to wait for its writer.
     if !fs::metadata(path).map_err(io)?.is_file() {
@@ -109,7 +111,7 @@ fn reader(path: &Path) -> Result<Box<dyn BufRead>, DataError> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
     let gzipped = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
     let reader: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    Ok(Box::new(BufReader::with_capacity(1 << 16, reader.take(MOST_BYTES))))
+    Ok(Box::new(reader.take(MOST_BYTES)))
 }
 
 /// Rows, one after the other.
@@ -120,22 +122,44 @@ pub(crate) struct Rows {
     /// The line that the last row began at, from 1 on.
     pub(crate) line: u64,
     ended: bool,
+    /// How much has been read for the row at hand.
+    read: Rc<Cell<u64>>,
+}
+
+/// A reader that gives no more than [`MOST_ROW`] for a row.
+struct Bounded {
+    reader: Box<dyn Read>,
+    read: Rc<Cell<u64>>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read.get() > MOST_ROW {
+            let what = format!("a row of more than {MOST_ROW} bytes; is there a quote that is never closed?");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        let n = self.reader.read(buffer)?;
+        self.read.set(self.read.get() + n as u64);
+        Ok(n)
+    }
 }
 
 enum Source {
-    Delimited(Box<::csv::Reader<Box<dyn BufRead>>>),
-    Blanks(Box<dyn BufRead>),
+    Delimited(Box<::csv::Reader<Bounded>>),
+    Blanks(BufReader<Bounded>),
 }
 
 impl Rows {
-    fn new(reader: Box<dyn BufRead>, delimiter: Delimiter, path: &Path) -> Rows {
+    fn new(reader: Box<dyn Read>, delimiter: Delimiter, path: &Path) -> Rows {
+        let read = Rc::new(Cell::new(0));
+        let reader = Bounded { reader, read: Rc::clone(&read) };
         let source = match delimiter {
             Delimiter::Byte(byte) => Source::Delimited(Box::new(
                 ::csv::ReaderBuilder::new().delimiter(byte).has_headers(false).flexible(true).from_reader(reader),
             )),
-            Delimiter::Blanks => Source::Blanks(reader),
+            Delimiter::Blanks => Source::Blanks(BufReader::new(reader)),
         };
-        Rows { path: path.to_owned(), source, row: ByteRecord::new(), line: 0, ended: false }
+        Rows { path: path.to_owned(), source, row: ByteRecord::new(), line: 0, ended: false, read }
     }
 
     /// The row that was read last, if there was one.
@@ -149,6 +173,7 @@ impl Rows {
             let what = format!("cannot be read after line {line}: {reason}");
             DataError::contents(&self.path, what, Some("copy or download it again"))
         };
+        self.read.set(0);
         match &mut self.source {
             Source::Delimited(reader) => {
                 if !reader.read_byte_record(&mut self.row).map_err(|reason| bad(self.line, &reason))? {
@@ -160,8 +185,7 @@ impl Rows {
             }
             Source::Blanks(reader) => loop {
                 let mut line = Vec::new();
-                let read =
-                    reader.take(MOST_LINE).read_until(b'\n', &mut line).map_err(|reason| bad(self.line, &reason))?;
+                let read = reader.read_until(b'\n', &mut line).map_err(|reason| bad(self.line, &reason))?;
                 if read == 0 {
                     self.ended = true;
                     return Ok(None);

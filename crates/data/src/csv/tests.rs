@@ -158,6 +158,18 @@ fn parts_and_groups_may_be_columns() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_is_bounded() {
+    let folder = Folder::new("csv-quote");
+    let text = format!("{}2,\"", kaggle(&["0", "1"]));
+    // 80 MiB of numbers in 80 KiB.
+    let path = folder.write("set.csv", &gzip(&[text.as_bytes(), &b"1,".repeat(40 << 20)].concat()));
+    let (message, _) = refusal(&path, &Options::default());
+    let words =
+        "FILE: cannot be read after line 3: a row of more than 67108864 bytes; is there a quote that is never closed?";
+    assert_eq!(message, words);
+}
+
+#[test]
 fn broken_pixels_are_refused_with_their_line() {
     let folder = Folder::new("csv-broken");
     let whole = kaggle(&["0", "1"]);

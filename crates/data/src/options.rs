@@ -1,9 +1,12 @@
 //! What may be told about data, where looking at it is not enough.
 
+use serde::Deserialize;
+
 use crate::DataError;
 
 /// How data is to be understood. The default is to go by what it looks like, and to say so.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Rows and columns of each image. By default those that all images share, where they are at most [`MAX_SIDE`],
     /// else [`DEFAULT_SIDE`] at most.
@@ -47,7 +50,8 @@ pub const MAX_SIDE: usize = 256;
 pub const DEFAULT_SIDE: usize = 64;
 
 /// The colours of images.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Channels {
     /// One channel; of colours the luma of ITU-R BT.601.
     Grey,
@@ -66,7 +70,8 @@ impl Channels {
 }
 
 /// How an image of other proportions takes its size.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// Scaled until it fits in, the background around it.
     #[default]
@@ -89,7 +94,8 @@ impl Fit {
 }
 
 /// What lies behind pictures.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Background {
     /// As paper is.
     #[default]
@@ -109,7 +115,8 @@ impl Background {
 }
 
 /// Which of two sets of labels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The more classes.
     #[default]
@@ -120,7 +127,8 @@ pub enum Level {
 
 /// What the columns of a CSV file hold: the names of the header, or numbers from 1 on. What is not said is found by the
 /// usual names, and by what the columns hold.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// The path of the picture.
     pub path: Option<String>,

@@ -412,6 +412,14 @@ fn duration(text: &str) -> Result<f64, String> {
 #[derive(clap::Args, Debug)]
 #[command(after_help = DATA_EXAMPLES)]
 pub(crate) struct DataArgs {
+    /// Show what is understood of this: a folder with a folder of pictures for each class (or train, valid and test with
+    /// such folders in them), a CSV of pixels or of paths, an npz file, a folder of npy, CIFAR's or IDX files.
+    #[arg(conflicts_with_all = ["data", "classes"])]
+    pub(crate) path: Option<PathBuf>,
+    /// How PATH is to be understood, as a line of TOML: size = [32, 32], channels = "grey", fit = "crop", background =
+    /// "black", transpose = true, labels = "coarse", group = "regular expression", columns.label = "name". May be repeated.
+    #[arg(long, value_name = "SETTING", requires = "path")]
+    pub(crate) set: Vec<String>,
     /// Show the data set in this folder too: the four IDX files, named as MNIST's, gzipped or not.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -426,6 +434,8 @@ pub(crate) struct DataArgs {
 const DATA_EXAMPLES: &str = "\
 Examples:
   tenfold data                     MNIST, which is inside the program
+  tenfold data my-pictures         what is understood of pictures of your own
+  tenfold data list.csv --set columns.label=breed
   tenfold data --data my-images    images of your own, and what to write under [data] in a study file";
 
 /// The images that the pick is chosen by.

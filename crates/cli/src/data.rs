@@ -12,6 +12,7 @@ use crate::failure::{DONE, Failure, USAGE};
 use crate::look;
 use crate::look::terminal::Screen;
 use crate::output::{self, plain};
+use crate::understood;
 
 /// The most classes of which an example is shown.
 const MOST_EXAMPLES: usize = 20;
@@ -23,6 +24,9 @@ const IN_LINE: usize = 5;
 /// Prints the files of each data set, with what identifies them, and what is in them.
 pub(crate) fn data(args: &DataArgs) -> Result<u8, Failure> {
     let screen = Screen::new(args.show);
+    if let Some(path) = &args.path {
+        return understood::show(path, &args.set, &screen);
+    }
     show(Source::mnist(), "inside this program", &screen)?;
     if let Some(folder) = &args.data {
         let source = Source::read_dir(folder, args.classes.map(Labels::from_zero))?;

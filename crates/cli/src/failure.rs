@@ -80,7 +80,7 @@ impl From<DataError> for Failure {
     fn from(error: DataError) -> Failure {
         let code = match &error {
             // The data is fine; the study asks too much of it.
-            DataError::ValidCount { .. } | DataError::NotAFolder { .. } => USAGE,
+            DataError::ValidCount { .. } | DataError::NotAFolder { .. } | DataError::Option { .. } => USAGE,
             DataError::Io { reason, .. } => unread(reason),
             _ => DATA,
         };

@@ -26,6 +26,7 @@ mod progress;
 mod remaining;
 mod signals;
 mod study_file;
+mod understood;
 
 use std::process::ExitCode;
 

@@ -38,11 +38,11 @@ pub mod optim;
 mod plan;
 mod precision;
 mod reference;
-pub mod rng;
 mod step;
 pub mod train;
 mod workers;
 
 pub use nearest::nearest;
 pub use precision::Precision;
+pub use tenfold_data::rng;
 pub use tenfold_kernels::Isa;

@@ -154,3 +154,55 @@ fn files_that_look_like_the_right_ones_are_named() {
     let hint = "hint: rename emnist-letters-train-images-idx3-ubyte to train-images-idx3-ubyte, ";
     assert!(ended.code == Some(3) && ended.err.contains(hint), "{}", ended.err);
 }
+
+/// A grey PNG picture of 2 by 2, its pixels of these levels.
+fn picture(path: &Path, levels: [u8; 4]) {
+    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder can be made");
+    let mut encoder = png::Encoder::new(fs::File::create(path).expect("the file can be made"), 2, 2);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().and_then(|mut writer| writer.write_image_data(&levels)).expect("the picture can be written");
+}
+
+#[test]
+fn what_is_understood_of_a_folder_of_pictures_is_told() {
+    let path = folder("cli-understood");
+    // No two alike.
+    let levels = |n: u8| [37, 101, 151, 211].map(|factor: u8| factor.wrapping_mul(n.wrapping_mul(n) ^ factor));
+    for n in 0..20_u8 {
+        picture(&path.join(format!("set/class {}/{n}.png", [2, 10][usize::from(n) % 2])), levels(n));
+    }
+    fs::write(path.join("set/class 2/notes.txt"), "no picture").expect("the file can be written");
+    let set = path.join("set");
+    let ended = run(&["data", text(&set)]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for part in [
+        "  one folder for each class\n",
+        "  20 training images of 1x2x2, 2 classes: class 2, class 10\n",
+        "notes.txt: it is no picture (it begins with bytes 6e 6f 20 70), expected PNG, JPEG, BMP, PNM or GIF\n",
+        "\n  class        training\n  class 2            10\n  class 10           10\n",
+        "  4 of 20 images are set apart for test, by class, images that are alike on one side\n",
+    ] {
+        assert!(ended.out.contains(part), "{part}\n{}", ended.out);
+    }
+    let ended = run(&["data", text(&set), "--set", "size = [4, 8]", "--set", "channels=rgb"]);
+    assert!(ended.out.contains("20 training images of 3x4x8"), "{}", ended.out);
+}
+
+#[test]
+fn data_that_cannot_be_understood_end_with_the_remedy() {
+    let path = folder("cli-not-understood");
+    fs::write(path.join("batch.pickle"), b"\x80\x04}").expect("the file can be written");
+    let (nowhere, pickle) = (path.join("nowhere"), path.join("batch.pickle"));
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&[text(&path)], 3, "hint: put the pictures of each class into a folder of its own"),
+        (&[text(&pickle)], 3, "is a Python pickle, which can run any program when it is read"),
+        (&[text(&nowhere)], 2, "nowhere: cannot be read"),
+        (&[text(&path), "--set", "size = [0, 900]"], 2, "size = \"0x900\": expected sides of 1 to 256"),
+        (&[text(&path), "--set", "sise = 3"], 2, "--set: unknown field `sise`, expected one of `size`, `channels`"),
+    ];
+    for (arguments, code, words) in cases {
+        let ended = run(&[&["data"], arguments].concat());
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(words), "{words}: {}", ended.err);
+    }
+}

@@ -3,36 +3,9 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
+use tenfold_data::{Labelled, hex};
 
-use super::{DataError, Labels, MAX_CLASSES, hex};
-
-/// The longest side of an image, and the most channels.
-pub(super) const MAX_SIDE: usize = 4096;
-
-/// The shape of each image of a data set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ImageShape {
-    /// 1 for grey, 3 for red, green and blue.
-    pub channels: usize,
-    /// Rows of pixels.
-    pub height: usize,
-    /// Columns of pixels.
-    pub width: usize,
-}
-
-impl ImageShape {
-    /// The number of pixels, all channels together: `channels * height * width`.
-    #[expect(clippy::len_without_is_empty, reason = "the shape of an image, which has pixels")]
-    pub fn len(self) -> usize {
-        self.channels * self.height * self.width
-    }
-}
-
-impl fmt::Display for ImageShape {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}x{}x{}", self.channels, self.height, self.width)
-    }
-}
+use super::{DataError, ImageShape};
 
 /// Labelled images of one shape, at least one.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,49 +25,7 @@ impl Dataset {
     /// If there are no images, the sides, channels, classes or images are more than a data set may have, the pixels
     /// make no whole number of images, or there is not one label in `0..classes` for each.
     pub fn new(pixels: Vec<u8>, labels: Vec<u8>, shape: ImageShape, classes: usize) -> Result<Self, DataError> {
-        Self::named("the pixels", "the labels", pixels, labels, shape, classes)
-    }
-
-    /// As [`Dataset::new`]; errors call the pixels and the labels by the names of their files.
-    pub(super) fn named(
-        images_name: &str,
-        labels_name: &str,
-        pixels: Vec<u8>,
-        labels: Vec<u8>,
-        shape: ImageShape,
-        classes: usize,
-    ) -> Result<Self, DataError> {
-        check_classes(classes)?;
-        if [shape.channels, shape.height, shape.width].iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
-            return Err(DataError::Shape { name: images_name.to_owned(), shape });
-        }
-        if !pixels.len().is_multiple_of(shape.len()) {
-            return Err(DataError::PixelCount { name: images_name.to_owned(), found: pixels.len(), shape });
-        }
-        let images = pixels.len() / shape.len();
-        if images == 0 || u32::try_from(images).is_err() {
-            return Err(DataError::ExampleCount { name: images_name.to_owned(), found: images });
-        }
-        if images != labels.len() {
-            return Err(DataError::LabelCount {
-                images_name: images_name.to_owned(),
-                images,
-                labels_name: labels_name.to_owned(),
-                labels: labels.len(),
-            });
-        }
-        if let Some(position) = labels.iter().position(|&label| usize::from(label) >= classes) {
-            let [low, high] =
-                [labels.iter().min(), labels.iter().max()].map(|label| i64::from(*label.expect("not empty")));
-            return Err(DataError::Label {
-                name: labels_name.to_owned(),
-                position,
-                found: i64::from(labels[position]),
-                labels: Labels::from_zero(classes),
-                range: [low, high],
-            });
-        }
-        Ok(Self { pixels, labels, shape, classes })
+        Labelled::new(["the pixels", "the labels"], pixels, labels, shape, classes).map(Self::from)
     }
 
     /// The number of examples.
@@ -162,8 +93,10 @@ impl Dataset {
     }
 }
 
-pub(super) fn check_classes(classes: usize) -> Result<(), DataError> {
-    if (2..=MAX_CLASSES).contains(&classes) { Ok(()) } else { Err(DataError::ClassCount { found: classes }) }
+impl From<Labelled> for Dataset {
+    fn from(Labelled { pixels, labels, shape, classes }: Labelled) -> Self {
+        Self { pixels, labels, shape, classes }
+    }
 }
 
 /// Sizes only: nobody wants to read the pixels.

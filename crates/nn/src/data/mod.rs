@@ -5,117 +5,13 @@
 //! accepts.
 
 mod dataset;
-pub mod digit;
-pub mod idx;
-mod labels;
-mod mnist;
-mod names;
 mod source;
 mod split;
-#[cfg(test)]
-mod testing;
 mod warnings;
 mod writers;
 
-use std::io;
-use std::path::PathBuf;
-
-use sha2::{Digest, Sha256};
-use thiserror::Error;
-
-pub use dataset::{Dataset, ImageShape};
-pub use labels::{Labels, MAX_CLASSES};
-pub use source::{FileCheck, Source};
+pub use dataset::Dataset;
+pub use source::Source;
 pub use split::{HeldOut, Splits};
+pub use tenfold_data::{DataError, FileCheck, ImageShape, Labels, MAX_CLASSES, digit};
 pub use writers::test_writers;
-
-use idx::{IdxError, times};
-
-/// Why a data set was refused. Examples count from 0.
-#[derive(Debug, Error)]
-#[expect(missing_docs, reason = "each message says what its fields are")]
-pub enum DataError {
-    #[error(transparent)]
-    Idx(#[from] IdxError),
-    #[error("{}: cannot be read: {reason}", .path.display())]
-    Io { path: PathBuf, reason: io::Error },
-    #[error("{}: is not a folder, expected the folder that holds the four IDX files", .path.display())]
-    NotAFolder { path: PathBuf },
-    #[error(
-        "{}: holds no {}; expected it there under that name or with a dot before `idx` (train-images.idx3-ubyte), with \
-         or without .gz",
-        .folder.display(),
-        .missing.join(", no ")
-    )]
-    Missing { folder: PathBuf, missing: Vec<&'static str>, hint: Option<String> },
-    #[error(
-        "{name}: holds {} elements of type {type_name}, expected images: u8 with dimensions [N, H, W] or [N, C, H, W]",
-        times(.dims)
-    )]
-    NotImages { name: String, dims: Vec<usize>, type_name: &'static str },
-    #[error(
-        "{name}: holds {} elements of type {type_name}, expected labels: integers with one dimension [N]",
-        times(.dims)
-    )]
-    NotLabels { name: String, dims: Vec<usize>, type_name: &'static str },
-    #[error("{name}: images are {shape}, expected sides and channels of 1 to {}", dataset::MAX_SIDE)]
-    Shape { name: String, shape: ImageShape },
-    #[error("{name}: {found} pixels are no whole number of images of {shape}")]
-    PixelCount { name: String, found: usize, shape: ImageShape },
-    #[error(
-        "{images_name} holds {images} images, {labels_name} holds {labels} labels, expected as many labels as images"
-    )]
-    LabelCount { images_name: String, images: usize, labels_name: String, labels: usize },
-    #[error(
-        "{images_name} holds labels, and {labels_name} holds images ({}): the two files have each other's names",
-        times(.dims)
-    )]
-    Swapped { images_name: String, labels_name: String, dims: Vec<usize> },
-    #[error(
-        "{name}: label {position} (counted from 0) is {found}, expected {} to {} for {} classes; the labels are \
-         {} to {}",
-        .labels.first, .labels.last(), .labels.classes, .range[0], .range[1]
-    )]
-    Label { name: String, position: usize, found: i64, labels: Labels, range: [i64; 2] },
-    #[error("{name}: holds {found} examples, expected 1 to {}", u32::MAX)]
-    ExampleCount { name: String, found: usize },
-    #[error("a data set of {found} classes was asked for, expected 2 to {MAX_CLASSES}")]
-    ClassCount { found: usize },
-    #[error(
-        "{}, expected 2 to {MAX_CLASSES} classes",
-        if .low == .high { format!("all labels are {low}") } else { format!("the labels are {low} to {high}") }
-    )]
-    CountedClasses { low: i64, high: i64 },
-    #[error("{}: training images are {train}, test images {test}, expected the same shape", .folder.display())]
-    ShapesDiffer { folder: PathBuf, train: ImageShape, test: ImageShape },
-    #[error(
-        "{found} validation examples were asked for, expected 1 to {}: there are {examples} to share with training",
-        .examples - 1
-    )]
-    ValidCount { found: usize, examples: usize },
-    #[error(
-        "all {examples} training images have the label {label}, expected two classes at least: there is nothing to learn"
-    )]
-    OneClass { examples: usize, label: u32 },
-}
-
-impl DataError {
-    /// What the person can do about it, where the message does not say so.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "most errors have said all that can be done")]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            DataError::Missing { hint, .. } => hint.clone(),
-            DataError::Swapped { .. } => Some("exchange their names".to_owned()),
-            DataError::Label { labels, range, .. } => Some(labels::remedy(*labels, *range)),
-            DataError::OneClass { .. } => {
-                Some("look at the file of the training labels; `tenfold data --data DIR` counts them".to_owned())
-            }
-            _ => None,
-        }
-    }
-}
-
-/// A finished digest in hex.
-fn hex(digest: Sha256) -> String {
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -1,20 +1,10 @@
-//! A data set as published: four IDX files named as MNIST's are.
+//! A data set as published, with its test images sealed.
 
-#[cfg(test)]
-mod tests;
+use std::path::Path;
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use tenfold_data::Published;
 
-use sha2::{Digest, Sha256};
-
-use super::dataset::check_classes;
-use super::idx::{self, Idx, IdxValues, times};
-use super::labels::{LabelFile, one_each};
-use super::mnist::{FILES, SHA256};
-use super::names;
-use super::{DataError, Dataset, HeldOut, ImageShape, Labels, hex};
+use super::{DataError, Dataset, FileCheck, HeldOut, Labels};
 
 /// A data set as published, before validation examples are set apart.
 #[derive(Debug)]
@@ -27,8 +17,7 @@ pub struct Source {
     pub test: HeldOut,
     /// The number that the label files give to class 0.
     pub first_label: u32,
-    /// The SHA-256, in hex, of the `sha256` of the four `files`, each in hex on a line of its own, and, where labels do
-    /// not start at 0, of a line that says where.
+    /// What identifies the data: [`Published::sha256`].
     pub sha256: String,
     /// Training images, training labels, test images, test labels.
     pub files: Vec<FileCheck>,
@@ -36,183 +25,24 @@ pub struct Source {
     pub notes: Vec<String>,
 }
 
-/// What identifies a file of a data set.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FileCheck {
-    /// The name of the file, without its folder.
-    pub file: String,
-    /// Its size after decompression.
-    pub bytes: u64,
-    /// The SHA-256, in hex, after decompression.
-    pub sha256: String,
-    /// Whether this is the file that MNIST has in this place.
-    pub known: bool,
-}
-
 impl Source {
-    /// Reads the four files of a data set from `folder`; `labels` is what their numbers mean, or none to go by those
-    /// that occur.
-    ///
-    /// The files are called `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-    /// `t10k-labels-idx1-ubyte`, or with a dot before `idx`, and may end in `.gz`; if several are there, the first of
-    /// these wins. Images are u8, `[N, H, W]`, `[N, C, H, W]`, or `[N, H, W, C]` where C is 1, 3 or 4 and less than H;
-    /// labels integers of any type, `[N]`.
+    /// MNIST, from the copy inside the program: 60,000 training and 10,000 test images of digits, 28 by 28.
+    pub fn mnist() -> Self {
+        Published::mnist().into()
+    }
+
+    /// Reads the four IDX files of a data set from `folder`, as [`Published::read_dir`] does.
     ///
     /// # Errors
-    /// If `folder` is no folder that can be read, if one of the four files is missing, is no IDX file of images or
-    /// labels, or does not fit the others, or if a label is outside of `labels`.
+    /// As there.
     pub fn read_dir(folder: &Path, labels: Option<Labels>) -> Result<Self, DataError> {
-        labels.map_or(Ok(()), |labels| check_classes(labels.classes))?;
-        let metadata = fs::metadata(folder).map_err(|reason| DataError::Io { path: folder.to_owned(), reason })?;
-        if !metadata.is_dir() {
-            return Err(DataError::NotAFolder { path: folder.to_owned() });
-        }
-        // All four are looked for before one is read, so that one error names all that are missing.
-        let mut paths = Vec::new();
-        let mut missing = Vec::new();
-        let mut notes = Vec::new();
-        for file in FILES {
-            let mut found = find(folder, file)?.into_iter();
-            match found.next() {
-                Some(path) => {
-                    notes.extend(found.map(|other| names::both(&path, &other)));
-                    paths.push(path);
-                }
-                None => missing.push(file),
-            }
-        }
-        if !missing.is_empty() {
-            let hint = names::hint(folder, &missing);
-            return Err(DataError::Missing { folder: folder.to_owned(), missing, hint });
-        }
-        let mut source = Self::read_files(folder, labels, |role| {
-            Ok((paths[role].display().to_string(), idx::read_file(&paths[role])?))
-        })?;
-        source.notes.splice(0..0, notes);
-        Ok(source)
-    }
-
-    /// Builds a data set from what `read` gives for each of the four [`FILES`]: what errors call it, and its contents.
-    pub(super) fn read_files(
-        folder: &Path,
-        labels: Option<Labels>,
-        read: impl Fn(usize) -> Result<(String, Idx), DataError>,
-    ) -> Result<Self, DataError> {
-        let mut files = Vec::new();
-        let mut notes = Vec::new();
-        let mut next = || {
-            let role = files.len();
-            let (name, idx) = read(role)?;
-            let known = idx.sha256 == SHA256[role];
-            let file = Path::new(&name).file_name().map_or(name.clone(), |file| file.to_string_lossy().into_owned());
-            files.push(FileCheck { file, bytes: idx.bytes, sha256: idx.sha256.clone(), known });
-            Ok::<_, DataError>((name, idx))
-        };
-        let mut pair = || ImagesAndLabels::new(next()?, next()?, &mut notes);
-        let (train, test) = (pair()?, pair()?);
-        let labels = match labels {
-            Some(labels) => labels,
-            None => Labels::counted(&[&train.labels, &test.labels])?,
-        };
-        let (train, test) = (train.examples(labels)?, test.examples(labels)?);
-        if train.shape() != test.shape() {
-            let (train, test) = (train.shape(), test.shape());
-            return Err(DataError::ShapesDiffer { folder: folder.to_owned(), train, test });
-        }
-
-        let name = if files.iter().all(|file| file.known) { "mnist".to_owned() } else { folder_name(folder) };
-        let mut digest =
-            files.iter().fold(Sha256::new(), |digest, file| digest.chain_update(&file.sha256).chain_update("\n"));
-        let first = labels.first;
-        if first > 0 {
-            digest.update(format!("first label {first}\n"));
-        }
-        Ok(Self { name, train, test: HeldOut::new(test), first_label: first, sha256: hex(digest), files, notes })
+        Published::read_dir(folder, labels).map(Self::from)
     }
 }
 
-/// The paths under which `folder` holds `file`; the first of them is read.
-fn find(folder: &Path, file: &str) -> Result<Vec<PathBuf>, DataError> {
-    let mut found = Vec::new();
-    for name in names::spellings(file) {
-        let path = folder.join(name);
-        match fs::metadata(&path) {
-            Ok(_) => found.push(path),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(reason) => return Err(DataError::Io { path, reason }),
-        }
+impl From<Published> for Source {
+    fn from(Published { name, train, test, first_label, sha256, files, notes }: Published) -> Self {
+        let test = HeldOut::new(test.into());
+        Self { name, train: train.into(), test, first_label, sha256, files, notes }
     }
-    Ok(found)
-}
-
-/// The last part of the path, also of one such as `.` that has none.
-fn folder_name(folder: &Path) -> String {
-    let full = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    full.file_name().map_or("data".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Images and their labels, before it is known what the labels mean.
-struct ImagesAndLabels {
-    images_name: String,
-    pixels: Vec<u8>,
-    shape: ImageShape,
-    labels: LabelFile,
-}
-
-impl ImagesAndLabels {
-    fn new(
-        images: (String, Idx),
-        labels: (String, Idx),
-        notes: &mut Vec<String>,
-    ) -> Result<ImagesAndLabels, DataError> {
-        let (images_name, images) = images;
-        let (labels_name, labels) = labels;
-        if one_each(&images.dims) && labels.dims.len() >= 3 && !one_each(&labels.dims) {
-            return Err(DataError::Swapped { images_name, labels_name, dims: labels.dims });
-        }
-        let (pixels, shape) = to_pixels(&images_name, images, notes)?;
-        Ok(ImagesAndLabels { images_name, pixels, shape, labels: LabelFile::new(labels_name, labels)? })
-    }
-
-    fn examples(self, labels: Labels) -> Result<Dataset, DataError> {
-        let ImagesAndLabels { images_name, pixels, shape, labels: file } = self;
-        Dataset::named(&images_name, file.name(), pixels, file.classes(labels)?, shape, labels.classes)
-    }
-}
-
-fn to_pixels(name: &str, idx: Idx, notes: &mut Vec<String>) -> Result<(Vec<u8>, ImageShape), DataError> {
-    let Idx { dims, values, .. } = idx;
-    let type_name = values.type_name();
-    let IdxValues::U8(pixels) = values else {
-        return Err(DataError::NotImages { name: name.to_owned(), dims, type_name });
-    };
-    match dims[..] {
-        [_, height, width] => Ok((pixels, ImageShape { channels: 1, height, width })),
-        // As pictures are kept elsewhere: no network wants an image of three columns and more channels.
-        [_, height, width, channels @ (1 | 3 | 4)] if height > channels => {
-            let note =
-                format!("images of {} are taken as height, width and channels: channels last", times(&dims[1..]));
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-            let shape = ImageShape { channels, height, width };
-            Ok((channels_first(pixels, shape), shape))
-        }
-        [_, channels, height, width] => Ok((pixels, ImageShape { channels, height, width })),
-        _ => Err(DataError::NotImages { name: name.to_owned(), dims, type_name: "u8" }),
-    }
-}
-
-/// `[N, H, W, C]` as `[N, C, H, W]`.
-fn channels_first(pixels: Vec<u8>, shape: ImageShape) -> Vec<u8> {
-    if shape.channels == 1 {
-        return pixels;
-    }
-    let mut planes = Vec::with_capacity(pixels.len());
-    for image in pixels.chunks_exact(shape.len()) {
-        for channel in 0..shape.channels {
-            planes.extend(image.iter().skip(channel).step_by(shape.channels));
-        }
-    }
-    planes
 }

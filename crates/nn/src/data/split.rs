@@ -1,8 +1,9 @@
 //! Validation images set apart, and the test images out of training's reach.
 
 use sha2::{Digest, Sha256};
+use tenfold_data::hex;
 
-use super::{DataError, Dataset, FileCheck, ImageShape, Source, hex};
+use super::{DataError, Dataset, FileCheck, ImageShape, Source};
 use crate::rng::{Rng, Stream, permutation};
 
 /// The test examples: for measuring a finished network, and nothing else.

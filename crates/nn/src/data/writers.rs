@@ -1,6 +1,6 @@
 //! Who wrote the images: known for MNIST, thanks to QMNIST (`data/qmnist/README.md` in the repository).
 
-use super::idx::{self, IdxValues};
+use tenfold_data::idx::{self, IdxValues};
 
 /// The class and the writer of each test image of MNIST, i16 `[10000, 2]`.
 const GZIPPED: &[u8] =

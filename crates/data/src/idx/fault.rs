@@ -63,7 +63,7 @@ const COPY_AGAIN: &str = "copy or download the file again";
 const WRITE_ANEW: &str = "write the file anew with big-endian numbers";
 
 /// Dimensions as people write them: `60000x28x28`.
-pub(in crate::data) fn times(dims: &[usize]) -> String {
+pub(crate) fn times(dims: &[usize]) -> String {
     dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 

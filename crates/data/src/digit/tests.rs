@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::super::{HeldOut, Source};
 use super::*;
+use crate::{Labelled, Published};
 use std::sync::LazyLock;
 
-static TEST: LazyLock<HeldOut> = LazyLock::new(|| Source::mnist().test);
+static TEST: LazyLock<Labelled> = LazyLock::new(|| Published::mnist().test);
 
 fn digit(number: usize) -> Grey {
     Grey { width: SIDE, height: SIDE, pixels: TEST.image(number).to_vec() }
@@ -38,7 +38,7 @@ fn words(centred: &Centred) -> Vec<&str> {
 #[test]
 fn the_digits_of_mnist_are_centred_already() {
     let changed: Vec<usize> =
-        (0..TEST.len()).filter(|n| centre(&digit(*n)).unwrap().pixels != TEST.image(*n)).collect();
+        (0..TEST.labels.len()).filter(|n| centre(&digit(*n)).unwrap().pixels != TEST.image(*n)).collect();
     assert_eq!(changed, [4530, 9300, 9302]);
     for number in changed {
         let (grey, ink) = (digit(number), ink(&digit(number)).unwrap());

@@ -14,17 +14,18 @@ mod fault;
 #[cfg(test)]
 mod tests;
 
-pub(super) use fault::times;
+pub(crate) use fault::times;
 pub use fault::{IdxError, IdxFault};
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use super::hex;
 use fault::reversed;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
+
+use crate::hex;
 
 /// The most bytes that an IDX file may hold after decompression, header included: 4 GiB.
 pub const MAX_BYTES: u64 = 4 << 30;

@@ -7,29 +7,31 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::Labelled;
+
 /// An IDX file with this header, true or not.
-pub(super) fn file(element_code: u8, dims: &[u32], data: &[u8]) -> Vec<u8> {
+pub(crate) fn file(element_code: u8, dims: &[u32], data: &[u8]) -> Vec<u8> {
     let dims_be = dims.iter().flat_map(|dim| dim.to_be_bytes());
     [0, 0, element_code, dims.len() as u8].into_iter().chain(dims_be).chain(data.iter().copied()).collect()
 }
 
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 /// A folder for one test, gone when the test is.
-pub(super) struct Folder(pub(super) PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    pub(super) fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("tenfold-{}-{test}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, bytes).unwrap();
         path
@@ -39,5 +41,12 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Labelled {
+    /// Image `n`, `[C, H, W]`.
+    pub(crate) fn image(&self, n: usize) -> &[u8] {
+        &self.pixels[n * self.shape.len()..][..self.shape.len()]
     }
 }

@@ -7,19 +7,19 @@ use std::path::Path;
 const MOST_NAMES: usize = 1000;
 
 /// The names under which a file is looked for, in this order.
-pub(super) fn spellings(file: &str) -> [String; 4] {
+pub(crate) fn spellings(file: &str) -> [String; 4] {
     let dotted = file.replace("-idx", ".idx");
     [file.to_owned(), dotted.clone(), format!("{file}.gz"), format!("{dotted}.gz")]
 }
 
 /// That of two spellings of a name one was read.
-pub(super) fn both(read: &Path, other: &Path) -> String {
+pub(crate) fn both(read: &Path, other: &Path) -> String {
     let [read, other] = [read, other].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
     format!("{read} is read, {other} beside it is not")
 }
 
 /// What to do about files that are `missing` in `folder`, going by what it holds instead.
-pub(super) fn hint(folder: &Path, missing: &[&'static str]) -> Option<String> {
+pub(crate) fn hint(folder: &Path, missing: &[&'static str]) -> Option<String> {
     let names = names(folder);
     let like = |file: &str| names.iter().filter(|name| is_like(name, file)).collect::<Vec<_>>();
     let renamed: Vec<(String, usize)> = missing
@@ -56,18 +56,20 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Whether a file of this name seems to be what `file` is: the same part of a data set, images or labels.
-fn is_like(name: &str, file: &str) -> bool {
+pub(crate) fn is_like(name: &str, file: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let part: &[&str] = if file.starts_with("train") { &["train"] } else { &["t10k", "test"] };
     let kind = if file.contains("images") { "image" } else { "label" };
-    name.contains("ubyte") && name.contains(kind) && part.iter().any(|part| name.contains(part))
+    (name.contains("ubyte") || name.contains("idx"))
+        && name.contains(kind)
+        && part.iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::mnist::FILES;
-    use super::super::testing::Folder;
     use super::*;
+    use crate::mnist::FILES;
+    use crate::testing::Folder;
 
     #[test]
     fn files_of_other_names_are_recognised() {

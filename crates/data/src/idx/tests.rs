@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::testing::{Folder, file, gzip};
 use super::*;
+use crate::testing::{Folder, file, gzip};
 
 #[track_caller]
 fn refusal(bytes: &[u8]) -> String {

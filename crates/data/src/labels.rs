@@ -1,7 +1,7 @@
 //! From the numbers of a label file to classes.
 
-use super::DataError;
-use super::idx::{Idx, IdxValues};
+use crate::DataError;
+use crate::idx::{Idx, IdxValues};
 
 /// The most classes that labels can tell apart.
 pub const MAX_CLASSES: usize = 256;
@@ -30,12 +30,12 @@ impl Labels {
     }
 
     /// The number of the last class.
-    pub(super) fn last(self) -> i64 {
+    pub(crate) fn last(self) -> i64 {
         i64::from(self.first) + self.classes as i64 - 1
     }
 
     /// Which numbers these files need: from the lowest that occurs, or 0 where that is negative, to the highest.
-    pub(super) fn counted(files: &[&LabelFile]) -> Result<Labels, DataError> {
+    pub(crate) fn counted(files: &[&LabelFile]) -> Result<Labels, DataError> {
         let low = files.iter().map(|file| file.low).min().unwrap_or(0);
         let high = files.iter().map(|file| file.high).max().unwrap_or(0);
         let first = u32::try_from(low).unwrap_or(0);
@@ -48,7 +48,7 @@ impl Labels {
 }
 
 /// A label file: integers, one for each image.
-pub(super) struct LabelFile {
+pub(crate) struct LabelFile {
     /// What errors call it.
     name: String,
     values: IdxValues,
@@ -60,7 +60,7 @@ pub(super) struct LabelFile {
 
 impl LabelFile {
     /// The file, if it holds integers with one dimension `[N]` or others of 1.
-    pub(super) fn new(name: String, Idx { dims, values, .. }: Idx) -> Result<LabelFile, DataError> {
+    pub(crate) fn new(name: String, Idx { dims, values, .. }: Idx) -> Result<LabelFile, DataError> {
         let numbers = integers(&values).filter(|_| one_each(&dims));
         let range =
             numbers.map(|numbers| numbers.fold((i64::MAX, i64::MIN), |(low, high), n| (low.min(n), high.max(n))));
@@ -70,12 +70,17 @@ impl LabelFile {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
+    /// The numbers, in order.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = i64> {
+        integers(&self.values).into_iter().flatten()
+    }
+
     /// The class of each number, each in `0..labels.classes`.
-    pub(super) fn classes(&self, labels: Labels) -> Result<Vec<u8>, DataError> {
+    pub(crate) fn classes(&self, labels: Labels) -> Result<Vec<u8>, DataError> {
         let numbers = || integers(&self.values).expect("a label file holds integers");
         let (first, last) = (i64::from(labels.first), labels.last());
         if self.low < first || self.high > last {
@@ -89,7 +94,7 @@ impl LabelFile {
 }
 
 /// Whether an array of these dimensions has one element for each of its first dimension.
-pub(super) fn one_each(dims: &[usize]) -> bool {
+pub(crate) fn one_each(dims: &[usize]) -> bool {
     dims.iter().skip(1).all(|&dim| dim == 1)
 }
 
@@ -105,7 +110,7 @@ fn integers(values: &IdxValues) -> Option<Box<dyn Iterator<Item = i64> + '_>> {
 }
 
 /// What to set so that labels from `low` to `high` are accepted, where `labels` was set.
-pub(super) fn remedy(labels: Labels, [low, high]: [i64; 2]) -> String {
+pub(crate) fn remedy(labels: Labels, [low, high]: [i64; 2]) -> String {
     let needed = |first: i64| high - first + 1;
     let first = i64::from(labels.first);
     let possible = |classes: i64| (2..=MAX_CLASSES as i64).contains(&classes);
@@ -129,9 +134,9 @@ pub(super) fn remedy(labels: Labels, [low, high]: [i64; 2]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::idx;
-    use super::super::testing::file;
     use super::*;
+    use crate::idx;
+    use crate::testing::file;
 
     fn read(bytes: &[u8]) -> Result<LabelFile, DataError> {
         LabelFile::new("x".to_owned(), idx::read(bytes, "x")?)

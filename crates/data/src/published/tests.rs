@@ -1,7 +1,7 @@
 //! Whole and broken data sets.
 
-use super::super::testing::{Folder, file, gzip};
 use super::*;
+use crate::testing::{Folder, file, gzip};
 
 const IMAGES: &[u8] = &[10, 11, 12, 13, 20, 21, 22, 23, 30, 31, 32, 33];
 
@@ -15,14 +15,14 @@ fn whole(test: &str) -> Folder {
     folder
 }
 
-fn read(folder: &Folder) -> Result<Source, DataError> {
-    Source::read_dir(&folder.0, Some(Labels::from_zero(10)))
+fn read(folder: &Folder) -> Result<Published, DataError> {
+    Published::read_dir(&folder.0, Some(Labels::from_zero(10)))
 }
 
 /// The message on reading `folder`, with the folder written as `DIR`.
 #[track_caller]
 fn refusal(folder: &Folder, classes: usize) -> String {
-    let error = Source::read_dir(&folder.0, Some(Labels::from_zero(classes))).unwrap_err();
+    let error = Published::read_dir(&folder.0, Some(Labels::from_zero(classes))).unwrap_err();
     error.to_string().replace(&folder.0.display().to_string(), "DIR")
 }
 
@@ -31,9 +31,9 @@ fn a_folder_is_read() {
     let folder = whole("source-whole");
     let source = read(&folder).unwrap();
     assert_eq!(source.name, folder.0.file_name().unwrap().to_str().unwrap());
-    assert_eq!((source.train.labels(), source.train.pixels()), (&[0, 9, 4][..], IMAGES));
-    assert_eq!((source.test.labels_for_report(), source.test.image(1)), (&[1, 0][..], &IMAGES[8..]));
-    assert_eq!((source.train.shape(), source.train.classes()), (source.test.shape(), 10));
+    assert_eq!((&source.train.labels[..], &source.train.pixels[..]), (&[0, 9, 4][..], IMAGES));
+    assert_eq!((&source.test.labels[..], source.test.image(1)), (&[1, 0][..], &IMAGES[8..]));
+    assert_eq!((source.train.shape, source.train.classes), (source.test.shape, 10));
     let files: Vec<_> = source.files.iter().map(|file| (file.file.as_str(), file.bytes, file.known)).collect();
     assert_eq!(files, [(FILES[0], 28, false), (FILES[1], 11, false), (FILES[2], 24, false), (FILES[3], 10, false)]);
     let lines: String = source.files.iter().map(|file| format!("{}\n", file.sha256)).collect();
@@ -69,7 +69,7 @@ fn the_plain_name_wins() {
         folder.write(name, &file(8, &[3], &[label as u8; 3]));
     }
     for (label, name) in names.iter().enumerate() {
-        assert_eq!(read(&folder).unwrap().train.labels(), [label as u8; 3]);
+        assert_eq!(read(&folder).unwrap().train.labels, [label as u8; 3]);
         fs::remove_file(folder.0.join(name)).unwrap();
     }
 }
@@ -78,16 +78,16 @@ fn the_plain_name_wins() {
 fn integers_of_any_type_are_labels_and_channels_are_kept() {
     let folder = whole("source-types");
     folder.write(FILES[1], &file(0x0c, &[3], &[0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9]));
-    assert_eq!(read(&folder).unwrap().train.labels(), [7, 0, 9]);
+    assert_eq!(read(&folder).unwrap().train.labels, [7, 0, 9]);
     folder.write(FILES[1], &file(0x0b, &[3], &[0, 7, 0, 0, 0, 255]));
-    assert_eq!(Source::read_dir(&folder.0, Some(Labels::from_zero(256))).unwrap().train.labels(), [7, 0, 255]);
+    assert_eq!(Published::read_dir(&folder.0, Some(Labels::from_zero(256))).unwrap().train.labels, [7, 0, 255]);
     folder.write(FILES[1], &file(9, &[3], &[7, 0, 9]));
-    assert_eq!(read(&folder).unwrap().train.labels(), [7, 0, 9]);
+    assert_eq!(read(&folder).unwrap().train.labels, [7, 0, 9]);
 
     folder.write(FILES[0], &file(8, &[3, 2, 1, 2], IMAGES));
     folder.write(FILES[2], &file(8, &[2, 2, 1, 2], &IMAGES[4..]));
     let source = read(&folder).unwrap();
-    assert_eq!(source.train.shape(), ImageShape { channels: 2, height: 1, width: 2 });
+    assert_eq!(source.train.shape, ImageShape { channels: 2, height: 1, width: 2 });
     assert!(source.notes.is_empty(), "{:?}", source.notes);
 }
 
@@ -99,7 +99,7 @@ fn channels_may_be_last_and_that_is_said() {
     folder.write(FILES[0], &file(8, &[3, 4, 1, 3], &[image, [0; 12], [9; 12]].concat()));
     folder.write(FILES[2], &file(8, &[2, 4, 1, 3], &[image, image].concat()));
     let source = read(&folder).unwrap();
-    assert_eq!(source.train.shape(), ImageShape { channels: 3, height: 4, width: 1 });
+    assert_eq!(source.train.shape, ImageShape { channels: 3, height: 4, width: 1 });
     assert_eq!(source.train.image(0), [1, 2, 3, 4, 11, 12, 13, 14, 21, 22, 23, 24]);
     assert_eq!(source.test.image(1), source.train.image(0));
     assert_eq!(source.notes, ["images of 4x1x3 are taken as height, width and channels: channels last"]);
@@ -109,7 +109,7 @@ fn channels_may_be_last_and_that_is_said() {
         let idx = |n: u32| file(8, &[n, dims[0], dims[1], dims[2]], &vec![7; n as usize * len]);
         folder.write(FILES[0], &idx(3));
         folder.write(FILES[2], &idx(2));
-        assert_eq!(read(&folder).unwrap().train.shape().channels, channels, "{dims:?}");
+        assert_eq!(read(&folder).unwrap().train.shape.channels, channels, "{dims:?}");
     }
 }
 
@@ -119,12 +119,12 @@ fn labels_from_one_on_are_another_data_set() {
     folder.write(FILES[1], &file(8, &[3], &[1, 9, 4]));
     folder.write(FILES[3], &file(8, &[2], &[2, 1]));
     let from_zero = read(&folder).unwrap();
-    assert_eq!((from_zero.first_label, from_zero.train.labels()), (0, &[1, 9, 4][..]));
-    let counted = Source::read_dir(&folder.0, None).unwrap();
-    assert_eq!((counted.first_label, counted.train.labels(), counted.train.classes()), (1, &[0, 8, 3][..], 9));
-    assert_eq!(counted.test.labels_for_report(), [1, 0]);
+    assert_eq!((from_zero.first_label, &from_zero.train.labels[..]), (0, &[1, 9, 4][..]));
+    let counted = Published::read_dir(&folder.0, None).unwrap();
+    assert_eq!((counted.first_label, &counted.train.labels[..], counted.train.classes), (1, &[0, 8, 3][..], 9));
+    assert_eq!(counted.test.labels, [1, 0]);
     assert_ne!(counted.sha256, from_zero.sha256);
-    let set = Source::read_dir(&folder.0, Some(Labels { first: 1, classes: 9 })).unwrap();
+    let set = Published::read_dir(&folder.0, Some(Labels { first: 1, classes: 9 })).unwrap();
     assert_eq!(set.sha256, counted.sha256);
 }
 
@@ -161,11 +161,11 @@ fn missing_files_are_all_named() {
     );
     let file = folder.0.join(FILES[0]);
     assert_eq!(
-        Source::read_dir(&file, None).unwrap_err().to_string(),
+        Published::read_dir(&file, None).unwrap_err().to_string(),
         format!("{}: is not a folder, expected the folder that holds the four IDX files", file.display())
     );
     let nowhere = folder.0.join("nowhere");
-    let message = Source::read_dir(&nowhere, None).unwrap_err().to_string();
+    let message = Published::read_dir(&nowhere, None).unwrap_err().to_string();
     assert!(message.starts_with(&format!("{}: cannot be read: ", nowhere.display())), "{message}");
 }
 

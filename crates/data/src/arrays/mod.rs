@@ -1,0 +1,231 @@
+//! Arrays of images of one shape: from numbers of any range to bytes, and into the shape that was asked for.
+
+pub(crate) mod npy;
+pub(crate) mod npy_folder;
+pub(crate) mod npz;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use crate::collection::{Found, Part, Role};
+use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options};
+use crate::pictures::plane::Picture;
+use crate::pictures::within;
+use crate::{DataError, Fit, ImageShape};
+
+/// Numbers of an array.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Values {
+    U8(Vec<u8>),
+    F32(Vec<f32>),
+}
+
+/// Where the channels of an image are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layout {
+    /// `[C, H, W]`.
+    First,
+    /// `[H, W, C]`.
+    Last,
+}
+
+/// Images of one part.
+pub(crate) struct Images {
+    /// None where they have no labels.
+    pub(crate) role: Option<Role>,
+    /// What errors call them.
+    pub(crate) name: String,
+    pub(crate) shape: ImageShape,
+    pub(crate) layout: Layout,
+    /// `[N]` images of `shape` in `layout`.
+    pub(crate) values: Values,
+    /// `[N]`, or none.
+    pub(crate) labels: Vec<u32>,
+    /// `[N]`, or none.
+    pub(crate) groups: Vec<u32>,
+    /// Whether rows and columns have changed places.
+    pub(crate) on_side: bool,
+}
+
+impl Values {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Values::U8(values) => values.len(),
+            Values::F32(values) => values.len(),
+        }
+    }
+
+    fn largest(&self) -> f32 {
+        match self {
+            Values::U8(values) => values.iter().max().map_or(0.0, |&value| f32::from(value)),
+            Values::F32(values) => values.iter().copied().fold(0.0, f32::max),
+        }
+    }
+
+    /// The position of the first number that is no brightness.
+    fn odd(&self) -> Option<(usize, f32)> {
+        match self {
+            Values::U8(_) => None,
+            Values::F32(values) => {
+                values.iter().position(|value| !(0.0..=f32::MAX).contains(value)).map(|n| (n, values[n]))
+            }
+        }
+    }
+
+    /// As bytes; where `largest` is not 255, it becomes 255.
+    fn bytes(self, largest: f32) -> Vec<u8> {
+        let scale = 255.0 / f64::from(largest);
+        match self {
+            Values::U8(values) if largest == 255.0 => values,
+            Values::U8(values) => values.into_iter().map(|value| (f64::from(value) * scale + 0.5) as u8).collect(),
+            Values::F32(values) => values.into_iter().map(|value| (f64::from(value) * scale + 0.5) as u8).collect(),
+        }
+    }
+}
+
+/// The shape of an image of `numbers` in one row: a square of one channel, or what `size` asks for.
+pub(crate) fn flat_shape(numbers: usize, options: &Options) -> Option<ImageShape> {
+    let [height, width] = match options.size {
+        Some([height, width]) if height * width == numbers => [height, width],
+        _ => [numbers.isqrt(); 2],
+    };
+    (numbers > 0 && height * width == numbers).then_some(ImageShape { channels: 1, height, width })
+}
+
+/// Adds images to what was found: as bytes of one range, upright, in the size and channels asked for.
+pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mut Found) -> Result<(), DataError> {
+    let bad = |what: String, hint: &str| Err(DataError::contents(path, what, Some(hint)));
+    let Some(first) = parts.first() else { return bad("holds no images".to_owned(), "name another file") };
+    let (shape, layout, name) = (first.shape, first.layout, first.name.clone());
+    for part in &parts {
+        if part.shape != shape {
+            let what = format!("{name} holds images of {shape}, {} of {}, expected one shape", part.name, part.shape);
+            return bad(what, "keep only what belongs together");
+        }
+        if let Some((n, value)) = part.values.odd() {
+            let (image, pixel) = (n / shape.len(), n % shape.len());
+            let what = format!(
+                "{}: number {pixel} of image {image} (counted from 0) is {value}, expected 0 or more",
+                part.name
+            );
+            return bad(what, "write brightnesses from 0 (black) on, before any normalisation");
+        }
+    }
+    if ![1, 3, 4].contains(&shape.channels) {
+        let what = format!(
+            "{name} holds images of {} channels, expected 1 (grey), 3 (red, green, blue) or 4 (and alpha)",
+            shape.channels
+        );
+        return bad(what, "choose the channels that make a picture");
+    }
+    let largest = parts.iter().map(|part| part.values.largest()).fold(0.0, f32::max);
+    // What uses at least half of a byte's range is bytes already.
+    let largest = if largest == 0.0 || (128.0..=255.0).contains(&largest) { 255.0 } else { largest };
+    if largest != 255.0 {
+        found.notes.push(format!("numbers are 0 to {largest}: they become 0 to 255"));
+    }
+    if layout == Layout::Last && shape.channels > 1 {
+        found.notes.push(format!(
+            "each image is {} rows, {} columns and {} channels, in this order",
+            shape.height, shape.width, shape.channels
+        ));
+    }
+    let on_side = parts.iter().any(|part| options.transpose.unwrap_or(part.on_side));
+    if on_side {
+        found.notes.push("images lie on their side (as EMNIST's do): rows and columns are exchanged (transpose = false to leave them)".to_owned());
+    }
+    let upright = if on_side { ImageShape { height: shape.width, width: shape.height, ..shape } } else { shape };
+    let plan = Reshaping::new(upright, options, &mut found.notes);
+    for part in parts {
+        let Images { role, name, layout, values, labels, groups, .. } = part;
+        let mut pixels = values.bytes(largest);
+        if layout == Layout::Last {
+            pixels = channels_first(pixels, shape);
+        }
+        if on_side {
+            pixels = transposed(&pixels, shape.height, shape.width);
+        }
+        if plan.to != upright {
+            pixels = plan.apply(&pixels);
+        }
+        found.parts.push(Part { role, name, pixels, labels, groups, ..Part::default() });
+    }
+    found.shape = Some(plan.to);
+    Ok(())
+}
+
+/// `[N, H, W, C]` as `[N, C, H, W]`.
+pub(crate) fn channels_first(pixels: Vec<u8>, shape: ImageShape) -> Vec<u8> {
+    if shape.channels == 1 {
+        return pixels;
+    }
+    let mut planes = Vec::with_capacity(pixels.len());
+    for image in pixels.chunks_exact(shape.len()) {
+        for channel in 0..shape.channels {
+            planes.extend(image.iter().skip(channel).step_by(shape.channels));
+        }
+    }
+    planes
+}
+
+/// Each plane of `height` by `width` with rows for columns.
+fn transposed(pixels: &[u8], height: usize, width: usize) -> Vec<u8> {
+    let mut result = Vec::with_capacity(pixels.len());
+    for plane in pixels.chunks_exact(height * width) {
+        for x in 0..width {
+            result.extend(plane.iter().skip(x).step_by(width));
+        }
+    }
+    result
+}
+
+/// From one shape to another.
+struct Reshaping {
+    from: ImageShape,
+    to: ImageShape,
+    fit: Fit,
+    paper: u8,
+}
+
+impl Reshaping {
+    fn new(from: ImageShape, options: &Options, notes: &mut Vec<String>) -> Reshaping {
+        let large = from.height.max(from.width) > MAX_SIDE;
+        let size = options.size.unwrap_or(if large {
+            within(from.height, from.width, DEFAULT_SIDE)
+        } else {
+            [from.height, from.width]
+        });
+        let channels = options.channels.map_or(if from.channels == 4 { 3 } else { from.channels }, Channels::count);
+        let to = ImageShape { channels, height: size[0], width: size[1] };
+        if to != from {
+            notes.push(format!(
+                "images of {from} are made {to} (fit = \"{}\", background = \"{}\")",
+                options.fit.name(),
+                options.background.name()
+            ));
+        }
+        let paper = if options.background == Background::White { 255 } else { 0 };
+        Reshaping { from, to, fit: options.fit, paper }
+    }
+
+    fn apply(&self, pixels: &[u8]) -> Vec<u8> {
+        let ImageShape { channels, height, width } = self.from;
+        let mut result = Vec::with_capacity(pixels.len() / self.from.len() * self.to.len());
+        for image in pixels.chunks_exact(self.from.len()) {
+            let mut samples: Vec<u16> = image.iter().map(|&pixel| u16::from(pixel)).collect();
+            if channels == 4 {
+                let alpha = samples.split_off(3 * height * width);
+                for (n, sample) in samples.iter_mut().enumerate() {
+                    let alpha = u32::from(alpha[n % (height * width)]);
+                    *sample = ((u32::from(*sample) * alpha + u32::from(self.paper) * (255 - alpha) + 127) / 255) as u16;
+                }
+            }
+            let picture = Picture { width, height, channels: channels.min(3), samples };
+            let picture = if self.to.channels == 1 { picture.into_grey() } else { picture.into_rgb() };
+            let picture = picture.fitted([self.to.height, self.to.width], self.fit, u16::from(self.paper));
+            result.extend(picture.samples.into_iter().map(|sample| sample.min(255) as u8));
+        }
+        result
+    }
+}

@@ -1,0 +1,51 @@
+//! A folder of npy files, each the images of one class, as Quick, Draw! has them.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use super::npz::image_shape;
+use super::{Images, add, npy};
+use crate::DataError;
+use crate::collection::{Found, MAX_PIXEL_BYTES, Role, listed};
+use crate::options::Options;
+use crate::walk::Item;
+
+/// Reads npy files as classes, called as they are.
+pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Found, DataError> {
+    let mut found = Found::default();
+    let mut parts = Vec::new();
+    let mut left = MAX_PIXEL_BYTES;
+    for item in files {
+        let bad = |what: String, hint: &str| DataError::contents(&item.path, what, Some(hint));
+        let file = File::open(&item.path).map_err(|reason| DataError::io(&item.path, reason))?;
+        let array = npy::read(BufReader::new(file), left).map_err(|what| bad(what, "look at it with numpy.load"))?;
+        left -= array.bytes();
+        let (shape, layout) = image_shape(&array, options).map_err(|(what, hint)| bad(what, hint))?;
+        let (n, type_name) = (array.dims[0], array.type_name());
+        let Some(values) = array.into_values() else {
+            return Err(bad(
+                format!("holds {type_name}, expected images"),
+                "leave only arrays of images in the folder",
+            ));
+        };
+        if !item.utf8 {
+            return Err(bad("its name is not UTF-8".to_owned(), "rename it: classes are called as their files are"));
+        }
+        let class = item.name.trim_end_matches(".npy").trim_start_matches("full_numpy_bitmap_");
+        let labels = vec![found.names.number(class); n];
+        parts.push(Images {
+            role: Some(Role::Train),
+            name: item.name.clone(),
+            shape,
+            layout,
+            values,
+            labels,
+            groups: vec![],
+            on_side: false,
+        });
+    }
+    found.notes.push(format!("one npy file for each class: {}", listed(&found.names.list)));
+    add(path, parts, options, &mut found)?;
+    Ok(found)
+}

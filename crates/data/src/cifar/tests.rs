@@ -1,0 +1,70 @@
+//! Records in CIFAR's layout.
+
+use crate::testing::Folder;
+use crate::{Collection, ImageShape, Level, Options, read};
+
+/// A record whose planes are of these levels; its first pixel is another.
+fn record(labels: &[u8], planes: [u8; 3]) -> Vec<u8> {
+    let mut record = labels.to_vec();
+    planes.iter().for_each(|&level| record.extend([level; 1024]));
+    record[labels.len()] = 99;
+    record
+}
+
+fn of(folder: &Folder, options: &Options) -> Collection {
+    read(&folder.0, options).unwrap()
+}
+
+#[test]
+fn cifar_10_is_read_with_its_names() {
+    let folder = Folder::new("cifar-10");
+    folder.write("data_batch_1.bin", &[record(&[9], [1, 2, 255]), record(&[0], [4, 5, 6])].concat());
+    folder.write("data_batch_2.bin", &record(&[3], [7, 8, 9]));
+    folder.write("test_batch.bin", &record(&[8], [10, 11, 12]));
+    let names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+    folder.write("batches.meta.txt", format!("{}\n\n", names.join("\n")).as_bytes());
+    folder.write("readme.html", b"");
+    let collection = of(&folder, &Options::default());
+    assert_eq!(collection.classes, names);
+    assert_eq!(collection.shape, ImageShape { channels: 3, height: 32, width: 32 });
+    assert_eq!((&collection.train.labels[..], &collection.test.unwrap().labels[..]), (&[9, 0, 3][..], &[8][..]));
+    let image = &collection.train.pixels[..3072];
+    assert_eq!([0, 1, 1024, 2048].map(|n| image[n]), [99, 1, 2, 255]);
+
+    folder.write("data_batch_2.bin", &record(&[10], [7, 8, 9]));
+    let message = read(&folder.0, &Options::default()).unwrap_err().to_string();
+    assert!(
+        message.ends_with("data_batch_2.bin: record 0 (counted from 0) has label 10, expected 0 to 9"),
+        "{message}"
+    );
+    folder.write("data_batch_2.bin", &[0; 3072]);
+    let message = read(&folder.0, &Options::default()).unwrap_err().to_string();
+    assert!(message.contains("data_batch_2.bin: is 3072 bytes, expected records of 3073 bytes"), "{message}");
+}
+
+#[test]
+fn cifar_100_has_fine_and_coarse_labels() {
+    let folder = Folder::new("cifar-100");
+    folder.write("train.bin", &[record(&[4, 73], [1, 2, 200]), record(&[19, 0], [4, 5, 6])].concat());
+    folder.write("test.bin", &record(&[4, 73], [1, 2, 3]));
+    let fine = of(&folder, &Options::default());
+    assert_eq!((fine.classes.len(), &fine.classes[73][..], &fine.train.labels[..]), (100, "73", &[73, 0][..]));
+    folder.write("coarse_label_names.txt", (0..20).map(|n| format!("group{n}\n")).collect::<String>().as_bytes());
+    let coarse = of(&folder, &Options { labels: Level::Coarse, ..Options::default() });
+    assert_eq!(
+        (coarse.classes.len(), &coarse.classes[19][..], &coarse.train.labels[..]),
+        (20, "group19", &[4, 19][..])
+    );
+    assert_eq!(coarse.test.unwrap().labels, [4]);
+}
+
+#[test]
+fn pickles_are_refused_with_the_remedy() {
+    for files in [&["data_batch_1", "test_batch", "batches.meta"][..], &["train", "test", "meta"]] {
+        let folder = Folder::new(&format!("cifar-pickle-{}", files[0]));
+        files.iter().for_each(|name| drop(folder.write(name, b"\x80\x02}q\x01")));
+        let error = read(&folder.0, &Options::default()).unwrap_err();
+        assert!(error.to_string().contains("holds the Python version of CIFAR: pickles"), "{error}");
+        assert!(error.hint().unwrap().contains("cifar-10-binary.tar.gz"), "{:?}", error.hint());
+    }
+}

@@ -1,0 +1,343 @@
+//! What was read: labelled images of one shape, their classes by name, their parts, and what is known about them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::{DataError, ImageShape, hex, natural};
+
+/// The most classes of a collection.
+pub const MAX_NAMED_CLASSES: usize = 1_000;
+
+/// The most bytes of pixels of a collection: 4 GiB.
+pub(crate) const MAX_PIXEL_BYTES: u64 = 4 << 30;
+
+/// Labelled images of one shape, as people brought them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Collection {
+    /// The name of the folder or file, without what follows a dot.
+    pub name: String,
+    /// The shape of each image.
+    pub shape: ImageShape,
+    /// The name of each class, as training has them: in natural order (`2` before `10`), or in the order of a list that
+    /// came with the data.
+    pub classes: Vec<String>,
+    /// For fitting; empty only where nothing has labels.
+    pub train: Examples,
+    /// For choosing, where the data says which.
+    pub valid: Option<Examples>,
+    /// For the final measurement, where the data says which.
+    pub test: Option<Examples>,
+    /// Images without labels.
+    pub unlabelled: Option<Examples>,
+    /// The name of each group; none where no groups are known.
+    pub groups: Vec<String>,
+    /// Sentences on what was understood, in the order in which it was.
+    pub notes: Vec<String>,
+    /// Files that could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// The SHA-256, in hex, of shape, classes, and each part with its labels, groups and pixels: all that training and
+    /// evaluation see, however it was stored.
+    pub sha256: String,
+}
+
+/// Images of a part and what belongs to each.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Examples {
+    /// All images, `[N, C, H, W]`.
+    pub pixels: Vec<u8>,
+    /// The class of each image, `[N]`; empty where images have none.
+    pub labels: Vec<u16>,
+    /// The group of each image, `[N]`; empty where none are known.
+    pub groups: Vec<u32>,
+    /// The path of each image, `[N]`; empty where images have no files of their own.
+    pub paths: Vec<String>,
+}
+
+/// A file that could not be read, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unreadable {
+    /// Its path.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What a part of the data is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Role {
+    Train,
+    Valid,
+    Test,
+}
+
+impl Role {
+    /// The role that a folder, a file, a key or a column calls so.
+    pub(crate) fn of(word: &str) -> Option<Role> {
+        match word.to_ascii_lowercase().as_str() {
+            "train" | "training" | "trn" => Some(Role::Train),
+            "valid" | "val" | "validation" | "validate" | "dev" => Some(Role::Valid),
+            "test" | "testing" | "tst" | "t10k" => Some(Role::Test),
+            _ => None,
+        }
+    }
+
+    /// The role of a name that holds one such word between others: `sign_mnist_train`.
+    pub(crate) fn within(name: &str) -> Option<Role> {
+        let mut roles = name.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(Role::of);
+        let first = roles.next()?;
+        roles.all(|role| role == first).then_some(first)
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Role::Train => "training",
+            Role::Valid => "validation",
+            Role::Test => "test",
+        }
+    }
+}
+
+/// Names, each with a number: in the order in which they first came.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Names {
+    /// By number.
+    pub(crate) list: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Names {
+    /// The number of a name, its next one where it is new.
+    pub(crate) fn number(&mut self, name: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = self.list.len() as u32;
+        self.list.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), number);
+        number
+    }
+
+    /// Gives each its other name, if these differ from each other; says whether it did.
+    pub(crate) fn rename(&mut self, names: Vec<String>) -> bool {
+        let mut renamed = Names::default();
+        for name in &names {
+            renamed.number(name);
+        }
+        let all_differ = renamed.list.len() == self.list.len();
+        if all_differ {
+            *self = renamed;
+        }
+        all_differ
+    }
+}
+
+/// A part as a reader found it: its labels are numbers of names.
+#[derive(Default)]
+pub(crate) struct Part {
+    /// None where images have no labels.
+    pub(crate) role: Option<Role>,
+    /// What errors call it.
+    pub(crate) name: String,
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) labels: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
+    pub(crate) paths: Vec<String>,
+}
+
+/// What a reader found.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) shape: Option<ImageShape>,
+    pub(crate) names: Names,
+    /// Whether the names are a list with an order of its own, rather than what was met on the way.
+    pub(crate) listed: bool,
+    pub(crate) groups: Names,
+    pub(crate) notes: Vec<String>,
+    pub(crate) unreadable: Vec<Unreadable>,
+}
+
+impl Found {
+    /// The whole: classes numbered, parts joined, identified.
+    pub(crate) fn collect(self, path: &Path) -> Result<Collection, DataError> {
+        let Found { parts, shape, names, listed, groups, mut notes, unreadable } = self;
+        let bad = |what: String, hint: &str| DataError::contents(path, what, Some(hint));
+        let Some(shape) = shape.filter(|_| parts.iter().any(|part| !part.pixels.is_empty())) else {
+            return Err(bad("holds no images".to_owned(), "name the folder or file that holds them"));
+        };
+        let classes = if parts.iter().any(|part| part.role.is_some()) {
+            Classes::of_training(&parts, &names, listed, path)?
+        } else {
+            notes.push("there are no labels: these images can be predicted, not trained on".to_owned());
+            Classes::default()
+        };
+        let mut collection = Collection {
+            name: name_of(path),
+            shape,
+            classes: classes.names.clone(),
+            train: Examples::default(),
+            valid: None,
+            test: None,
+            unlabelled: None,
+            groups: groups.list,
+            notes,
+            unreadable,
+            sha256: String::new(),
+        };
+        for part in parts {
+            let labels = classes.labels(&part, &names, path)?;
+            let Part { role, pixels, groups, paths, .. } = part;
+            let into = match role {
+                Some(Role::Train) => &mut collection.train,
+                Some(Role::Valid) => collection.valid.get_or_insert_default(),
+                Some(Role::Test) => collection.test.get_or_insert_default(),
+                None => collection.unlabelled.get_or_insert_default(),
+            };
+            into.append(Examples { pixels, labels, groups, paths });
+        }
+        collection.say_counts();
+        collection.sha256 = collection.fingerprint();
+        Ok(collection)
+    }
+}
+
+impl Examples {
+    /// How many there are, of a shape of `image_len` pixels.
+    pub fn len(&self, image_len: usize) -> usize {
+        self.pixels.len() / image_len.max(1)
+    }
+
+    fn append(&mut self, mut other: Examples) {
+        if self.pixels.is_empty() {
+            *self = other;
+            return;
+        }
+        self.pixels.append(&mut other.pixels);
+        self.labels.append(&mut other.labels);
+        self.groups.append(&mut other.groups);
+        self.paths.append(&mut other.paths);
+    }
+}
+
+impl Collection {
+    /// The parts that there are, each with what it is called.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Examples)> {
+        let train = (!self.train.pixels.is_empty()).then_some(&self.train);
+        [
+            ("training", train),
+            ("validation", self.valid.as_ref()),
+            ("test", self.test.as_ref()),
+            ("unlabelled", self.unlabelled.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, part)| Some((name, part?)))
+    }
+
+    fn say_counts(&mut self) {
+        let len = self.shape.len();
+        let counts: Vec<String> = self.parts().map(|(name, part)| format!("{} {name}", part.len(len))).collect();
+        let classes = match self.classes.len() {
+            0 => String::new(),
+            n => format!(", {n} classes: {}", listed(&self.classes)),
+        };
+        self.notes.push(format!("{} images of {}{classes}", counts.join(", "), self.shape));
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        let number = |digest: &mut Sha256, n: usize| digest.update((n as u64).to_le_bytes());
+        for size in [self.shape.channels, self.shape.height, self.shape.width, self.classes.len()] {
+            number(&mut digest, size);
+        }
+        for name in &self.classes {
+            number(&mut digest, name.len());
+            digest.update(name);
+        }
+        for (name, part) in self.parts() {
+            digest.update(name);
+            number(&mut digest, part.len(self.shape.len()));
+            number(&mut digest, part.groups.len());
+            part.labels.iter().for_each(|label| digest.update(label.to_le_bytes()));
+            part.groups.iter().for_each(|group| digest.update(group.to_le_bytes()));
+            digest.update(&part.pixels);
+        }
+        hex(digest)
+    }
+}
+
+/// Classes in their order, and the class of each number of a name.
+#[derive(Default)]
+struct Classes {
+    names: Vec<String>,
+    class_of: Vec<Option<u16>>,
+}
+
+impl Classes {
+    /// The classes that training has: whatever is missing elsewhere, none of them moves.
+    fn of_training(parts: &[Part], names: &Names, listed: bool, path: &Path) -> Result<Classes, DataError> {
+        let mut used = vec![listed; names.list.len()];
+        let mut examples = 0;
+        for part in parts.iter().filter(|part| part.role == Some(Role::Train)) {
+            part.labels.iter().for_each(|&label| used[label as usize] = true);
+            examples += part.labels.len();
+        }
+        if examples == 0 {
+            let hint = "call the part to learn from `train`";
+            return Err(DataError::contents(path, "holds no training images".to_owned(), Some(hint)));
+        }
+        let mut order: Vec<u32> = (0..names.list.len() as u32).filter(|&number| used[number as usize]).collect();
+        if !listed {
+            order.sort_by(|&a, &b| natural::compare(&names.list[a as usize], &names.list[b as usize]));
+        }
+        let classes: Vec<String> = order.iter().map(|&number| names.list[number as usize].clone()).collect();
+        if !(2..=MAX_NAMED_CLASSES).contains(&classes.len()) {
+            let what = match classes.len() {
+                1 => format!("holds training images of one class, {:?}", classes[0]),
+                n => format!("holds training images of {n} classes ({} …)", self::listed(&classes)),
+            };
+            let hint = "each class has a folder, a file or a label of its own";
+            let what = format!("{what}, expected 2 to {MAX_NAMED_CLASSES} classes");
+            return Err(DataError::contents(path, what, Some(hint)));
+        }
+        let mut class_of = vec![None; names.list.len()];
+        for (class, &number) in order.iter().enumerate() {
+            class_of[number as usize] = Some(class as u16);
+        }
+        Ok(Classes { names: classes, class_of })
+    }
+
+    fn labels(&self, part: &Part, names: &Names, path: &Path) -> Result<Vec<u16>, DataError> {
+        let unknown = part.labels.iter().find(|&&label| self.class_of[label as usize].is_none());
+        if let Some(&label) = unknown {
+            let count = part.labels.iter().filter(|&&other| other == label).count();
+            let role = part.role.map_or("unlabelled", Role::word);
+            let what = format!(
+                "{}: {count} {role} images are of class {:?}, of which there is no training image, expected one of {}",
+                part.name,
+                names.list[label as usize],
+                listed(&self.names)
+            );
+            let hint = "give the class training images, correct its name, or leave these images out";
+            return Err(DataError::contents(path, what, Some(hint)));
+        }
+        Ok(part.labels.iter().filter_map(|&label| self.class_of[label as usize]).collect())
+    }
+}
+
+/// The first of many names, and how many more there are.
+pub(crate) fn listed(names: &[String]) -> String {
+    const MOST: usize = 12;
+    match names.len() {
+        0..=MOST => names.join(", "),
+        all => format!("{} and {} more", names[..MOST].join(", "), all - MOST),
+    }
+}
+
+/// The last part of the path, also of one such as `.` that has none, without what follows a dot in a file's.
+fn name_of(path: &Path) -> String {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
+    name.map_or("data".to_owned(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,67 @@
+//! CSV files: of pixels, one image in a row, or of the paths of pictures.
+
+mod columns;
+mod paths;
+mod pixels;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use crate::DataError;
+use crate::collection::{Found, Role, listed};
+use crate::options::Options;
+use crate::walk::{Item, Listing};
+use table::Table;
+
+/// Fewer numbers in a row are no image.
+const FEWEST_PIXELS: usize = 16;
+
+/// Reads a CSV file.
+pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
+    let table = Table::open(path)?;
+    let mut found = Found::default();
+    if is_of_pixels(&table) {
+        let parts = pixels::read(table, Some(Role::Train), options, &mut found)?;
+        crate::arrays::add(path, parts, options, &mut found)?;
+    } else {
+        paths::read(table, Some(Role::Train), options, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Reads a folder with a CSV file of pixels for each part, as `train.csv` and `test.csv`; none if it holds none of these.
+pub(crate) fn read_folder(path: &Path, listing: &Listing, options: &Options) -> Result<Option<Found>, DataError> {
+    let is_csv = |item: &&Item| [".csv", ".csv.gz", ".tsv"].iter().any(|end| item.name.ends_with(end));
+    let parts: Vec<(&Item, Role)> =
+        listing.files.iter().filter(is_csv).filter_map(|item| Some((item, Role::within(&item.name)?))).collect();
+    if parts.iter().all(|(_, role)| *role != Role::Train) {
+        return Ok(None);
+    }
+    let mut found = Found::default();
+    let (mut of_pixels, mut others) = (Vec::new(), Vec::new());
+    for (item, role) in &parts {
+        let table = Table::open(&item.path)?;
+        if is_of_pixels(&table) {
+            of_pixels.extend(pixels::read(table, Some(*role), options, &mut found)?);
+        } else {
+            others.push(item.name.clone());
+        }
+    }
+    if of_pixels.is_empty() {
+        // They may name the pictures in the folders beside them, but each is then to be named by itself.
+        return Ok(None);
+    }
+    if !others.is_empty() {
+        found.notes.push(format!("CSV files without pixels are passed over: {}", listed(&others)));
+    }
+    crate::arrays::add(path, of_pixels, options, &mut found)?;
+    Ok(Some(found))
+}
+
+/// Whether rows hold pixels: many numbers.
+fn is_of_pixels(table: &Table) -> bool {
+    let row = table.sample.get(1).or(table.sample.first());
+    row.is_some_and(|row| row.iter().filter(|field| field.parse::<f32>().is_ok()).count() >= FEWEST_PIXELS)
+}

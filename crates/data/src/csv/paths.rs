@@ -1,0 +1,186 @@
+//! CSV of paths: a picture in a row, with its class, and perhaps its part and its group.
+
+use std::path::{Path, PathBuf};
+
+use super::columns::{Columns, GROUP, LABEL, NUMBER, PATH, SPLIT};
+use super::table::Table;
+use crate::DataError;
+use crate::collection::{Found, Role, listed};
+use crate::groups::GroupPattern;
+use crate::options::Options;
+use crate::pictures::{self, Entry};
+use crate::walk;
+
+/// The most rows.
+const MOST_ROWS: usize = 10_000_000;
+
+/// What names of pictures may lack.
+const ENDINGS: [&str; 7] = ["", ".png", ".jpg", ".jpeg", ".JPG", ".bmp", ".gif"];
+
+/// Reads the pictures that a file names; `role` is that of all of them where no column says which each has.
+pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &mut Found) -> Result<(), DataError> {
+    let path = &table.path;
+    let first = &table.sample[0];
+    let told = &options.columns;
+    let places = Place::all(path)?;
+    // The header has no name of a file that is there.
+    let file_in = |row: &[String]| (0..row.len()).find(|&column| Place::of(&places, &row[column]).is_some());
+    let header = file_in(first).is_none().then_some(&first[..]);
+    let columns = Columns { path, header, width: first.len() };
+    let data = &table.sample[usize::from(header.is_some())..];
+    let file = match columns.find("columns.path", told.path.as_deref(), &[])? {
+        Some(column) => Some(column),
+        None => data.iter().find_map(|row| file_in(row)),
+    };
+    let usual = columns.find("columns.path", None, PATH)?;
+    let Some(file) = file.or(usual.filter(|_| header.is_some() && !data.is_empty())) else {
+        let what = format!("names no file that is there, and holds no pixels; its first row is {}", listed(first));
+        let hint = "paths are looked for beside the CSV file and in the folders beside it; columns.path = \"name\" says which column holds them";
+        return Err(DataError::contents(path, what, Some(hint)));
+    };
+    let Some(place) = data.iter().find_map(|row| Place::of(&places, row.get(file)?)) else {
+        let name = data.first().and_then(|row| row.get(file)).cloned().unwrap_or_default();
+        let what = format!(
+            "{} holds {name:?}, and there is no such file beside it or in the folders beside it",
+            columns.name(file)
+        );
+        return Err(DataError::contents(path, what, Some("put the CSV file beside the pictures that it names")));
+    };
+    let words = |column: usize| data.iter().all(|row| row.get(column).is_some_and(|word| Role::of(word).is_some()));
+    let split = match columns.find("columns.split", told.split.as_deref(), SPLIT)? {
+        None if header.is_none() => (0..columns.width).find(|&column| column != file && words(column)),
+        split => split,
+    };
+    let group = columns.find("columns.group", told.group.as_deref(), GROUP)?;
+    let label = label(&columns, file, split, group, options)?;
+    let pattern = options.group.as_deref().filter(|_| group.is_none()).map(GroupPattern::new).transpose()?;
+
+    let mut say = vec![format!("paths in {}", columns.name(file))];
+    for (what, column) in [("classes", label), ("parts", split), ("groups", group)] {
+        say.extend(column.map(|column| format!("{what} in {}", columns.name(column))));
+    }
+    let with = if header.is_some() { "with a header" } else { "without a header" };
+    let parted = table.delimiter.name();
+    found.notes.push(format!("a list of pictures, parted by {parted}, {with}: {}{}", say.join(", "), place.words()));
+
+    let mut rows = table.rows()?;
+    if header.is_some() {
+        rows.next_row()?;
+    }
+    let mut entries = Vec::new();
+    loop {
+        rows.next_row()?;
+        let line = rows.line;
+        let Some(row) = rows.current() else { break };
+        let bad = |what: String, hint: &str| DataError::contents(path, format!("line {line}: {what}"), Some(hint));
+        if row.len() != columns.width {
+            let what = format!("holds {} fields, expected {}", row.len(), columns.width);
+            return Err(bad(what, "copy or write the file again"));
+        }
+        if entries.len() == MOST_ROWS {
+            return Err(bad(format!("is one of more than {MOST_ROWS}"), "take fewer"));
+        }
+        let text = |column: usize| {
+            let field = std::str::from_utf8(&row[column]).ok().filter(|field| !field.is_empty());
+            field.ok_or_else(|| {
+                bad(format!("{} is empty or not UTF-8", columns.name(column)), "fill it, and save the file as UTF-8")
+            })
+        };
+        let shown = text(file)?;
+        let role = match split {
+            None => role.filter(|_| label.is_some()),
+            Some(column) => {
+                let word = text(column)?;
+                let role = Role::of(word).ok_or_else(|| {
+                    bad(
+                        format!("{} is {word:?}, expected train, valid or test", columns.name(column)),
+                        "write one of these",
+                    )
+                })?;
+                Some(role).filter(|_| label.is_some())
+            }
+        };
+        let picture = place.join(shown);
+        let group = match (group, &pattern) {
+            (Some(column), _) => Some(found.groups.number(text(column)?)),
+            (None, Some(pattern)) => Some(found.groups.number(pattern.group(&picture, shown)?)),
+            (None, None) => None,
+        };
+        let number = match label {
+            Some(column) => found.names.number(text(column)?),
+            None => 0,
+        };
+        entries.push(Entry { path: picture, shown: shown.to_owned(), role, label: number, group });
+    }
+    pictures::read(path, entries, options, found)
+}
+
+/// The column of classes: by name, else the only one left, else, without a header, the one behind the path.
+fn label(
+    columns: &Columns,
+    file: usize,
+    split: Option<usize>,
+    group: Option<usize>,
+    options: &Options,
+) -> Result<Option<usize>, DataError> {
+    if let Some(column) = columns.find("columns.label", options.columns.label.as_deref(), LABEL)? {
+        return Ok(Some(column));
+    }
+    let counts =
+        |column: usize| columns.header.is_some_and(|header| NUMBER.contains(&header[column].to_lowercase().as_str()));
+    let taken = |column: usize| column == file || Some(column) == split || Some(column) == group || counts(column);
+    let left: Vec<usize> = (0..columns.width).filter(|&column| !taken(column)).collect();
+    match left[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(only)),
+        _ if columns.header.is_none() => {
+            Ok(left.iter().copied().find(|&column| column > file).or(left.first().copied()))
+        }
+        _ => {
+            let names: Vec<String> = left.iter().map(|&column| columns.name(column)).collect();
+            let what = format!("has no column with a usual name of classes; it may be one of {}", listed(&names));
+            Err(DataError::contents(columns.path, what, Some("say which: columns.label = \"name\"")))
+        }
+    }
+}
+
+/// Where the pictures are, and what their names lack.
+#[derive(Clone)]
+struct Place {
+    folder: PathBuf,
+    /// The name of the folder beside the CSV file, if it is not that of the file itself.
+    name: Option<String>,
+    ending: &'static str,
+}
+
+impl Place {
+    /// Beside the CSV file, and in the folders beside it.
+    fn all(csv: &Path) -> Result<Vec<Place>, DataError> {
+        let beside = match csv.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let inner = walk::list(&beside)?.folders;
+        let folders = [(beside, None)].into_iter().chain(inner.into_iter().map(|item| (item.path, Some(item.name))));
+        Ok(folders
+            .flat_map(|(folder, name)| {
+                ENDINGS.map(|ending| Place { folder: folder.clone(), name: name.clone(), ending })
+            })
+            .collect())
+    }
+
+    /// The first place where there is a file of this name.
+    fn of(places: &[Place], name: &str) -> Option<Place> {
+        places.iter().find(|place| !name.is_empty() && place.join(name).is_file()).cloned()
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}{}", self.ending))
+    }
+
+    fn words(&self) -> String {
+        let inside = self.name.as_ref().map_or(String::new(), |name| format!("; they are in {name}"));
+        let ending = if self.ending.is_empty() { String::new() } else { format!("; their names lack {}", self.ending) };
+        format!("{inside}{ending}")
+    }
+}

@@ -1,0 +1,326 @@
+//! CSV of pixels: one image in a row, its label before or behind it, or none.
+
+use std::collections::BTreeMap;
+
+use super::columns::{Columns, GROUP, LABEL, NUMBER, SPLIT};
+use super::table::{Rows, Table};
+use crate::arrays::{Images, Layout, Values, flat_shape};
+use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
+use crate::options::Options;
+use crate::{DataError, ImageShape, MAX_NAMED_CLASSES};
+
+/// Reads the images of a file; `role` is that of all of them where no column says which each has.
+pub(crate) fn read(
+    table: Table,
+    role: Option<Role>,
+    options: &Options,
+    found: &mut Found,
+) -> Result<Vec<Images>, DataError> {
+    let path = &table.path;
+    let first = &table.sample[0];
+    let header = has_header(&table.sample).then_some(&first[..]);
+    let columns = Columns { path, header, width: first.len() };
+    let mut plan = Plan::new(&columns, &table.sample, options)?;
+    let mut rows = table.rows()?;
+    if header.is_some() {
+        rows.next_row()?;
+    }
+    let mut parts: BTreeMap<Option<Role>, Read> = BTreeMap::new();
+    while let Some(read) = row(&mut rows, &columns, &plan, role, &mut parts)? {
+        let part = parts.entry(read.role).or_default();
+        part.labels.extend(plan.label.map(|_| found.names.number(&read.label)));
+        part.groups.extend(plan.group.map(|_| found.groups.number(&read.group)));
+    }
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if plan.undecided {
+        plan.decide(path, &mut parts, &mut found.names)?;
+    }
+    let label = match plan.label {
+        Some(column) => format!("the label in {}", columns.name(column)),
+        None => "no labels".to_owned(),
+    };
+    let with = if header.is_some() { "with a header" } else { "without a header" };
+    let shape = plan.shape;
+    found.notes.push(format!("{file}: pixels parted by {}, {with}, {shape} in a row, {label}", table.delimiter.name()));
+    if !plan.unused.is_empty() {
+        found.notes.push(format!("{file}: passed over: {}", listed(&plan.unused)));
+    }
+    if shape.channels == 3 {
+        found.notes.push(format!("{file}: red, green and blue of each pixel side by side"));
+    }
+    let order = if shape.channels == 3 { Layout::Last } else { Layout::First };
+    let labelled = plan.label.is_some();
+    let images = parts.into_iter().map(|(role, part)| Images {
+        role: role.filter(|_| labelled),
+        name: file.clone(),
+        shape,
+        layout: order,
+        values: part.values.into_values(),
+        labels: part.labels,
+        groups: part.groups,
+        on_side: false,
+    });
+    Ok(images.collect())
+}
+
+/// Whether the first row names columns: it is no row of numbers, or counts them.
+fn has_header(sample: &[Vec<String>]) -> bool {
+    let first = &sample[0];
+    let words = first.iter().filter(|field| field.parse::<f32>().is_err()).count();
+    // As pandas numbers columns without names: 0, 1, 2, ..., perhaps behind one of its own or of labels.
+    let counts = |offset: usize| {
+        let is_its_number = |(column, field): &(usize, &String)| field.parse() == Ok(column + 1 - offset);
+        first.iter().enumerate().skip(1).filter(is_its_number).count()
+    };
+    words > first.len() / 2 || (0..=2).any(|offset| counts(offset) + 3 >= first.len())
+}
+
+/// What each column is.
+struct Plan {
+    label: Option<usize>,
+    split: Option<usize>,
+    group: Option<usize>,
+    is_pixel: Vec<bool>,
+    shape: ImageShape,
+    /// Whether the label is the first or the last column, all of which were read as pixels.
+    undecided: bool,
+    unused: Vec<String>,
+}
+
+impl Plan {
+    fn new(columns: &Columns, sample: &[Vec<String>], options: &Options) -> Result<Plan, DataError> {
+        let told = &options.columns;
+        let width = columns.width;
+        let mut label = columns.find("columns.label", told.label.as_deref(), LABEL)?;
+        let split = columns.find("columns.split", told.split.as_deref(), SPLIT)?;
+        let group = columns.find("columns.group", told.group.as_deref(), GROUP)?;
+        let mut is_pixel = vec![true; width];
+        let mut unused = Vec::new();
+        for column in [label, split, group].into_iter().flatten() {
+            is_pixel[column] = false;
+        }
+        let mut undecided = false;
+        if let Some(header) = columns.header {
+            let mut others = Vec::new();
+            for column in (0..width).filter(|&column| is_pixel[column]).collect::<Vec<_>>() {
+                let name = header[column].to_lowercase();
+                if NUMBER.contains(&name.as_str()) {
+                    is_pixel[column] = false;
+                    unused.push(columns.name(column));
+                } else if !name.bytes().any(|byte| byte.is_ascii_digit()) {
+                    // Names of pixels have numbers.
+                    is_pixel[column] = false;
+                    others.push(column);
+                }
+            }
+            match (label, &others[..]) {
+                (None, &[only]) => label = Some(only),
+                (None, []) => {}
+                (None, [..]) => {
+                    let names: Vec<String> = others.iter().map(|&column| header[column].clone()).collect();
+                    let what =
+                        format!("has no column with a usual name of labels; it may be one of {}", listed(&names));
+                    return Err(DataError::contents(columns.path, what, Some("say which: columns.label = \"name\"")));
+                }
+                (Some(_), others) => unused.extend(others.iter().map(|&column| columns.name(column))),
+            }
+        } else if label.is_none() {
+            // A word among numbers.
+            let words = |column: usize| {
+                sample.iter().any(|row| row.get(column).is_some_and(|field| field.parse::<f32>().is_err()))
+            };
+            label = [0, width - 1].into_iter().find(|&column| words(column));
+            if let Some(column) = label {
+                is_pixel[column] = false;
+            }
+            let pixels = is_pixel.iter().filter(|is| **is).count();
+            let all_pixels = label.or(split).or(group).is_none();
+            undecided =
+                all_pixels && flat_shape(pixels, options).is_none() && flat_shape(pixels - 1, options).is_some();
+        }
+        let pixels = is_pixel.iter().filter(|is| **is).count() - usize::from(undecided);
+        let colours =
+            || flat_shape(pixels / 3, options).filter(|_| pixels.is_multiple_of(3) && columns.header.is_some());
+        let shape = flat_shape(pixels, options).or_else(|| colours().map(|shape| ImageShape { channels: 3, ..shape }));
+        let Some(shape) = shape else {
+            let what = format!("has {pixels} columns of pixels, which are no square image, grey or in three colours");
+            return Err(DataError::contents(
+                columns.path,
+                what,
+                Some("say size = [height, width], and which column is not a pixel: columns.label"),
+            ));
+        };
+        Ok(Plan { label, split, group, is_pixel, shape, undecided, unused })
+    }
+
+    /// Takes the label out of the images: of the first and the last column the one that looks like labels.
+    fn decide(
+        &mut self,
+        path: &std::path::Path,
+        parts: &mut BTreeMap<Option<Role>, Read>,
+        names: &mut Names,
+    ) -> Result<(), DataError> {
+        let width = self.is_pixel.len();
+        let Some(part) = parts.values_mut().next() else { return Ok(()) };
+        // Whole numbers, a few of them; and of these rather those without gaps.
+        let looks = |column: usize| -> Option<bool> {
+            let mut seen = std::collections::BTreeSet::new();
+            for value in part.values.column(column, width) {
+                if value.fract() != 0.0 || !(0.0..65536.0).contains(&value) {
+                    return None;
+                }
+                seen.insert(value as u32);
+            }
+            let (first, last) = (*seen.first()?, *seen.last()?);
+            (2..=MAX_NAMED_CLASSES).contains(&seen.len()).then_some(last - first + 1 == seen.len() as u32)
+        };
+        let column = match (looks(0), looks(width - 1)) {
+            (Some(_), None) | (Some(true), Some(false)) => 0,
+            (None, Some(_)) | (Some(false), Some(true)) => width - 1,
+            _ => {
+                let what = format!("has no header, and the label may be column 1 or column {width}");
+                return Err(DataError::contents(path, what, Some("say which: columns.label = \"1\"")));
+            }
+        };
+        part.labels =
+            part.values.take_column(column, width).map(|value| names.number(&(value as u32).to_string())).collect();
+        self.label = Some(column);
+        Ok(())
+    }
+}
+
+/// The images of a part.
+#[derive(Default)]
+struct Read {
+    values: Growing,
+    labels: Vec<u32>,
+    groups: Vec<u32>,
+}
+
+/// What a row says besides its pixels.
+struct RowSays {
+    role: Option<Role>,
+    label: String,
+    group: String,
+}
+
+/// Adds the pixels of the next row to those of its part.
+fn row(
+    rows: &mut Rows,
+    columns: &Columns,
+    plan: &Plan,
+    role: Option<Role>,
+    parts: &mut BTreeMap<Option<Role>, Read>,
+) -> Result<Option<RowSays>, DataError> {
+    rows.next_row()?;
+    let line = rows.line;
+    let Some(row) = rows.current() else { return Ok(None) };
+    let bad = |what: String, hint: &str| DataError::contents(columns.path, format!("line {line}: {what}"), Some(hint));
+    if row.len() != columns.width {
+        return Err(bad(
+            format!("holds {} fields, expected {}", row.len(), columns.width),
+            "copy or write the file again",
+        ));
+    }
+    let text = |column: Option<usize>| -> Result<String, DataError> {
+        let Some(column) = column else { return Ok(String::new()) };
+        let field = std::str::from_utf8(&row[column]).ok().filter(|field| !field.is_empty());
+        field.map(str::to_owned).ok_or_else(|| {
+            bad(format!("{} is empty or not UTF-8", columns.name(column)), "fill it, and save the file as UTF-8")
+        })
+    };
+    let role = match plan.split {
+        None => role,
+        Some(column) => {
+            let word = text(Some(column))?;
+            Some(Role::of(&word).ok_or_else(|| {
+                bad(
+                    format!("{} is {word:?}, expected train, valid or test", columns.name(column)),
+                    "write one of these",
+                )
+            })?)
+        }
+    };
+    let says = RowSays { role, label: text(plan.label)?, group: text(plan.group)? };
+    let part = parts.entry(role).or_default();
+    for (column, field) in row.iter().enumerate().filter(|(column, _)| plan.is_pixel[*column]) {
+        let value = number(field).ok_or_else(|| {
+            let what = format!("{} is {:?}, expected a number", columns.name(column), String::from_utf8_lossy(field));
+            bad(what, "write brightnesses from 0 (black) on")
+        })?;
+        part.values.push(value);
+    }
+    if part.values.bytes() > MAX_PIXEL_BYTES {
+        return Err(bad(format!("images are more than {MAX_PIXEL_BYTES} bytes by now"), "take fewer rows"));
+    }
+    Ok(Some(says))
+}
+
+/// The number that a field holds; most are whole and small.
+fn number(field: &[u8]) -> Option<f32> {
+    if (1..=3).contains(&field.len()) && field.iter().all(u8::is_ascii_digit) {
+        return Some(field.iter().fold(0.0, |number, digit| 10.0 * number + f32::from(digit - b'0')));
+    }
+    std::str::from_utf8(field).ok()?.parse().ok().filter(|value: &f32| value.is_finite())
+}
+
+/// Numbers as bytes for as long as all of them are.
+enum Growing {
+    Bytes(Vec<u8>),
+    Floats(Vec<f32>),
+}
+
+impl Default for Growing {
+    fn default() -> Growing {
+        Growing::Bytes(Vec::new())
+    }
+}
+
+impl Growing {
+    fn push(&mut self, value: f32) {
+        match self {
+            Growing::Bytes(bytes) if value.fract() == 0.0 && (0.0..=255.0).contains(&value) => bytes.push(value as u8),
+            Growing::Bytes(bytes) => {
+                let floats = bytes.iter().map(|&byte| f32::from(byte)).chain([value]).collect();
+                *self = Growing::Floats(floats);
+            }
+            Growing::Floats(floats) => floats.push(value),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Growing::Bytes(bytes) => bytes.len() as u64,
+            Growing::Floats(floats) => 4 * floats.len() as u64,
+        }
+    }
+
+    fn column(&self, column: usize, width: usize) -> Box<dyn Iterator<Item = f32> + '_> {
+        match self {
+            Growing::Bytes(bytes) => Box::new(bytes.iter().skip(column).step_by(width).map(|&byte| f32::from(byte))),
+            Growing::Floats(floats) => Box::new(floats.iter().skip(column).step_by(width).copied()),
+        }
+    }
+
+    /// Removes a column.
+    fn take_column(&mut self, column: usize, width: usize) -> std::vec::IntoIter<f32> {
+        let taken: Vec<f32> = self.column(column, width).collect();
+        let mut n = 0;
+        let mut keep = || {
+            n += 1;
+            (n - 1) % width != column
+        };
+        match self {
+            Growing::Bytes(bytes) => bytes.retain(|_| keep()),
+            Growing::Floats(floats) => floats.retain(|_| keep()),
+        }
+        taken.into_iter()
+    }
+
+    fn into_values(self) -> Values {
+        match self {
+            Growing::Bytes(bytes) => Values::U8(bytes),
+            Growing::Floats(floats) => Values::F32(floats),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Images that are the same picture: pixel for pixel, or but for compression, a little brightness, a little scaling.
+//!
+//! A perceptual hash (64 signs of the lowest frequencies of a picture of 32 by 32) finds pairs that may be alike, and
+//! their pixels decide. All is whole numbers, so that every computer finds the same.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use crate::ImageShape;
+
+/// Hashes of pairs that may be alike differ in no more bits than this. As many bytes less one are equal in none.
+const MOST_BITS: u32 = 7;
+
+/// With how many of those that share a byte of their hash an image is compared at most.
+const MOST_COMPARED: usize = 4_000;
+
+/// Pairs are alike whose squared difference is at most one part in so many of their squared contrasts together: about
+/// what JPEG of quality 75 does to a photograph, and less than lies between the most similar digits of two hands.
+const PARTS: u64 = 200;
+
+/// Which images are alike.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Alike {
+    /// For each image the first that has the same pixels, which may be the image itself.
+    pub identical: Vec<u32>,
+    /// For each image the first of those that are alike, identical or nearly so.
+    pub nearly: Vec<u32>,
+}
+
+/// Finds images that are alike among `images`, each `[C, H, W]` of one shape.
+///
+/// # Panics
+/// If there are more than `u32::MAX` images.
+pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
+    assert!(u32::try_from(images.len()).is_ok(), "{} images", images.len());
+    let mut first: HashMap<&[u8], u32> = HashMap::with_capacity(images.len());
+    let identical: Vec<u32> =
+        images.iter().enumerate().map(|(n, image)| *first.entry(image).or_insert(n as u32)).collect();
+    drop(first);
+    let mut sets = Sets(identical.clone());
+    let cosines = cosines();
+    let looks: Vec<Look> = images.iter().map(|image| Look::of(image)).collect();
+    let mut hashes: Vec<(u64, u32)> = (0..images.len() as u32)
+        .filter(|&n| identical[n as usize] == n)
+        .filter_map(|n| Some((hash(images[n as usize], shape, &cosines)?, n)))
+        .collect();
+    // Hashes that differ in 7 bits agree in one of 8 bytes. Sorted by that byte first, those that agree are neighbours.
+    for byte in 0..8 {
+        hashes.sort_unstable_by_key(|&(hash, n)| (hash.rotate_left(8 * byte), n));
+        for (at, &(hash, n)) in hashes.iter().enumerate() {
+            let same_byte = |other: u64| (hash ^ other).rotate_left(8 * byte) >> 56 == 0;
+            let others = hashes[at + 1..].iter().take(MOST_COMPARED).take_while(|(other, _)| same_byte(*other));
+            for &(_, m) in others.filter(|(other, _)| (hash ^ other).count_ones() <= MOST_BITS) {
+                if sets.first(n) != sets.first(m) && nearly_equal(images, &looks, n as usize, m as usize) {
+                    sets.join(n, m);
+                }
+            }
+        }
+    }
+    let nearly = (0..images.len() as u32).map(|n| sets.first(n)).collect();
+    Alike { identical, nearly }
+}
+
+/// Sets of numbers, each known by its first.
+pub(crate) struct Sets(pub(crate) Vec<u32>);
+
+impl Sets {
+    /// Every number by itself.
+    pub(crate) fn new(n: usize) -> Sets {
+        Sets((0..n as u32).collect())
+    }
+
+    /// The first number of the set that `n` is in.
+    pub(crate) fn first(&mut self, mut n: u32) -> u32 {
+        while self.0[n as usize] != n {
+            let above = self.0[n as usize];
+            self.0[n as usize] = self.0[above as usize];
+            n = above;
+        }
+        n
+    }
+
+    pub(crate) fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.first(a), self.first(b));
+        self.0[a.max(b) as usize] = a.min(b);
+    }
+}
+
+/// Of the pixels of an image.
+struct Look {
+    sum: u64,
+    /// The sum of squares about the mean, times the number of pixels.
+    contrast: u64,
+}
+
+impl Look {
+    fn of(image: &[u8]) -> Look {
+        let (sum, squares) = image.iter().fold((0, 0), |(sum, squares), &pixel| {
+            let pixel = u64::from(pixel);
+            (sum + pixel, squares + pixel * pixel)
+        });
+        Look { sum, contrast: image.len() as u64 * squares - sum * sum }
+    }
+}
+
+/// Whether images `a` and `b` differ by little of what they show.
+fn nearly_equal(images: &[&[u8]], looks: &[Look], a: usize, b: usize) -> bool {
+    let n = images[a].len() as u64;
+    let most = (looks[a].contrast + looks[b].contrast) / (n * PARTS);
+    // The mean of squares is no less than the square of the mean.
+    if u128::from(looks[a].sum.abs_diff(looks[b].sum)).pow(2) > u128::from(most) * u128::from(n) {
+        return false;
+    }
+    let mut difference = 0;
+    for (a, b) in images[a].chunks(STRIDE).zip(images[b].chunks(STRIDE)) {
+        let of_chunk: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum();
+        difference += u64::from(of_chunk);
+        if difference > most {
+            return false;
+        }
+    }
+    true
+}
+
+/// How many pixels are compared before it is asked whether it is enough.
+const STRIDE: usize = 64;
+
+/// Sides of the picture that is hashed.
+const SIDE: usize = 32;
+/// Frequencies in each direction that are hashed.
+const FREQUENCIES: usize = 8;
+
+/// `4096 cos(pi f (2 x + 1) / 64)` in whole numbers, for the frequencies f from 0 on.
+fn cosines() -> [[i64; SIDE]; FREQUENCIES] {
+    let cosine = |f: usize, x: usize| (std::f64::consts::PI * (f * (2 * x + 1)) as f64 / (2 * SIDE) as f64).cos();
+    std::array::from_fn(|f| std::array::from_fn(|x| (4096.0 * cosine(f, x)).round() as i64))
+}
+
+/// Which of the lowest frequencies of the picture are above their median; none where nothing is to be seen.
+fn hash(image: &[u8], shape: ImageShape, cosines: &[[i64; SIDE]; FREQUENCIES]) -> Option<u64> {
+    let small = small(image, shape);
+    let mut rows = [[0_i64; SIDE]; FREQUENCIES];
+    for (f, row) in rows.iter_mut().enumerate() {
+        for (y, line) in small.iter().enumerate() {
+            for x in 0..SIDE {
+                row[x] += cosines[f][y] * line[x];
+            }
+        }
+    }
+    let mut found = [0_i64; FREQUENCIES * FREQUENCIES];
+    for (fy, row) in rows.iter().enumerate() {
+        for (fx, cosines) in cosines.iter().enumerate() {
+            found[fy * FREQUENCIES + fx] = cosines.iter().zip(row).map(|(c, value)| c * value).sum();
+        }
+    }
+    // The mean says nothing of what is to be seen.
+    found[0] = 0;
+    let mut sorted = found;
+    sorted.sort_unstable();
+    if sorted[0] == sorted[sorted.len() - 1] {
+        return None;
+    }
+    let median = sorted[sorted.len() / 2];
+    Some(found.iter().fold(0, |bits, &value| bits << 1 | u64::from(value >= median)))
+}
+
+/// The picture in 32 by 32, all channels together; each number is a mean over what it covers, times 256.
+fn small(image: &[u8], shape: ImageShape) -> [[i64; SIDE]; SIDE] {
+    let ImageShape { height, width, .. } = shape;
+    let covered = |at: usize, side: usize| {
+        let from = at * side / SIDE;
+        from..((at + 1) * side).div_ceil(SIDE).max(from + 1)
+    };
+    let mut small = [[0; SIDE]; SIDE];
+    for (y, line) in small.iter_mut().enumerate() {
+        for (x, value) in line.iter_mut().enumerate() {
+            let (mut sum, mut n) = (0, 0);
+            for plane in image.chunks_exact(height * width) {
+                for row in covered(y, height) {
+                    for &pixel in &plane[row * width..][covered(x, width)] {
+                        sum += i64::from(pixel);
+                        n += 1;
+                    }
+                }
+            }
+            *value = sum * 256 / n;
+        }
+    }
+    small
+}

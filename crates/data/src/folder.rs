@@ -1,0 +1,151 @@
+//! A folder with one folder for each class, or with such folders for training, validation and test.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use crate::DataError;
+use crate::collection::{Found, Role, listed};
+use crate::groups::GroupPattern;
+use crate::options::Options;
+use crate::pictures::{self, Entry};
+use crate::walk::{self, Item, Listing, PassedOver};
+
+/// How many folders with nothing but a folder in them are gone through.
+const MOST_WRAPPED: usize = 4;
+
+/// Reads the folders of classes in `path`.
+pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
+    let mut found = Found::default();
+    let mut passed_over = PassedOver::default();
+    let group = options.group.as_deref().map(GroupPattern::new).transpose()?;
+    let (root, listing) = unwrapped(path, &mut found.notes)?;
+    passed_over.hidden += listing.hidden;
+    let roles = roles(&listing)?;
+    let mut entries = Vec::new();
+    if roles.is_empty() {
+        if listing.folders.is_empty() {
+            return Err(no_folders(&root, &listing));
+        }
+        found.notes.push("one folder for each class".to_owned());
+        for class in &listing.folders {
+            gather(class, "", Role::Train, group.as_ref(), &mut found, &mut passed_over, &mut entries)?;
+        }
+        pass_over_files(&listing.files, &mut found.notes);
+    } else {
+        let names: Vec<String> = roles.iter().map(|(item, role)| format!("{} ({})", item.name, role.word())).collect();
+        found.notes.push(format!("folders of classes in {}", names.join(", ")));
+        let others: Vec<String> = listing
+            .folders
+            .iter()
+            .filter(|folder| roles.iter().all(|(item, _)| item.path != folder.path))
+            .map(|folder| folder.name.clone())
+            .collect();
+        if !others.is_empty() {
+            found.notes.push(format!("folders beside them are passed over: {}", listed(&others)));
+        }
+        pass_over_files(&listing.files, &mut found.notes);
+        for (part, role) in roles {
+            let inner = walk::list(&part.path)?;
+            passed_over.hidden += inner.hidden;
+            pass_over_files(&inner.files, &mut found.notes);
+            for class in &inner.folders {
+                let below = format!("{}/", part.name);
+                gather(class, &below, role, group.as_ref(), &mut found, &mut passed_over, &mut entries)?;
+            }
+        }
+    }
+    found.notes.extend(passed_over.notes());
+    if entries.is_empty() {
+        let hint = "each class is a folder with its pictures in it";
+        return Err(DataError::contents(&root, "its folders hold no files", Some(hint)));
+    }
+    pictures::read(&root, entries, options, &mut found)?;
+    Ok(found)
+}
+
+/// The folder in which there is more than one folder: archives often wrap one in another.
+fn unwrapped(path: &Path, notes: &mut Vec<String>) -> Result<(std::path::PathBuf, Listing), DataError> {
+    let mut root = path.to_owned();
+    let mut listing = walk::list(&root)?;
+    for _ in 0..MOST_WRAPPED {
+        let [only] = &listing.folders[..] else { break };
+        if Role::of(&only.name).is_some() {
+            break;
+        }
+        let inner = walk::list(&only.path)?;
+        // With pictures in it, it is a class, and the only one.
+        if inner.folders.is_empty() {
+            break;
+        }
+        notes.push(format!("the only folder, {}, is taken for the data set", only.name));
+        root = only.path.clone();
+        listing = inner;
+    }
+    Ok((root, listing))
+}
+
+/// The folders that are parts of a data set. One that holds pictures itself is a class, even one of trains.
+fn roles(listing: &Listing) -> Result<Vec<(Item, Role)>, DataError> {
+    let mut roles = Vec::new();
+    for folder in &listing.folders {
+        if let Some(role) = Role::of(&folder.name)
+            && !walk::list(&folder.path)?.folders.is_empty()
+        {
+            roles.push((folder.clone(), role));
+        }
+    }
+    if roles.iter().all(|(_, role)| *role != Role::Train) {
+        roles.clear();
+    }
+    roles.sort_by_key(|(_, role)| *role);
+    Ok(roles)
+}
+
+/// Adds the pictures of a class.
+fn gather(
+    class: &Item,
+    below: &str,
+    role: Role,
+    group: Option<&GroupPattern>,
+    found: &mut Found,
+    passed_over: &mut PassedOver,
+    entries: &mut Vec<Entry>,
+) -> Result<(), DataError> {
+    if !class.utf8 {
+        let hint = "rename it: classes are called as their folders are";
+        return Err(DataError::contents(&class.path, "the name of this folder is not UTF-8", Some(hint)));
+    }
+    let files = walk::files(&class.path, passed_over)?;
+    if files.is_empty() {
+        found.notes.push(format!("the folder {below}{} is empty: no class", class.name));
+        return Ok(());
+    }
+    let label = found.names.number(&class.name);
+    for (path, within) in files {
+        let shown = format!("{below}{}/{within}", class.name);
+        let group = match group {
+            Some(pattern) => Some(found.groups.number(pattern.group(&path, &shown)?)),
+            None => None,
+        };
+        entries.push(Entry { path, shown, role: Some(role), label, group });
+    }
+    Ok(())
+}
+
+fn pass_over_files(files: &[Item], notes: &mut Vec<String>) {
+    if !files.is_empty() {
+        let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+        notes.push(format!("{} files beside the folders are passed over: {}", names.len(), listed(&names)));
+    }
+}
+
+fn no_folders(root: &Path, listing: &Listing) -> DataError {
+    let what = match listing.files.len() {
+        0 => "is empty".to_owned(),
+        n => format!("holds {n} files and no folder"),
+    };
+    let hint = "put the pictures of each class into a folder of its own, or name the CSV file that says what they are";
+    DataError::contents(root, format!("{what}, expected a folder for each class"), Some(hint))
+}

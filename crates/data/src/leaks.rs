@@ -1,0 +1,165 @@
+//! Splits: parts that the data does not have are set apart, and parts that others made are looked over.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use crate::apart::{Known, choose};
+use crate::rng::{Rng, Stream};
+use crate::{Alike, Collection, DataError, Examples, ImageShape, alike, hex};
+
+/// A collection in three parts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parted {
+    /// For fitting.
+    pub train: Examples,
+    /// For choosing.
+    pub valid: Examples,
+    /// For the final measurement.
+    pub test: Examples,
+    /// The collection without them: shape, classes, what is known. Its own parts are empty.
+    pub collection: Collection,
+    /// Sentences on what was set apart, and on what is on two sides of a split that others made.
+    pub notes: Vec<String>,
+    /// The SHA-256, in hex, of the seed (u64) and the numbers, among all training examples, of the test and then the
+    /// validation examples that were set apart (u64 each, ascending, each list behind its length), all little-endian.
+    pub split_sha256: String,
+}
+
+/// How large the parts are that are set apart, as shares of what there is to part.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Shares {
+    /// Of all labelled examples, where there is no test part.
+    pub test: f64,
+    /// Of the examples for training, where there is no validation part.
+    pub valid: f64,
+}
+
+impl Default for Shares {
+    /// A fifth for testing, and of the rest a tenth for validation.
+    fn default() -> Shares {
+        Shares { test: 0.2, valid: 0.1 }
+    }
+}
+
+/// The sub-streams of [`Stream::Split`]; 0 is the split of [`Published`](crate::Published) data sets.
+const TEST: u64 = 1;
+const VALID: u64 = 2;
+
+impl Collection {
+    /// Sets apart what the data does not have: test examples first, then validation examples, both by class, with
+    /// groups and images that are alike on one side, at random by `seed`. Parts that there are stay as they are, and
+    /// what is on two sides of them is told.
+    ///
+    /// # Errors
+    /// If nothing can be set apart without parting what belongs together.
+    pub fn split(mut self, shares: Shares, seed: u64) -> Result<Parted, DataError> {
+        let shape = self.shape;
+        let all = std::mem::take(&mut self.train);
+        let (valid, test) = (self.valid.take(), self.test.take());
+        let empty = Examples::default();
+        let parts = [&all, valid.as_ref().unwrap_or(&empty), test.as_ref().unwrap_or(&empty)];
+        let images: Vec<&[u8]> = parts.iter().flat_map(|part| part.pixels.chunks_exact(shape.len())).collect();
+        let found = alike(&images, shape);
+        let mut notes = Vec::new();
+        let mut digest = Sha256::new().chain_update(seed.to_le_bytes());
+        // The training examples that are left, which come first: what is alike one of them first is one of them.
+        let mut left: Vec<u32> = (0..all.len(shape.len()) as u32).collect();
+        let mut cut = |what: &'static str, share: f64, sub: u64| {
+            let rng = Rng::new(seed, Stream::Split, sub);
+            let apart = set_apart(&all, &found.nearly, &left, self.classes.len(), share, &rng);
+            digest.update((apart.len() as u64).to_le_bytes());
+            apart.iter().for_each(|&n| digest.update(u64::from(n).to_le_bytes()));
+            if apart.is_empty() {
+                return Err(DataError::NothingApart { what, examples: left.len(), share });
+            }
+            let together =
+                if all.groups.is_empty() { "images that are alike" } else { "groups, and images that are alike," };
+            let (n, of) = (apart.len(), left.len());
+            notes.push(format!("{n} of {of} images are set apart for {what}, by class, {together} on one side"));
+            left.retain(|n| apart.binary_search(n).is_err());
+            Ok(all.select(&apart, shape.len()))
+        };
+        let cut_test = if test.is_none() { Some(cut("test", shares.test, TEST)?) } else { None };
+        let cut_valid = if valid.is_none() { Some(cut("validation", shares.valid, VALID)?) } else { None };
+        if cut_test.is_none() || cut_valid.is_none() {
+            notes.extend(leaks(parts, &found, shape));
+        }
+        notes.extend(conflicts(parts, shape));
+        let train = if left.len() == all.len(shape.len()) { all } else { all.select(&left, shape.len()) };
+        let (valid, test) = (cut_valid.or(valid).unwrap_or_default(), cut_test.or(test).unwrap_or_default());
+        Ok(Parted { train, valid, test, collection: self, notes, split_sha256: hex(digest) })
+    }
+}
+
+/// Chooses from the examples that are `left`; `nearly` is of all examples.
+fn set_apart(all: &Examples, nearly: &[u32], left: &[u32], classes: usize, share: f64, rng: &Rng) -> Vec<u32> {
+    let mut first_of = HashMap::new();
+    let likeness = left.iter().enumerate().map(|(at, &n)| *first_of.entry(nearly[n as usize]).or_insert(at as u32));
+    let alike: Vec<u32> = likeness.collect();
+    let labels: Vec<u16> = left.iter().map(|&n| all.labels[n as usize]).collect();
+    let groups: Vec<u32> = left.iter().filter_map(|&n| all.groups.get(n as usize).copied()).collect();
+    let count = ((left.len() as f64 * share).round() as usize).max(1);
+    let chosen = choose(Known { labels: &labels, classes, groups: &groups, alike: &alike }, count, rng);
+    chosen.into_iter().map(|at| left[at as usize]).collect()
+}
+
+impl Examples {
+    /// A copy of the examples at `indices`, in that order.
+    fn select(&self, indices: &[u32], image_len: usize) -> Examples {
+        let mut part = Examples { pixels: Vec::with_capacity(indices.len() * image_len), ..Examples::default() };
+        for n in indices.iter().map(|&n| n as usize) {
+            part.pixels.extend_from_slice(&self.pixels[n * image_len..(n + 1) * image_len]);
+            part.labels.extend(self.labels.get(n));
+            part.groups.extend(self.groups.get(n));
+            part.paths.extend(self.paths.get(n).cloned());
+        }
+        part
+    }
+}
+
+/// Sentences on what is on two sides of a split that others made: images, and groups. A part that they did not make is
+/// empty.
+fn leaks([train, valid, test]: [&Examples; 3], found: &Alike, shape: ImageShape) -> Vec<String> {
+    let len = shape.len();
+    let ends = [train.len(len), train.len(len) + valid.len(len), found.nearly.len()];
+    let mut sentences = Vec::new();
+    // Of a range of images, how many are like one before it.
+    let count = |firsts: &[u32], start: usize, end: usize| {
+        let before: HashSet<u32> = firsts[..start].iter().copied().collect();
+        firsts[start..end].iter().filter(|first| before.contains(first)).count()
+    };
+    for (part, sides, start, end) in
+        [("test", "training or validation", ends[1], ends[2]), ("validation", "training", ends[0], ends[1])]
+    {
+        let [identical, nearly] = [&found.identical, &found.nearly].map(|firsts| count(firsts, start, end));
+        if nearly > 0 {
+            sentences.push(format!(
+                "{nearly} of {} {part} images are also {sides} images ({identical} identical, {} nearly): {part} accuracy is too optimistic",
+                end - start,
+                nearly - identical
+            ));
+        }
+    }
+    let seen: HashSet<u32> = train.groups.iter().chain(&valid.groups).copied().collect();
+    let shared: HashSet<u32> = test.groups.iter().copied().filter(|group| seen.contains(group)).collect();
+    if !shared.is_empty() {
+        let n = test.groups.iter().filter(|group| shared.contains(group)).count();
+        sentences.push(format!(
+            "{n} test images are of {} groups that are also in training or validation: test accuracy is too optimistic for new groups",
+            shared.len()
+        ));
+    }
+    sentences
+}
+
+/// A sentence on identical images of different classes.
+fn conflicts(parts: [&Examples; 3], shape: ImageShape) -> Option<String> {
+    let mut class_of = HashMap::new();
+    let images = parts.iter().flat_map(|part| part.pixels.chunks_exact(shape.len()).zip(&part.labels));
+    let n = images.filter(|(image, label)| class_of.entry(*image).or_insert(*label) != label).count();
+    (n > 0).then(|| format!("{n} images are identical to one of another class: one of the labels is wrong"))
+}

@@ -1,0 +1,109 @@
+//! Splits that we make, and splits that others made.
+
+use std::fs;
+
+use image::{GrayImage, Luma};
+
+use super::*;
+use crate::testing::Folder;
+use crate::{Options, read};
+
+/// Pictures of 8 by 8, each another; number `n` of class `class`, `salt` for another set of them.
+fn picture(class: usize, n: usize, salt: u64) -> GrayImage {
+    let rng = Rng::new((1000 * class + n) as u64, Stream::Split, salt);
+    GrayImage::from_fn(8, 8, |x, y| Luma([(rng.u64_at(u64::from(8 * y + x)) >> 56) as u8]))
+}
+
+fn collection(test: &str, with_test: bool, group: Option<&str>) -> (Folder, Collection) {
+    let folder = Folder::new(test);
+    let parts: &[(&str, u64)] = if with_test { &[("train/", 1), ("test/", 2)] } else { &[("", 1)] };
+    for (part, salt) in parts {
+        for (class, count) in [30, 20].into_iter().enumerate() {
+            let inner = folder.0.join(format!("{part}{}", ["cat", "dog"][class]));
+            fs::create_dir_all(&inner).unwrap();
+            for n in 0..count {
+                // Each picture twice in training, under other names; the groups are of five.
+                picture(class, n / if *salt == 1 { 2 } else { 1 }, *salt)
+                    .save(inner.join(format!("g{}-{n}.png", n / 5)))
+                    .unwrap();
+            }
+        }
+    }
+    let options = Options { group: group.map(str::to_owned), ..Options::default() };
+    let collection = read(&folder.0, &options).unwrap();
+    (folder, collection)
+}
+
+fn images(part: &Examples) -> HashSet<&[u8]> {
+    part.pixels.chunks_exact(64).collect()
+}
+
+#[test]
+fn without_parts_they_are_set_apart_and_share_nothing() {
+    let (_folder, collection) = collection("leaks-none", false, None);
+    let parted = collection.clone().split(Shares::default(), 3).unwrap();
+    let counts = [&parted.train, &parted.valid, &parted.test].map(|part| part.len(64));
+    assert_eq!(counts.iter().sum::<usize>(), 50);
+    assert_eq!(counts, [36, 4, 10]);
+    let dogs = parted.test.labels.iter().filter(|&&label| label == 1).count();
+    assert_eq!(dogs, 4);
+    for (a, b) in [(&parted.train, &parted.valid), (&parted.train, &parted.test), (&parted.valid, &parted.test)] {
+        assert!(images(a).is_disjoint(&images(b)));
+    }
+    assert_eq!(parted.notes[0], "10 of 50 images are set apart for test, by class, images that are alike on one side");
+    assert_eq!(parted.notes.len(), 2, "{:?}", parted.notes);
+    assert_eq!(collection.clone().split(Shares::default(), 3).unwrap(), parted);
+    assert_ne!(collection.split(Shares::default(), 4).unwrap().split_sha256, parted.split_sha256);
+}
+
+#[test]
+fn groups_stay_together() {
+    let (_folder, collection) = collection("leaks-groups", false, Some("/(g[0-9]+)-"));
+    let parted = collection.split(Shares { test: 0.3, valid: 0.2 }, 1).unwrap();
+    let groups = |part: &Examples| part.groups.iter().copied().collect::<HashSet<_>>();
+    assert!(!parted.test.groups.is_empty() && !parted.valid.groups.is_empty());
+    assert!(
+        groups(&parted.test).is_disjoint(&groups(&parted.train))
+            && groups(&parted.valid).is_disjoint(&groups(&parted.train))
+    );
+    assert!(groups(&parted.test).is_disjoint(&groups(&parted.valid)));
+}
+
+#[test]
+fn what_others_put_on_two_sides_is_told_and_left() {
+    let (folder, clean) = collection("leaks-given", true, Some("/(g[0-9]+)-"));
+    let parted = clean.split(Shares::default(), 0).unwrap();
+    assert_eq!(parted.test.len(64), 50);
+    // The groups have the same names.
+    assert!(parted.notes.iter().all(|note| !note.contains("also training")), "{:?}", parted.notes);
+    assert!(
+        parted.notes.iter().any(|note| note.starts_with("50 test images are of 6 groups that are also in training")),
+        "{:?}",
+        parted.notes
+    );
+
+    for n in [0, 2, 4] {
+        fs::copy(folder.0.join(format!("train/cat/g0-{n}.png")), folder.0.join(format!("test/cat/copy{n}.png")))
+            .unwrap();
+    }
+    // A copy that is a little brighter, and an image with two labels.
+    let mut brighter = picture(1, 0, 1);
+    brighter.pixels_mut().for_each(|pixel| pixel.0[0] = pixel.0[0].saturating_add(2));
+    brighter.save(folder.0.join("test/dog/copy.png")).unwrap();
+    fs::copy(folder.0.join("train/cat/g0-0.png"), folder.0.join("train/dog/wrong.png")).unwrap();
+    let parted = read(&folder.0, &Options::default()).unwrap().split(Shares::default(), 0).unwrap();
+    assert_eq!(parted.test.len(64), 54);
+    let told = "4 of 54 test images are also training or validation images (3 identical, 1 nearly): test accuracy is too optimistic";
+    assert!(parted.notes.contains(&told.to_owned()), "{:?}", parted.notes);
+    assert!(parted.notes.iter().any(|note| note.contains("identical to one of another class")), "{:?}", parted.notes);
+}
+
+#[test]
+fn one_group_cannot_be_parted() {
+    let (_folder, collection) = collection("leaks-one", false, Some("/(g)[0-9]+-"));
+    let message = collection.split(Shares::default(), 0).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "of 50 images a share of 0.2 cannot be set apart for test without parting groups, images that are alike, or a whole class"
+    );
+}

@@ -1,0 +1,50 @@
+//! What people bring, read and checked: labelled images of one shape, and sentences on how they were understood.
+//!
+//! [`read`] takes whatever a path leads to and gives a [`Collection`]. [`Published`] is a data set of four IDX files, as
+//! MNIST is, and MNIST itself. Nothing here knows a network; which images may be trained on is for the crate above to
+//! say.
+#![forbid(unsafe_code)]
+
+pub mod apart;
+mod arrays;
+mod cifar;
+mod collection;
+mod csv;
+pub mod digit;
+mod duplicates;
+mod error;
+mod folder;
+mod groups;
+pub mod idx;
+mod idx_folder;
+mod labelled;
+mod labels;
+mod leaks;
+mod mnist;
+mod names;
+mod natural;
+mod options;
+mod pictures;
+mod published;
+mod read;
+pub mod rng;
+#[cfg(test)]
+mod testing;
+mod walk;
+
+use sha2::{Digest, Sha256};
+
+pub use collection::{Collection, Examples, MAX_NAMED_CLASSES, Unreadable};
+pub use duplicates::{Alike, alike};
+pub use error::DataError;
+pub use labelled::{ImageShape, Labelled};
+pub use labels::{Labels, MAX_CLASSES};
+pub use leaks::{Parted, Shares};
+pub use options::{Background, Channels, Columns, DEFAULT_SIDE, Fit, Level, MAX_SIDE, Options};
+pub use published::{FileCheck, Published};
+pub use read::read;
+
+/// A finished digest in hex.
+pub fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

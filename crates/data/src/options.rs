@@ -1,0 +1,141 @@
+//! What may be told about data, where looking at it is not enough.
+
+use serde::Deserialize;
+
+use crate::DataError;
+
+/// How data is to be understood. The default is to go by what it looks like, and to say so.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Rows and columns of each image. By default those that all images share, where they are at most [`MAX_SIDE`],
+    /// else [`DEFAULT_SIDE`] at most.
+    pub size: Option<[usize; 2]>,
+    /// Grey or colour; by default colour where any image has some.
+    pub channels: Option<Channels>,
+    /// How an image of other proportions takes its size.
+    pub fit: Fit,
+    /// What shows through where a picture is transparent, and around one that is padded.
+    pub background: Background,
+    /// Whether rows and columns of arrays change places; by default where the names of the files say that they are of
+    /// EMNIST, whose images lie on their side.
+    pub transpose: Option<bool>,
+    /// Which of two sets of labels, where there are two, as in CIFAR-100.
+    pub labels: Level,
+    /// A regular expression with one capture, which names the group in the path of a picture (`/` between folders):
+    /// pictures of one group never fall on two sides of a split.
+    pub group: Option<String>,
+    /// What the columns of a CSV file hold.
+    pub columns: Columns,
+}
+
+impl Options {
+    /// Whether images can have the size asked for.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        match self.size {
+            Some(size) if size.iter().any(|side| !(1..=MAX_SIDE).contains(side)) => Err(DataError::Option {
+                name: "size",
+                found: format!("{}x{}", size[0], size[1]),
+                reason: format!("expected sides of 1 to {MAX_SIDE}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The longest side of an image in a [`Collection`](crate::Collection).
+pub const MAX_SIDE: usize = 256;
+
+/// The longer side that images take where their sizes differ, or are more than [`MAX_SIDE`], and none was asked for.
+pub const DEFAULT_SIDE: usize = 64;
+
+/// The colours of images.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// One channel; of colours the luma of ITU-R BT.601.
+    Grey,
+    /// Red, green and blue.
+    Rgb,
+}
+
+impl Channels {
+    /// How many there are.
+    pub fn count(self) -> usize {
+        match self {
+            Channels::Grey => 1,
+            Channels::Rgb => 3,
+        }
+    }
+}
+
+/// How an image of other proportions takes its size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Scaled until it fits in, the background around it.
+    #[default]
+    Pad,
+    /// Scaled until it covers, and what sticks out cut off on both sides alike.
+    Crop,
+    /// Rows and columns scaled each by their own.
+    Stretch,
+}
+
+impl Fit {
+    /// As a setting names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fit::Pad => "pad",
+            Fit::Crop => "crop",
+            Fit::Stretch => "stretch",
+        }
+    }
+}
+
+/// What lies behind pictures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Background {
+    /// As paper is.
+    #[default]
+    White,
+    /// As behind MNIST's digits.
+    Black,
+}
+
+impl Background {
+    /// As a setting names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Background::White => "white",
+            Background::Black => "black",
+        }
+    }
+}
+
+/// Which of two sets of labels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The more classes.
+    #[default]
+    Fine,
+    /// The fewer.
+    Coarse,
+}
+
+/// What the columns of a CSV file hold: the names of the header, or numbers from 1 on. What is not said is found by the
+/// usual names, and by what the columns hold.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Columns {
+    /// The path of the picture.
+    pub path: Option<String>,
+    /// The class.
+    pub label: Option<String>,
+    /// Train, valid or test.
+    pub split: Option<String>,
+    /// What belongs together: the person, the patient, the module.
+    pub group: Option<String>,
+}

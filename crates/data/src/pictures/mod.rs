@@ -1,0 +1,302 @@
+//! Many picture files, of any size and mode, as images of one shape.
+
+mod decode;
+pub(crate) mod plane;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role, Unreadable};
+use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options};
+use crate::{DataError, ImageShape};
+use decode::{Head, Wanted};
+use plane::Picture;
+
+/// Data of which more than one file in so many cannot be read is refused.
+const ONE_IN: usize = 4;
+
+/// The most threads that decode; each holds a picture.
+const MOST_THREADS: usize = 8;
+
+/// Pictures of more pixels than this are decoded one at a time, so that memory is bounded by one of them.
+const LARGE: u64 = 16 << 20;
+
+/// A picture file and what is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) path: PathBuf,
+    /// The path as people know it: below the folder, with `/`.
+    pub(crate) shown: String,
+    pub(crate) role: Option<Role>,
+    pub(crate) label: u32,
+    pub(crate) group: Option<u32>,
+}
+
+/// Decodes all pictures, gives them one shape, and adds them to what was found.
+///
+/// Files that cannot be read are collected with their reasons. If they are more than a quarter, something else is wrong.
+pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &mut Found) -> Result<(), DataError> {
+    let all = entries.len();
+    let heads = in_parallel(&entries, |entry| decode::head(&entry.path));
+    let mut good = Vec::with_capacity(all);
+    for (entry, head) in entries.into_iter().zip(heads) {
+        match head {
+            Ok(head) => good.push((entry, head)),
+            Err(reason) => found.unreadable.push(Unreadable { path: entry.path, reason }),
+        }
+    }
+    refuse_unreadable(root, all, found)?;
+    let heads: Vec<Head> = good.iter().map(|(_, head)| *head).collect();
+    let size = size(&heads, options, &mut found.notes);
+    describe(&heads, options, &mut found.notes);
+    let deep = heads.iter().any(|head| head.deep);
+    let most_channels = match options.channels {
+        Some(channels) => channels.count(),
+        None => {
+            if heads.iter().any(|head| head.colour) {
+                3
+            } else {
+                1
+            }
+        }
+    };
+    let bytes = (good.len() * size[0] * size[1] * most_channels) as u64 * if deep { 2 } else { 1 };
+    if bytes > MAX_PIXEL_BYTES {
+        let what = format!(
+            "{} images of {}x{} are {bytes} bytes, expected at most {MAX_PIXEL_BYTES}",
+            good.len(),
+            size[0],
+            size[1]
+        );
+        return Err(DataError::contents(root, what, Some("make them smaller with size = [height, width]")));
+    }
+
+    let wanted = Wanted { deep, channels: options.channels, background: options.background };
+    let full = if deep { u16::MAX } else { 255 };
+    let paper = if options.background == Background::White { full } else { 0 };
+    let one_large = Mutex::new(());
+    let decoded = in_parallel(&good, |(entry, head)| {
+        let large = u64::from(head.width) * u64::from(head.height) > LARGE;
+        let _alone = large.then(|| one_large.lock().unwrap_or_else(PoisonError::into_inner));
+        decode::decode(&entry.path, wanted).map(|picture| Stored::of(picture.fitted(size, options.fit, paper), deep))
+    });
+    let mut pictures = Vec::with_capacity(good.len());
+    for ((entry, _), picture) in good.into_iter().zip(decoded) {
+        match picture {
+            Ok(picture) => pictures.push((entry, picture)),
+            Err(reason) => found.unreadable.push(Unreadable { path: entry.path, reason }),
+        }
+    }
+    refuse_unreadable(root, all, found)?;
+    if !found.unreadable.is_empty() {
+        let first = &found.unreadable[0];
+        let n = found.unreadable.len();
+        found.notes.push(format!(
+            "{n} of {all} files cannot be read; the first is {}: it {}",
+            first.path.display(),
+            first.reason
+        ));
+    }
+    let coloured = pictures.iter().filter(|(_, picture)| picture.colour).count();
+    let channels = options.channels.map_or(if coloured > 0 { 3 } else { 1 }, Channels::count);
+    if options.channels.is_none() {
+        let n = pictures.len();
+        found.notes.push(match coloured {
+            0 => "all pictures are grey: one channel".to_owned(),
+            coloured => {
+                format!("{coloured} of {n} pictures have colours: three channels (channels = \"grey\" for one)")
+            }
+        });
+    }
+    store(pictures, channels, deep, found);
+    found.shape = Some(ImageShape { channels, height: size[0], width: size[1] });
+    Ok(())
+}
+
+/// The pixels of a picture in as few bytes as they need.
+struct Stored {
+    size: [usize; 2],
+    channels: usize,
+    colour: bool,
+    samples: Samples,
+}
+
+enum Samples {
+    Shallow(Vec<u8>),
+    Deep(Vec<u16>),
+}
+
+impl Stored {
+    fn of(picture: Picture, deep: bool) -> Stored {
+        let colour = picture.has_colour();
+        let Picture { width, height, channels, samples } = picture;
+        let samples = if deep {
+            Samples::Deep(samples)
+        } else {
+            Samples::Shallow(samples.into_iter().map(|sample| sample.min(255) as u8).collect())
+        };
+        Stored { size: [width, height], channels, colour, samples }
+    }
+
+    /// The lowest and the highest sample.
+    fn range(&self) -> [u16; 2] {
+        match &self.samples {
+            Samples::Shallow(_) => [0, 255],
+            Samples::Deep(samples) => samples.iter().fold([u16::MAX, 0], |[low, high], &n| [low.min(n), high.max(n)]),
+        }
+    }
+
+    /// As bytes `[C, H, W]`, the range spread over them.
+    fn bytes(self, channels: usize, [low, high]: [u16; 2]) -> Vec<u8> {
+        let samples = match self.samples {
+            Samples::Shallow(samples) if channels == self.channels => return samples,
+            Samples::Shallow(samples) => samples.into_iter().map(u16::from).collect(),
+            Samples::Deep(samples) => {
+                let span = u32::from(high - low).max(1);
+                samples.into_iter().map(|n| ((u32::from(n - low) * 255 + span / 2) / span) as u16).collect()
+            }
+        };
+        let [width, height] = self.size;
+        let picture = Picture { width, height, channels: self.channels, samples };
+        let picture = if channels == 1 { picture.into_grey() } else { picture.into_rgb() };
+        picture.samples.into_iter().map(|sample| sample.min(255) as u8).collect()
+    }
+}
+
+/// Adds pictures to the parts that they belong to, in order.
+fn store(pictures: Vec<(Entry, Stored)>, channels: usize, deep: bool, found: &mut Found) {
+    let range =
+        pictures.iter().map(|(_, picture)| picture.range()).fold([u16::MAX, 0], |[a, b], [c, d]| [a.min(c), b.max(d)]);
+    if deep {
+        let [low, high] = range;
+        found.notes.push(format!("samples of 16 bits: {low} to {high}, the range of all pictures, become 0 to 255"));
+    }
+    let grouped = !pictures.is_empty() && pictures.iter().all(|(entry, _)| entry.group.is_some());
+    let mut parts: BTreeMap<Option<Role>, Part> = BTreeMap::new();
+    for (entry, picture) in pictures {
+        let part = parts.entry(entry.role).or_insert_with(|| Part {
+            role: entry.role,
+            name: entry.role.map_or("unlabelled", Role::word).to_owned(),
+            ..Part::default()
+        });
+        part.pixels.extend(picture.bytes(channels, range));
+        if entry.role.is_some() {
+            part.labels.push(entry.label);
+        }
+        part.groups.extend(entry.group.filter(|_| grouped));
+        part.paths.push(entry.shown);
+    }
+    found.parts.extend(parts.into_values());
+}
+
+fn refuse_unreadable(root: &Path, all: usize, found: &Found) -> Result<(), DataError> {
+    let bad = found.unreadable.len();
+    if bad * ONE_IN <= all {
+        return Ok(());
+    }
+    let first = &found.unreadable[0];
+    let what = format!(
+        "{bad} of {all} files cannot be read as pictures, expected at most one in {ONE_IN}; the first is {}: it {}",
+        first.path.display(),
+        first.reason
+    );
+    let hint = "leave only pictures in the folders of the classes; files and folders whose names begin with a dot are passed over";
+    Err(DataError::contents(root, what, Some(hint)))
+}
+
+/// Rows and columns of all images, and a sentence on why.
+fn size(heads: &[Head], options: &Options, notes: &mut Vec<String>) -> [usize; 2] {
+    let mut widths: Vec<u32> = heads.iter().map(|head| head.width).collect();
+    let mut heights: Vec<u32> = heads.iter().map(|head| head.height).collect();
+    widths.sort_unstable();
+    heights.sort_unstable();
+    let (Some(&w0), Some(&w1), Some(&h0), Some(&h1)) = (widths.first(), widths.last(), heights.first(), heights.last())
+    else {
+        return options.size.unwrap_or([1, 1]);
+    };
+    let alike = w0 == w1 && h0 == h1;
+    let (width, height) = (w0 as usize, h0 as usize);
+    let size = match options.size {
+        Some(size) => size,
+        None if alike && width.max(height) <= MAX_SIDE => return [height, width],
+        None if alike => within(height, width, DEFAULT_SIDE),
+        None => {
+            // No larger than half of the pictures are.
+            let middle = widths[widths.len() / 2].max(heights[heights.len() / 2]) as usize;
+            [middle.min(DEFAULT_SIDE); 2]
+        }
+    };
+    if size == [height, width] && alike {
+        return size;
+    }
+    let found = if alike {
+        format!("pictures are {h0}x{w0}")
+    } else {
+        format!("pictures are {h0} to {h1} rows by {w0} to {w1} columns")
+    };
+    let advice = if options.size.is_none() { "; size = [height, width] for another" } else { "" };
+    let how = match options.fit {
+        crate::Fit::Pad => format!("fit = \"pad\": scaled to fit in, {} around", options.background.name()),
+        crate::Fit::Crop => "fit = \"crop\": scaled to cover, the rest cut off".to_owned(),
+        crate::Fit::Stretch => "fit = \"stretch\": proportions not kept".to_owned(),
+    };
+    notes.push(format!("{found}: made {}x{} ({how}{advice})", size[0], size[1]));
+    size
+}
+
+/// A size of these proportions whose longer side is `longest`.
+pub(crate) fn within(height: usize, width: usize, longest: usize) -> [usize; 2] {
+    let most = height.max(width).max(1);
+    [height, width].map(|side| ((2 * side * longest + most) / (2 * most)).max(1))
+}
+
+/// Sentences on formats and on what was done to the pixels.
+fn describe(heads: &[Head], options: &Options, notes: &mut Vec<String>) {
+    let mut formats: BTreeMap<&str, usize> = BTreeMap::new();
+    heads.iter().for_each(|head| *formats.entry(head.format).or_default() += 1);
+    let formats: Vec<String> =
+        formats.into_iter().map(|(format, n)| format!("{n} {}", format.to_uppercase())).collect();
+    notes.push(format!("pictures: {}", formats.join(", ")));
+    let count = |is: fn(&Head) -> bool| heads.iter().filter(|head| is(head)).count();
+    let turned = count(|head| head.turned);
+    if turned > 0 {
+        notes.push(format!("{turned} pictures are turned as their EXIF says"));
+    }
+    let alpha = count(|head| head.alpha);
+    if alpha > 0 {
+        let other = if options.background == Background::White { "black" } else { "white" };
+        let name = options.background.name();
+        notes.push(format!(
+            "{alpha} pictures may be transparent: shown on {name} (background = \"{other}\" for the other)"
+        ));
+    }
+}
+
+/// What `work` makes of each item, in order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(items.len().max(1));
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut done = Vec::new();
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(n) else { return done };
+            done.push((n, work(item)));
+        }
+    };
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let mut done = run();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(n, _)| *n);
+    done.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,85 @@
+//! What a path leads to, by looking at it.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use crate::arrays::{npy_folder, npz};
+use crate::collection::Found;
+use crate::options::Options;
+use crate::{Collection, DataError, cifar, csv, folder, idx_folder, walk};
+
+/// Reads labelled images from whatever `path` leads to, and says in [`Collection::notes`] what it understood:
+///
+/// * a folder with one folder for each class, or with `train`, `valid` (`val`, `validation`) and `test` above them, in
+///   them PNG, JPEG, BMP, PNM or GIF pictures (the first frame) of any sizes and modes;
+/// * an npz file with the names of MedMNIST (`train_images`, `train_labels` ...), Keras (`x_train`, `y_train` ...) or
+///   `numpy.savez(file, images, labels)`; a folder of npy files, one for each class;
+/// * a CSV file of pixels, one image in a row, with labels or without, or a folder with `train.csv` and `test.csv` of these;
+///   a CSV file with the paths of pictures, their classes, and perhaps their parts and groups;
+/// * a folder with the binary files of CIFAR-10 or CIFAR-100;
+/// * a folder of IDX files, by the names of MNIST, EMNIST (whose images are turned) and others like them.
+///
+/// Pictures that cannot be read are collected in [`Collection::unreadable`]; more than a quarter of all are refused.
+///
+/// # Errors
+/// If `path` cannot be read, holds nothing of the above, something damaged, or classes that training does not have.
+pub fn read(path: &Path, options: &Options) -> Result<Collection, DataError> {
+    options.check()?;
+    let metadata = fs::metadata(path).map_err(|reason| DataError::io(path, reason))?;
+    let found = if metadata.is_dir() {
+        let listing = walk::list(path)?;
+        let ends =
+            |end: &str| listing.files.iter().filter(|file| file.name.ends_with(end)).cloned().collect::<Vec<_>>();
+        let npy = ends(".npy");
+        if let Some(found) = idx_folder::read(path, &listing, options)? {
+            found
+        } else if let Some(found) = cifar::read(path, &listing, options)? {
+            found
+        } else if !npy.is_empty() {
+            npy_folder::read(path, &npy, options)?
+        } else if let Some(found) = csv::read_folder(path, &listing, options)? {
+            found
+        } else {
+            folder::read(path, options)?
+        }
+    } else if metadata.is_file() {
+        read_file(path, options)?
+    } else {
+        let what = "is a pipe, socket or device, expected a file or a folder";
+        return Err(DataError::contents(path, what, None));
+    };
+    found.collect(path)
+}
+
+fn read_file(path: &Path, options: &Options) -> Result<Found, DataError> {
+    let mut start = Vec::new();
+    let io = |reason| DataError::io(path, reason);
+    File::open(path).map_err(io)?.take(16).read_to_end(&mut start).map_err(io)?;
+    let refused = |what: &str, hint: &str| Err(DataError::contents(path, what, Some(hint)));
+    match &start[..] {
+        [] => refused("is empty", "copy or download it again"),
+        [b'P', b'K', 3, 4, ..] => npz::read(path, options),
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => refused(
+            "is one npy array, expected images and their labels",
+            "save both with numpy.savez(file, images, labels), or name a folder with an npy file for each class",
+        ),
+        [0x80, 2..=5, ..] => refused("is a Python pickle, which can run any program when it is read", PICKLE_REMEDY),
+        [b'M', b'A', b'T', b'L', b'A', b'B', ..] => {
+            refused("is a MATLAB file", "read it with scipy.io.loadmat and save images and labels with numpy.savez")
+        }
+        [b'P', b'A', b'R', b'1', ..] => {
+            refused("is a Parquet file", "save images and labels with numpy.savez, or as folders of pictures")
+        }
+        [0x89, b'H', b'D', b'F', ..] => {
+            refused("is an HDF5 file", "read it with h5py and save images and labels with numpy.savez")
+        }
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
+            refused("is one picture", "name the folder that holds a folder of pictures for each class")
+        }
+        _ => csv::read(path, options),
+    }
+}
+
+/// What to do with a pickle.
+pub(crate) const PICKLE_REMEDY: &str = "of CIFAR there is a binary version on the same page (cifar-10-binary.tar.gz, cifar-100-binary.tar.gz); other arrays: numpy.savez(file, x_train=..., y_train=...)";

@@ -6,8 +6,10 @@ use crate::math;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes, transpose};
 
-/// Classes that there may be: a label is a byte.
-const CLASSES: usize = 256;
+/// Classes that there may be: room on the stack, and two smaller ones, since it is cleared each time.
+const CLASSES: usize = 1_008;
+/// Classes that there are in most networks of more than [`LANES`] of them.
+const FEWER_CLASSES: usize = 256;
 
 /// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `correct[n]` whether the largest logit, the
 /// first of equals, is the label's, and `grad_logits[n] = scale * (softmax(logits[n]) - onehot(labels[n]))`, padding
@@ -17,14 +19,14 @@ const CLASSES: usize = 256;
 /// are overwritten.
 ///
 /// # Panics
-/// If there are no or more than 256 classes, a label is none of them, or a slice has another length.
+/// If there are no or more than 1,008 classes, a label is none of them, or a slice has another length.
 #[expect(clippy::too_many_arguments, reason = "two matrices, labels, losses and correct, with their sizes")]
 pub fn softmax_cross_entropy(
     isa: Isa,
     logits: &[f32],
     stride: usize,
     classes: usize,
-    labels: &[u8],
+    labels: &[u16],
     scale: f32,
     losses: &mut [f64],
     correct: &mut [u8],
@@ -44,7 +46,7 @@ pub fn cross_entropy(
     logits: &[f32],
     stride: usize,
     classes: usize,
-    labels: &[u8],
+    labels: &[u16],
     losses: &mut [f64],
     correct: &mut [u8],
 ) {
@@ -55,7 +57,7 @@ pub fn cross_entropy(
 /// Overwrites `probabilities` (`[N, classes]`, no padding) with `softmax(logits[n])`, rows of `logits` `stride` apart.
 ///
 /// # Panics
-/// If there are no or more than 256 classes, or a slice has another length.
+/// If there are no or more than 1,008 classes, or a slice has another length.
 pub fn softmax(isa: Isa, logits: &[f32], stride: usize, classes: usize, probabilities: &mut [f32]) {
     assert!(stride > 0, "rows of {stride}");
     assert_eq!(logits.len() / stride * classes, probabilities.len(), "one probability per logit");
@@ -65,7 +67,7 @@ pub fn softmax(isa: Isa, logits: &[f32], stride: usize, classes: usize, probabil
 /// What the gradient needs besides the logits.
 #[derive(Clone, Copy)]
 struct Target<'a> {
-    labels: &'a [u8],
+    labels: &'a [u16],
     scale: f32,
 }
 
@@ -91,9 +93,10 @@ fn run(
         assert!(losses.len() == rows && correct.len() == rows, "one loss and hit per example");
         assert!(labels.iter().all(|&l| usize::from(l) < classes), "a label is not below {classes}");
     }
-    // Most networks have few classes, and the room is cleared each time.
     if classes <= LANES {
         dispatch!(isa, few(logits: &[f32], stride: usize, classes: usize, target: Option<Target>, losses: &mut [f64], correct: &mut [u8], out: &mut [f32]))
+    } else if classes <= FEWER_CLASSES {
+        dispatch!(isa, fewer(logits: &[f32], stride: usize, classes: usize, target: Option<Target>, losses: &mut [f64], correct: &mut [u8], out: &mut [f32]))
     } else {
         dispatch!(isa, many(logits: &[f32], stride: usize, classes: usize, target: Option<Target>, losses: &mut [f64], correct: &mut [u8], out: &mut [f32]))
     }
@@ -112,6 +115,21 @@ fn few<L: Lanes>(
     out: &mut [f32],
 ) {
     body(simd, &mut [[0.0; LANES]; LANES], logits, stride, classes, target, losses, correct, out);
+}
+
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
+fn fewer<L: Lanes>(
+    simd: L,
+    logits: &[f32],
+    stride: usize,
+    classes: usize,
+    target: Option<Target>,
+    losses: &mut [f64],
+    correct: &mut [u8],
+    out: &mut [f32],
+) {
+    body(simd, &mut [[0.0; LANES]; FEWER_CLASSES], logits, stride, classes, target, losses, correct, out);
 }
 
 #[inline(always)]
@@ -260,9 +278,11 @@ mod tests {
 
     #[test]
     fn loss_and_gradient_match_the_reference_on_every_isa() {
-        for (rows, classes) in [(0, 10), (1, 1), (1, 2), (5, 10), (7, 16), (3, 17), (2, 256), (40, 10)] {
+        for (rows, classes) in
+            [(0, 10), (1, 1), (1, 2), (5, 10), (7, 16), (3, 17), (2, 256), (3, 257), (18, 1000), (40, 10)]
+        {
             let logits: Vec<f32> = values(rows * classes, 1).iter().map(|v| v * 20.0).collect();
-            let labels: Vec<u8> = (0..rows).map(|n| ((n * 7) % classes) as u8).collect();
+            let labels: Vec<u16> = (0..rows).map(|n| ((n * 7 + classes - 1) % classes) as u16).collect();
             let (losses, grad) = reference::softmax_cross_entropy(&logits, classes, &labels, 0.25);
             let stride = classes.next_multiple_of(16) + 16;
             let mut packed = pack_rows(&logits, classes, stride);
@@ -324,7 +344,7 @@ mod tests {
             (1..4).fold(0, |best, v| if better(best, v) { v } else { best })
         };
         let packed: Vec<f32> = rows.iter().flat_map(|row| pack_rows(row, 4, 16)).collect();
-        for label in 0..4_u8 {
+        for label in 0..4_u16 {
             let labels = vec![label; rows.len()];
             on_every_isa(|isa| {
                 let (mut losses, mut correct) = (vec![0.0; rows.len()], vec![9; rows.len()]);

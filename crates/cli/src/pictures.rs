@@ -155,7 +155,7 @@ fn images(said: &[Prediction]) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn said(pairs: &[(u8, u8)]) -> Vec<Prediction> {
+    fn said(pairs: &[(u16, u16)]) -> Vec<Prediction> {
         pairs.iter().map(|&(label, prediction)| Prediction { label, prediction, probability: 1.0 }).collect()
     }
 

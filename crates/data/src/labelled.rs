@@ -38,7 +38,7 @@ pub struct Labelled {
     /// All images, `[N, C, H, W]`.
     pub pixels: Vec<u8>,
     /// The true class of each image, `[N]`.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// The shape of each image.
     pub shape: ImageShape,
     /// The number of classes; every label is less.
@@ -56,7 +56,7 @@ impl Labelled {
     pub fn new(
         [images_name, labels_name]: [&str; 2],
         pixels: Vec<u8>,
-        labels: Vec<u8>,
+        labels: Vec<u16>,
         shape: ImageShape,
         classes: usize,
     ) -> Result<Self, DataError> {

@@ -80,7 +80,7 @@ impl LabelFile {
     }
 
     /// The class of each number, each in `0..labels.classes`.
-    pub(crate) fn classes(&self, labels: Labels) -> Result<Vec<u8>, DataError> {
+    pub(crate) fn classes(&self, labels: Labels) -> Result<Vec<u16>, DataError> {
         let numbers = || integers(&self.values).expect("a label file holds integers");
         let (first, last) = (i64::from(labels.first), labels.last());
         if self.low < first || self.high > last {
@@ -89,7 +89,7 @@ impl LabelFile {
             let range = [self.low, self.high];
             return Err(DataError::Label { name: self.name.clone(), position, found, labels, range });
         }
-        Ok(numbers().map(|number| (number - first) as u8).collect())
+        Ok(numbers().map(|number| (number - first) as u16).collect())
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
     fn classes_are_distances_from_the_first_label() {
         let letters: Vec<u8> = (1..=26).rev().collect();
         let labels = Labels { first: 1, classes: 26 };
-        assert_eq!(of(&letters).classes(labels).unwrap(), (0..26).rev().collect::<Vec<u8>>());
+        assert_eq!(of(&letters).classes(labels).unwrap(), (0..26).rev().collect::<Vec<u16>>());
         assert_eq!(of(&[0, 9, 4]).classes(Labels::from_zero(10)).unwrap(), [0, 9, 4]);
         // 1000 and 1255 as i16, in two dimensions.
         let wide = read(&file(0x0b, &[2, 1], &[0x03, 0xe8, 0x04, 0xe7])).unwrap();

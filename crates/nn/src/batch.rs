@@ -11,7 +11,7 @@ pub(crate) struct Examples<'a> {
     /// All images of the set, one behind the other.
     pixels: &'a [u8],
     /// Their labels.
-    labels: &'a [u8],
+    labels: &'a [u16],
     /// Pixels of one image.
     image_len: usize,
     /// Which of them these are.
@@ -36,7 +36,7 @@ impl<'a> Examples<'a> {
     }
 
     /// The class of example `n` of these.
-    pub(crate) fn label(&self, n: usize) -> u8 {
+    pub(crate) fn label(&self, n: usize) -> u16 {
         self.labels[self.indices[n] as usize]
     }
 
@@ -106,7 +106,7 @@ mod tests {
         // As a step finds a buffer: its images one behind the other from the first place on, others behind them.
         let mut pixels = data.select(&indices).pixels().to_vec();
         pixels.extend(vec![255; 3 * image_len]);
-        let labels: Vec<u8> = indices.iter().map(|&n| data.labels()[n as usize]).chain([9; 3]).collect();
+        let labels: Vec<u16> = indices.iter().map(|&n| data.labels()[n as usize]).chain([9; 3]).collect();
         let places: Vec<u32> = (0..indices.len() as u32).collect();
         let in_place = Batch::evaluated(&data, &indices);
         let of = |indices| Examples { pixels: &pixels, labels: &labels, image_len, indices };

@@ -19,7 +19,7 @@ pub struct Evaluation {
     /// Share of examples whose class was predicted.
     pub accuracy: f64,
     /// The most probable class of each example, the first of equals.
-    pub predictions: Vec<u8>,
+    pub predictions: Vec<u16>,
     /// `[N, classes]`, each row summing to one.
     pub probabilities: Vec<f32>,
 }
@@ -80,7 +80,7 @@ pub(crate) fn evaluate_on(
         });
         if detailed {
             step.logits(0..examples.len(), |logits, stride| {
-                predictions.extend(logits.chunks_exact(stride).map(|row| argmax(&row[..classes]) as u8));
+                predictions.extend(logits.chunks_exact(stride).map(|row| argmax(&row[..classes]) as u16));
                 let out = &mut probabilities[examples.start * classes..examples.end * classes];
                 softmax(isa, logits, stride, classes, out);
             });

@@ -163,7 +163,7 @@ pub(crate) struct Scratch {
     pub(crate) products: Aligned,
     /// A gradient that is added to what others have passed on.
     pub(crate) spare: Aligned,
-    pub(crate) labels: Vec<u8>,
+    pub(crate) labels: Vec<u16>,
     /// Which pixels are not zero, where each thread needs another part.
     pub(crate) mask: Vec<u8>,
 }

@@ -114,7 +114,7 @@ impl FinishedStudy {
             trial.far_above_chance = trial.is_far_above_chance(classes);
         }
 
-        let mut labels: Option<Vec<u8>> = None;
+        let mut labels: Option<Vec<u16>> = None;
         let mut predictions = Vec::new();
         for recipe in &record.recipes {
             let mut by_seed = BTreeMap::new();
@@ -242,7 +242,7 @@ fn follows(metrics: &Metrics, classes: usize, examples: u64) -> bool {
 
 /// The predictions in `bytes`, if they are those that the trial's record was made from. All trials have the same
 /// `labels`.
-fn matching(bytes: &[u8], trial: &TrialRecord, labels: &mut Option<Vec<u8>>) -> Result<Vec<Prediction>, String> {
+fn matching(bytes: &[u8], trial: &TrialRecord, labels: &mut Option<Vec<u16>>) -> Result<Vec<Prediction>, String> {
     let said = parse_predictions(bytes).ok_or("is cut short or was edited")?;
     let test = trial.test.as_ref().ok_or("belongs to a trial without metrics")?;
     let classes = test.confusion.len();
@@ -256,7 +256,7 @@ fn matching(bytes: &[u8], trial: &TrialRecord, labels: &mut Option<Vec<u8>>) -> 
     if confusion != test.confusion {
         return Err("does not give the confusion matrix of the trial's record".to_owned());
     }
-    let found: Vec<u8> = said.iter().map(|p| p.label).collect();
+    let found: Vec<u16> = said.iter().map(|p| p.label).collect();
     if *labels.get_or_insert_with(|| found.clone()) != found {
         return Err("has other labels than those of the other trials".to_owned());
     }

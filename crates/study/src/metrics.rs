@@ -69,7 +69,7 @@ impl From<Written> for Metrics {
 
 impl Metrics {
     /// Measures predictions against labels, both `[N]` with values below `classes`; `loss` is their mean cross-entropy.
-    pub fn new(labels: &[u8], predictions: &[u8], classes: usize, loss: f64) -> Metrics {
+    pub fn new(labels: &[u16], predictions: &[u16], classes: usize, loss: f64) -> Metrics {
         Metrics::of(confusion(labels, predictions, classes), loss)
     }
 
@@ -112,7 +112,7 @@ impl Metrics {
 ///
 /// # Panics
 /// If there are not as many predictions as labels, or one of either is not below `classes`.
-pub fn confusion(labels: &[u8], predictions: &[u8], classes: usize) -> Vec<Vec<u64>> {
+pub fn confusion(labels: &[u16], predictions: &[u16], classes: usize) -> Vec<Vec<u64>> {
     assert_eq!(labels.len(), predictions.len(), "one prediction per label");
     let mut confusion = vec![vec![0; classes]; classes];
     for (&label, &prediction) in labels.iter().zip(predictions) {
@@ -138,8 +138,8 @@ mod tests {
     struct Case {
         name: String,
         classes: usize,
-        labels: Vec<u8>,
-        predictions: Vec<u8>,
+        labels: Vec<u16>,
+        predictions: Vec<u16>,
         accuracy: f64,
         balanced_accuracy: f64,
         macro_f1: f64,
@@ -172,7 +172,7 @@ mod tests {
                 near("F1", or_zero(m.f1), case.f1[class]);
                 near("support", m.support as f64, case.support[class]);
                 let (occurs, predicted) =
-                    (case.labels.contains(&(class as u8)), case.predictions.contains(&(class as u8)));
+                    (case.labels.contains(&(class as u16)), case.predictions.contains(&(class as u16)));
                 let defined = (m.precision.is_some(), m.recall.is_some(), m.f1.is_some());
                 assert_eq!(defined, (predicted, occurs, occurs || predicted), "{}: class {class}", case.name);
             }

@@ -311,9 +311,9 @@ fn written(
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Prediction {
     /// The true class.
-    pub label: u8,
+    pub label: u16,
     /// The most probable class.
-    pub prediction: u8,
+    pub prediction: u16,
     /// The probability given to it, 0 to 1.
     pub probability: f32,
 }

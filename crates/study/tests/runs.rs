@@ -50,7 +50,7 @@ fn scratch(name: &str) -> Scratch {
 /// Images whose upper or lower half is bright, with noise.
 fn images(n: usize, salt: usize) -> Dataset {
     let shape = ImageShape { channels: 1, height: 6, width: 6 };
-    let labels: Vec<u8> = (0..n).map(|i| u8::from((i * 7 + salt).is_multiple_of(3))).collect();
+    let labels: Vec<u16> = (0..n).map(|i| u16::from((i * 7 + salt).is_multiple_of(3))).collect();
     let pixel = |i: usize, p: usize| {
         let noise = (i * 36 + p + salt).wrapping_mul(2_654_435_761) >> 7 & 127;
         if (p < 18) == (labels[i] == 0) { 128 + noise as u8 } else { noise as u8 }

@@ -81,7 +81,7 @@ pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<GivenImag
 }
 
 /// An image of the data set.
-pub(crate) fn of_data(of: &str, number: usize, pixels: &[u8], label: u8) -> GivenImage {
+pub(crate) fn of_data(of: &str, number: usize, pixels: &[u8], label: u16) -> GivenImage {
     GivenImage {
         heading: format!("{of} image {number}, labelled {label}"),
         name: format!("{of}-{number}"),

@@ -40,7 +40,7 @@ pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
         let two = |g: &Guesses| (g.recipe.clone(), g.best.map(|(class, p)| (class.to_string(), p)));
         guesses.iter().map(two).collect::<Vec<_>>()
     };
-    let entry = |number: usize, label: u8, taken_for: u8, wrong, all: &[Guesses]| Entry {
+    let entry = |number: usize, label: u16, taken_for: u16, wrong, all: &[Guesses]| Entry {
         number,
         image: image(test.shape(), test.image(number)),
         label: label.to_string(),

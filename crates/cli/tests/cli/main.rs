@@ -65,12 +65,13 @@ fn small() -> &'static [Vec<u8>; 4] {
     static SMALL: OnceLock<[Vec<u8>; 4]> = OnceLock::new();
     SMALL.get_or_init(|| {
         let mnist = Source::mnist();
+        let bytes = |labels: &[u16]| labels.iter().map(|&label| label as u8).collect::<Vec<_>>();
         let test: Vec<u8> = (0..200).flat_map(|n| mnist.test.image(n).to_vec()).collect();
         [
             idx(&[600, 28, 28], &mnist.train.pixels()[..600 * 784]),
-            idx(&[600], &mnist.train.labels()[..600]),
+            idx(&[600], &bytes(&mnist.train.labels()[..600])),
             idx(&[200, 28, 28], &test),
-            idx(&[200], &mnist.test.labels_for_report()[..200]),
+            idx(&[200], &bytes(&mnist.test.labels_for_report()[..200])),
         ]
     })
 }

@@ -69,7 +69,7 @@ fn the_plain_name_wins() {
         folder.write(name, &file(8, &[3], &[label as u8; 3]));
     }
     for (label, name) in names.iter().enumerate() {
-        assert_eq!(read(&folder).unwrap().train.labels, [label as u8; 3]);
+        assert_eq!(read(&folder).unwrap().train.labels, [label as u16; 3]);
         fs::remove_file(folder.0.join(name)).unwrap();
     }
 }

@@ -279,7 +279,7 @@ pub fn avgpool2d_backward(
 }
 
 /// Per example `-ln softmax(logits)[label]`, and the gradient of `scale` times their sum.
-pub fn softmax_cross_entropy(logits: &[f32], classes: usize, labels: &[u8], scale: f64) -> (Vec<f64>, Vec<f64>) {
+pub fn softmax_cross_entropy(logits: &[f32], classes: usize, labels: &[u16], scale: f64) -> (Vec<f64>, Vec<f64>) {
     let (mut losses, mut grad) = (Vec::new(), Vec::new());
     for (row, &label) in logits.chunks(classes).zip(labels) {
         let max = row.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(f64::from(v)));

@@ -2,7 +2,7 @@
 //!
 //! Loops over lanes become vectors when compiled for them.
 
-use super::{CLASSES, Logits, Target};
+use super::{CLASSES, FEWER_CLASSES, Logits, Target};
 use crate::math;
 use crate::simd::lanes::{LANES, Lanes, transpose};
 
@@ -13,6 +13,12 @@ type Column = [f32; LANES];
 #[inline(always)]
 pub(super) fn few<L: Lanes>(simd: L, logits: Logits, target: Option<Target>, out: &mut [f32]) {
     all_blocks(simd, &mut [[0.0; LANES]; LANES], logits, target, out);
+}
+
+/// [`all_blocks`] for no more than [`FEWER_CLASSES`].
+#[inline(always)]
+pub(super) fn fewer<L: Lanes>(simd: L, logits: Logits, target: Option<Target>, out: &mut [f32]) {
+    all_blocks(simd, &mut [[0.0; LANES]; FEWER_CLASSES], logits, target, out);
 }
 
 /// [`all_blocks`] for any number of classes.
@@ -157,7 +163,7 @@ fn exponentials(columns: &mut [Column], max: &Column) -> Column {
 
 /// `ln(sum) - (logit of the label - max)` of each example.
 #[inline(always)]
-fn cross_entropies(block: Logits, labels: &[u8], max: &Column, sum: &Column) -> [f64; LANES] {
+fn cross_entropies(block: Logits, labels: &[u16], max: &Column, sum: &Column) -> [f64; LANES] {
     let mut wanted = [0.0; LANES];
     for ((wanted, row), &label) in wanted.iter_mut().zip(block.values.chunks_exact(block.stride)).zip(labels) {
         *wanted = row[usize::from(label)];

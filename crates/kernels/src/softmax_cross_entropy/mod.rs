@@ -8,10 +8,12 @@ mod tests;
 
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::LANES;
-use block::{few, many};
+use block::{few, fewer, many};
 
-/// Classes that there may be: a label is a byte.
-const CLASSES: usize = 256;
+/// Classes that there may be: room on the stack, and two smaller ones, since it is cleared each time.
+const CLASSES: usize = 1_008;
+/// Classes that there are in most networks of more than [`LANES`] of them.
+const FEWER_CLASSES: usize = 256;
 
 /// Per example `losses[n] = -ln softmax(logits[n])[labels[n]]`, in nats, `correct[n]` whether the largest logit, the
 /// first of equals, is the label's, and `grad_logits[n] = scale * (softmax(logits[n]) - onehot(labels[n]))`, padding
@@ -21,14 +23,14 @@ const CLASSES: usize = 256;
 /// are overwritten.
 ///
 /// # Panics
-/// If there are no or more than 256 classes, a label is none of them, or a slice has another length.
+/// If there are no or more than 1,008 classes, a label is none of them, or a slice has another length.
 #[expect(clippy::too_many_arguments, reason = "two matrices, labels, losses and correct, with their sizes")]
 pub fn softmax_cross_entropy(
     isa: Isa,
     logits: &[f32],
     stride: usize,
     classes: usize,
-    labels: &[u8],
+    labels: &[u16],
     scale: f32,
     losses: &mut [f64],
     correct: &mut [u8],
@@ -48,7 +50,7 @@ pub fn cross_entropy(
     logits: &[f32],
     stride: usize,
     classes: usize,
-    labels: &[u8],
+    labels: &[u16],
     losses: &mut [f64],
     correct: &mut [u8],
 ) {
@@ -59,7 +61,7 @@ pub fn cross_entropy(
 /// Overwrites `probabilities` (`[N, classes]`, no padding) with `softmax(logits[n])`, rows of `logits` `stride` apart.
 ///
 /// # Panics
-/// If there are no or more than 256 classes, or a slice has another length.
+/// If there are no or more than 1,008 classes, or a slice has another length.
 pub fn softmax(isa: Isa, logits: &[f32], stride: usize, classes: usize, probabilities: &mut [f32]) {
     assert!(stride > 0, "rows of {stride}");
     assert_eq!(logits.len() / stride * classes, probabilities.len(), "one probability per logit");
@@ -82,7 +84,7 @@ impl Logits<'_> {
 
 /// The labels, and what they are needed for.
 struct Target<'a> {
-    labels: &'a [u8],
+    labels: &'a [u16],
     /// What the gradient is multiplied by.
     scale: f32,
     losses: &'a mut [f64],
@@ -105,6 +107,8 @@ fn run(isa: Isa, logits: Logits, target: Option<Target>, out: &mut [f32]) {
     }
     if classes <= LANES {
         dispatch!(isa, few(logits: Logits, target: Option<Target>, out: &mut [f32]))
+    } else if classes <= FEWER_CLASSES {
+        dispatch!(isa, fewer(logits: Logits, target: Option<Target>, out: &mut [f32]))
     } else {
         dispatch!(isa, many(logits: Logits, target: Option<Target>, out: &mut [f32]))
     }

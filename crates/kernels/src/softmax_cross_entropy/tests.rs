@@ -6,9 +6,10 @@ use crate::testing::{assert_close, on_every_isa, pack_rows, values};
 
 #[test]
 fn loss_and_gradient_match_the_reference_on_every_isa() {
-    for (rows, classes) in [(0, 10), (1, 1), (1, 2), (5, 10), (7, 16), (3, 17), (2, 256), (40, 10)] {
+    let cases = [(0, 10), (1, 1), (1, 2), (5, 10), (7, 16), (3, 17), (2, 256), (3, 257), (18, 1000), (40, 10)];
+    for (rows, classes) in cases {
         let logits: Vec<f32> = values(rows * classes, 1).iter().map(|v| v * 20.0).collect();
-        let labels: Vec<u8> = (0..rows).map(|n| ((n * 7) % classes) as u8).collect();
+        let labels: Vec<u16> = (0..rows).map(|n| ((n * 7 + classes - 1) % classes) as u16).collect();
         let (losses, grad) = reference::softmax_cross_entropy(&logits, classes, &labels, 0.25);
         let stride = classes.next_multiple_of(16) + 16;
         let mut packed = pack_rows(&logits, classes, stride);
@@ -59,7 +60,7 @@ fn the_largest_is_the_first_that_is_larger_on_every_isa() {
         (1..4).fold(0, |best, v| if better(best, v) { v } else { best })
     };
     let packed: Vec<f32> = rows.iter().flat_map(|row| pack_rows(row, 4, 16)).collect();
-    for label in 0..4_u8 {
+    for label in 0..4_u16 {
         let labels = vec![label; rows.len()];
         on_every_isa(|isa| {
             let (mut losses, mut correct) = (vec![0.0; rows.len()], vec![9; rows.len()]);
@@ -86,7 +87,7 @@ fn an_example_has_the_same_bits_alone_as_among_others() {
     for (rows, classes) in [(18_usize, 10_usize), (18, 17)] {
         let stride = classes.next_multiple_of(16);
         let packed = pack_rows(&values(rows * classes, 4), classes, stride);
-        let labels: Vec<u8> = (0..rows).map(|n| (n % classes) as u8).collect();
+        let labels: Vec<u16> = (0..rows).map(|n| (n % classes) as u16).collect();
         on_every_isa(|isa| {
             let all = scored(isa, &packed, stride, classes, &labels);
             for n in 0..rows {
@@ -100,7 +101,7 @@ fn an_example_has_the_same_bits_alone_as_among_others() {
     }
 }
 
-fn scored(isa: Isa, logits: &[f32], stride: usize, classes: usize, labels: &[u8]) -> (Vec<f64>, Vec<u8>, Vec<f32>) {
+fn scored(isa: Isa, logits: &[f32], stride: usize, classes: usize, labels: &[u16]) -> (Vec<f64>, Vec<u8>, Vec<f32>) {
     let (mut losses, mut correct) = (vec![f64::NAN; labels.len()], vec![9; labels.len()]);
     let mut grad = vec![f32::NAN; logits.len()];
     softmax_cross_entropy(isa, logits, stride, classes, labels, 0.5, &mut losses, &mut correct, &mut grad);

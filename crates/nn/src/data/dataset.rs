@@ -11,7 +11,7 @@ use super::{DataError, ImageShape};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Dataset {
     pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     shape: ImageShape,
     classes: usize,
 }
@@ -24,7 +24,7 @@ impl Dataset {
     /// # Errors
     /// If there are no images, the sides, channels, classes or images are more than a data set may have, the pixels
     /// make no whole number of images, or there is not one label in `0..classes` for each.
-    pub fn new(pixels: Vec<u8>, labels: Vec<u8>, shape: ImageShape, classes: usize) -> Result<Self, DataError> {
+    pub fn new(pixels: Vec<u8>, labels: Vec<u16>, shape: ImageShape, classes: usize) -> Result<Self, DataError> {
         Labelled::new(["the pixels", "the labels"], pixels, labels, shape, classes).map(Self::from)
     }
 
@@ -54,7 +54,7 @@ impl Dataset {
     }
 
     /// The true class of each image, `[N]`.
-    pub fn labels(&self) -> &[u8] {
+    pub fn labels(&self) -> &[u16] {
         &self.labels
     }
 
@@ -83,13 +83,18 @@ impl Dataset {
     }
 
     /// The fingerprint of the examples and their order: the SHA-256, in hex, of N, C, H, W and the number of classes
-    /// (u64, little-endian), the labels and the pixels.
+    /// (u64, little-endian), the labels (u8, or with more than 256 classes u16, little-endian) and the pixels.
     pub fn sha256(&self) -> String {
         let mut digest = Sha256::new();
         for size in [self.len(), self.shape.channels, self.shape.height, self.shape.width, self.classes] {
             digest.update((size as u64).to_le_bytes());
         }
-        hex(digest.chain_update(&self.labels).chain_update(&self.pixels))
+        for label in &self.labels {
+            let [low, high] = label.to_le_bytes();
+            // Where a byte holds every label, each is one, as it was before there were more classes.
+            if self.classes <= 256 { digest.update([low]) } else { digest.update([low, high]) }
+        }
+        hex(digest.chain_update(&self.pixels))
     }
 }
 
@@ -121,7 +126,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn refusal(pixels: usize, labels: &[u8], shape: ImageShape, classes: usize) -> String {
+    fn refusal(pixels: usize, labels: &[u16], shape: ImageShape, classes: usize) -> String {
         Dataset::new(vec![0; pixels], labels.to_vec(), shape, classes).unwrap_err().to_string()
     }
 
@@ -189,6 +194,10 @@ mod tests {
             assert_ne!(other.sha256(), three().sha256(), "{other:?}");
         }
         assert_eq!(three().select(&[0, 1, 2]).sha256(), three().sha256());
+        // At 256 classes a label is still a byte.
+        let many = Dataset::new(vec![7; 4], vec![255], SHAPE, 256).unwrap();
+        let sizes = [1, 1, 2, 2, 256_u64].map(u64::to_le_bytes).concat();
+        assert_eq!(many.sha256(), hex(Sha256::new().chain_update(sizes).chain_update([255, 7, 7, 7, 7])));
     }
 
     #[test]

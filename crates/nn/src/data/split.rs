@@ -55,7 +55,7 @@ impl HeldOut {
     }
 
     /// The true class of each image, `[N]`, for comparing predictions with.
-    pub fn labels_for_report(&self) -> &[u8] {
+    pub fn labels_for_report(&self) -> &[u16] {
         self.0.labels()
     }
 
@@ -146,7 +146,7 @@ mod tests {
     /// A source of `n` training images whose one pixel is their number.
     fn numbered(n: u8) -> Source {
         let shape = ImageShape { channels: 1, height: 1, width: 1 };
-        let train = Dataset::new((0..n).collect(), (0..n).map(|i| i % 2).collect(), shape, 2).unwrap();
+        let train = Dataset::new((0..n).collect(), (0..n).map(|i| u16::from(i % 2)).collect(), shape, 2).unwrap();
         let test = HeldOut::new(Dataset::new(vec![255], vec![1], shape, 2).unwrap());
         let (name, sha256) = ("numbered".to_owned(), "source".to_owned());
         Source { name, train, test, first_label: 0, sha256, files: vec![], notes: vec![] }

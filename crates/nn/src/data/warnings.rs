@@ -117,7 +117,7 @@ fn listed(parts: &[String]) -> String {
 }
 
 /// How many examples each class has.
-fn counts(labels: &[u8], classes: usize) -> Vec<usize> {
+fn counts(labels: &[u16], classes: usize) -> Vec<usize> {
     let mut counts = vec![0; classes];
     labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
     counts
@@ -154,7 +154,7 @@ mod tests {
     /// Images of one row of two pixels, from (label, first pixel, second pixel).
     fn dataset(examples: &[(u8, u8, u8)], classes: usize) -> Dataset {
         let pixels = examples.iter().flat_map(|&(_, a, b)| [a, b]).collect();
-        let labels = examples.iter().map(|example| example.0).collect();
+        let labels = examples.iter().map(|example| example.0.into()).collect();
         Dataset::new(pixels, labels, ImageShape { channels: 1, height: 1, width: 2 }, classes).unwrap()
     }
 

@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn the_writers_are_those_of_mnists_test_images() {
         let mnist = Source::mnist();
-        let classes: Vec<u16> = mnist.test.labels_for_report().iter().map(|&label| label.into()).collect();
+        let classes = mnist.test.labels_for_report().iter().copied();
         assert!(columns().map(|(class, _)| class).eq(classes), "another order than MNIST's");
         let writers = test_writers(&mnist.sha256).unwrap();
         assert_eq!((writers.len(), &writers[..3]), (10_000, &[2578, 2359, 2530][..]));

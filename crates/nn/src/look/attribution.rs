@@ -50,7 +50,7 @@ pub fn occlusion(model: &Model, image: &[u8], class: usize, side: usize, threads
     let middle = |number: usize, size: usize| (number * cell + cell / 2).min(size - 1);
     let mut evaluator = Evaluator::new(model, rows * columns, threads);
     let mut losses = |pixels: Vec<u8>| -> Vec<f64> {
-        let labels = vec![class as u8; pixels.len() / shape.len()];
+        let labels = vec![class as u16; pixels.len() / shape.len()];
         let images = Dataset::new(pixels, labels, shape, classes).expect("images of the network's shape");
         let logits = logits(&mut evaluator, model, &images, threads);
         logits.chunks_exact(classes).map(|logits| cross_entropy(logits, class)).collect()

@@ -63,7 +63,8 @@ impl Fixture {
 
     pub(super) fn data(&self) -> Dataset {
         let net = self.architecture();
-        Dataset::new(self.u8s("images"), self.u8s("labels"), net.input(), net.classes()).expect("whole")
+        let labels = self.u8s("labels").into_iter().map(u16::from).collect();
+        Dataset::new(self.u8s("images"), labels, net.input(), net.classes()).expect("whole")
     }
 
     /// The model with the parameters of the fixtures' formula.

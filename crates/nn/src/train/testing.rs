@@ -80,7 +80,7 @@ pub(crate) fn loss_while_training(
     let rows = 5;
     let rng = Rng::new(9, Stream::Order, 0);
     let pixels = (0..rows * shape.len()).map(|i| (rng.u64_at(i as u64) >> 56) as u8).collect();
-    let labels = (0..rows).map(|n| (n % classes) as u8).collect();
+    let labels = (0..rows).map(|n| (n % classes) as u16).collect();
     let data = Dataset::new(pixels, labels, shape, classes).expect("whole");
     let plan = Plan::new(graph, rows + 2, true);
     let (mut memory, mut scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect::<Vec<_>>());

@@ -17,7 +17,7 @@ const PIXELS_SHOWN: usize = 400_000;
 
 /// What the seeds of one recipe say of one image, together.
 struct Guess {
-    class: u8,
+    class: u16,
     /// Seeds that say so, of how many.
     seeds: (usize, usize),
     /// The mean probability that these give it.
@@ -85,14 +85,14 @@ fn missed_by(set: &SharedMistakes, all: usize) -> String {
 }
 
 fn truth(page: &Page, image: usize) -> String {
-    page.study.images.labels.get(image).map_or("?".to_owned(), u8::to_string)
+    page.study.images.labels.get(image).map_or("?".to_owned(), u16::to_string)
 }
 
 /// What most seeds of a recipe say.
 fn guess(page: &Page, recipe: &str, image: usize) -> Option<Guess> {
     let said = page.said(recipe);
     let answers: Vec<_> = said.iter().filter_map(|seed| seed.get(image)).collect();
-    let votes = |class: u8| answers.iter().filter(|p| p.prediction == class).count();
+    let votes = |class: u16| answers.iter().filter(|p| p.prediction == class).count();
     // Of classes with as many votes, the first that a seed names.
     let class = answers.iter().map(|p| p.prediction).rev().max_by_key(|class| votes(*class))?;
     let those = answers.iter().filter(|p| p.prediction == class);
@@ -103,11 +103,11 @@ fn guess(page: &Page, recipe: &str, image: usize) -> Option<Guess> {
 /// The class that most recipes take the image for, if it is not its own.
 fn commonest_mistake(page: &Page, image: usize) -> String {
     let truth = page.study.images.labels.get(image);
-    let guesses: Vec<u8> =
+    let guesses: Vec<u16> =
         page.comparison.recipes.iter().filter_map(|r| guess(page, &r.recipe, image)).map(|g| g.class).collect();
-    let wrong: Vec<u8> = guesses.into_iter().filter(|class| Some(class) != truth).collect();
-    let votes = |class: u8| wrong.iter().filter(|other| **other == class).count();
-    wrong.iter().rev().max_by_key(|class| votes(**class)).map_or(String::new(), u8::to_string)
+    let wrong: Vec<u16> = guesses.into_iter().filter(|class| Some(class) != truth).collect();
+    let votes = |class: u16| wrong.iter().filter(|other| **other == class).count();
+    wrong.iter().rev().max_by_key(|class| votes(**class)).map_or(String::new(), u16::to_string)
 }
 
 fn guesses(page: &Page, images: &[usize], set: usize) -> Markup {

@@ -32,7 +32,7 @@ fn study(number: u64) -> Comparison {
     let margin = [0.001, 0.03, 0.2][one_of(3)];
     let writers = (one_of(2) == 0).then(|| (0..IMAGES).map(|n| (n / 10) as u16).collect());
 
-    let labels: Vec<u8> = (0..IMAGES).map(|n| (n % 2) as u8).collect();
+    let labels: Vec<u16> = (0..IMAGES).map(|n| (n % 2) as u16).collect();
     let hardness: Vec<f64> = (0..IMAGES).map(|_| normal()).collect();
     let mut records = Vec::new();
     for recipe in 0..recipes {
@@ -41,12 +41,12 @@ fn study(number: u64) -> Comparison {
         let (mut trials, mut predictions) = (Vec::new(), BTreeMap::new());
         for seed in 1..=seeds[recipe] as u64 {
             let shift = skill + normal() * seed_sd;
-            let answer = |(n, &label): (usize, &u8)| {
+            let answer = |(n, &label): (usize, &u16)| {
                 let right = shift + hardness[n] + normal() * 0.5 > 0.0;
                 Prediction { label, prediction: if right { label } else { 1 - label }, probability: 0.5 }
             };
             let said: Vec<Prediction> = labels.iter().enumerate().map(answer).collect();
-            let answers: Vec<u8> = said.iter().map(|p| p.prediction).collect();
+            let answers: Vec<u16> = said.iter().map(|p| p.prediction).collect();
             trials.push(trial_record(&name, seed, Metrics::new(&labels, &answers, 2, 0.5)));
             if !lost[recipe] {
                 predictions.insert(seed, said);

@@ -35,7 +35,7 @@ pub struct RecipeTrials<'a> {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TestImages {
     /// The class of each; empty where no trial has predictions.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// The number of classes; every label is less.
     pub classes: usize,
     /// Who wrote each, where that is known.
@@ -44,7 +44,7 @@ pub struct TestImages {
 
 impl TestImages {
     /// The images with these labels, of a data set with this SHA-256.
-    pub fn new(labels: &[u8], classes: usize, source_sha256: &str) -> TestImages {
+    pub fn new(labels: &[u16], classes: usize, source_sha256: &str) -> TestImages {
         let writers = test_writers(source_sha256).filter(|writers| writers.len() == labels.len());
         TestImages { labels: labels.to_vec(), classes, writers }
     }

@@ -175,7 +175,7 @@ fn mistakes(recipes: &[Vec<&[Prediction]>], unit_of: &[u32], classes: usize) -> 
     let mut all = Vec::new();
     for (trial, said) in recipes.iter().flatten().enumerate() {
         for (p, &unit) in said.iter().zip(unit_of).filter(|(p, _)| p.prediction != p.label) {
-            let slot = |class: u8| (trial * classes + usize::from(class)) as u32;
+            let slot = |class: u16| (trial * classes + usize::from(class)) as u32;
             all.push(Mistakes { unit, of: slot(p.label), as_: slot(p.prediction), count: 1 });
         }
     }
@@ -205,7 +205,7 @@ impl Counts {
         Counts { classes, support: vec![0; classes], wrong, wrongly_as }
     }
 
-    fn count(&mut self, drawn: &[u32], unit_of: &[u32], labels: &[u8], mistakes: &[Mistakes]) {
+    fn count(&mut self, drawn: &[u32], unit_of: &[u32], labels: &[u16], mistakes: &[Mistakes]) {
         self.support.fill(0);
         self.wrong.fill(0);
         self.wrongly_as.fill(0);

@@ -48,7 +48,7 @@ fn study(world: World, number: u64) -> Comparison {
     };
     let hardness = field(HARDNESS_SD, HARDNESS_SD);
     let own: Vec<Vec<f64>> = (0..world.recipes).map(|_| field(OWN_SD, OWN_SD)).collect();
-    let labels = vec![0u8; IMAGES];
+    let labels = vec![0u16; IMAGES];
     let mut records: Vec<(RecipeRecord, BTreeMap<u64, Vec<Prediction>>)> = Vec::new();
     for (recipe, own) in own.iter().enumerate() {
         let name = format!("recipe {recipe}");
@@ -58,10 +58,10 @@ fn study(world: World, number: u64) -> Comparison {
             let said: Vec<Prediction> = (0..IMAGES)
                 .map(|n| {
                     let margin = shift + hardness[n] + if world.own_images { own[n] } else { 0.0 } + normal() * LUCK_SD;
-                    Prediction { label: 0, prediction: u8::from(margin <= 0.0), probability: 0.5 }
+                    Prediction { label: 0, prediction: u16::from(margin <= 0.0), probability: 0.5 }
                 })
                 .collect();
-            let answers: Vec<u8> = said.iter().map(|p| p.prediction).collect();
+            let answers: Vec<u16> = said.iter().map(|p| p.prediction).collect();
             trials.push(trial_record(&name, seed, Metrics::new(&labels, &answers, 2, 0.5)));
             predictions.insert(seed, said);
         }

@@ -8,19 +8,19 @@ use crate::record::{Reason, RecipeRecord, Status};
 use crate::testing::{environment, recipe_record, trial_record};
 use crate::trial::Prediction;
 
-const LABELS: [u8; 12] = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2];
+const LABELS: [u16; 12] = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2];
 
 /// A recipe whose seeds get these images wrong, predicting the next class.
 fn recipe(name: &str, seeds: &[&[usize]]) -> (RecipeRecord, BTreeMap<u64, Vec<Prediction>>) {
     let (mut trials, mut said) = (Vec::new(), BTreeMap::new());
     for (n, wrong) in seeds.iter().enumerate() {
-        let answer = |(image, &label): (usize, &u8)| {
+        let answer = |(image, &label): (usize, &u16)| {
             let is_wrong = wrong.contains(&image);
             let prediction = if is_wrong { (label + 1) % 3 } else { label };
             Prediction { label, prediction, probability: 0.5 + image as f32 / 100.0 }
         };
         let predictions: Vec<Prediction> = LABELS.iter().enumerate().map(answer).collect();
-        let answers: Vec<u8> = predictions.iter().map(|p| p.prediction).collect();
+        let answers: Vec<u16> = predictions.iter().map(|p| p.prediction).collect();
         let seed = n as u64 + 1;
         trials.push(trial_record(name, seed, Metrics::new(&LABELS, &answers, 3, 0.5)));
         said.insert(seed, predictions);

@@ -9,7 +9,7 @@ pub struct Guesses {
     /// The recipe.
     pub recipe: String,
     /// The two most probable classes with their mean probability over seeds.
-    pub best: [(u8, f64); 2],
+    pub best: [(u16, f64); 2],
     /// Seeds whose first guess is wrong, of how many.
     pub wrong: (usize, usize),
 }
@@ -20,9 +20,9 @@ pub struct Mistaken {
     /// Its number among the test images.
     pub image: usize,
     /// What it is labelled.
-    pub label: u8,
+    pub label: u16,
     /// The class that it is taken for by most trainings that are wrong.
-    pub taken_for: u8,
+    pub taken_for: u16,
     /// Trainings of any recipe that are wrong, of how many.
     pub wrong: (usize, usize),
     /// What each recipe says.
@@ -35,9 +35,9 @@ pub struct Suspect {
     /// The image's number among the test images.
     pub image: usize,
     /// What it is labelled.
-    pub label: u8,
+    pub label: u16,
     /// What the networks say.
-    pub says: u8,
+    pub says: u16,
     /// Trainings that say so, of how many.
     pub votes: (usize, usize),
     /// The mean probability that all trainings give the label.
@@ -87,7 +87,7 @@ pub type Said<'a> = (&'a str, &'a [f32]);
 ///
 /// # Panics
 /// If there are not `classes` probabilities for each label, a label is no class, or there are more than 256 classes.
-pub fn gallery(said: &[Said], labels: &[u8], classes: usize) -> Gallery {
+pub fn gallery(said: &[Said], labels: &[u16], classes: usize) -> Gallery {
     assert!(classes <= 256, "a class is a byte");
     assert!(labels.iter().all(|&label| usize::from(label) < classes), "labels are classes");
     for (_, probabilities) in said {
@@ -106,7 +106,7 @@ struct Training<'a> {
     /// `[N, classes]`.
     probabilities: &'a [f32],
     /// The most probable class of each image.
-    first: Vec<u8>,
+    first: Vec<u16>,
 }
 
 /// What the seeds of a recipe say.
@@ -118,11 +118,11 @@ struct Recipe<'a> {
 }
 
 /// The recipes in the order of their first training.
-fn by_recipe<'a>(said: &[Said<'a>], labels: &[u8], classes: usize) -> Vec<Recipe<'a>> {
+fn by_recipe<'a>(said: &[Said<'a>], labels: &[u16], classes: usize) -> Vec<Recipe<'a>> {
     let mut recipes: Vec<Recipe> = Vec::new();
     for &(name, probabilities) in said {
-        let first = |image| largest(&mean(&[probabilities], image, classes)) as u8;
-        let first: Vec<u8> = (0..labels.len()).map(first).collect();
+        let first = |image| largest(&mean(&[probabilities], image, classes)) as u16;
+        let first: Vec<u16> = (0..labels.len()).map(first).collect();
         let right = first.iter().zip(labels).filter(|(first, label)| first == label).count();
         let training = Training { probabilities, first };
         match recipes.iter_mut().find(|recipe| recipe.name == name) {
@@ -154,17 +154,17 @@ fn largest<T: PartialOrd>(numbers: &[T]) -> usize {
 }
 
 impl Recipe<'_> {
-    fn wrong(&self, image: usize, label: u8) -> usize {
+    fn wrong(&self, image: usize, label: u16) -> usize {
         self.trainings.iter().filter(|training| training.first[image] != label).count()
     }
 
-    fn guesses(&self, image: usize, label: u8, classes: usize) -> Guesses {
+    fn guesses(&self, image: usize, label: u16, classes: usize) -> Guesses {
         let trainings: Vec<&[f32]> = self.trainings.iter().map(|training| training.probabilities).collect();
         let mut mean = mean(&trainings, image, classes);
         let best = [(); 2].map(|()| {
             let class = largest(&mean);
             // Taken out, so that the next largest is another class.
-            (class as u8, std::mem::replace(&mut mean[class], f64::NEG_INFINITY))
+            (class as u16, std::mem::replace(&mut mean[class], f64::NEG_INFINITY))
         });
         Guesses { recipe: self.name.to_owned(), best, wrong: (self.wrong(image, label), self.trainings.len()) }
     }
@@ -178,11 +178,11 @@ where
     recipes.into_iter().flat_map(|recipe| &recipe.trainings).collect()
 }
 
-fn pairs(recipes: &[Recipe], labels: &[u8], classes: usize) -> Vec<Vec<Mistaken>> {
+fn pairs(recipes: &[Recipe], labels: &[u16], classes: usize) -> Vec<Vec<Mistaken>> {
     let all = trainings(recipes);
     let probabilities: Vec<&[f32]> = all.iter().map(|training| training.probabilities).collect();
     // With the mean probability of the label, which only the order needs.
-    let mut pairs: BTreeMap<(u8, u8), Vec<(Mistaken, f64)>> = BTreeMap::new();
+    let mut pairs: BTreeMap<(u16, u16), Vec<(Mistaken, f64)>> = BTreeMap::new();
     for (image, &label) in labels.iter().enumerate() {
         if !recipes.iter().any(|recipe| 2 * recipe.wrong(image, label) >= recipe.trainings.len()) {
             continue;
@@ -191,7 +191,7 @@ fn pairs(recipes: &[Recipe], labels: &[u8], classes: usize) -> Vec<Vec<Mistaken>
         for training in all.iter().filter(|training| training.first[image] != label) {
             taken[usize::from(training.first[image])] += 1;
         }
-        let taken_for = largest(&taken) as u8;
+        let taken_for = largest(&taken) as u16;
         let guesses = recipes.iter().map(|recipe| recipe.guesses(image, label, classes)).collect();
         let mistaken = Mistaken { image, label, taken_for, wrong: (taken.iter().sum(), all.len()), guesses };
         let label_probability = mean(&probabilities, image, classes)[usize::from(label)];
@@ -206,7 +206,7 @@ fn pairs(recipes: &[Recipe], labels: &[u8], classes: usize) -> Vec<Vec<Mistaken>
     pairs.into_iter().map(|pair| pair.into_iter().map(|(mistaken, _)| mistaken).collect()).collect()
 }
 
-fn suspects(recipes: &[Recipe], labels: &[u8], classes: usize) -> Vec<Suspect> {
+fn suspects(recipes: &[Recipe], labels: &[u16], classes: usize) -> Vec<Suspect> {
     let jury = jury(recipes);
     if jury.is_empty() {
         return Vec::new();
@@ -294,7 +294,7 @@ mod tests {
         let said = [say_classes(&[1, 2]), say_classes(&[2, 1]), say_classes(&[2, 0])];
         let said: Vec<Said> = said.iter().map(|p| ("a", &p[..])).collect();
         let gallery = gallery(&said, &labels, 3);
-        let taken: Vec<(usize, u8)> = gallery.pairs.iter().flatten().map(|m| (m.image, m.taken_for)).collect();
+        let taken: Vec<(usize, u16)> = gallery.pairs.iter().flatten().map(|m| (m.image, m.taken_for)).collect();
         assert_eq!(taken, [(1, 1), (0, 2)]);
     }
 
@@ -317,7 +317,7 @@ mod tests {
         let labels = [2, 1, 1, 0, 1, 0];
         let said = say_classes(&[0, 2, 0, 1, 0, 2]);
         let gallery = gallery(&[("a", &said)], &labels, 3);
-        let order: Vec<(u8, u8)> = gallery.pairs.iter().map(|pair| (pair[0].label, pair[0].taken_for)).collect();
+        let order: Vec<(u16, u16)> = gallery.pairs.iter().map(|pair| (pair[0].label, pair[0].taken_for)).collect();
         assert_eq!(order, [(1, 0), (0, 1), (0, 2), (1, 2), (2, 0)]);
     }
 
@@ -468,7 +468,7 @@ mod tests {
     /// Of the 28 trainings that finished in a run of the study `digits`, which stops early, 14 are the jury: both
     /// recipes with dropout and `cnn2`. It suspects 1226, 1901, 2654, 2896, 3520, 3808, 4176, 4497, 9009 and 9729: four
     /// of these fifteen. From the first seed of each recipe alone it suspects 18, five of these.
-    const KNOWN: [(usize, u8, [u8; 3]); 15] = [
+    const KNOWN: [(usize, u16, [u16; 3]); 15] = [
         (947, 8, [0, 5, 0]),
         (1621, 0, [2, 3, 0]),
         (1901, 9, [2, 3, 0]),
@@ -491,7 +491,7 @@ mod tests {
         let mnist = tenfold_nn::data::Source::mnist();
         for (image, label, people) in KNOWN {
             assert_eq!(mnist.test.labels_for_report()[image], label, "image {image}");
-            assert!(people[0] < 3 && people.iter().sum::<u8>() == 5, "image {image}");
+            assert!(people[0] < 3 && people.iter().sum::<u16>() == 5, "image {image}");
         }
     }
 }

@@ -34,7 +34,7 @@ fn splits() -> Splits {
     let shape = ImageShape { channels: 1, height: 4, width: 4 };
     let images = |n: usize| {
         let pixels = (0..n * 16).map(|at| (at.wrapping_mul(2_654_435_761) >> 7) as u8).collect();
-        Dataset::new(pixels, (0..n).map(|i| (i % 2) as u8).collect(), shape, 2).expect("the images are fine")
+        Dataset::new(pixels, (0..n).map(|i| (i % 2) as u16).collect(), shape, 2).expect("the images are fine")
     };
     let (train, test) = (images(60), HeldOut::new(images(40)));
     let (name, sha256) = ("noise".to_owned(), "noise".to_owned());

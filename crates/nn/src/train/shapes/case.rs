@@ -67,7 +67,7 @@ impl Case {
                 picture.draw(&self.random(101 + n * 64 + channel as u64), shape.height, shape.width, &mut pixels);
             }
         }
-        let labels = (0..u64::from(examples)).map(|n| self.random(99).below_at(n, self.net.classes() as u32) as u8);
+        let labels = (0..u64::from(examples)).map(|n| self.random(99).below_at(n, self.net.classes() as u32) as u16);
         let data = Dataset::new(pixels, labels.collect(), shape, self.net.classes()).expect("whole");
         let order = permutation(examples, &self.random(98));
         // Other images first, so that whatever they leave behind is wrong for the batch that counts.

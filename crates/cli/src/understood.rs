@@ -25,10 +25,14 @@ pub(crate) fn show(path: &Path, settings: &[String], screen: &Screen) -> Result<
         screen.mosaic(|| examples(&collection, screen))?;
     }
     if !collection.train.pixels.is_empty() {
-        output::out("split by seed 0:\n")?;
+        let whole = collection.valid.is_some() && collection.test.is_some();
+        output::out(if whole { "its parts:\n" } else { "as it is split, by seed 0:\n" })?;
         // What cannot be split can still be looked at.
-        let notes =
+        let mut notes =
             collection.split(Shares::default(), 0).map_or_else(|error| vec![error.to_string()], |parted| parted.notes);
+        if notes.is_empty() {
+            notes.push("no image is on two sides, and none is there twice".to_owned());
+        }
         for note in notes {
             output::out(&format!("  {}\n", plain(&note)))?;
         }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::apart::{Known, choose};
 use crate::rng::{Rng, Stream};
+use crate::words::{are, counted};
 use crate::{Alike, Collection, DataError, Examples, ImageShape, alike, hex};
 
 /// A collection in three parts.
@@ -79,7 +80,7 @@ impl Collection {
             let together =
                 if all.groups.is_empty() { "images that are alike" } else { "groups, and images that are alike," };
             let (n, of) = (apart.len(), left.len());
-            notes.push(format!("{n} of {of} images are set apart for {what}, by class, {together} on one side"));
+            notes.push(format!("{n} of {of} images {} set apart for {what}, by class, {together} on one side", are(n)));
             left.retain(|n| apart.binary_search(n).is_err());
             Ok(all.select(&apart, shape.len()))
         };
@@ -88,7 +89,8 @@ impl Collection {
         if cut_test.is_none() || cut_valid.is_none() {
             notes.extend(leaks(parts, &found, shape));
         }
-        notes.extend(conflicts(parts, shape));
+        notes.extend(repeated(&found));
+        notes.extend(conflicts(parts, &found, shape));
         let train = if left.len() == all.len(shape.len()) { all } else { all.select(&left, shape.len()) };
         let (valid, test) = (cut_valid.or(valid).unwrap_or_default(), cut_test.or(test).unwrap_or_default());
         Ok(Parted { train, valid, test, collection: self, notes, split_sha256: hex(digest) })
@@ -138,8 +140,10 @@ fn leaks([train, valid, test]: [&Examples; 3], found: &Alike, shape: ImageShape)
         let [identical, nearly] = [&found.identical, &found.nearly].map(|firsts| count(firsts, start, end));
         if nearly > 0 {
             sentences.push(format!(
-                "{nearly} of {} {part} images are also {sides} images ({identical} identical, {} nearly): {part} accuracy is too optimistic",
+                "{nearly} of {} {part} images {} among the {sides} images too ({identical} identical, {} nearly): {part} accuracy is too \
+                 optimistic",
                 end - start,
+                are(nearly),
                 nearly - identical
             ));
         }
@@ -149,17 +153,44 @@ fn leaks([train, valid, test]: [&Examples; 3], found: &Alike, shape: ImageShape)
     if !shared.is_empty() {
         let n = test.groups.iter().filter(|group| shared.contains(group)).count();
         sentences.push(format!(
-            "{n} test images are of {} groups that are also in training or validation: test accuracy is too optimistic for new groups",
-            shared.len()
+            "{} of {}, which training or validation has too: test accuracy is too optimistic for new groups",
+            counted(n, "test image is", "test images are"),
+            counted(shared.len(), "group", "groups")
         ));
     }
     sentences
 }
 
-/// A sentence on identical images of different classes.
-fn conflicts(parts: [&Examples; 3], shape: ImageShape) -> Option<String> {
-    let mut class_of = HashMap::new();
-    let images = parts.iter().flat_map(|part| part.pixels.chunks_exact(shape.len()).zip(&part.labels));
-    let n = images.filter(|(image, label)| class_of.entry(*image).or_insert(*label) != label).count();
-    (n > 0).then(|| format!("{n} images are identical to one of another class: one of the labels is wrong"))
+/// A sentence on images that are there more than once.
+fn repeated(found: &Alike) -> Option<String> {
+    let count = |firsts: &[u32]| firsts.iter().enumerate().filter(|&(n, &first)| first as usize != n).count();
+    let (identical, nearly) = (count(&found.identical), count(&found.nearly));
+    (nearly > 0).then(|| {
+        let copies = counted(nearly, "image is a copy", "images are copies");
+        format!("{copies} of another ({identical} identical, {} nearly)", nearly - identical)
+    })
+}
+
+/// Sentences on images that are alike and of different classes: identical ones, and nearly identical ones.
+fn conflicts(parts: [&Examples; 3], found: &Alike, shape: ImageShape) -> Vec<String> {
+    let labels: Vec<Option<u16>> =
+        parts.iter().flat_map(|part| (0..part.len(shape.len())).map(|n| part.labels.get(n).copied())).collect();
+    let differs =
+        |n: usize, first: u32| labels[n].is_some() && labels[first as usize].is_some_and(|l| labels[n] != Some(l));
+    let identical = |n: usize| differs(n, found.identical[n]);
+    let numbers = 0..labels.len();
+    let (same, nearly) = (
+        numbers.clone().filter(|&n| identical(n)).count(),
+        numbers.filter(|&n| !identical(n) && differs(n, found.nearly[n])).count(),
+    );
+    let sentence = |n: usize, how: &str, so: &str| {
+        (n > 0).then(|| format!("{} {how} to one of another class: {so}", counted(n, "image is", "images are")))
+    };
+    [
+        sentence(same, "identical", "one of the labels is wrong"),
+        sentence(nearly, "nearly identical", "one of the labels may be wrong"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -31,6 +31,7 @@ pub mod rng;
 #[cfg(test)]
 mod testing;
 mod walk;
+mod words;
 
 use sha2::{Digest, Sha256};
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::words::counted;
 use crate::{DataError, natural};
 
 /// How deep folders are searched.
@@ -41,13 +42,15 @@ pub(crate) struct PassedOver {
 
 impl PassedOver {
     /// Sentences on it.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
-        let hidden = (self.hidden > 0).then(|| format!("{} hidden files and folders are passed over", self.hidden));
-        let loops = (self.loops > 0)
-            .then(|| format!("{} links that lead back to their own folder are passed over", self.loops));
-        let deep = (self.too_deep > 0)
-            .then(|| format!("{} folders more than {MOST_DEEP} deep are passed over", self.too_deep));
-        [hidden, loops, deep].into_iter().flatten()
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let deep = [format!("folder more than {MOST_DEEP} deep is"), format!("folders more than {MOST_DEEP} deep are")];
+        let kinds = [
+            (self.hidden, "hidden file or folder is", "hidden files and folders are"),
+            (self.loops, "link that leads back to its own folder is", "links that lead back to their own folders are"),
+            (self.too_deep, &deep[0], &deep[1]),
+        ];
+        let sentence = |(n, one, more)| (n > 0).then(|| format!("{} passed over", counted(n, one, more)));
+        kinds.into_iter().filter_map(sentence).collect::<Vec<_>>()
     }
 }
 

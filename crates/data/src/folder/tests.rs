@@ -225,7 +225,7 @@ fn links_that_lead_back_and_odd_names_end() {
     fs::copy(folder.0.join("a/1.png"), folder.0.join("b").join(odd)).unwrap();
     let collection = of(&folder);
     assert_eq!(collection.train.labels, [0, 1, 1, 1]);
-    assert!(says(&collection, "2 links that lead back to their own folder are passed over"), "{:?}", collection.notes);
+    assert!(says(&collection, "2 links that lead back to their own folders are passed over"), "{:?}", collection.notes);
     let odd_class = folder.0.join(OsStr::from_bytes(b"\xfe"));
     fs::create_dir(&odd_class).unwrap();
     let (message, _) = refusal(&folder, &Options::default());

@@ -51,7 +51,11 @@ fn without_parts_they_are_set_apart_and_share_nothing() {
         assert!(images(a).is_disjoint(&images(b)));
     }
     assert_eq!(parted.notes[0], "10 of 50 images are set apart for test, by class, images that are alike on one side");
-    assert_eq!(parted.notes.len(), 2, "{:?}", parted.notes);
+    assert_eq!(
+        parted.notes[1],
+        "4 of 40 images are set apart for validation, by class, images that are alike on one side"
+    );
+    assert_eq!(parted.notes[2..], ["25 images are copies of another (25 identical, 0 nearly)"]);
     assert_eq!(collection.clone().split(Shares::default(), 3).unwrap(), parted);
     assert_ne!(collection.split(Shares::default(), 4).unwrap().split_sha256, parted.split_sha256);
 }
@@ -75,9 +79,12 @@ fn what_others_put_on_two_sides_is_told_and_left() {
     let parted = clean.split(Shares::default(), 0).unwrap();
     assert_eq!(parted.test.len(64), 50);
     // The groups have the same names.
-    assert!(parted.notes.iter().all(|note| !note.contains("also training")), "{:?}", parted.notes);
+    assert!(parted.notes.iter().all(|note| !note.contains("images are among")), "{:?}", parted.notes);
     assert!(
-        parted.notes.iter().any(|note| note.starts_with("50 test images are of 6 groups that are also in training")),
+        parted
+            .notes
+            .iter()
+            .any(|note| note.starts_with("50 test images are of 6 groups, which training or validation has too")),
         "{:?}",
         parted.notes
     );
@@ -93,7 +100,8 @@ fn what_others_put_on_two_sides_is_told_and_left() {
     fs::copy(folder.0.join("train/cat/g0-0.png"), folder.0.join("train/dog/wrong.png")).unwrap();
     let parted = read(&folder.0, &Options::default()).unwrap().split(Shares::default(), 0).unwrap();
     assert_eq!(parted.test.len(64), 54);
-    let told = "4 of 54 test images are also training or validation images (3 identical, 1 nearly): test accuracy is too optimistic";
+    let told = "4 of 54 test images are among the training or validation images too (3 identical, 1 nearly): test accuracy is \
+                too optimistic";
     assert!(parted.notes.contains(&told.to_owned()), "{:?}", parted.notes);
     assert!(parted.notes.iter().any(|note| note.contains("identical to one of another class")), "{:?}", parted.notes);
 }

@@ -412,12 +412,13 @@ fn duration(text: &str) -> Result<f64, String> {
 #[derive(clap::Args, Debug)]
 #[command(after_help = DATA_EXAMPLES)]
 pub(crate) struct DataArgs {
-    /// Show what is understood of this: a folder with a folder of pictures for each class (or train, valid and test with
-    /// such folders in them), a CSV of pixels or of paths, an npz file, a folder of npy, CIFAR's or IDX files.
+    /// Show what is understood of this: a folder with a folder of pictures for each class (or train, valid and test
+    /// with such folders in them), a CSV of pixels or of paths, an npz file, a folder of npy, CIFAR's or IDX files.
     #[arg(conflicts_with_all = ["data", "classes"])]
     pub(crate) path: Option<PathBuf>,
     /// How PATH is to be understood, as a line of TOML: size = [32, 32], channels = "grey", fit = "crop", background =
-    /// "black", transpose = true, labels = "coarse", group = "regular expression", columns.label = "name". May be repeated.
+    /// "black", transpose = true, labels = "coarse", group = "regular expression", columns.label = "name". May be
+    /// repeated.
     #[arg(long, value_name = "SETTING", requires = "path")]
     pub(crate) set: Vec<String>,
     /// Show the data set in this folder too: the four IDX files, named as MNIST's, gzipped or not.

@@ -1,8 +1,8 @@
 //! What people bring, read and checked: labelled images of one shape, and sentences on how they were understood.
 //!
-//! [`read`] takes whatever a path leads to and gives a [`Collection`]. [`Published`] is a data set of four IDX files, as
-//! MNIST is, and MNIST itself. Nothing here knows a network; which images may be trained on is for the crate above to
-//! say.
+//! [`read`] takes whatever a path leads to and gives a [`Collection`]. [`Published`] is a data set of four IDX files,
+//! as MNIST is, and MNIST itself. Nothing here knows a network; which images may be trained on is for the crate above
+//! to say.
 #![forbid(unsafe_code)]
 
 pub mod apart;

@@ -1,8 +1,8 @@
 //! The heart: `c[r][j] (+)= sum over k of a[r][k] * b[k][j]`, with `j` in vector lanes.
 //!
 //! Linear layers and convolutions, forward and backward, are all this one sum over differently laid out operands, so
-//! there is one register-tiled loop, and [`Sum`] says where its operands lie. Every element of `c` is one chain of fused
-//! multiply-adds in the order of `k`; how rows and columns are grouped into tiles does not change a bit of it.
+//! there is one register-tiled loop, and [`Sum`] says where its operands lie. Every element of `c` is one chain of
+//! fused multiply-adds in the order of `k`; how rows and columns are grouped into tiles does not change a bit of it.
 
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch, dispatch_pairs};
@@ -183,7 +183,8 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
     ahead: &mut Prefetch,
 ) {
     let max_vectors = L::TILE.1;
-    // All tiles of a row have the height that suits its first, so that the last, which may be narrower, has the same rows.
+    // All tiles of a row have the height that suits its first, so that the last, which may be narrower, has the same
+    // rows.
     let max_rows = if max_vectors > 1 { TILE_ROWS[sum.vectors.clamp(1, max_vectors) - 1] } else { L::TILE.0 };
     for g in 0..sum.groups {
         let mut r = 0;

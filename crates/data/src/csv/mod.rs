@@ -31,7 +31,8 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
     Ok(found)
 }
 
-/// Reads a folder with a CSV file of pixels for each part, as `train.csv` and `test.csv`; none if it holds none of these.
+/// Reads a folder with a CSV file of pixels for each part, as `train.csv` and `test.csv`; none if it holds none of
+/// these.
 pub(crate) fn read_folder(path: &Path, listing: &Listing, options: &Options) -> Result<Option<Found>, DataError> {
     let is_csv = |item: &&Item| [".csv", ".csv.gz", ".tsv"].iter().any(|end| item.name.ends_with(end));
     let parts: Vec<(&Item, Role)> =

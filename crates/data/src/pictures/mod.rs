@@ -39,7 +39,8 @@ pub(crate) struct Entry {
 
 /// Decodes all pictures, gives them one shape, and adds them to what was found.
 ///
-/// Files that cannot be read are collected with their reasons. If they are more than a quarter, something else is wrong.
+/// Files that cannot be read are collected with their reasons. If they are more than a quarter, something else is
+/// wrong.
 pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &mut Found) -> Result<(), DataError> {
     let all = entries.len();
     let heads = in_parallel(&entries, |entry| decode::head(&entry.path));

@@ -2,14 +2,15 @@
 //!
 //! `y[o][p] = bias[o] + sum over i, ky, kx of x[i][p * stride + (ky, kx) - padding] * weight[o][i][ky][kx]`.
 //!
-//! The input lies in planes whose border is the padding, so no tap needs a test. Weights lie in [`Panels`] with
-//! `k = (block, ky, kx, lane)` over the input's blocks and `n = out_channels`: an output pixel is then a contraction of
-//! `blocks * kh` contiguous runs of the input with consecutive rows of the weights, for up to 64 output channels at a time.
+//! The input lies in planes whose border is the padding, so no tap needs a test. Weights lie in [`Panels`] with `k =
+//! (block, ky, kx, lane)` over the input's blocks and `n = out_channels`: an output pixel is then a contraction of
+//! `blocks * kh` contiguous runs of the input with consecutive rows of the weights, for up to 64 output channels at a
+//! time.
 //!
-//! The gradient of the input is a convolution again, of `grad_y` with the kernels rotated by half a turn. With a stride,
-//! the pixels of the input fall into phases: those that are a multiple of the stride apart meet the same taps, and each
-//! phase is a convolution of stride 1 with these alone. [`Conv2d::phases`] are its shapes, [`rotate_weight`] makes the
-//! weights of each.
+//! The gradient of the input is a convolution again, of `grad_y` with the kernels rotated by half a turn. With a
+//! stride, the pixels of the input fall into phases: those that are a multiple of the stride apart meet the same taps,
+//! and each phase is a convolution of stride 1 with these alone. [`Conv2d::phases`] are its shapes, [`rotate_weight`]
+//! makes the weights of each.
 
 use crate::contract::{Segment, Sum, contract_slices};
 use crate::panels::Panels;
@@ -48,8 +49,8 @@ pub struct Conv2d {
     pub(crate) padding: (usize, usize),
     /// For each (block, ky): a run of `kw * lanes` inputs, and the first of the weight rows that it meets.
     runs: Vec<Segment>,
-    /// The taps that are not zero anyway, in the same order, in pieces of `tap_len`: the runs, or where at most half of a
-    /// block's lanes hold a channel, for each (ky, kx) those that do.
+    /// The taps that are not zero anyway, in the same order, in pieces of `tap_len`: the runs, or where at most half of
+    /// a block's lanes hold a channel, for each (ky, kx) those that do.
     taps: Vec<Segment>,
     tap_len: usize,
 }
@@ -59,7 +60,8 @@ impl Conv2d {
     /// right, to `output`.
     ///
     /// # Panics
-    /// If the sizes do not fit, the padding is not smaller than the kernel, or the output is not in blocks of 16 channels.
+    /// If the sizes do not fit, the padding is not smaller than the kernel, or the output is not in blocks of 16
+    /// channels.
     pub fn new(
         input: Planes,
         output: Planes,
@@ -132,8 +134,8 @@ impl Conv2d {
         Planes::with_border(out.channels, LANES, out.height, out.width, [top, left, bottom, right], (1, 1))
     }
 
-    /// The convolutions that turn `grad_y` (in the layout [`Conv2d::grad_output`]) into the gradient of the input (without
-    /// border). Each overwrites other pixels; those that none overwrites have a gradient of zero.
+    /// The convolutions that turn `grad_y` (in the layout [`Conv2d::grad_output`]) into the gradient of the input
+    /// (without border). Each overwrites other pixels; those that none overwrites have a gradient of zero.
     ///
     /// # Panics
     /// Unless the input is in blocks of 16 channels.
@@ -321,9 +323,9 @@ pub fn add_bias(planes: &Planes, bias: &[f32], y: &mut [f32]) {
 /// Overwrites the rows `rows` of panel `panel` of the weights' gradient,
 /// `sum over images and pixels of x[i][p * stride + (ky, kx) - padding] * grad_y[o][p]`.
 ///
-/// The row after the last, `weight().k`, is the gradient of the bias, the sum of `grad_y[o][p]`. `x`: `images` images of
-/// [`Conv2d::input`]. `grad_y`: as many of `grad`, any layout of the output's size. `rows_out`: `rows.len()` rows of the
-/// panel's width.
+/// The row after the last, `weight().k`, is the gradient of the bias, the sum of `grad_y[o][p]`. `x`: `images` images
+/// of [`Conv2d::input`]. `grad_y`: as many of `grad`, any layout of the output's size. `rows_out`: `rows.len()` rows of
+/// the panel's width.
 ///
 /// # Panics
 /// If a slice has another length than that, `grad` has another size or other channels than [`Conv2d::output`], or
@@ -401,8 +403,8 @@ pub fn conv2d_backward_weight(
     }
 }
 
-/// Overwrites the rows of the runs `runs` in panel `panel` of the weights of a phase of `conv`: `rotated[i][o][ky][kx]` is
-/// `weight[o][i]` at the phase's tap (`kh - 1 - ky`, `kw - 1 - kx`), of its `kh x kw`.
+/// Overwrites the rows of the runs `runs` in panel `panel` of the weights of a phase of `conv`: `rotated[i][o][ky][kx]`
+/// is `weight[o][i]` at the phase's tap (`kh - 1 - ky`, `kw - 1 - kx`), of its `kh x kw`.
 ///
 /// `weight`: [`Conv2d::weight`] of `conv`. `rotated`: as many rows of the panel's width as the runs have taps.
 /// # Panics

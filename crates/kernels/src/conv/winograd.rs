@@ -1,10 +1,10 @@
 //! 3x3 convolution by S. Winograd's minimal filtering F(2x2, 3x3), and its gradients.
 //!
-//! An output tile of 2x2 pixels is `A' ((G w G') * (B' x B)) A` of the 4x4 pixels that it sees: 16 multiplications per pair of
-//! channels instead of 36. Over many tiles and channels, the product at each of the 16 places is a matrix product. The
-//! gradients are the exact transposes: that of the weights is `G' (sum over tiles of (B' x B) * (A grad_y A')) G`, and that of
-//! the input is a convolution again ([`Conv2d::phases`]). A. Lavin and S. Gray, *Fast algorithms for convolutional neural
-//! networks*, 2016.
+//! An output tile of 2x2 pixels is `A' ((G w G') * (B' x B)) A` of the 4x4 pixels that it sees: 16 multiplications per
+//! pair of channels instead of 36. Over many tiles and channels, the product at each of the 16 places is a matrix
+//! product. The gradients are the exact transposes: that of the weights is `G' (sum over tiles of (B' x B) * (A grad_y
+//! A')) G`, and that of the input is a convolution again ([`Conv2d::phases`]). A. Lavin and S. Gray, *Fast algorithms
+//! for convolutional neural networks*, 2016.
 //!
 //! ```text
 //!      1  0 -1  0         1    0   0          1  1  1  0
@@ -13,12 +13,12 @@
 //!      0  1  0 -1         0    0   1
 //! ```
 //!
-//! All factors but the halves are 0 and 1, and sums over channels are a ninth as long: the rounding error is three quarters of
-//! that of a plain sum of all products in f32 (a test compares them). Larger tiles need fewer multiplications, but F(4x4, 3x3)
-//! rounds twice as much as the plain sum with 32 or 64 channels.
+//! All factors but the halves are 0 and 1, and sums over channels are a ninth as long: the rounding error is three
+//! quarters of that of a plain sum of all products in f32 (a test compares them). Larger tiles need fewer
+//! multiplications, but F(4x4, 3x3) rounds twice as much as the plain sum with 32 or 64 channels.
 //!
-//! Transformed tiles lie by place, `[16][tiles][channels]`, transformed weights in [`Panels`] for each place. Between two places
-//! is a gap of one cache line: without it, all places of a tile would share a few cache sets.
+//! Transformed tiles lie by place, `[16][tiles][channels]`, transformed weights in [`Panels`] for each place. Between
+//! two places is a gap of one cache line: without it, all places of a tile would share a few cache sets.
 
 use crate::arena::Columns;
 use crate::contract::{Segment, Sum, contract_slices};
@@ -146,7 +146,8 @@ impl Winograd {
     }
 }
 
-/// Overwrites the part of `unit` of the transformed weights: `out` holds its [`Winograd::weight_columns`] of every place.
+/// Overwrites the part of `unit` of the transformed weights: `out` holds its [`Winograd::weight_columns`] of every
+/// place.
 ///
 /// `weight`: [`Conv2d::weight`].
 ///
@@ -168,8 +169,8 @@ fn transform_weight_body<L: Lanes>(simd: L, taps: &[f32], out: &mut Columns<'_, 
     }
 }
 
-/// The same for `back`, which passes the gradient of the convolution `conv` on to its input: its weights are those of `conv`
-/// rotated by half a turn, with inputs and outputs exchanged.
+/// The same for `back`, which passes the gradient of the convolution `conv` on to its input: its weights are those of
+/// `conv` rotated by half a turn, with inputs and outputs exchanged.
 ///
 /// `weight`: [`Conv2d::weight`] of `conv`.
 ///
@@ -322,7 +323,8 @@ fn transform_input_body<L: Lanes>(simd: L, shape: &Winograd, x: &[f32], tiles: &
                 false => (zeros.as_ptr(), 0),
             });
             let mut to = (tiles.first + n * shape.tile_columns()) * channels + block * LANES;
-            // SAFETY: columns are below that of `last`; `Tiles::check` asserted that `out` has so many tiles at every place.
+            // SAFETY: columns are below that of `last`; `Tiles::check` asserted that `out` has so many tiles at every
+            // place.
             unsafe {
                 let (mut left, mut right) = (input_column(simd, lines, 0), input_column(simd, lines, 1));
                 for tile in 0..whole {
@@ -373,9 +375,11 @@ unsafe fn store_input<L: Lanes>(simd: L, columns: [[L::V; SIZE]; SIZE], out: *mu
     }
 }
 
-/// Overwrites `products` ([`Winograd::output_len`]): at every place, each tile times the weights, summed over the input channels.
+/// Overwrites `products` ([`Winograd::output_len`]): at every place, each tile times the weights, summed over the input
+/// channels.
 ///
-/// `inputs`: `tiles` tiles from [`transform_input`]. `weight`: [`Winograd::weight_len`] elements, from [`transform_weight`].
+/// `inputs`: `tiles` tiles from [`transform_input`]. `weight`: [`Winograd::weight_len`] elements, from
+/// [`transform_weight`].
 ///
 /// # Panics
 /// If a slice has another length than that.
@@ -464,12 +468,14 @@ fn output_pixels<L: Lanes>(simd: L, m: [L::V; SIZE]) -> [L::V; TILE] {
     [simd.add(m[0], simd.add(m[1], m[2])), simd.sub(simd.sub(m[1], m[2]), m[3])]
 }
 
-/// Overwrites the transformed gradients of the tiles `tiles` of one image among all in `out` ([`Winograd::output_len`]).
+/// Overwrites the transformed gradients of the tiles `tiles` of one image among all in `out`
+/// ([`Winograd::output_len`]).
 ///
 /// `grad_y`: one image of `planes`, any layout of the output's size.
 ///
 /// # Panics
-/// If `grad_y` or `out` has another length, `planes` another size than the output, there are no such rows, or not so many tiles.
+/// If `grad_y` or `out` has another length, `planes` another size than the output, there are no such rows, or not so
+/// many tiles.
 pub fn transform_grad_output(
     isa: Isa,
     shape: &Winograd,
@@ -540,8 +546,8 @@ fn grad_points<L: Lanes>(simd: L, g: [L::V; TILE]) -> [L::V; SIZE] {
     [g[0], simd.add(g[0], g[1]), simd.sub(g[0], g[1]), simd.sub(simd.zero(), g[1])]
 }
 
-/// Adds to `grad` ([`Winograd::weight_len`]) the transformed gradient of the weights from `tiles` tiles, and to `grad_bias` (one
-/// element per padded channel) that of the bias; or overwrites them, unless `accumulate`.
+/// Adds to `grad` ([`Winograd::weight_len`]) the transformed gradient of the weights from `tiles` tiles, and to
+/// `grad_bias` (one element per padded channel) that of the bias; or overwrites them, unless `accumulate`.
 ///
 /// `inputs`: from [`transform_input`]. `grads`: from [`transform_grad_output`].
 ///
@@ -596,8 +602,8 @@ pub fn multiply_gradient(
     }
 }
 
-/// Overwrites `out`, the gradient of the weights of `unit` (laid out as [`Winograd::taps`]), from the sum of the transformed
-/// gradients in `parts`, each [`Winograd::weight_len`].
+/// Overwrites `out`, the gradient of the weights of `unit` (laid out as [`Winograd::taps`]), from the sum of the
+/// transformed gradients in `parts`, each [`Winograd::weight_len`].
 ///
 /// # Panics
 /// If `out` has another length, or `parts` is no whole number of them and at least one.
@@ -700,7 +706,8 @@ mod tests {
         out
     }
 
-    /// Some images, in as many pieces of `rows` rows of tiles at a time as it takes, each image's tiles after those of the last.
+    /// Some images, in as many pieces of `rows` rows of tiles at a time as it takes, each image's tiles after those of
+    /// the last.
     fn convolve(isa: Isa, shape: &Winograd, images: &[&[f32]], weight: &[f32], rows: usize) -> Vec<Vec<f32>> {
         let mut y = vec![vec![0.0; shape.conv.output.len()]; images.len()];
         for start in (0..shape.tile_rows()).step_by(rows) {

@@ -1,12 +1,13 @@
 //! Convolution, bias, max-pooling and ReLU as one, and what that saves backward.
 //!
-//! `y = max(0, bias + max over the window of conv(x))`: the maximum is taken first, because bias and ReLU keep the order, in
-//! whichever order the layers are written. So do tanh and sigmoid, which the caller applies to the few numbers that are
-//! left. Backward, the gradient of the convolution's output is zero except at the winner of each window, and there too where
-//! ReLU cut it off: for 2x2 windows at least three quarters of it. The weight gradient is summed over the others alone.
+//! `y = max(0, bias + max over the window of conv(x))`: the maximum is taken first, because bias and ReLU keep the
+//! order, in whichever order the layers are written. So do tanh and sigmoid, which the caller applies to the few
+//! numbers that are left. Backward, the gradient of the convolution's output is zero except at the winner of each
+//! window, and there too where ReLU cut it off: for 2x2 windows at least three quarters of it. The weight gradient is
+//! summed over the others alone.
 //!
-//! Who wins is decided by the sums of the convolution. Where activations are equal and the sums are not (two of a window that
-//! tanh saturates), the larger sum has the gradient, not the first of the equal ones.
+//! Who wins is decided by the sums of the convolution. Where activations are equal and the sums are not (two of a
+//! window that tanh saturates), the larger sum has the gradient, not the first of the equal ones.
 
 pub mod forward;
 mod seen;
@@ -45,7 +46,8 @@ impl ConvPool {
     /// `None` if these shapes are not worth fusing: a run of taps is then too long for the registers.
     ///
     /// # Panics
-    /// If `output` is not what is left of the convolution's output after pooling, or that is not in blocks of 16 channels.
+    /// If `output` is not what is left of the convolution's output after pooling, or that is not in blocks of 16
+    /// channels.
     pub fn new(conv: Conv2d, window: (usize, usize), output: Planes, relu: bool) -> Option<ConvPool> {
         let fits = conv.run_len().div_ceil(LANES) <= MAX_RUN_VECTORS
             && window.0 * window.1 < usize::from(NOBODY)
@@ -67,8 +69,8 @@ impl ConvPool {
         &self.output
     }
 
-    /// What a pooled value must be above to have a winner, and becomes where it is not: zero for ReLU, and without it the
-    /// lowest there is, so that a winner is missing only where all sums are negative infinity.
+    /// What a pooled value must be above to have a winner, and becomes where it is not: zero for ReLU, and without it
+    /// the lowest there is, so that a winner is missing only where all sums are negative infinity.
     fn floor(&self) -> f32 {
         if self.relu { 0.0 } else { f32::NEG_INFINITY }
     }

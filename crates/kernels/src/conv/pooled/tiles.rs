@@ -1,8 +1,8 @@
 //! The forward pass of a [`ConvPool`] over 2x2 windows, where the convolution is summed directly.
 //!
 //! A tile of windows stays in registers from the first tap to the pooled value: the convolution's output never reaches
-//! memory. Windows that see nothing but zeros are not computed: each of their sums is a chain of `w * 0 + 0`, which is 0
-//! exactly, so the first of them wins and what is made of the bias is left. Of the windows of a digit that is half.
+//! memory. Windows that see nothing but zeros are not computed: each of their sums is a chain of `w * 0 + 0`, which is
+//! 0 exactly, so the first of them wins and what is made of the bias is left. Of the windows of a digit that is half.
 
 use super::ConvPool;
 use super::forward::finish;
@@ -188,8 +188,8 @@ struct At {
 /// Computes `Q / 4` windows of 2x2 pixels for `V` vectors of channels. `STEP`: [`Taps::step`], 0 for any.
 ///
 /// # Safety
-/// All taps of the tile and all rows of `V` vectors of the weights are readable, so are `V` vectors of the bias; what the
-/// windows become is writable.
+/// All taps of the tile and all rows of `V` vectors of the weights are readable, so are `V` vectors of the bias; what
+/// the windows become is writable.
 #[inline(always)]
 unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(simd: L, taps: &Taps, at: At) {
     let step = if STEP > 0 { STEP } else { taps.step };

@@ -5,8 +5,8 @@ use crate::pool::window::to_winner;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
 
-/// Overwrites the pixels of `spread` (one image of [`crate::conv::direct::Conv2d::grad_output`]) with the gradient of the
-/// convolution's output: that of each window, without border in `grad_y`, at its winner.
+/// Overwrites the pixels of `spread` (one image of [`crate::conv::direct::Conv2d::grad_output`]) with the gradient of
+/// the convolution's output: that of each window, without border in `grad_y`, at its winner.
 ///
 /// `grad_y`, `argmax`: [`ConvPool::argmax_len`].
 ///

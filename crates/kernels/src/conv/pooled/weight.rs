@@ -1,4 +1,5 @@
-//! The weight gradient, summed over the winners alone: for each output channel, its list of them, and what their taps saw.
+//! The weight gradient, summed over the winners alone: for each output channel, its list of them, and what their taps
+//! saw.
 
 use super::{ConvPool, NOBODY};
 use crate::panels::Panels;
@@ -45,11 +46,11 @@ impl ConvPool {
     }
 }
 
-/// Overwrites `grad` (`[channels, channel_len]`) with the weight gradients of the output channels `channels`, summed over
-/// the images, and `grad_bias` with those of their biases.
+/// Overwrites `grad` (`[channels, channel_len]`) with the weight gradients of the output channels `channels`, summed
+/// over the images, and `grad_bias` with those of their biases.
 ///
-/// `x`: the images of [`crate::conv::direct::Conv2d::input`] and then [`ConvPool::slack`] elements more. `grad_y`: the gradient of the output
-/// without border. `entries`: room for [`ConvPool::entries_len`].
+/// `x`: the images of [`crate::conv::direct::Conv2d::input`] and then [`ConvPool::slack`] elements more. `grad_y`: the
+/// gradient of the output without border. `entries`: room for [`ConvPool::entries_len`].
 ///
 /// # Panics
 /// If a slice has another length than that, or there are no such channels.
@@ -186,8 +187,8 @@ fn rows_of<L: Lanes, const R: usize>(
     }
 }
 
-/// Adds to `R` rows of `V` vectors: each entry's gradient times what its taps saw. `HALVES`: a vector is the first halves
-/// of two taps.
+/// Adds to `R` rows of `V` vectors: each entry's gradient times what its taps saw. `HALVES`: a vector is the first
+/// halves of two taps.
 #[inline(always)]
 fn rows_body<L: Lanes, const R: usize, const V: usize, const HALVES: bool>(
     simd: L,

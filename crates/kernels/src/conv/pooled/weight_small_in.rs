@@ -1,8 +1,8 @@
 //! The weight gradient of a [`ConvPool`] whose runs of taps are a few elements long, as over grey images.
 //!
-//! Lanes are output channels. What a channel's winner saw at one tap is one of the few inputs that the window has in two
-//! lines of the image; they fit in one vector, from which each lane picks its own. Windows that see nothing but zeros add
-//! nothing and are left out. Every weight's sum is one chain of fused multiply-adds over images and windows.
+//! Lanes are output channels. What a channel's winner saw at one tap is one of the few inputs that the window has in
+//! two lines of the image; they fit in one vector, from which each lane picks its own. Windows that see nothing but
+//! zeros add nothing and are left out. Every weight's sum is one chain of fused multiply-adds over images and windows.
 
 use super::seen::windows_that_see;
 use super::{ConvPool, NOBODY};

@@ -87,8 +87,8 @@ fn backward_body<L: Lanes>(
     }
 }
 
-/// Overwrites `grad`, the gradient of the weights of `R` inputs from `first` on in the columns that begin at the third of
-/// `(grad_y, stride, column)`.
+/// Overwrites `grad`, the gradient of the weights of `R` inputs from `first` on in the columns that begin at the third
+/// of `(grad_y, stride, column)`.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "three operands, and room for a list")]
 fn backward_rows<L: Lanes, const R: usize>(
@@ -103,8 +103,8 @@ fn backward_rows<L: Lanes, const R: usize>(
 ) {
     let (rows, width) = (batch.images.indices.len(), grad.len() / R);
     let (vectors, terms) = (width / LANES, ImagesOf { batch, first, stride });
-    // SAFETY: no images but those of the batch have a bit, and the data have them (checked), with these inputs; grad_y has a
-    // row with the panel's columns for every image (checked), `grad` has R rows of them.
+    // SAFETY: no images but those of the batch have a bit, and the data have them (checked), with these inputs; grad_y
+    // has a row with the panel's columns for every image (checked), `grad` has R rows of them.
     unsafe {
         let (b, c) = (grad_y.as_ptr().add(column), grad.as_mut_ptr());
         match vectors {

@@ -85,6 +85,11 @@ impl Planes {
         self.lanes
     }
 
+    /// Whether at most half of a block's lanes hold a channel.
+    pub(crate) fn is_half_idle(&self) -> bool {
+        self.lanes == LANES && self.channels <= LANES / 2
+    }
+
     /// Number of blocks.
     pub fn blocks(&self) -> usize {
         self.blocks

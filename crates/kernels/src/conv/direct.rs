@@ -96,7 +96,7 @@ impl Conv2d {
             })
             .collect::<Vec<_>>();
         let (mut taps, mut tap_len) = (runs.clone(), kernel.1 * input.lanes);
-        if 2 * input.channels <= input.lanes {
+        if input.is_half_idle() {
             let of_run = |run: &Segment| {
                 let run = *run;
                 (0..kernel.1).map(move |kx| Segment { a: run.a + kx * input.lanes, b: run.b + kx * input.lanes })
@@ -458,7 +458,7 @@ mod tests {
     /// `((channels, height, width), lanes, out_channels, kernel, stride, padding)`.
     type Case = ((usize, usize, usize), usize, usize, (usize, usize), (usize, usize), (usize, usize));
 
-    const CASES: [Case; 16] = [
+    const CASES: [Case; 17] = [
         ((1, 28, 28), 1, 32, (5, 5), (1, 1), (2, 2)),
         ((32, 14, 14), 16, 64, (5, 5), (1, 1), (2, 2)),
         ((1, 1, 1), 1, 1, (1, 1), (1, 1), (0, 0)),
@@ -476,6 +476,8 @@ mod tests {
         ((20, 11, 14), 16, 33, (5, 4), (3, 2), (2, 1)),
         ((16, 2, 9), 16, 16, (5, 2), (4, 5), (2, 0)),
         ((18, 12, 13), 16, 16, (4, 7), (4, 3), (1, 6)),
+        // A gradient of the output of which half the lanes hold no channel.
+        ((17, 9, 8), 16, 6, (3, 4), (2, 1), (1, 2)),
     ];
 
     fn pack_weight(conv: &Conv2d, weight: &[f32]) -> Vec<f32> {

@@ -83,16 +83,15 @@ impl Dataset {
     }
 
     /// The fingerprint of the examples and their order: the SHA-256, in hex, of N, C, H, W and the number of classes
-    /// (u64, little-endian), the labels (u8, or with more than 256 classes u16, little-endian) and the pixels.
+    /// (u64, little-endian), the labels (u8: there are no more than 256 classes) and the pixels.
     pub fn sha256(&self) -> String {
         let mut digest = Sha256::new();
         for size in [self.len(), self.shape.channels, self.shape.height, self.shape.width, self.classes] {
             digest.update((size as u64).to_le_bytes());
         }
         for label in &self.labels {
-            let [low, high] = label.to_le_bytes();
-            // Where a byte holds every label, each is one, as it was before there were more classes.
-            if self.classes <= 256 { digest.update([low]) } else { digest.update([low, high]) }
+            let label = u8::try_from(*label).expect("no more than 256 classes");
+            digest.update([label]);
         }
         hex(digest.chain_update(&self.pixels))
     }

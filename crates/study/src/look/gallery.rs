@@ -86,9 +86,8 @@ pub type Said<'a> = (&'a str, &'a [f32]);
 /// others are sevens with a bar.
 ///
 /// # Panics
-/// If there are not `classes` probabilities for each label, a label is no class, or there are more than 256 classes.
+/// If there are not `classes` probabilities for each label, or a label is no class.
 pub fn gallery(said: &[Said], labels: &[u16], classes: usize) -> Gallery {
-    assert!(classes <= 256, "a class is a byte");
     assert!(labels.iter().all(|&label| usize::from(label) < classes), "labels are classes");
     for (_, probabilities) in said {
         assert_eq!(

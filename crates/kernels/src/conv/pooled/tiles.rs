@@ -73,10 +73,10 @@ fn body<L: Lanes>(
     // An infinite weight times zero is not zero.
     let everything = !weight.iter().fold(true, |finite, w| finite & w.is_finite());
     let (max_windows, max_vectors) = if L::TILE.1 > 1 { (3, 2) } else { (1, 1) };
-    let (runs, len) = conv.taps();
+    let (pieces, piece_len) = conv.taps();
     let mut taps = Taps {
-        runs,
-        len,
+        pieces,
+        piece_len,
         width: 0,
         line: conv.stride.0 * conv.input.row,
         step: conv.stride.1 * conv.input.pixel,
@@ -159,9 +159,9 @@ unsafe fn any_tile<L: Lanes>(simd: L, windows: usize, vectors: usize, taps: &Tap
 
 /// Where the taps of a tile lie, and where its windows go.
 struct Taps<'a> {
-    runs: &'a [Segment],
-    /// Taps of one run.
-    len: usize,
+    /// [`crate::conv::direct::Conv2d::taps`].
+    pieces: &'a [Segment],
+    piece_len: usize,
     /// From one row of the weights to the next.
     width: usize,
     /// From the taps of one pixel to those of the one below.
@@ -196,10 +196,10 @@ unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(simd
     // SAFETY: the caller vouches for every address.
     unsafe {
         let mut acc = [[simd.zero(); V]; Q];
-        for run in taps.runs {
-            let mut px = at.x.add(run.a);
-            let mut pw = at.weight.add(run.b * taps.width);
-            for _ in 0..taps.len {
+        for piece in taps.pieces {
+            let mut px = at.x.add(piece.a);
+            let mut pw = at.weight.add(piece.b * taps.width);
+            for _ in 0..taps.piece_len {
                 let mut row = [simd.zero(); V];
                 for v in 0..V {
                     row[v] = simd.load(pw.add(v * LANES));

@@ -21,20 +21,20 @@ impl ConvPool {
         self.windows() * LANES
     }
 
-    /// Whether half of a block's lanes hold no channel. A vector is then the other halves of two taps.
-    fn is_half_idle(&self) -> bool {
-        self.conv.input.lanes == LANES && self.conv.input.channels <= LANES / 2
-    }
-
-    /// Vectors of one run of taps.
+    /// Vectors of one run of taps. Where half of a block's lanes hold no channel, a vector is the first halves of two
+    /// taps.
     fn run_vectors(&self) -> usize {
-        if self.is_half_idle() { self.conv.kernel.1.div_ceil(2) } else { self.conv.run_len().div_ceil(LANES) }
+        if self.conv.input.is_half_idle() {
+            self.conv.kernel.1.div_ceil(2)
+        } else {
+            self.conv.run_len().div_ceil(LANES)
+        }
     }
 
     /// Where in these vectors the tap is that is number `row` of the run, if it is there.
     fn place_in_run(&self, row: usize) -> Option<usize> {
         let (kx, lane) = (row / LANES, row % LANES);
-        match self.is_half_idle() {
+        match self.conv.input.is_half_idle() {
             true => (lane < LANES / 2).then_some(kx * LANES / 2 + lane),
             false => Some(row),
         }
@@ -148,7 +148,7 @@ fn channel_body<L: Lanes>(simd: L, shape: &ConvPool, list: &[Entry], x: &[f32], 
             let first = block * input.plane + ky * input.row;
             let at = (block * kh + ky) * vectors * LANES;
             let grad = &mut grad[at..at + rows * vectors * LANES];
-            let half_idle = shape.is_half_idle();
+            let half_idle = input.is_half_idle();
             match rows {
                 1 => rows_of::<L, 1>(simd, half_idle, vectors, list, x, first, input.row, grad),
                 2 => rows_of::<L, 2>(simd, half_idle, vectors, list, x, first, input.row, grad),

@@ -106,7 +106,8 @@ fn backward_rows<L: Lanes, const R: usize>(
     // SAFETY: no images but those of the batch have a bit, and the data have them (checked), with these inputs; grad_y
     // has a row with the panel's columns for every image (checked), `grad` has R rows of them.
     unsafe {
-        let (b, c) = (grad_y.as_ptr().add(column), grad.as_mut_ptr());
+        // Wrapping: without images there need not be a `grad_y`.
+        let (b, c) = (grad_y.as_ptr().wrapping_add(column), grad.as_mut_ptr());
         match vectors {
             1 => return tile::<L, R, 1>(simd, mask, rows, terms, b, c),
             2 if L::TILE.1 > 1 => return tile::<L, R, 2>(simd, mask, rows, terms, b, c),
@@ -121,7 +122,7 @@ fn backward_rows<L: Lanes, const R: usize>(
             words.for_each(|w| list.add(images_of::<R>(mask, rows, w), w * 64));
             looked_up.look_up::<R>(list, terms);
             for v in (0..vectors).step_by(L::TILE.1) {
-                let (b, c) = (b.add(v * LANES), c.add(v * LANES));
+                let (b, c) = (b.wrapping_add(v * LANES), c.add(v * LANES));
                 let vectors = (vectors - v).min(L::TILE.1);
                 sum_listed::<L, R>(simd, vectors, list.which(), &*looked_up, b, c, width, start > 0);
             }

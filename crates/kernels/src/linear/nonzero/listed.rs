@@ -104,8 +104,8 @@ impl<const N: usize, const R: usize> Terms<R> for &LookedUp<N> {
 /// Sums `R` rows of `vectors` vectors, at most four (one where `Lanes::TILE` has no more), over the list.
 ///
 /// # Safety
-/// The vectors at every offset of the list are readable from `b` on, and those at `c`, `c_stride` from row to row, are
-/// writable by nobody else.
+/// `terms` has what is listed, and was looked up for as many rows if it was. The vectors at every offset are readable
+/// from `b` on, and those at `c`, `c_stride` from row to row, are writable by nobody else.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "which part, the terms, two operands")]
 pub(super) unsafe fn sum_listed<L: Lanes, const R: usize>(

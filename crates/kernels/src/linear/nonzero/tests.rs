@@ -10,7 +10,7 @@ use crate::simd::lanes::LANES;
 use crate::testing::{on_every_isa, too_large, values};
 
 /// Rows, inputs, outputs: around the tiles, the words of bits, the blocks and the panels.
-const CASES: [(usize, usize, usize); 9] = [
+const CASES: [(usize, usize, usize); 12] = [
     (1, 1, 1),
     (5, 18, 10),
     (13, 64, 20),
@@ -20,6 +20,10 @@ const CASES: [(usize, usize, usize); 9] = [
     (100, 784, 10),
     (130, 1200, 33),
     (0, 5, 5),
+    // Small enough for Miri: several vectors, more images than a list holds, panels without images.
+    (7, 19, 33),
+    (130, 3, 33),
+    (0, 5, 70),
 ];
 
 /// Images where two of three pixels are blank, and a few whole rows and columns.

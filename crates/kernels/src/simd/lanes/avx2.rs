@@ -38,11 +38,11 @@ macro_rules! halves {
     };
 }
 
-/// An expression for both halves of a vector. Not a closure: one that is called often is not inlined, has then none of
-/// the instructions, and each of its intrinsics becomes a call (`scripts/check-inlined` looks for them).
+/// An expression for both halves of a vector. Not a closure: one that is called often may not be inlined, has then none
+/// of the instructions, and each of its intrinsics becomes a call (`scripts/check-inlined` looks for them).
 macro_rules! both {
     ($half:ident => $result:expr) => {
-        // SAFETY: used only in methods, and their `self` is the proof of AVX2 and FMA.
+        // SAFETY: used only in methods: their `self` is the proof of AVX2 and FMA, and their callers promise the rest.
         unsafe {
             [
                 {

@@ -13,6 +13,8 @@ use crate::output::{self, plain};
 
 /// The most unreadable files that are named.
 const MOST_UNREADABLE: usize = 20;
+/// Characters of a class's name at most; what is longer is cut.
+const LONGEST_NAME: usize = 40;
 /// The most classes of which an example is shown.
 const MOST_EXAMPLES: usize = 20;
 
@@ -80,7 +82,11 @@ fn describe(collection: &Collection, path: &Path) -> String {
 /// How many images each class has in each part.
 fn table(collection: &Collection) -> String {
     let parts: Vec<_> = collection.parts().filter(|(_, part)| !part.labels.is_empty()).collect();
-    let names: Vec<String> = collection.classes.iter().map(|name| plain(name)).collect();
+    let short = |name: &String| match plain(name) {
+        name if name.chars().count() > LONGEST_NAME => name.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
+        name => name,
+    };
+    let names: Vec<String> = collection.classes.iter().map(short).collect();
     let width = names.iter().map(|name| name.chars().count()).chain(["class".len()]).max().unwrap_or(0);
     let mut text = format!("  {:width$}", "class");
     parts.iter().for_each(|(part, _)| text.push_str(&format!("  {part:>11}")));

@@ -13,8 +13,10 @@ use crate::ImageShape;
 /// Hashes of pairs that may be alike differ in no more bits than this. As many bytes less one are equal in none.
 const MOST_BITS: u32 = 7;
 
-/// With how many of those that share a byte of their hash an image is compared at most.
+/// With how many of those that share a byte of their hash an image is compared at most, and all images together: of many
+/// that look alike, as the pictures of a camera that does not move, almost every pair would have to be.
 const MOST_COMPARED: usize = 4_000;
+const MOST_COMPARISONS: usize = 60_000_000;
 
 /// Pairs are alike whose squared difference is at most one part in so many of their squared contrasts together: about
 /// what JPEG of quality 75 does to a photograph, and less than lies between the most similar digits of two hands.
@@ -27,6 +29,8 @@ pub struct Alike {
     pub identical: Vec<u32>,
     /// For each image the first of those that are alike, identical or nearly so.
     pub nearly: Vec<u32>,
+    /// Whether every pair was compared that may be alike; where too many may be, some are left out.
+    pub whole: bool,
 }
 
 /// Finds images that are alike among `images`, each `[C, H, W]` of one shape.
@@ -46,13 +50,25 @@ pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
         .filter(|&n| identical[n as usize] == n)
         .filter_map(|n| Some((hash(images[n as usize], shape, &cosines)?, n)))
         .collect();
+    let most = (MOST_COMPARISONS / images.len().max(1)).clamp(100, MOST_COMPARED);
+    let mut whole = true;
     // Hashes that differ in 7 bits agree in one of 8 bytes. Sorted by that byte first, those that agree are neighbours.
     for byte in 0..8 {
         hashes.sort_unstable_by_key(|&(hash, n)| (hash.rotate_left(8 * byte), n));
         for (at, &(hash, n)) in hashes.iter().enumerate() {
-            let same_byte = |other: u64| (hash ^ other).rotate_left(8 * byte) >> 56 == 0;
-            let others = hashes[at + 1..].iter().take(MOST_COMPARED).take_while(|(other, _)| same_byte(*other));
-            for &(_, m) in others.filter(|(other, _)| (hash ^ other).count_ones() <= MOST_BITS) {
+            let agrees = |other: u64, byte: u32| (hash ^ other).rotate_left(8 * byte) >> 56 == 0;
+            let same_byte = hashes[at + 1..].iter().take_while(|(other, _)| agrees(*other, byte));
+            // Each pair in the first byte that agrees.
+            let new =
+                |other: u64| (hash ^ other).count_ones() <= MOST_BITS && (0..byte).all(|before| !agrees(other, before));
+            for (seen, &(other, m)) in same_byte.enumerate() {
+                if seen == most {
+                    whole = false;
+                    break;
+                }
+                if !new(other) {
+                    continue;
+                }
                 if sets.first(n) != sets.first(m) && nearly_equal(images, &looks, n as usize, m as usize) {
                     sets.join(n, m);
                 }
@@ -60,7 +76,7 @@ pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
         }
     }
     let nearly = (0..images.len() as u32).map(|n| sets.first(n)).collect();
-    Alike { identical, nearly }
+    Alike { identical, nearly, whole }
 }
 
 /// Sets of numbers, each known by its first.

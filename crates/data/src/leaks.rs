@@ -82,17 +82,28 @@ impl Collection {
             let (n, of) = (apart.len(), left.len());
             notes.push(format!("{n} of {of} images {} set apart for {what}, by class, {together} on one side", are(n)));
             left.retain(|n| apart.binary_search(n).is_err());
-            Ok(all.select(&apart, shape.len()))
+            let part = all.select(&apart, shape.len());
+            Ok((apart, part))
         };
         let cut_test = if test.is_none() { Some(cut("test", shares.test, TEST)?) } else { None };
         let cut_valid = if valid.is_none() { Some(cut("validation", shares.valid, VALID)?) } else { None };
-        if cut_test.is_none() || cut_valid.is_none() {
-            notes.extend(leaks(parts, &found, shape));
-        }
         notes.extend(repeated(&found));
         notes.extend(conflicts(parts, &found, shape));
+        let [of_train, of_valid] = [&all, parts[1]].map(|part| part.len(shape.len()) as u32);
+        let ids = |cut: &Option<(Vec<u32>, Examples)>, given: std::ops::Range<u32>| match cut {
+            Some((apart, _)) => apart.clone(),
+            None => given.collect(),
+        };
+        let ids = [
+            left.clone(),
+            ids(&cut_valid, of_train..of_train + of_valid),
+            ids(&cut_test, of_train + of_valid..found.nearly.len() as u32),
+        ];
+        let [cut_valid, cut_test] = [cut_valid, cut_test].map(|cut| cut.map(|(_, part)| part));
         let train = if left.len() == all.len(shape.len()) { all } else { all.select(&left, shape.len()) };
         let (valid, test) = (cut_valid.or(valid).unwrap_or_default(), cut_test.or(test).unwrap_or_default());
+        notes.extend(leaks(&ids, [&train, &valid, &test], &found));
+        notes.extend(without([&valid, &test], &self.classes));
         Ok(Parted { train, valid, test, collection: self, notes, split_sha256: hex(digest) })
     }
 }
@@ -123,42 +134,61 @@ impl Examples {
     }
 }
 
-/// Sentences on what is on two sides of a split that others made: images, and groups. A part that they did not make is
-/// empty.
-fn leaks([train, valid, test]: [&Examples; 3], found: &Alike, shape: ImageShape) -> Vec<String> {
-    let len = shape.len();
-    let ends = [train.len(len), train.len(len) + valid.len(len), found.nearly.len()];
+/// Sentences on what is on two sides: images, and groups. `ids` are the numbers of each part's images in `found`.
+fn leaks(ids: &[Vec<u32>; 3], [train, valid, test]: [&Examples; 3], found: &Alike) -> Vec<String> {
     let mut sentences = Vec::new();
-    // Of a range of images, how many are like one before it.
-    let count = |firsts: &[u32], start: usize, end: usize| {
-        let before: HashSet<u32> = firsts[..start].iter().copied().collect();
-        firsts[start..end].iter().filter(|first| before.contains(first)).count()
-    };
-    for (part, sides, start, end) in
-        [("test", "training or validation", ends[1], ends[2]), ("validation", "training", ends[0], ends[1])]
-    {
-        let [identical, nearly] = [&found.identical, &found.nearly].map(|firsts| count(firsts, start, end));
+    for (part, others, ids, seen) in [
+        ("test", "training or validation", &ids[2], [&ids[0][..], &ids[1]]),
+        ("validation", "training", &ids[1], [&ids[0], &[]]),
+    ] {
+        let count = |firsts: &[u32]| {
+            let seen: HashSet<u32> = seen.iter().flat_map(|ids| ids.iter().map(|&n| firsts[n as usize])).collect();
+            ids.iter().filter(|&&n| seen.contains(&firsts[n as usize])).count()
+        };
+        let (identical, nearly) = (count(&found.identical), count(&found.nearly));
         if nearly > 0 {
             sentences.push(format!(
-                "{nearly} of {} {part} images {} among the {sides} images too ({identical} identical, {} nearly): {part} accuracy is too \
+                "{nearly} of {} {part} images {} among the {others} images too ({identical} identical, {} nearly): {part} accuracy is too \
                  optimistic",
-                end - start,
+                ids.len(),
                 are(nearly),
                 nearly - identical
             ));
         }
     }
-    let seen: HashSet<u32> = train.groups.iter().chain(&valid.groups).copied().collect();
-    let shared: HashSet<u32> = test.groups.iter().copied().filter(|group| seen.contains(group)).collect();
-    if !shared.is_empty() {
-        let n = test.groups.iter().filter(|group| shared.contains(group)).count();
-        sentences.push(format!(
-            "{} of {}, which training or validation has too: test accuracy is too optimistic for new groups",
-            counted(n, "test image is", "test images are"),
-            counted(shared.len(), "group", "groups")
-        ));
+    for (part, others, examples, seen) in [
+        ("test", "training or validation has", test, [train, valid]),
+        ("validation", "training has", valid, [train, &Examples::default()]),
+    ] {
+        let seen: HashSet<u32> = seen.iter().flat_map(|part| part.groups.iter().copied()).collect();
+        let shared: HashSet<u32> = examples.groups.iter().copied().filter(|group| seen.contains(group)).collect();
+        if !shared.is_empty() {
+            let n = examples.groups.iter().filter(|group| shared.contains(group)).count();
+            let [one, more] = ["image is", "images are"].map(|words| format!("{part} {words}"));
+            sentences.push(format!(
+                "{} of {}, which {others} too: {part} accuracy is too optimistic for new groups",
+                counted(n, &one, &more),
+                counted(shared.len(), "group", "groups")
+            ));
+        }
     }
     sentences
+}
+
+/// Sentences on classes without an image to choose by, or to measure with.
+fn without(parts: [&Examples; 2], classes: &[String]) -> Vec<String> {
+    const NAMED: usize = 5;
+    let sentence = |(examples, part): (&Examples, &str)| {
+        let there: HashSet<u16> = examples.labels.iter().copied().collect();
+        let missing: Vec<&str> =
+            (0_u16..).zip(classes).filter(|(class, _)| !there.contains(class)).map(|(_, name)| name.as_str()).collect();
+        let more = missing.len().saturating_sub(NAMED);
+        let names = missing[..missing.len() - more].join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let of = if missing.len() == 1 { "class" } else { "classes" };
+        (!missing.is_empty()).then(|| format!("no {part} image of {of} {names}{more}"))
+    };
+    parts.into_iter().zip(["validation", "test"]).filter_map(sentence).collect()
 }
 
 /// A sentence on images that are there more than once.
@@ -167,7 +197,8 @@ fn repeated(found: &Alike) -> Option<String> {
     let (identical, nearly) = (count(&found.identical), count(&found.nearly));
     (nearly > 0).then(|| {
         let copies = counted(nearly, "image is a copy", "images are copies");
-        format!("{copies} of another ({identical} identical, {} nearly)", nearly - identical)
+        let rest = if found.whole { "" } else { "; so many look alike that not every pair was compared" };
+        format!("{copies} of another ({identical} identical, {} nearly){rest}", nearly - identical)
     })
 }
 

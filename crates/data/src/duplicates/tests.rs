@@ -76,8 +76,24 @@ fn the_digits_of_mnist_are_not_taken_for_each_other() {
 fn blank_images_are_alike_only_where_they_are_identical() {
     let levels: Vec<Vec<u8>> = [7, 9, 7].iter().map(|&level| vec![level; SHAPE.len()]).collect();
     let images: Vec<&[u8]> = levels.iter().map(Vec::as_slice).collect();
-    assert_eq!(alike(&images, SHAPE), Alike { identical: vec![0, 1, 0], nearly: vec![0, 1, 0] });
-    assert_eq!(alike(&[], SHAPE), Alike { identical: vec![], nearly: vec![] });
+    assert_eq!(alike(&images, SHAPE), Alike { identical: vec![0, 1, 0], nearly: vec![0, 1, 0], whole: true });
+    assert_eq!(alike(&[], SHAPE), Alike { identical: vec![], nearly: vec![], whole: true });
     let one = GrayImage::from_pixel(1, 1, Luma([3])).into_raw();
     assert_eq!(alike(&[&one, &one], ImageShape { channels: 1, height: 1, width: 1 }).nearly, [0, 0]);
+}
+
+#[test]
+fn of_very_many_that_look_alike_not_every_pair_is_compared() {
+    // One scene, and one pixel that is a little brighter.
+    let scene = picture(1);
+    let all: Vec<Vec<u8>> = (0..4_300)
+        .map(|n| {
+            let mut image = scene.clone();
+            image[n % 1_000] = image[n % 1_000].saturating_add(1 + (n / 1_000) as u8);
+            image
+        })
+        .collect();
+    let images: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+    assert!(alike(&images[..1_000], SHAPE).whole);
+    assert!(!alike(&images, SHAPE).whole);
 }

@@ -115,3 +115,41 @@ fn one_group_cannot_be_parted() {
         "of 50 images a share of 0.2 cannot be set apart for test without parting groups, images that are alike, or a whole class"
     );
 }
+
+/// Images `numbers`, each of the class and the group that `of` says.
+fn examples(numbers: std::ops::Range<usize>, of: impl Fn(usize) -> (u16, u32)) -> Examples {
+    Examples {
+        pixels: numbers.clone().flat_map(|n| picture(0, n, 5).into_raw()).collect(),
+        labels: numbers.clone().map(|n| of(n).0).collect(),
+        groups: numbers.map(|n| of(n).1).collect(),
+        paths: Vec::new(),
+    }
+}
+
+#[test]
+fn a_given_validation_part_is_looked_over_too() {
+    let (_folder, empty) = collection("leaks-valid", false, None);
+    // Groups 0 to 4 in both parts, classes 0 and 1; class 2 has one image, which stays in training.
+    let class = |n: usize| if n == 39 { 2 } else { n as u16 % 2 };
+    let collection = Collection {
+        classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        groups: (0..10).map(|g| g.to_string()).collect(),
+        train: examples(0..40, |n| (class(n), n as u32 / 4)),
+        // Its first five images are copies.
+        valid: Some(examples(35..45, |n| (n as u16 % 2, n as u32 % 5))),
+        test: None,
+        ..empty
+    };
+    let parted = collection.split(Shares::default(), 0).unwrap();
+    let says = |what: &str| parted.notes.iter().any(|note| note == what);
+    // What was cut away for testing is no training image any more.
+    let told = [
+        "1 of 8 test images is among the training or validation images too (1 identical, 0 nearly): test accuracy is too \
+         optimistic",
+        "4 of 10 validation images are among the training images too (4 identical, 0 nearly): validation accuracy is too \
+         optimistic",
+        "8 validation images are of 4 groups, which training has too: validation accuracy is too optimistic for new groups",
+    ];
+    assert!(told.iter().all(|told| says(told)), "{:?}", parted.notes);
+    assert!(says("no validation image of class c") && says("no test image of class c"), "{:?}", parted.notes);
+}

@@ -281,3 +281,29 @@ fn links_that_lead_back_and_odd_names_end() {
     let (message, _) = refusal(&folder, &Options::default());
     assert!(message.ends_with("the name of this folder is not UTF-8"), "{message}");
 }
+
+#[cfg(unix)]
+#[test]
+fn links_that_meet_again_are_followed_once() {
+    use std::os::unix::fs::symlink;
+
+    let folder = Folder::new("folder-meet");
+    let levels = Folder::new("folder-meet-levels");
+    for class in ["a", "b"] {
+        grey(&folder.0.join(class).join("1.png"), 1);
+    }
+    // 8 to the power of 13 ways to the last one.
+    for level in 0..14 {
+        grey(&levels.0.join(format!("{level}/2.png")), 2);
+        for way in 0..8 {
+            if level < 13 {
+                let next = levels.0.join((level + 1).to_string());
+                symlink(next, levels.0.join(format!("{level}/way{way}"))).unwrap();
+            }
+        }
+    }
+    symlink(levels.0.join("0"), folder.0.join("a/more")).unwrap();
+    let collection = of(&folder);
+    assert_eq!(collection.train.labels.iter().filter(|&&label| label == 0).count(), 15);
+    assert!(says(&collection, "91 folders that a class holds twice are passed over"), "{:?}", collection.notes);
+}

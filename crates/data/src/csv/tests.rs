@@ -291,6 +291,70 @@ fn a_list_says_class_part_and_group_and_where_the_pictures_are() {
     );
 }
 
+#[test]
+fn a_label_or_a_row_number_is_no_path() {
+    let folder = Folder::new("csv-label-as-path");
+    for n in 0..12 {
+        grey(&folder.0.join(format!("images/{n}.png")), n);
+    }
+    let rows = |row: &dyn Fn(usize) -> String| (0..12).map(|n| row(n) + "\n").collect::<String>();
+    let lists = [
+        format!("label,id\n{}", rows(&|n| format!("{},{n}", n % 3))),
+        format!("digit,id\n{}", rows(&|n| format!("{},{n}", n % 3))),
+        format!(",filename,label\n{}", rows(&|n| format!("{},{n}.png,{}", 11 - n, n % 3))),
+        format!("Unnamed: 0,photo,class\n{}", rows(&|n| format!("{},{n},{}", 11 - n, n % 3))),
+        format!("number,photo,class\n{}", rows(&|n| format!("{},{n}.png,{}", 11 - n, n % 3))),
+    ];
+    for list in lists {
+        let path = folder.write("list.csv", list.as_bytes());
+        let collection = of(&path);
+        assert_eq!(collection.classes, ["0", "1", "2"], "{list}");
+        let levels: Vec<u8> = collection.train.pixels.iter().step_by(4).copied().collect();
+        assert_eq!(levels, (0..12).collect::<Vec<u8>>(), "{list}");
+    }
+
+    let path = folder.write("list.csv", rows(&|n| format!("{},{n}", n % 3)).as_bytes());
+    let (message, hint) = refusal(&path, &Options::default());
+    assert_eq!(message, "FILE: names files in more than one column, if endings are added: column 1, column 2");
+    assert_eq!(hint, "say which: columns.path = \"name\", or its number");
+    let second = Columns { path: Some("2".to_owned()), ..Columns::default() };
+    let told = |columns| Options { columns, ..Options::default() };
+    assert_eq!(read(&path, &told(second)).unwrap().classes, ["0", "1", "2"]);
+    let path = folder.write("list.csv", format!("label,id\n{}", rows(&|n| format!("{},{n}", n % 3))).as_bytes());
+    let same = Columns { path: Some("label".to_owned()), ..Columns::default() };
+    assert_eq!(refusal(&path, &told(same)).0, "FILE: column label holds both the paths and the classes");
+}
+
+#[test]
+fn a_first_picture_that_is_missing_is_no_header() {
+    let folder = Folder::new("csv-first-missing");
+    let mut list = String::new();
+    for n in 0..6 {
+        if n > 0 {
+            grey(&folder.0.join(format!("{n}.png")), n);
+        }
+        list.push_str(&format!("{n}.png,{}\n", ["cat", "dog"][usize::from(n) % 2]));
+    }
+    let collection = of(&folder.write("list.csv", list.as_bytes()));
+    assert_eq!(collection.train.labels, [1, 0, 1, 0, 1]);
+    assert_eq!(collection.unreadable.len(), 1, "{:?}", collection.unreadable);
+    assert!(says(&collection, "without a header"), "{:?}", collection.notes);
+}
+
+#[test]
+fn many_columns_are_not_all_looked_for_as_files() {
+    let folder = Folder::new("csv-wide");
+    let mut list = String::new();
+    for (n, class) in ["a", "b"].into_iter().enumerate() {
+        grey(&folder.0.join(format!("{n}.png")), n as u8);
+        list.push_str(&format!("{}{n}.png,{class}\n", "x,".repeat(64)));
+    }
+    let path = folder.write("list.csv", list.as_bytes());
+    assert!(refusal(&path, &Options::default()).1.contains("columns.path"));
+    let columns = Columns { path: Some("65".to_owned()), label: Some("66".to_owned()), ..Columns::default() };
+    assert_eq!(read(&path, &Options { columns, ..Options::default() }).unwrap().classes, ["a", "b"]);
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_panics(text in "[0-9a,;\t \"\n.-]{0,200}") {

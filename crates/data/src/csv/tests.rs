@@ -103,14 +103,14 @@ fn the_label_is_found_wherever_it_is() {
         })
         .collect();
     assert_eq!(labels_of(&first, &default).unwrap().0, ["5", "6", "5", "6"]);
-    // A last pixel that varies, with gaps.
+    // Both could be it, also where one has gaps.
     let varies = first.replace(",0\n", ",9\n").replacen(",9\n", ",200\n", 1);
-    assert_eq!(labels_of(&varies, &default).unwrap().0, ["5", "6", "5", "6"]);
-    // Both could be it.
+    let path = folder.write("set.csv", varies.as_bytes());
+    assert_eq!(refusal(&path, &default).0, "FILE: has no header, and the label may be column 1 or column 17");
     let path = folder.write("set.csv", first.replace(",0\n", ",1\n").replacen(",1\n", ",2\n", 1).as_bytes());
     let (message, hint) = refusal(&path, &default);
     assert_eq!(message, "FILE: has no header, and the label may be column 1 or column 17");
-    assert_eq!(hint, "say which: columns.label = \"1\"");
+    assert_eq!(hint, "say which: columns.label = \"1\" or columns.label = \"17\"");
     let told =
         Options { columns: Columns { label: Some("17".to_owned()), ..Columns::default() }, ..Options::default() };
     assert_eq!(read(&path, &told).unwrap().classes, ["1", "2"]);
@@ -216,6 +216,38 @@ fn broken_pixels_are_refused_with_their_line() {
     );
     let path = folder.write("hmnist_4_4_RGB.csv", colours.as_bytes());
     assert_eq!(of(&path).shape, ImageShape { channels: 3, height: 4, width: 4 });
+}
+
+#[test]
+fn names_of_pixels_say_their_order() {
+    let folder = Folder::new("csv-pixel-names");
+    let read_with = |names: &[String]| {
+        let numbers = |add: usize| (0..names.len()).map(|n| (n + add).to_string()).collect::<Vec<_>>().join(",");
+        let text = format!("label,{}\na,{}\nb,{}\n", names.join(","), numbers(0), numbers(208));
+        let path = folder.write("set.csv", text.as_bytes());
+        read(&path, &Options::default()).map_err(|error| error.to_string().replace(&path.display().to_string(), "FILE"))
+    };
+    let planes = |letters: [&str; 3]| -> Vec<String> {
+        letters.iter().flat_map(|letter| (0..16).map(move |n| format!("{letter}{n}"))).collect()
+    };
+    let collection = read_with(&planes(["r", "g", "b"])).unwrap();
+    assert_eq!(collection.shape, ImageShape { channels: 3, height: 4, width: 4 });
+    assert_eq!(collection.train.pixels[..20], (0..20).collect::<Vec<u8>>()[..]);
+    let beside: Vec<String> = (0..16).flat_map(|n| ["R_", "G_", "B_"].map(|letter| format!("{letter}{n}"))).collect();
+    assert_eq!(read_with(&beside).unwrap().train.pixels[..3], [0, 3, 6]);
+    let message = read_with(&planes(["b", "g", "r"])).unwrap_err();
+    assert_eq!(message, "FILE: its columns of colours come in the order b, g, r, expected red, green, blue");
+
+    let mut sorted: Vec<String> = (0..16).map(|n| format!("pixel{n}")).collect();
+    assert!(read_with(&sorted).is_ok());
+    sorted.sort();
+    let message = read_with(&sorted).unwrap_err();
+    assert_eq!(message, "FILE: column pixel15 comes before column pixel2: the numbers of the pixels do not ascend");
+    for by_row in [true, false] {
+        let of = |n: usize| if by_row { [n / 4, n % 4] } else { [n % 4, n / 4] };
+        let grid: Vec<String> = (0..16).map(|n| format!("{}x{}", of(n)[0], of(n)[1])).collect();
+        assert!(read_with(&grid).is_ok(), "{grid:?}");
+    }
 }
 
 /// A grey picture of 2 by 2, all of one level.

@@ -22,7 +22,7 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
     let group = options.group.as_deref().map(GroupPattern::new).transpose()?;
     let (root, listing) = unwrapped(path, &mut found.notes)?;
     passed_over.hidden += listing.hidden;
-    let roles = roles(&listing)?;
+    let roles = roles(&root, &listing)?;
     let mut entries = Vec::new();
     if roles.is_empty() {
         if listing.folders.is_empty() {
@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
         }
         pass_over_files(&listing.files, &mut found.notes);
         for (part, role) in roles {
-            let inner = walk::list(&part.path)?;
+            let inner = classes_of(&part, &mut found.notes)?;
             passed_over.hidden += inner.hidden;
             pass_over_files(&inner.files, &mut found.notes);
             for class in &inner.folders {
@@ -87,20 +87,63 @@ fn unwrapped(path: &Path, notes: &mut Vec<String>) -> Result<(std::path::PathBuf
 }
 
 /// The folders that are parts of a data set. One that holds pictures itself is a class, even one of trains.
-fn roles(listing: &Listing) -> Result<Vec<(Item, Role)>, DataError> {
+fn roles(root: &Path, listing: &Listing) -> Result<Vec<(Item, Role)>, DataError> {
+    let named: Vec<(&Item, Role)> =
+        listing.folders.iter().filter_map(|folder| Some((folder, Role::within(&folder.name)?))).collect();
     let mut roles = Vec::new();
-    for folder in &listing.folders {
-        if let Some(role) = Role::of(&folder.name)
+    for &(folder, role) in &named {
+        // Beside train, train_masks is no part, nor is test_notes beside test.
+        let exact = |item: &Item| Role::of(&item.name) == Some(role);
+        if (exact(folder) || !named.iter().any(|(other, _)| exact(other)))
             && !walk::list(&folder.path)?.folders.is_empty()
         {
             roles.push((folder.clone(), role));
         }
     }
-    if roles.iter().all(|(_, role)| *role != Role::Train) {
-        roles.clear();
+    // One name with such a word in it may be that of a class, as steam_train; train itself is none.
+    let trained = roles.iter().any(|(_, role)| *role == Role::Train);
+    if trained && roles.iter().any(|(item, role)| *role != Role::Train || Role::of(&item.name).is_some()) {
+        roles.sort_by_key(|(_, role)| *role);
+        return Ok(roles);
     }
-    roles.sort_by_key(|(_, role)| *role);
-    Ok(roles)
+    // As classes, they would teach a network which pictures are for training and which for testing.
+    if named.iter().any(|(_, role)| *role != named[0].1) {
+        return Err(no_classes_in_parts(root, &named, !roles.is_empty() && !trained));
+    }
+    Ok(Vec::new())
+}
+
+/// What a part holds; folders that wrap its classes are gone through.
+fn classes_of(part: &Item, notes: &mut Vec<String>) -> Result<Listing, DataError> {
+    let mut listing = walk::list(&part.path)?;
+    for _ in 0..MOST_WRAPPED {
+        let [only] = &listing.folders[..] else { break };
+        let inner = walk::list(&only.path)?;
+        if inner.folders.is_empty() {
+            if Role::within(&only.name).is_some() {
+                let what = "holds pictures, not folders of classes";
+                return Err(DataError::contents(&only.path, what, Some(CLASSES_IN_PARTS)));
+            }
+            break;
+        }
+        notes.push(format!("the only folder in {}, {}, is taken for it", part.name, only.name));
+        listing = inner;
+    }
+    Ok(listing)
+}
+
+const CLASSES_IN_PARTS: &str = "put the pictures of each class into a folder of its own, as train/cat and test/cat, \
+    and those without a class elsewhere, or name the CSV file that says what they are";
+
+fn no_classes_in_parts(root: &Path, named: &[(&Item, Role)], no_train: bool) -> DataError {
+    let names: Vec<String> = named.iter().map(|(item, _)| item.name.clone()).collect();
+    if no_train {
+        let what = format!("holds {}, of which none is for training and holds folders of classes", listed(&names));
+        let hint = "call the folder with the training pictures train; if these are classes, rename them";
+        return DataError::contents(root, what, Some(hint));
+    }
+    let what = format!("{} hold pictures, not folders of classes", listed(&names));
+    DataError::contents(root, what, Some(&format!("{CLASSES_IN_PARTS}; if these are classes, rename them")))
 }
 
 /// Adds the pictures of a class.

@@ -1,6 +1,6 @@
 //! What may be told about data, where looking at it is not enough.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::DataError;
 
@@ -131,11 +131,52 @@ pub enum Level {
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// The path of the picture.
+    #[serde(deserialize_with = "column")]
     pub path: Option<String>,
     /// The class.
+    #[serde(deserialize_with = "column")]
     pub label: Option<String>,
     /// Train, valid or test.
+    #[serde(deserialize_with = "column")]
     pub split: Option<String>,
     /// What belongs together: the person, the patient, the module.
+    #[serde(deserialize_with = "column")]
     pub group: Option<String>,
+}
+
+/// A column, by name or by number.
+fn column<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected the name of a column, or its number from 1 on")]
+    enum Column {
+        Name(String),
+        Number(u64),
+    }
+    Ok(Some(match Column::deserialize(deserializer)? {
+        Column::Name(name) => name,
+        Column::Number(number) => number.to_string(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error, MapDeserializer};
+
+    use super::Columns;
+
+    fn label<'de>(value: impl IntoDeserializer<'de, Error>) -> Result<Columns, String> {
+        let fields = MapDeserializer::new([("label", value)].into_iter());
+        Columns::deserialize(fields).map_err(|error: Error| error.to_string())
+    }
+
+    #[test]
+    fn a_column_is_a_name_or_a_number() {
+        let of = |name: &str| Columns { label: Some(name.to_owned()), ..Columns::default() };
+        assert_eq!(label("breed"), Ok(of("breed")));
+        assert_eq!(label(17_i64), Ok(of("17")));
+        assert_eq!(label(-1_i64), Err("expected the name of a column, or its number from 1 on".to_owned()));
+        assert!(label(true).is_err());
+    }
 }

@@ -1,5 +1,6 @@
 //! What a folder holds, in natural order, without what no person put there.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,8 @@ pub(crate) struct PassedOver {
     pub(crate) hidden: usize,
     /// Links to a folder that they are in.
     pub(crate) loops: usize,
+    /// Links to a folder of which the class already has the files.
+    pub(crate) again: usize,
     pub(crate) too_deep: usize,
 }
 
@@ -47,6 +50,7 @@ impl PassedOver {
         let kinds = [
             (self.hidden, "hidden file or folder is", "hidden files and folders are"),
             (self.loops, "link that leads back to its own folder is", "links that lead back to their own folders are"),
+            (self.again, "folder that a class holds twice is", "folders that a class holds twice are"),
             (self.too_deep, &deep[0], &deep[1]),
         ];
         let sentence = |(n, one, more)| (n > 0).then(|| format!("{} passed over", counted(n, one, more)));
@@ -84,13 +88,14 @@ pub(crate) fn list(folder: &Path) -> Result<Listing, DataError> {
     Ok(listing)
 }
 
-/// All files in `folder` and the folders in it, each with its path below `folder`, with `/`.
+/// All files in `folder` and the folders in it, each with its path below `folder`, with `/`. A folder that links lead
+/// to more than once is gone through once: each of a few levels of such links would double the way.
 pub(crate) fn files(folder: &Path, passed_over: &mut PassedOver) -> Result<Vec<(PathBuf, String)>, DataError> {
     let mut files = Vec::new();
     // A link to the data set itself would bring all classes into one.
     let mut above: Vec<PathBuf> =
         folder.parent().and_then(|parent| fs::canonicalize(parent).ok()).into_iter().collect();
-    collect(folder, "", &mut above, &mut files, passed_over)?;
+    collect(folder, "", &mut above, &mut HashSet::new(), &mut files, passed_over)?;
     Ok(files)
 }
 
@@ -98,6 +103,7 @@ fn collect(
     folder: &Path,
     below: &str,
     above: &mut Vec<PathBuf>,
+    seen: &mut HashSet<PathBuf>,
     files: &mut Vec<(PathBuf, String)>,
     passed_over: &mut PassedOver,
 ) -> Result<(), DataError> {
@@ -110,6 +116,10 @@ fn collect(
         passed_over.too_deep += 1;
         return Ok(());
     }
+    if !seen.insert(real.clone()) {
+        passed_over.again += 1;
+        return Ok(());
+    }
     let Listing { folders, files: here, hidden } = list(folder)?;
     passed_over.hidden += hidden;
     if files.len() + here.len() > MOST_FILES {
@@ -118,7 +128,7 @@ fn collect(
     files.extend(here.into_iter().map(|item| (item.path, format!("{below}{}", item.name))));
     above.push(real);
     for inner in folders {
-        collect(&inner.path, &format!("{below}{}/", inner.name), above, files, passed_over)?;
+        collect(&inner.path, &format!("{below}{}/", inner.name), above, seen, files, passed_over)?;
     }
     above.pop();
     Ok(())

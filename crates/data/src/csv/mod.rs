@@ -2,6 +2,7 @@
 
 mod columns;
 mod paths;
+mod pixel_names;
 mod pixels;
 mod table;
 #[cfg(test)]

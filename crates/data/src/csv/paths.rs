@@ -14,6 +14,15 @@ use crate::walk;
 /// The most rows.
 const MOST_ROWS: usize = 10_000_000;
 
+/// How many columns are tried for names of files: each is looked for in every folder.
+const MOST_TRIED: usize = 64;
+
+/// The longest field, in bytes, that is looked for as a file.
+const LONGEST_NAME: usize = 255;
+
+/// What names of columns without a name are.
+const UNNAMED: &[&str] = &["", "unnamed: 0"];
+
 /// What names of pictures may lack.
 const ENDINGS: [&str; 7] = ["", ".png", ".jpg", ".jpeg", ".JPG", ".bmp", ".gif"];
 
@@ -23,22 +32,32 @@ pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &
     let first = &table.sample[0];
     let told = &options.columns;
     let places = Place::all(path)?;
+    let width = first.len();
     // The header has no name of a file that is there.
-    let file_in = |row: &[String]| (0..row.len()).find(|&column| Place::of(&places, &row[column]).is_some());
-    let header = file_in(first).is_none().then_some(&first[..]);
-    let columns = Columns { path, header, width: first.len() };
-    let data = &table.sample[usize::from(header.is_some())..];
-    let file = match columns.find("columns.path", told.path.as_deref(), &[])? {
-        Some(column) => Some(column),
-        None => data.iter().find_map(|row| file_in(row)),
-    };
-    let usual = columns.find("columns.path", None, PATH)?;
-    let Some(file) = file.or(usual.filter(|_| header.is_some() && !data.is_empty())) else {
-        let what = format!("names no file that is there, and holds no pixels; its first row is {}", listed(first));
-        let hint = "paths are looked for beside the CSV file and in the folders beside it; columns.path = \"name\" says which column holds them";
-        return Err(DataError::contents(path, what, Some(hint)));
-    };
-    let Some(place) = data.iter().find_map(|row| Place::of(&places, row.get(file)?)) else {
+    let names_file = first.iter().take(MOST_TRIED).any(|name| places.iter().any(|place| place.holds(name)));
+    let mut columns = Columns { path, header: (!names_file).then_some(&first[..]), width };
+    let mut data = &table.sample[usize::from(!names_file)..];
+    let mut choice = choose(&columns, data, &places, options)?;
+    // Nor has it a name like those below it: that is a picture that is missing.
+    if let Some((file, _)) = &choice
+        && columns.header.is_some()
+        && data.iter().any(|row| row.get(*file).is_some_and(|name| same_ending(name, &first[*file])))
+    {
+        columns.header = None;
+        data = &table.sample;
+        choice = choose(&columns, data, &places, options)?;
+    }
+    let header = columns.header;
+    let Some((file, place)) = choice else {
+        let named = match columns.find("columns.path", told.path.as_deref(), &[])? {
+            None => columns.header.and_then(|_| (0..width).find(|&column| is_called(&columns, column, PATH))),
+            told => told,
+        };
+        let Some(file) = named.filter(|_| !data.is_empty()) else {
+            let what = format!("names no file that is there, and holds no pixels; its first row is {}", listed(first));
+            let hint = "paths are looked for beside the CSV file and in the folders beside it; columns.path = \"name\" says which column holds them";
+            return Err(DataError::contents(path, what, Some(hint)));
+        };
         let name = data.first().and_then(|row| row.get(file)).cloned().unwrap_or_default();
         let what = format!(
             "{} holds {name:?}, and there is no such file beside it or in the folders beside it",
@@ -53,6 +72,11 @@ pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &
     };
     let group = columns.find("columns.group", told.group.as_deref(), GROUP)?;
     let label = label(&columns, file, split, group, options)?;
+    if label == Some(file) {
+        let what = format!("{} holds both the paths and the classes", columns.name(file));
+        let hint = "say which columns hold them: columns.path = \"name\" and columns.label = \"name\"";
+        return Err(DataError::contents(path, what, Some(hint)));
+    }
     let pattern = options.group.as_deref().filter(|_| group.is_none()).map(GroupPattern::new).transpose()?;
 
     let mut say = vec![format!("paths in {}", columns.name(file))];
@@ -115,6 +139,61 @@ pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &
     pictures::read(path, entries, options, found)
 }
 
+/// The column of paths, and where the first file is that it names: what is told, else the first with a usual name of
+/// paths that names a file, else any that does. Only where no column names a file as it is, endings are added to its
+/// fields: with them, a label 3 names 3.png.
+fn choose(
+    columns: &Columns,
+    data: &[Vec<String>],
+    places: &[Place],
+    options: &Options,
+) -> Result<Option<(usize, Place)>, DataError> {
+    let told = &options.columns;
+    let (whole, lacking): (Vec<&Place>, Vec<&Place>) = places.iter().partition(|place| place.ending.is_empty());
+    let names_file = |column: usize, places: &[&Place]| -> Option<(usize, Place)> {
+        let mut names = data.iter().filter_map(|row| row.get(column));
+        let place = names.find_map(|name| places.iter().find(|place| place.holds(name)).copied())?;
+        Some((column, place.clone()))
+    };
+    if let Some(column) = columns.find("columns.path", told.path.as_deref(), &[])? {
+        return Ok(names_file(column, &whole).or_else(|| names_file(column, &lacking)));
+    }
+    let taken = [
+        columns.find("columns.label", told.label.as_deref(), &[])?,
+        columns.find("columns.split", told.split.as_deref(), &[])?,
+        columns.find("columns.group", told.group.as_deref(), &[])?,
+    ];
+    let is_other = |column: usize| {
+        taken.contains(&Some(column))
+            || [LABEL, SPLIT, GROUP, UNNAMED].iter().any(|usual| is_called(columns, column, usual))
+    };
+    let (usual, rest): (Vec<usize>, Vec<usize>) =
+        (0..columns.width).filter(|&column| !is_other(column)).partition(|&column| is_called(columns, column, PATH));
+    let [usual, rest] = [&usual, &rest].map(|columns| &columns[..columns.len().min(MOST_TRIED)]);
+    let find = |among: &[usize], places: &[&Place]| among.iter().find_map(|&column| names_file(column, places));
+    if let Some(found) = find(usual, &whole).or_else(|| find(rest, &whole)).or_else(|| find(usual, &lacking)) {
+        return Ok(Some(found));
+    }
+    let mut found: Vec<(usize, Place)> = rest.iter().filter_map(|&column| names_file(column, &lacking)).collect();
+    if found.len() > 1 {
+        let names: Vec<String> = found.iter().map(|(column, _)| columns.name(*column)).collect();
+        let what = format!("names files in more than one column, if endings are added: {}", listed(&names));
+        return Err(DataError::contents(columns.path, what, Some("say which: columns.path = \"name\", or its number")));
+    }
+    Ok(found.pop())
+}
+
+/// Whether the header calls a column by one of these names.
+fn is_called(columns: &Columns, column: usize, usual: &[&str]) -> bool {
+    columns.header.is_some_and(|header| usual.contains(&header[column].to_lowercase().as_str()))
+}
+
+/// Whether two names of files have the same ending, and have one.
+fn same_ending(a: &str, b: &str) -> bool {
+    let ending = |name: &str| Path::new(name).extension().map(|ending| ending.to_ascii_lowercase());
+    ending(a).is_some() && ending(a) == ending(b)
+}
+
 /// The column of classes: by name, else the only one left, else, without a header, the one behind the path.
 fn label(
     columns: &Columns,
@@ -169,9 +248,9 @@ impl Place {
             .collect())
     }
 
-    /// The first place where there is a file of this name.
-    fn of(places: &[Place], name: &str) -> Option<Place> {
-        places.iter().find(|place| !name.is_empty() && place.join(name).is_file()).cloned()
+    /// Whether there is a file of this name.
+    fn holds(&self, name: &str) -> bool {
+        (1..=LONGEST_NAME).contains(&name.len()) && self.join(name).is_file()
     }
 
     fn join(&self, name: &str) -> PathBuf {

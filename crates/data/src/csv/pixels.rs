@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::columns::{Columns, GROUP, LABEL, NUMBER, SPLIT};
+use super::pixel_names::{self, Order};
 use super::table::{Rows, Table};
 use crate::arrays::{Images, Layout, Values, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
@@ -45,10 +46,12 @@ pub(crate) fn read(
     if !plan.unused.is_empty() {
         found.notes.push(format!("{file}: passed over: {}", listed(&plan.unused)));
     }
-    if shape.channels == 3 {
-        found.notes.push(format!("{file}: red, green and blue of each pixel side by side"));
-    }
-    let order = if shape.channels == 3 { Layout::Last } else { Layout::First };
+    let (order, words) = match (shape.channels, plan.order) {
+        (3, Order::Pixels) => (Layout::Last, Some("red, green and blue of each pixel side by side")),
+        (3, Order::Planes) => (Layout::First, Some("all of red, then all of green, then all of blue")),
+        _ => (Layout::First, None),
+    };
+    found.notes.extend(words.map(|words| format!("{file}: {words}")));
     let labelled = plan.label.is_some();
     let images = parts.into_iter().map(|(role, part)| Images {
         role: role.filter(|_| labelled),
@@ -82,6 +85,7 @@ struct Plan {
     group: Option<usize>,
     is_pixel: Vec<bool>,
     shape: ImageShape,
+    order: Order,
     /// Whether the label is the first or the last column, all of which were read as pixels.
     undecided: bool,
     unused: Vec<String>,
@@ -150,10 +154,11 @@ impl Plan {
                 Some("say size = [height, width], and which column is not a pixel: columns.label"),
             ));
         };
-        Ok(Plan { label, split, group, is_pixel, shape, undecided, unused })
+        let order = pixel_names::order(columns, &is_pixel)?;
+        Ok(Plan { label, split, group, is_pixel, shape, order, undecided, unused })
     }
 
-    /// Takes the label out of the images: of the first and the last column the one that looks like labels.
+    /// Takes the label out of the images: the first column or the last, whichever alone can be one.
     fn decide(
         &mut self,
         path: &std::path::Path,
@@ -162,24 +167,24 @@ impl Plan {
     ) -> Result<(), DataError> {
         let width = self.is_pixel.len();
         let Some(part) = parts.values_mut().next() else { return Ok(()) };
-        // Whole numbers, a few of them; and of these rather those without gaps.
-        let looks = |column: usize| -> Option<bool> {
+        // Whole numbers, a few of them. Where both are, a guess may learn to tell a pixel.
+        let may_be_label = |column: usize| {
             let mut seen = std::collections::BTreeSet::new();
             for value in part.values.column(column, width) {
                 if value.fract() != 0.0 || !(0.0..65536.0).contains(&value) {
-                    return None;
+                    return false;
                 }
                 seen.insert(value as u32);
             }
-            let (first, last) = (*seen.first()?, *seen.last()?);
-            (2..=MAX_NAMED_CLASSES).contains(&seen.len()).then_some(last - first + 1 == seen.len() as u32)
+            (2..=MAX_NAMED_CLASSES).contains(&seen.len())
         };
-        let column = match (looks(0), looks(width - 1)) {
-            (Some(_), None) | (Some(true), Some(false)) => 0,
-            (None, Some(_)) | (Some(false), Some(true)) => width - 1,
+        let column = match (may_be_label(0), may_be_label(width - 1)) {
+            (true, false) => 0,
+            (false, true) => width - 1,
             _ => {
                 let what = format!("has no header, and the label may be column 1 or column {width}");
-                return Err(DataError::contents(path, what, Some("say which: columns.label = \"1\"")));
+                let hint = format!("say which: columns.label = \"1\" or columns.label = \"{width}\"");
+                return Err(DataError::contents(path, what, Some(&hint)));
             }
         };
         part.labels =

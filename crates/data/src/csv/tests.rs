@@ -103,14 +103,14 @@ fn the_label_is_found_wherever_it_is() {
         })
         .collect();
     assert_eq!(labels_of(&first, &default).unwrap().0, ["5", "6", "5", "6"]);
-    // A last pixel that varies, with gaps.
+    // Both could be it, also where one has gaps.
     let varies = first.replace(",0\n", ",9\n").replacen(",9\n", ",200\n", 1);
-    assert_eq!(labels_of(&varies, &default).unwrap().0, ["5", "6", "5", "6"]);
-    // Both could be it.
+    let path = folder.write("set.csv", varies.as_bytes());
+    assert_eq!(refusal(&path, &default).0, "FILE: has no header, and the label may be column 1 or column 17");
     let path = folder.write("set.csv", first.replace(",0\n", ",1\n").replacen(",1\n", ",2\n", 1).as_bytes());
     let (message, hint) = refusal(&path, &default);
     assert_eq!(message, "FILE: has no header, and the label may be column 1 or column 17");
-    assert_eq!(hint, "say which: columns.label = \"1\"");
+    assert_eq!(hint, "say which: columns.label = \"1\" or columns.label = \"17\"");
     let told =
         Options { columns: Columns { label: Some("17".to_owned()), ..Columns::default() }, ..Options::default() };
     assert_eq!(read(&path, &told).unwrap().classes, ["1", "2"]);
@@ -218,6 +218,38 @@ fn broken_pixels_are_refused_with_their_line() {
     assert_eq!(of(&path).shape, ImageShape { channels: 3, height: 4, width: 4 });
 }
 
+#[test]
+fn names_of_pixels_say_their_order() {
+    let folder = Folder::new("csv-pixel-names");
+    let read_with = |names: &[String]| {
+        let numbers = |add: usize| (0..names.len()).map(|n| (n + add).to_string()).collect::<Vec<_>>().join(",");
+        let text = format!("label,{}\na,{}\nb,{}\n", names.join(","), numbers(0), numbers(208));
+        let path = folder.write("set.csv", text.as_bytes());
+        read(&path, &Options::default()).map_err(|error| error.to_string().replace(&path.display().to_string(), "FILE"))
+    };
+    let planes = |letters: [&str; 3]| -> Vec<String> {
+        letters.iter().flat_map(|letter| (0..16).map(move |n| format!("{letter}{n}"))).collect()
+    };
+    let collection = read_with(&planes(["r", "g", "b"])).unwrap();
+    assert_eq!(collection.shape, ImageShape { channels: 3, height: 4, width: 4 });
+    assert_eq!(collection.train.pixels[..20], (0..20).collect::<Vec<u8>>()[..]);
+    let beside: Vec<String> = (0..16).flat_map(|n| ["R_", "G_", "B_"].map(|letter| format!("{letter}{n}"))).collect();
+    assert_eq!(read_with(&beside).unwrap().train.pixels[..3], [0, 3, 6]);
+    let message = read_with(&planes(["b", "g", "r"])).unwrap_err();
+    assert_eq!(message, "FILE: its columns of colours come in the order b, g, r, expected red, green, blue");
+
+    let mut sorted: Vec<String> = (0..16).map(|n| format!("pixel{n}")).collect();
+    assert!(read_with(&sorted).is_ok());
+    sorted.sort();
+    let message = read_with(&sorted).unwrap_err();
+    assert_eq!(message, "FILE: column pixel15 comes before column pixel2: the numbers of the pixels do not ascend");
+    for by_row in [true, false] {
+        let of = |n: usize| if by_row { [n / 4, n % 4] } else { [n % 4, n / 4] };
+        let grid: Vec<String> = (0..16).map(|n| format!("{}x{}", of(n)[0], of(n)[1])).collect();
+        assert!(read_with(&grid).is_ok(), "{grid:?}");
+    }
+}
+
 /// A grey picture of 2 by 2, all of one level.
 fn grey(path: &Path, level: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -289,6 +321,70 @@ fn a_list_says_class_part_and_group_and_where_the_pictures_are() {
         message,
         "FILE: column id holds \"0a0\", and there is no such file beside it or in the folders beside it"
     );
+}
+
+#[test]
+fn a_label_or_a_row_number_is_no_path() {
+    let folder = Folder::new("csv-label-as-path");
+    for n in 0..12 {
+        grey(&folder.0.join(format!("images/{n}.png")), n);
+    }
+    let rows = |row: &dyn Fn(usize) -> String| (0..12).map(|n| row(n) + "\n").collect::<String>();
+    let lists = [
+        format!("label,id\n{}", rows(&|n| format!("{},{n}", n % 3))),
+        format!("digit,id\n{}", rows(&|n| format!("{},{n}", n % 3))),
+        format!(",filename,label\n{}", rows(&|n| format!("{},{n}.png,{}", 11 - n, n % 3))),
+        format!("Unnamed: 0,photo,class\n{}", rows(&|n| format!("{},{n},{}", 11 - n, n % 3))),
+        format!("number,photo,class\n{}", rows(&|n| format!("{},{n}.png,{}", 11 - n, n % 3))),
+    ];
+    for list in lists {
+        let path = folder.write("list.csv", list.as_bytes());
+        let collection = of(&path);
+        assert_eq!(collection.classes, ["0", "1", "2"], "{list}");
+        let levels: Vec<u8> = collection.train.pixels.iter().step_by(4).copied().collect();
+        assert_eq!(levels, (0..12).collect::<Vec<u8>>(), "{list}");
+    }
+
+    let path = folder.write("list.csv", rows(&|n| format!("{},{n}", n % 3)).as_bytes());
+    let (message, hint) = refusal(&path, &Options::default());
+    assert_eq!(message, "FILE: names files in more than one column, if endings are added: column 1, column 2");
+    assert_eq!(hint, "say which: columns.path = \"name\", or its number");
+    let second = Columns { path: Some("2".to_owned()), ..Columns::default() };
+    let told = |columns| Options { columns, ..Options::default() };
+    assert_eq!(read(&path, &told(second)).unwrap().classes, ["0", "1", "2"]);
+    let path = folder.write("list.csv", format!("label,id\n{}", rows(&|n| format!("{},{n}", n % 3))).as_bytes());
+    let same = Columns { path: Some("label".to_owned()), ..Columns::default() };
+    assert_eq!(refusal(&path, &told(same)).0, "FILE: column label holds both the paths and the classes");
+}
+
+#[test]
+fn a_first_picture_that_is_missing_is_no_header() {
+    let folder = Folder::new("csv-first-missing");
+    let mut list = String::new();
+    for n in 0..6 {
+        if n > 0 {
+            grey(&folder.0.join(format!("{n}.png")), n);
+        }
+        list.push_str(&format!("{n}.png,{}\n", ["cat", "dog"][usize::from(n) % 2]));
+    }
+    let collection = of(&folder.write("list.csv", list.as_bytes()));
+    assert_eq!(collection.train.labels, [1, 0, 1, 0, 1]);
+    assert_eq!(collection.unreadable.len(), 1, "{:?}", collection.unreadable);
+    assert!(says(&collection, "without a header"), "{:?}", collection.notes);
+}
+
+#[test]
+fn many_columns_are_not_all_looked_for_as_files() {
+    let folder = Folder::new("csv-wide");
+    let mut list = String::new();
+    for (n, class) in ["a", "b"].into_iter().enumerate() {
+        grey(&folder.0.join(format!("{n}.png")), n as u8);
+        list.push_str(&format!("{}{n}.png,{class}\n", "x,".repeat(64)));
+    }
+    let path = folder.write("list.csv", list.as_bytes());
+    assert!(refusal(&path, &Options::default()).1.contains("columns.path"));
+    let columns = Columns { path: Some("65".to_owned()), label: Some("66".to_owned()), ..Columns::default() };
+    assert_eq!(read(&path, &Options { columns, ..Options::default() }).unwrap().classes, ["a", "b"]);
 }
 
 proptest::proptest! {

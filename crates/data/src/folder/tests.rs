@@ -75,12 +75,62 @@ fn a_class_that_test_lacks_shifts_nothing() {
 }
 
 #[test]
-fn a_class_may_be_called_train_or_test() {
+fn a_class_may_be_called_train() {
     let folder = Folder::new("folder-trains");
-    for class in ["bus", "train", "test"] {
+    for class in ["bus", "train", "steam_train/sub"] {
         grey(&folder.0.join(class).join("a.png"), 1);
     }
-    assert_eq!(of(&folder).classes, ["bus", "test", "train"]);
+    assert_eq!(of(&folder).classes, ["bus", "steam_train", "train"]);
+}
+
+#[test]
+fn parts_are_found_by_a_word_in_their_names_and_in_folders_of_their_own() {
+    for (train, test) in [
+        ("training_set", "test_set"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train/train", "test"),
+        ("train/images", "test/images"),
+    ] {
+        let folder = Folder::new(&format!("folder-{}", train.replace('/', "-")));
+        for class in ["cats", "dogs"] {
+            grey(&folder.0.join(train).join(class).join("a.png"), 1);
+            grey(&folder.0.join(train).join(class).join("b.png"), 2);
+            grey(&folder.0.join(test).join(class).join("c.png"), 3);
+        }
+        grey(&folder.0.join("train_masks/cats/a.png"), 9);
+        if train.starts_with("train/") {
+            let collection = of(&folder);
+            assert!(says(&collection, "are passed over: train_masks"), "{:?}", collection.notes);
+        }
+        fs::remove_dir_all(folder.0.join("train_masks")).unwrap();
+        let collection = of(&folder);
+        assert_eq!(collection.classes, ["cats", "dogs"], "{train}");
+        assert_eq!(collection.train.labels, [0, 0, 1, 1], "{train}");
+        assert_eq!(collection.test.unwrap().labels, [0, 1], "{train}");
+    }
+}
+
+#[test]
+fn parts_are_never_taken_for_classes() {
+    let cases: [(&[&str], &str); 5] = [
+        (&["train/cat.1.png", "test/1.png"], "DIR: test, train hold pictures, not folders of classes"),
+        (&["training_set/cat.1.png", "test_set/1.png"], "DIR: test_set, training_set hold pictures, not folders"),
+        (&["bus/1.png", "train/1.png", "test/1.png"], "DIR: test, train hold pictures, not folders of classes"),
+        (&["train/train/cat.1.png", "test/test/1.png"], "DIR/train/train: holds pictures, not folders of classes"),
+        (
+            &["val/cats/1.png", "val/dogs/1.png", "test/cats/1.png", "test/dogs/1.png"],
+            "DIR: holds test, val, of which none is for training",
+        ),
+    ];
+    for (files, words) in cases {
+        let folder = Folder::new("folder-no-parts");
+        for file in files {
+            grey(&folder.0.join(file), 1);
+        }
+        let (message, hint) = refusal(&folder, &Options::default());
+        assert!(message.starts_with(words), "{message}");
+        assert!(hint.contains("train"), "{hint}");
+    }
 }
 
 #[test]
@@ -230,4 +280,30 @@ fn links_that_lead_back_and_odd_names_end() {
     fs::create_dir(&odd_class).unwrap();
     let (message, _) = refusal(&folder, &Options::default());
     assert!(message.ends_with("the name of this folder is not UTF-8"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_meet_again_are_followed_once() {
+    use std::os::unix::fs::symlink;
+
+    let folder = Folder::new("folder-meet");
+    let levels = Folder::new("folder-meet-levels");
+    for class in ["a", "b"] {
+        grey(&folder.0.join(class).join("1.png"), 1);
+    }
+    // 8 to the power of 13 ways to the last one.
+    for level in 0..14 {
+        grey(&levels.0.join(format!("{level}/2.png")), 2);
+        for way in 0..8 {
+            if level < 13 {
+                let next = levels.0.join((level + 1).to_string());
+                symlink(next, levels.0.join(format!("{level}/way{way}"))).unwrap();
+            }
+        }
+    }
+    symlink(levels.0.join("0"), folder.0.join("a/more")).unwrap();
+    let collection = of(&folder);
+    assert_eq!(collection.train.labels.iter().filter(|&&label| label == 0).count(), 15);
+    assert!(says(&collection, "91 folders that a class holds twice are passed over"), "{:?}", collection.notes);
 }

@@ -163,6 +163,11 @@ fn what_cannot_be_learned_from_is_refused_by_name() {
         ),
         (x(u8s("(0, 2, 2)", &[])), "x_train.npy is empty: its shape is 0x2x2"),
         (x(u8s("(4, 3)", &[0; 12])), "x_train.npy holds 3 numbers for each image, which are no square"),
+        (x(u8s("()", &[5])), "x_train.npy is a single value without dimensions, expected images"),
+        (
+            vec![images(), ("y_train.npy", u8s("()", &[5]))],
+            "y_train.npy is a single value without dimensions, expected labels",
+        ),
         (x(u8s("(2, 2, 2)", &[0; 8])), "y_train.npy holds 4 labels, x_train.npy 2 images"),
         (
             x(npy("<f4", "False", "(4, 1, 1)", &[0.5_f32, -1.0, 0.0, 1.0].map(f32::to_le_bytes).concat())),

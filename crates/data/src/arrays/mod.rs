@@ -8,10 +8,11 @@ mod tests;
 
 use std::path::Path;
 
-use crate::collection::{Found, Part, Role};
+use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role};
 use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options};
 use crate::pictures::plane::Picture;
 use crate::pictures::within;
+use crate::words::counted;
 use crate::{DataError, Fit, ImageShape};
 
 /// Numbers of an array.
@@ -137,6 +138,16 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
     }
     let upright = if on_side { ImageShape { height: shape.width, width: shape.height, ..shape } } else { shape };
     let plan = Reshaping::new(upright, options, &mut found.notes);
+    let images: u64 = parts.iter().map(|part| (part.values.len() / shape.len()) as u64).sum();
+    let bytes = images.saturating_mul(plan.to.len() as u64);
+    if bytes > MAX_PIXEL_BYTES {
+        let images = counted(images as usize, "image", "images");
+        let what = format!("{images} of {} are {bytes} bytes, expected at most {MAX_PIXEL_BYTES}", plan.to);
+        return bad(
+            what,
+            "make them smaller with size = [height, width], grey with channels = \"grey\", or take fewer",
+        );
+    }
     for part in parts {
         let Images { role, name, layout, values, labels, groups, .. } = part;
         let mut pixels = values.bytes(largest);

@@ -256,6 +256,24 @@ fn arrays_take_the_size_and_channels_asked_for() {
     assert!(binary.notes.contains(&"numbers are 0 to 1: they become 0 to 255".to_owned()), "{:?}", binary.notes);
 }
 
+#[test]
+fn images_that_would_become_too_large_are_refused_before_they_do() {
+    let folder = Folder::new("npz-enlarged");
+    // 22 thousand images of one pixel; at 256x256 in three channels more than 4 GiB.
+    let n = 22_000;
+    let labels: Vec<u8> = (0..n).map(|n| (n % 2) as u8).collect();
+    let entries = [("x.npy", u8s(&format!("({n}, 1, 1)"), &vec![200; n])), ("y.npy", u8s(&format!("({n},)"), &labels))];
+    let path = folder.write("set.npz", &npz(&entries, CompressionMethod::Deflated));
+    let options = Options { size: Some([256, 256]), channels: Some(Channels::Rgb), ..Options::default() };
+    let error = read(&path, &options).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("22000 images of 3x256x256 are 4325376000 bytes, expected at most 4294967296"),
+        "{message}"
+    );
+    assert!(error.hint().unwrap().contains("size = [height, width]"));
+}
+
 proptest::proptest! {
     #[test]
     fn no_damage_panics(at in 0_usize..1000, byte: u8) {

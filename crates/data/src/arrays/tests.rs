@@ -274,6 +274,42 @@ fn images_that_would_become_too_large_are_refused_before_they_do() {
     assert!(error.hint().unwrap().contains("size = [height, width]"));
 }
 
+#[test]
+fn parts_on_two_scales_are_refused_with_both() {
+    let folder = Folder::new("npz-scales");
+    let floats =
+        |top: f32| npy("<f4", "False", "(4, 1, 1)", &[0.0, top / 2.0, 0.25, top].map(f32::to_le_bytes).concat());
+    let labels = u8s("(4,)", &[0, 1, 0, 1]);
+    let set = |train: Vec<u8>, test: Vec<u8>| {
+        let entries = [
+            ("x_train.npy", train),
+            ("y_train.npy", labels.clone()),
+            ("x_test.npy", test),
+            ("y_test.npy", labels.clone()),
+        ];
+        npz(&entries, CompressionMethod::Stored)
+    };
+    let (message, hint) = refusal(&folder, &set(floats(1.0), u8s("(4, 1, 1)", &[0, 9, 100, 255])));
+    let expected =
+        "FILE: x_train.npy (training) holds numbers from 0 to 1, x_test.npy (test) from 0 to 255, expected one scale";
+    assert_eq!(message, expected);
+    assert!(hint.contains("one scale"), "{hint}");
+    assert!(
+        refusal(&folder, &set(floats(4096.0), floats(255.0)))
+            .0
+            .contains("x_test.npy (test) holds numbers from 0 to 255")
+    );
+    // Somewhat darker, of bytes much darker, or black is no other scale.
+    for (train, test) in [
+        (floats(1.0), floats(0.5)),
+        (u8s("(4, 1, 1)", &[0, 9, 100, 255]), u8s("(4, 1, 1)", &[0, 9, 10, 11])),
+        (floats(1.0), u8s("(4, 1, 1)", &[0; 4])),
+    ] {
+        let path = folder.write("set.npz", &set(train, test));
+        assert!(read(&path, &Options::default()).is_ok());
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_damage_panics(at in 0_usize..1000, byte: u8) {

@@ -36,7 +36,8 @@ pub fn read(path: &Path, options: &Options) -> Result<Collection, DataError> {
             found
         } else if let Some(found) = cifar::read(path, &listing, options)? {
             found
-        } else if !npy.is_empty() {
+        } else if !npy.is_empty() && listing.folders.is_empty() {
+            // Beside folders, which are classes more likely, an array is a mean or the like.
             npy_folder::read(path, &npy, options)?
         } else if let Some(found) = csv::read_folder(path, &listing, options)? {
             found

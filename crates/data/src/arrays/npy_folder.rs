@@ -13,6 +13,14 @@ use crate::walk::Item;
 
 /// Reads npy files as classes, called as they are.
 pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Found, DataError> {
+    if let Some(item) = files.iter().find(|item| is_of_a_set(item, files)) {
+        let what = format!(
+            "holds {}, named as an array of several classes is, expected one npy file for each class",
+            item.name
+        );
+        let hint = "save images and labels in one file, with numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)";
+        return Err(DataError::contents(path, what, Some(hint)));
+    }
     let mut found = Found::default();
     let mut parts = Vec::new();
     let mut left = MAX_PIXEL_BYTES;
@@ -48,4 +56,15 @@ pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Fou
     found.notes.push(format!("one npy file for each class: {}", listed(&found.names.list)));
     add(path, parts, options, &mut found)?;
     Ok(found)
+}
+
+/// Whether a file is called as the images or labels of a whole data set are, rather than as a class.
+fn is_of_a_set(item: &Item, files: &[Item]) -> bool {
+    let stem = |item: &Item| item.name.trim_end_matches(".npy").to_ascii_lowercase();
+    let word = stem(item);
+    // Beside other letters, x and y are letters too.
+    let letter = |item: &Item| matches!(stem(item).as_bytes(), [letter] if !b"xy".contains(letter));
+    Role::within(&word).is_some()
+        || ["images", "labels"].contains(&&word[..])
+        || ["x", "y"].contains(&&word[..]) && !files.iter().any(letter)
 }

@@ -233,6 +233,28 @@ fn a_folder_of_npy_files_is_a_folder_of_classes() {
 }
 
 #[test]
+fn npy_files_that_are_no_classes_are_not_taken_for_them() {
+    for names in [["X_train.npy", "X_test.npy"], ["images.npy", "labels.npy"], ["x.npy", "y.npy"]] {
+        let folder = Folder::new(&format!("npy-set-{}", names[0]));
+        names.iter().for_each(|name| drop(folder.write(name, &u8s("(1, 2, 2)", &[9; 4]))));
+        let error = read(&folder.0, &Options::default()).unwrap_err();
+        assert!(error.to_string().contains("named as an array of several classes is"), "{error}");
+        assert!(error.hint().unwrap().contains("numpy.savez"));
+    }
+    let letters = Folder::new("npy-letters");
+    ["w.npy", "x.npy", "y.npy"].iter().for_each(|name| drop(letters.write(name, &u8s("(1, 2, 2)", &[9; 4]))));
+    assert_eq!(read(&letters.0, &Options::default()).unwrap().classes, ["w", "x", "y"]);
+    // Beside folders of classes, an array is passed over.
+    let folders = Folder::new("npy-beside-folders");
+    folders.write("mean.npy", &u8s("(2, 2)", &[9; 4]));
+    for class in ["a", "b"] {
+        fs::create_dir_all(folders.0.join(class)).unwrap();
+        folders.write(&format!("{class}/1.pgm"), b"P5 2 2 255\n\x01\x02\x03\x04");
+    }
+    assert_eq!(read(&folders.0, &Options::default()).unwrap().classes, ["a", "b"]);
+}
+
+#[test]
 fn arrays_take_the_size_and_channels_asked_for() {
     let folder = Folder::new("npz-size");
     let rgba: Vec<u8> = [255, 0, 0, 255, 0, 0, 0, 0].repeat(8);

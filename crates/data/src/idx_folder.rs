@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use crate::idx;
 use crate::labels::LabelFile;
 use crate::options::Options;
 use crate::published::images_of;
+use crate::read::open;
 use crate::walk::{Item, Listing};
 use crate::{DataError, names};
 
@@ -115,7 +115,7 @@ fn name_characters(listing: &Listing, found: &mut Found) -> Result<(), DataError
     let (Some(item), None) = (mappings.next(), mappings.next()) else { return Ok(()) };
     let io = |reason| DataError::io(&item.path, reason);
     let mut text = String::new();
-    File::open(&item.path).map_err(io)?.take(MOST_MAPPING).read_to_string(&mut text).map_err(io)?;
+    open(&item.path)?.take(MOST_MAPPING).read_to_string(&mut text).map_err(io)?;
     let mut characters = std::collections::HashMap::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();

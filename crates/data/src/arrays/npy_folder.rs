@@ -1,6 +1,5 @@
 //! A folder of npy files, each the images of one class, as Quick, Draw! has them.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use super::{Images, add, npy};
 use crate::DataError;
 use crate::collection::{Found, MAX_PIXEL_BYTES, Role, listed};
 use crate::options::Options;
+use crate::read::open;
 use crate::walk::Item;
 
 /// Reads npy files as classes, called as they are.
@@ -26,7 +26,7 @@ pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Fou
     let mut left = MAX_PIXEL_BYTES;
     for item in files {
         let bad = |what: String, hint: &str| DataError::contents(&item.path, what, Some(hint));
-        let file = File::open(&item.path).map_err(|reason| DataError::io(&item.path, reason))?;
+        let file = open(&item.path)?;
         let array = npy::read(BufReader::new(file), left).map_err(|what| bad(what, "look at it with numpy.load"))?;
         left -= array.bytes();
         let (shape, layout) = image_shape(&array, options).map_err(|(what, hint)| bad(what, hint))?;

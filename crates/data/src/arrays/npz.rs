@@ -1,7 +1,6 @@
 //! npz files: zip archives of npy files, with the names that MedMNIST, Keras and numpy's users give them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -12,13 +11,14 @@ use super::{Images, Layout, add, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
 use crate::idx::times;
 use crate::options::Options;
+use crate::read::open;
 use crate::words::counted;
 use crate::{DataError, ImageShape};
 
 /// Reads the images and labels of an npz file.
 pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
     let bad = |what: String, hint: &str| DataError::contents(path, what, Some(hint));
-    let file = File::open(path).map_err(|reason| DataError::io(path, reason))?;
+    let file = open(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|reason| bad(format!("is no whole zip archive ({reason})"), "copy or download it again"))?;
     // The number of the entry with the images, and with the labels, of each role.

@@ -44,6 +44,10 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
     let batches = |end: &str| -> Vec<&Item> {
         listing.files.iter().filter(|item| item.name.starts_with("data_batch_") && item.name.ends_with(end)).collect()
     };
+    if let (Some(packed), true) = (batches(".bin.gz").first(), batches(".bin").is_empty()) {
+        let what = format!("holds {}, expected it unpacked: data_batch_1.bin and so on", packed.name);
+        return Err(DataError::contents(path, what, Some("unpack the files with gunzip")));
+    }
     let pickled = !batches("").is_empty() && batches(".bin").is_empty();
     if pickled || (named("train.bin").is_none() && named("train").is_some() && named("meta").is_some()) {
         let what = "holds the Python version of CIFAR: pickles, which can run any program when they are read";

@@ -170,7 +170,8 @@ impl Found {
         if let Some([grouped, other]) = partly_grouped(&parts) {
             let role = grouped.role.map_or("unlabelled", Role::word);
             let what = format!(
-                "holds {role} images with groups in {} and without groups in {}, expected groups for all of them or none",
+                "holds {role} images with groups in {} and without groups in {}, \
+                 expected groups for all of them or none",
                 grouped.name, other.name
             );
             return Err(bad(what, "give both files a column of groups, or leave one of them out"));

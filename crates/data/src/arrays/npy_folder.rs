@@ -18,7 +18,7 @@ pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Fou
             "holds {}, named as an array of several classes is, expected one npy file for each class",
             item.name
         );
-        let hint = "save images and labels in one file, with numpy.savez(file, x_train=..., y_train=..., x_test=..., y_test=...)";
+        let hint = "save images and labels in one file, with numpy.savez(file, x_train=..., y_train=...)";
         return Err(DataError::contents(path, what, Some(hint)));
     }
     let mut found = Found::default();
@@ -38,7 +38,10 @@ pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Fou
             ));
         };
         if !item.utf8 {
-            return Err(bad("its name is not UTF-8".to_owned(), "rename it: classes are called as their files are"));
+            return Err(bad(
+                "has a name that is not UTF-8".to_owned(),
+                "rename it: classes are called as their files are",
+            ));
         }
         let class = item.name.trim_end_matches(".npy").trim_start_matches("full_numpy_bitmap_");
         let labels = vec![found.names.number(class); n];

@@ -174,6 +174,7 @@ fn what_cannot_be_learned_from_is_refused_by_name() {
             "x_train.npy: number 0 of image 1 (counted from 0) is -1, expected 0 or more",
         ),
         (x(b"\x93NUMPY\x09\x00".to_vec()), "x_train.npy is npy version 9.0"),
+        (x(b"\x93NUMPY\x01\x00\x02\x00{}".to_vec()), "x_train.npy has a header that says no descr: \"{}\""),
         (x(b"\x93NUM".to_vec()), "x_train.npy ends within the magic bytes"),
         (vec![images()], "x_train.npy has no labels beside it"),
         (

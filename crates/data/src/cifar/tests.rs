@@ -59,6 +59,15 @@ fn cifar_100_has_fine_and_coarse_labels() {
 }
 
 #[test]
+fn packed_records_are_no_pickles() {
+    let folder = Folder::new("cifar-packed");
+    folder.write("data_batch_1.bin.gz", b"\x1f\x8b");
+    let error = read(&folder.0, &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("holds data_batch_1.bin.gz, expected it unpacked"), "{error}");
+    assert_eq!(error.hint().unwrap(), "unpack the files with gunzip");
+}
+
+#[test]
 fn pickles_are_refused_with_the_remedy() {
     for files in [&["data_batch_1", "test_batch", "batches.meta"][..], &["train", "test", "meta"]] {
         let folder = Folder::new(&format!("cifar-pickle-{}", files[0]));
@@ -79,7 +88,8 @@ fn what_is_no_regular_file_is_not_opened() {
         folder.write("train-images-idx3-ubyte", &file(8, &[2, 1, 1], &[1, 255]));
         folder.write("train-labels-idx1-ubyte", &file(8, &[2], &[0, 1]));
     };
-    let cases: [(&str, &dyn Fn(&Folder)); 5] = [
+    type Beside<'a> = &'a dyn Fn(&Folder);
+    let cases: [(&str, Beside); 5] = [
         ("data_batch_1.bin", &none),
         ("batches.meta.txt", &record),
         ("mapping.txt", &images),

@@ -13,6 +13,7 @@ use std::thread;
 
 use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role, Unreadable};
 use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options};
+use crate::words::counted;
 use crate::{DataError, ImageShape};
 use decode::{Head, Wanted};
 use plane::Picture;
@@ -69,8 +70,8 @@ pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &
     let bytes = (good.len() * size[0] * size[1] * most_channels) as u64 * if deep { 2 } else { 1 };
     if bytes > MAX_PIXEL_BYTES {
         let what = format!(
-            "{} images of {}x{} are {bytes} bytes, expected at most {MAX_PIXEL_BYTES}",
-            good.len(),
+            "{} of {}x{} are {bytes} bytes, expected at most {MAX_PIXEL_BYTES}",
+            counted(good.len(), "image", "images"),
             size[0],
             size[1]
         );
@@ -114,7 +115,11 @@ pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &
         found.notes.push(match coloured {
             0 => "all pictures are grey: one channel".to_owned(),
             coloured => {
-                format!("{coloured} of {n} pictures have colours: three channels (channels = \"grey\" for one)")
+                let have = if coloured == 1 { "has" } else { "have" };
+                format!(
+                    "{coloured} of {} {have} colours: three channels (channels = \"grey\" for one)",
+                    counted(n, "picture", "pictures")
+                )
             }
         });
     }
@@ -272,14 +277,19 @@ fn describe(heads: &[Head], options: &Options, notes: &mut Vec<String>) {
     let count = |is: fn(&Head) -> bool| heads.iter().filter(|head| is(head)).count();
     let turned = count(|head| head.turned);
     if turned > 0 {
-        notes.push(format!("{turned} pictures are turned as their EXIF says"));
+        notes.push(format!(
+            "{} turned as {} EXIF says",
+            counted(turned, "picture is", "pictures are"),
+            if turned == 1 { "its" } else { "their" }
+        ));
     }
     let alpha = count(|head| head.alpha);
     if alpha > 0 {
         let other = if options.background == Background::White { "black" } else { "white" };
         let name = options.background.name();
         notes.push(format!(
-            "{alpha} pictures may be transparent: shown on {name} (background = \"{other}\" for the other)"
+            "{} may be transparent: shown on {name} (background = \"{other}\" for the other)",
+            counted(alpha, "picture", "pictures")
         ));
     }
 }

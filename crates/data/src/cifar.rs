@@ -3,14 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
 use crate::arrays::{Images, Layout, Values, add};
 use crate::collection::{Found, Role};
 use crate::options::{Level, Options};
-use crate::read::PICKLE_REMEDY;
+use crate::read::{PICKLE_REMEDY, open};
 use crate::walk::{Item, Listing};
 use crate::{DataError, ImageShape};
 
@@ -45,6 +44,10 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
     let batches = |end: &str| -> Vec<&Item> {
         listing.files.iter().filter(|item| item.name.starts_with("data_batch_") && item.name.ends_with(end)).collect()
     };
+    if let (Some(packed), true) = (batches(".bin.gz").first(), batches(".bin").is_empty()) {
+        let what = format!("holds {}, expected it unpacked: data_batch_1.bin and so on", packed.name);
+        return Err(DataError::contents(path, what, Some("unpack the files with gunzip")));
+    }
     let pickled = !batches("").is_empty() && batches(".bin").is_empty();
     if pickled || (named("train.bin").is_none() && named("train").is_some() && named("meta").is_some()) {
         let what = "holds the Python version of CIFAR: pickles, which can run any program when they are read";
@@ -94,21 +97,21 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
 fn names(path: &Path) -> Result<Vec<String>, DataError> {
     let io = |reason| DataError::io(path, reason);
     let mut text = String::new();
-    File::open(path).map_err(io)?.take(MOST_NAMES).read_to_string(&mut text).map_err(io)?;
+    open(path)?.take(MOST_NAMES).read_to_string(&mut text).map_err(io)?;
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
 fn records(item: &Item, role: Role, variant: Variant, at: usize, classes: usize) -> Result<Images, DataError> {
     let bad = |what: String| DataError::contents(&item.path, what, Some("copy or download it again"));
     let io = |reason| DataError::io(&item.path, reason);
-    let metadata = fs::metadata(&item.path).map_err(io)?;
+    let file = open(&item.path)?;
     let record = variant.labels() + SHAPE.len();
-    let len = metadata.len();
-    if !metadata.is_file() || len == 0 || len > MOST_BYTES || !len.is_multiple_of(record as u64) {
+    let len = file.metadata().map_err(io)?.len();
+    if len == 0 || len > MOST_BYTES || !len.is_multiple_of(record as u64) {
         return Err(bad(format!("is {len} bytes, expected records of {record} bytes, {MOST_BYTES} at most")));
     }
     let mut bytes = Vec::new();
-    File::open(&item.path).map_err(io)?.take(len).read_to_end(&mut bytes).map_err(io)?;
+    file.take(len).read_to_end(&mut bytes).map_err(io)?;
     let n = bytes.len() / record;
     let (mut pixels, mut labels) = (Vec::with_capacity(n * SHAPE.len()), Vec::with_capacity(n));
     for (number, record) in bytes.chunks_exact(record).enumerate() {

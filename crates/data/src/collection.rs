@@ -167,6 +167,15 @@ impl Found {
         let Some(shape) = shape.filter(|_| parts.iter().any(|part| !part.pixels.is_empty())) else {
             return Err(bad("holds no images".to_owned(), "name the folder or file that holds them"));
         };
+        if let Some([grouped, other]) = partly_grouped(&parts) {
+            let role = grouped.role.map_or("unlabelled", Role::word);
+            let what = format!(
+                "holds {role} images with groups in {} and without groups in {}, \
+                 expected groups for all of them or none",
+                grouped.name, other.name
+            );
+            return Err(bad(what, "give both files a column of groups, or leave one of them out"));
+        }
         let classes = if parts.iter().any(|part| part.role.is_some()) {
             Classes::of_training(&parts, &names, listed, path)?
         } else {
@@ -201,6 +210,14 @@ impl Found {
         collection.sha256 = collection.fingerprint();
         Ok(collection)
     }
+}
+
+/// Two parts that become one, of which only the first has groups: a group is found by the number of its image.
+fn partly_grouped(parts: &[Part]) -> Option<[&Part; 2]> {
+    parts.iter().filter(|part| !part.groups.is_empty()).find_map(|grouped| {
+        let is_other = |part: &&Part| part.role == grouped.role && part.groups.is_empty() && !part.pixels.is_empty();
+        Some([grouped, parts.iter().find(is_other)?])
+    })
 }
 
 impl Examples {
@@ -340,4 +357,30 @@ fn name_of(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
     name.map_or("data".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Folder;
+    use crate::{Options, read};
+
+    #[test]
+    fn parts_of_one_role_have_groups_all_of_them_or_none() {
+        let folder = Folder::new("collection-groups");
+        let pixels = |sep: &str| (0..100).map(|n| format!("{sep}{n}")).collect::<String>();
+        let rows = |head: &str, group: &str| {
+            let (names, row) = (pixels(",p"), pixels(","));
+            format!("{head}label{names}\n{group}0{row}\n{group}1{row}\n")
+        };
+        folder.write("a_train.csv", rows("group,", "g1,").as_bytes());
+        folder.write("b_train.csv", rows("", "").as_bytes());
+        let message = read(&folder.0, &Options::default()).unwrap_err().to_string();
+        let expected = "holds training images with groups in a_train.csv and without groups in b_train.csv, \
+                        expected groups for all of them or none";
+        assert!(message.ends_with(expected), "{message}");
+        // Another role may have none.
+        std::fs::rename(folder.0.join("b_train.csv"), folder.0.join("b_test.csv")).unwrap();
+        let collection = read(&folder.0, &Options::default()).unwrap();
+        assert_eq!((collection.train.groups.len(), collection.test.unwrap().groups.len()), (2, 0));
+    }
 }

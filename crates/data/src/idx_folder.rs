@@ -3,16 +3,16 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use crate::arrays::{Images, Layout, Values, add};
-use crate::collection::{Found, Role, listed};
+use crate::collection::{Found, MAX_NAMED_CLASSES, Role, listed};
 use crate::idx;
 use crate::labels::LabelFile;
 use crate::options::Options;
 use crate::published::images_of;
+use crate::read::open;
 use crate::walk::{Item, Listing};
 use crate::{DataError, names};
 
@@ -89,14 +89,23 @@ fn one<'a>(
 fn part(images: &Item, labels: &Item, role: Role, found: &mut Found) -> Result<Images, DataError> {
     let (images_name, labels_name) = (images.path.display().to_string(), labels.path.display().to_string());
     let (pixels, shape) = images_of(&images_name, idx::read_file(&images.path)?, &mut found.notes)?;
-    let file = LabelFile::new(labels_name.clone(), idx::read_file(&labels.path)?)?;
-    let labels: Vec<u32> = file.numbers().map(|number| found.names.number(&number.to_string())).collect();
-    let n = pixels.len() / shape.len();
-    if labels.len() != n {
-        return Err(DataError::LabelCount { images_name, images: n, labels_name, labels: labels.len() });
+    let file = idx::read_file(&labels.path)?;
+    let (n, count) = (pixels.len() / shape.len(), file.values.len());
+    let file = LabelFile::new(labels_name.clone(), file)?;
+    // Before each label becomes a number of four bytes.
+    if count != n {
+        return Err(DataError::LabelCount { images_name, images: n, labels_name, labels: count });
+    }
+    let mut numbers = Vec::with_capacity(n);
+    for label in file.numbers() {
+        numbers.push(found.names.number(&label.to_string()));
+        if found.names.list.len() > MAX_NAMED_CLASSES {
+            let what = format!("holds more than {MAX_NAMED_CLASSES} different labels, expected one for each class");
+            return Err(DataError::contents(&labels.path, what, Some("are these the labels of these images?")));
+        }
     }
     let on_side = images.name.to_ascii_lowercase().contains("emnist");
-    let (name, values) = (images.name.clone(), Values::U8(pixels));
+    let (name, values, labels) = (images.name.clone(), Values::U8(pixels), numbers);
     Ok(Images { role: Some(role), name, shape, layout: Layout::First, values, labels, groups: vec![], on_side })
 }
 
@@ -106,7 +115,7 @@ fn name_characters(listing: &Listing, found: &mut Found) -> Result<(), DataError
     let (Some(item), None) = (mappings.next(), mappings.next()) else { return Ok(()) };
     let io = |reason| DataError::io(&item.path, reason);
     let mut text = String::new();
-    File::open(&item.path).map_err(io)?.take(MOST_MAPPING).read_to_string(&mut text).map_err(io)?;
+    open(&item.path)?.take(MOST_MAPPING).read_to_string(&mut text).map_err(io)?;
     let mut characters = std::collections::HashMap::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();

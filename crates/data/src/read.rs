@@ -36,7 +36,8 @@ pub fn read(path: &Path, options: &Options) -> Result<Collection, DataError> {
             found
         } else if let Some(found) = cifar::read(path, &listing, options)? {
             found
-        } else if !npy.is_empty() {
+        } else if !npy.is_empty() && listing.folders.is_empty() {
+            // Beside folders, which are classes more likely, an array is a mean or the like.
             npy_folder::read(path, &npy, options)?
         } else if let Some(found) = csv::read_folder(path, &listing, options)? {
             found
@@ -46,16 +47,28 @@ pub fn read(path: &Path, options: &Options) -> Result<Collection, DataError> {
     } else if metadata.is_file() {
         read_file(path, options)?
     } else {
-        let what = "is a pipe, socket or device, expected a file or a folder";
-        return Err(DataError::contents(path, what, None));
+        return Err(no_file(path));
     };
     found.collect(path)
+}
+
+/// Opens a regular file. It looks before: to open a pipe is to wait for its writer.
+pub(crate) fn open(path: &Path) -> Result<File, DataError> {
+    let io = |reason| DataError::io(path, reason);
+    if !fs::metadata(path).map_err(io)?.is_file() {
+        return Err(no_file(path));
+    }
+    File::open(path).map_err(io)
+}
+
+fn no_file(path: &Path) -> DataError {
+    DataError::contents(path, "is a pipe, socket or device, expected a file or a folder", None)
 }
 
 fn read_file(path: &Path, options: &Options) -> Result<Found, DataError> {
     let mut start = Vec::new();
     let io = |reason| DataError::io(path, reason);
-    File::open(path).map_err(io)?.take(16).read_to_end(&mut start).map_err(io)?;
+    open(path)?.take(16).read_to_end(&mut start).map_err(io)?;
     let refused = |what: &str, hint: &str| Err(DataError::contents(path, what, Some(hint)));
     match &start[..] {
         [] => refused("is empty", "copy or download it again"),

@@ -8,10 +8,11 @@ mod tests;
 
 use std::path::Path;
 
-use crate::collection::{Found, Part, Role};
+use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role};
 use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options};
 use crate::pictures::plane::Picture;
 use crate::pictures::within;
+use crate::words::counted;
 use crate::{DataError, Fit, ImageShape};
 
 /// Numbers of an array.
@@ -119,7 +120,13 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
         );
         return bad(what, "choose the channels that make a picture");
     }
-    let largest = parts.iter().map(|part| part.values.largest()).fold(0.0, f32::max);
+    let largest = one_scale(&parts).map_err(|what| {
+        DataError::contents(
+            path,
+            what,
+            Some("save all of them on one scale: brightnesses from 0 to 255, as numpy.uint8"),
+        )
+    })?;
     // What uses at least half of a byte's range is bytes already.
     let largest = if largest == 0.0 || (128.0..=255.0).contains(&largest) { 255.0 } else { largest };
     if largest != 255.0 {
@@ -137,6 +144,16 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
     }
     let upright = if on_side { ImageShape { height: shape.width, width: shape.height, ..shape } } else { shape };
     let plan = Reshaping::new(upright, options, &mut found.notes);
+    let images: u64 = parts.iter().map(|part| (part.values.len() / shape.len()) as u64).sum();
+    let bytes = images.saturating_mul(plan.to.len() as u64);
+    if bytes > MAX_PIXEL_BYTES {
+        let images = counted(images as usize, "image", "images");
+        let what = format!("{images} of {} are {bytes} bytes, expected at most {MAX_PIXEL_BYTES}", plan.to);
+        return bad(
+            what,
+            "make them smaller with size = [height, width], grey with channels = \"grey\", or take fewer",
+        );
+    }
     for part in parts {
         let Images { role, name, layout, values, labels, groups, .. } = part;
         let mut pixels = values.bytes(largest);
@@ -153,6 +170,25 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
     }
     found.shape = Some(plan.to);
     Ok(())
+}
+
+/// The largest number of all parts; a sentence where they cannot be on one scale, such as 0 to 1 beside 0 to 255.
+fn one_scale(parts: &[Images]) -> Result<f32, String> {
+    // Black images are on any scale.
+    let all = parts.iter().map(|part| (part, part.values.largest())).filter(|(_, largest)| *largest > 0.0);
+    let Some((low, least)) = all.clone().min_by(|(_, a), (_, b)| a.total_cmp(b)) else { return Ok(0.0) };
+    let Some((high, most)) = all.max_by(|(_, a), (_, b)| a.total_cmp(b)) else { return Ok(0.0) };
+    // Bytes of both may well be dark in one of them.
+    let bytes = [low, high].iter().all(|part| matches!(part.values, Values::U8(_)));
+    if least <= 1.0 && most >= 2.0 || !bytes && most / 8.0 > least {
+        let name = |part: &Images| format!("{} ({})", part.name, part.role.map_or("unlabelled", Role::word));
+        return Err(format!(
+            "{} holds numbers from 0 to {least}, {} from 0 to {most}, expected one scale",
+            name(low),
+            name(high)
+        ));
+    }
+    Ok(most)
 }
 
 /// `[N, H, W, C]` as `[N, C, H, W]`.

@@ -68,7 +68,7 @@ pub(crate) fn read(mut reader: impl Read, most_bytes: u64) -> Result<Npy, String
     let fortran = match field(&header, "fortran_order")? {
         value if value.starts_with("True") => true,
         value if value.starts_with("False") => false,
-        _ => return Err(format!("fortran_order is neither True nor False in its header {header:?}")),
+        _ => return Err(format!("has a header whose fortran_order is neither True nor False: {header:?}")),
     };
     let dims = dims(&header)?;
     let expected = dims.iter().try_fold(size as u64, |product, &dim| product.checked_mul(dim as u64));
@@ -101,7 +101,7 @@ pub(crate) fn read(mut reader: impl Read, most_bytes: u64) -> Result<Npy, String
 fn field<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     let after = header.find(&format!("'{key}'")).map(|at| header[at + key.len() + 2..].trim_start());
     let value = after.and_then(|after| after.strip_prefix(':')).map(str::trim_start);
-    value.ok_or_else(|| format!("its header {header:?} has no {key}"))
+    value.ok_or_else(|| format!("has a header that says no {key}: {header:?}"))
 }
 
 /// Kind, size and byte order of the elements.
@@ -137,7 +137,7 @@ fn element(header: &str) -> Result<(Kind, usize, bool), String> {
 }
 
 fn dims(header: &str) -> Result<Vec<usize>, String> {
-    let odd = || format!("its header {header:?} has no shape of numbers");
+    let odd = || format!("has a header that says no shape of numbers: {header:?}");
     let value = field(header, "shape")?.strip_prefix('(').ok_or_else(odd)?;
     let inside = value.split(')').next().ok_or_else(odd)?;
     let dims = inside.split(',').map(str::trim).filter(|dim| !dim.is_empty());

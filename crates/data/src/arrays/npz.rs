@@ -1,7 +1,6 @@
 //! npz files: zip archives of npy files, with the names that MedMNIST, Keras and numpy's users give them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -12,12 +11,14 @@ use super::{Images, Layout, add, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
 use crate::idx::times;
 use crate::options::Options;
+use crate::read::open;
+use crate::words::counted;
 use crate::{DataError, ImageShape};
 
 /// Reads the images and labels of an npz file.
 pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
     let bad = |what: String, hint: &str| DataError::contents(path, what, Some(hint));
-    let file = File::open(path).map_err(|reason| DataError::io(path, reason))?;
+    let file = open(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|reason| bad(format!("is no whole zip archive ({reason})"), "copy or download it again"))?;
     // The number of the entry with the images, and with the labels, of each role.
@@ -72,9 +73,9 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
         }
         let part = part(path, role, name, images, labels, options, &mut found.names)?;
         found.notes.push(format!(
-            "{}: {} images of {}{}",
+            "{}: {} of {}{}",
             part.name,
-            part.values.len() / part.shape.len(),
+            counted(part.values.len() / part.shape.len(), "image", "images"),
             part.shape,
             if part.role.is_none() { ", without labels" } else { "" }
         ));
@@ -140,16 +141,20 @@ fn part(
     options: &Options,
     names: &mut Names,
 ) -> Result<Images, DataError> {
-    let n = images.dims[0];
     let (shape, layout) = image_shape(&images, options)
         .map_err(|(what, hint)| DataError::contents(path, format!("{name} {what}"), Some(hint)))?;
+    let n = images.dims[0];
     let labels = match labels {
         None => None,
         Some((labels_name, labels)) => {
             let bad = |what: String, hint| DataError::contents(path, format!("{labels_name} {what}"), Some(hint));
-            if labels.dims[0] != n {
-                let what =
-                    format!("holds {} labels, {name} {n} images, expected as many labels as images", labels.dims[0]);
+            // numpy saves a single value with no dimension at all.
+            let Some(&count) = labels.dims.first() else {
+                return Err(bad(ONE_VALUE.to_owned() + "labels: [N]", "save one label for each image"));
+            };
+            if count != n {
+                let (labels, images) = (counted(count, "label", "labels"), counted(n, "image", "images"));
+                let what = format!("holds {labels}, {name} {images}, expected as many labels as images");
                 return Err(bad(what, "save both anew"));
             }
             Some(classes(&labels, names).map_err(|(what, hint)| bad(what, hint))?)
@@ -163,6 +168,9 @@ fn part(
     Ok(Images { role, name, shape, layout, values, labels: labels.unwrap_or_default(), groups: vec![], on_side: false })
 }
 
+/// The start of a sentence on an array without dimensions.
+const ONE_VALUE: &str = "is a single value without dimensions, expected ";
+
 /// A sentence without a subject, and the remedy.
 type Refusal = (String, &'static str);
 
@@ -170,6 +178,10 @@ type Refusal = (String, &'static str);
 pub(crate) fn image_shape(array: &Npy, options: &Options) -> Result<(ImageShape, Layout), Refusal> {
     let shape = |channels, height, width| ImageShape { channels, height, width };
     match array.dims[..] {
+        [] => Err((
+            ONE_VALUE.to_owned() + "images: [N, H, W] or [N, H, W, C]",
+            "save the images in one array of three or four dimensions",
+        )),
         [_, numbers] => flat_shape(numbers, options).map(|shape| (shape, Layout::First)).ok_or_else(|| {
             let what = format!(
                 "holds {numbers} numbers for each image, which are no square, expected [N, H, W] or [N, H, W, C]"

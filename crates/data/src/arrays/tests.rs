@@ -163,12 +163,18 @@ fn what_cannot_be_learned_from_is_refused_by_name() {
         ),
         (x(u8s("(0, 2, 2)", &[])), "x_train.npy is empty: its shape is 0x2x2"),
         (x(u8s("(4, 3)", &[0; 12])), "x_train.npy holds 3 numbers for each image, which are no square"),
+        (x(u8s("()", &[5])), "x_train.npy is a single value without dimensions, expected images"),
+        (
+            vec![images(), ("y_train.npy", u8s("()", &[5]))],
+            "y_train.npy is a single value without dimensions, expected labels",
+        ),
         (x(u8s("(2, 2, 2)", &[0; 8])), "y_train.npy holds 4 labels, x_train.npy 2 images"),
         (
             x(npy("<f4", "False", "(4, 1, 1)", &[0.5_f32, -1.0, 0.0, 1.0].map(f32::to_le_bytes).concat())),
             "x_train.npy: number 0 of image 1 (counted from 0) is -1, expected 0 or more",
         ),
         (x(b"\x93NUMPY\x09\x00".to_vec()), "x_train.npy is npy version 9.0"),
+        (x(b"\x93NUMPY\x01\x00\x02\x00{}".to_vec()), "x_train.npy has a header that says no descr: \"{}\""),
         (x(b"\x93NUM".to_vec()), "x_train.npy ends within the magic bytes"),
         (vec![images()], "x_train.npy has no labels beside it"),
         (
@@ -228,6 +234,28 @@ fn a_folder_of_npy_files_is_a_folder_of_classes() {
 }
 
 #[test]
+fn npy_files_that_are_no_classes_are_not_taken_for_them() {
+    for names in [["X_train.npy", "X_test.npy"], ["images.npy", "labels.npy"], ["x.npy", "y.npy"]] {
+        let folder = Folder::new(&format!("npy-set-{}", names[0]));
+        names.iter().for_each(|name| drop(folder.write(name, &u8s("(1, 2, 2)", &[9; 4]))));
+        let error = read(&folder.0, &Options::default()).unwrap_err();
+        assert!(error.to_string().contains("named as an array of several classes is"), "{error}");
+        assert!(error.hint().unwrap().contains("numpy.savez"));
+    }
+    let letters = Folder::new("npy-letters");
+    ["w.npy", "x.npy", "y.npy"].iter().for_each(|name| drop(letters.write(name, &u8s("(1, 2, 2)", &[9; 4]))));
+    assert_eq!(read(&letters.0, &Options::default()).unwrap().classes, ["w", "x", "y"]);
+    // Beside folders of classes, an array is passed over.
+    let folders = Folder::new("npy-beside-folders");
+    folders.write("mean.npy", &u8s("(2, 2)", &[9; 4]));
+    for class in ["a", "b"] {
+        fs::create_dir_all(folders.0.join(class)).unwrap();
+        folders.write(&format!("{class}/1.pgm"), b"P5 2 2 255\n\x01\x02\x03\x04");
+    }
+    assert_eq!(read(&folders.0, &Options::default()).unwrap().classes, ["a", "b"]);
+}
+
+#[test]
 fn arrays_take_the_size_and_channels_asked_for() {
     let folder = Folder::new("npz-size");
     let rgba: Vec<u8> = [255, 0, 0, 255, 0, 0, 0, 0].repeat(8);
@@ -249,6 +277,60 @@ fn arrays_take_the_size_and_channels_asked_for() {
     );
     assert_eq!(binary.train.pixels, [0, 255, 255, 0]);
     assert!(binary.notes.contains(&"numbers are 0 to 1: they become 0 to 255".to_owned()), "{:?}", binary.notes);
+}
+
+#[test]
+fn images_that_would_become_too_large_are_refused_before_they_do() {
+    let folder = Folder::new("npz-enlarged");
+    // 22 thousand images of one pixel; at 256x256 in three channels more than 4 GiB.
+    let n = 22_000;
+    let labels: Vec<u8> = (0..n).map(|n| (n % 2) as u8).collect();
+    let entries = [("x.npy", u8s(&format!("({n}, 1, 1)"), &vec![200; n])), ("y.npy", u8s(&format!("({n},)"), &labels))];
+    let path = folder.write("set.npz", &npz(&entries, CompressionMethod::Deflated));
+    let options = Options { size: Some([256, 256]), channels: Some(Channels::Rgb), ..Options::default() };
+    let error = read(&path, &options).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("22000 images of 3x256x256 are 4325376000 bytes, expected at most 4294967296"),
+        "{message}"
+    );
+    assert!(error.hint().unwrap().contains("size = [height, width]"));
+}
+
+#[test]
+fn parts_on_two_scales_are_refused_with_both() {
+    let folder = Folder::new("npz-scales");
+    let floats =
+        |top: f32| npy("<f4", "False", "(4, 1, 1)", &[0.0, top / 2.0, 0.25, top].map(f32::to_le_bytes).concat());
+    let labels = u8s("(4,)", &[0, 1, 0, 1]);
+    let set = |train: Vec<u8>, test: Vec<u8>| {
+        let entries = [
+            ("x_train.npy", train),
+            ("y_train.npy", labels.clone()),
+            ("x_test.npy", test),
+            ("y_test.npy", labels.clone()),
+        ];
+        npz(&entries, CompressionMethod::Stored)
+    };
+    let (message, hint) = refusal(&folder, &set(floats(1.0), u8s("(4, 1, 1)", &[0, 9, 100, 255])));
+    let expected =
+        "FILE: x_train.npy (training) holds numbers from 0 to 1, x_test.npy (test) from 0 to 255, expected one scale";
+    assert_eq!(message, expected);
+    assert!(hint.contains("one scale"), "{hint}");
+    assert!(
+        refusal(&folder, &set(floats(4096.0), floats(255.0)))
+            .0
+            .contains("x_test.npy (test) holds numbers from 0 to 255")
+    );
+    // Somewhat darker, of bytes much darker, or black is no other scale.
+    for (train, test) in [
+        (floats(1.0), floats(0.5)),
+        (u8s("(4, 1, 1)", &[0, 9, 100, 255]), u8s("(4, 1, 1)", &[0, 9, 10, 11])),
+        (floats(1.0), u8s("(4, 1, 1)", &[0; 4])),
+    ] {
+        let path = folder.write("set.npz", &set(train, test));
+        assert!(read(&path, &Options::default()).is_ok());
+    }
 }
 
 proptest::proptest! {

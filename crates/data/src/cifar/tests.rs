@@ -1,6 +1,6 @@
 //! Records in CIFAR's layout.
 
-use crate::testing::Folder;
+use crate::testing::{Folder, file};
 use crate::{Collection, ImageShape, Level, Options, read};
 
 /// A record whose planes are of these levels; its first pixel is another.
@@ -59,6 +59,15 @@ fn cifar_100_has_fine_and_coarse_labels() {
 }
 
 #[test]
+fn packed_records_are_no_pickles() {
+    let folder = Folder::new("cifar-packed");
+    folder.write("data_batch_1.bin.gz", b"\x1f\x8b");
+    let error = read(&folder.0, &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("holds data_batch_1.bin.gz, expected it unpacked"), "{error}");
+    assert_eq!(error.hint().unwrap(), "unpack the files with gunzip");
+}
+
+#[test]
 fn pickles_are_refused_with_the_remedy() {
     for files in [&["data_batch_1", "test_batch", "batches.meta"][..], &["train", "test", "meta"]] {
         let folder = Folder::new(&format!("cifar-pickle-{}", files[0]));
@@ -66,5 +75,37 @@ fn pickles_are_refused_with_the_remedy() {
         let error = read(&folder.0, &Options::default()).unwrap_err();
         assert!(error.to_string().contains("holds the Python version of CIFAR: pickles"), "{error}");
         assert!(error.hint().unwrap().contains("cifar-10-binary.tar.gz"), "{:?}", error.hint());
+    }
+}
+
+/// A socket is refused by the same look as a pipe, and no test hangs on it if the look is gone.
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_not_opened() {
+    let none = |_: &Folder| ();
+    let record = |folder: &Folder| drop(folder.write("data_batch_1.bin", &record(&[9], [1, 2, 3])));
+    let images = |folder: &Folder| {
+        folder.write("train-images-idx3-ubyte", &file(8, &[2, 1, 1], &[1, 255]));
+        folder.write("train-labels-idx1-ubyte", &file(8, &[2], &[0, 1]));
+    };
+    type Beside<'a> = &'a dyn Fn(&Folder);
+    let cases: [(&str, Beside); 5] = [
+        ("data_batch_1.bin", &none),
+        ("batches.meta.txt", &record),
+        ("mapping.txt", &images),
+        ("cat.npy", &none),
+        ("set.npz", &none),
+    ];
+    for (name, beside) in cases {
+        let folder = Folder::new(&format!("socket-{name}"));
+        beside(&folder);
+        let path = folder.0.join(name);
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let path = if name == "set.npz" { &path } else { &folder.0 };
+        let message = read(path, &Options::default()).unwrap_err().to_string();
+        assert!(
+            message.ends_with(&format!("{name}: is a pipe, socket or device, expected a file or a folder")),
+            "{message}"
+        );
     }
 }

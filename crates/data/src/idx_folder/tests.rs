@@ -60,3 +60,15 @@ fn images_without_labels_are_told() {
         "{message}"
     );
 }
+
+#[test]
+fn labels_that_are_no_classes_are_refused() {
+    let folder = Folder::new("idx-many-labels");
+    let n = 1001_u32;
+    folder.write("train-images.idx3-ubyte", &file(8, &[n, 1, 1], &vec![9; n as usize]));
+    let labels: Vec<u8> = (0..n).flat_map(u32::to_be_bytes).collect();
+    folder.write("train-labels.idx1-ubyte", &file(0x0c, &[n], &labels));
+    let message = read(&folder.0, &Options::default()).unwrap_err().to_string();
+    let expected = "train-labels.idx1-ubyte: holds more than 1000 different labels, expected one for each class";
+    assert!(message.ends_with(expected), "{message}");
+}

@@ -48,7 +48,7 @@ pub(crate) fn head(path: &Path) -> Result<Head, String> {
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
-        return Err(format!("its header says {width} x {height} pixels, expected at least 1 x 1"));
+        return Err(format!("has a header that says {width} x {height} pixels, expected at least 1 x 1"));
     }
     if pixels > MOST_PIXELS {
         return Err(format!("is {width} x {height} pixels, expected at most {MOST_PIXELS} in all; make it smaller"));

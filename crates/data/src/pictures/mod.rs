@@ -13,6 +13,7 @@ use std::thread;
 
 use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role, Unreadable};
 use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options};
+use crate::words::counted;
 use crate::{DataError, ImageShape};
 use decode::{Head, Wanted};
 use plane::Picture;
@@ -69,8 +70,8 @@ pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &
     let bytes = (good.len() * size[0] * size[1] * most_channels) as u64 * if deep { 2 } else { 1 };
     if bytes > MAX_PIXEL_BYTES {
         let what = format!(
-            "{} images of {}x{} are {bytes} bytes, expected at most {MAX_PIXEL_BYTES}",
-            good.len(),
+            "{} of {}x{} are {bytes} bytes, expected at most {MAX_PIXEL_BYTES}",
+            counted(good.len(), "image", "images"),
             size[0],
             size[1]
         );
@@ -84,7 +85,11 @@ pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &
     let decoded = in_parallel(&good, |(entry, head)| {
         let large = u64::from(head.width) * u64::from(head.height) > LARGE;
         let _alone = large.then(|| one_large.lock().unwrap_or_else(PoisonError::into_inner));
-        decode::decode(&entry.path, wanted).map(|picture| Stored::of(picture.fitted(size, options.fit, paper), deep))
+        decode::decode(&entry.path, wanted).map(|picture| {
+            // Before paper is put around it, which would stretch the range.
+            let range = if deep { range(&picture.samples) } else { [0, 255] };
+            Stored::of(picture.fitted(size, options.fit, paper), range, deep)
+        })
     });
     let mut pictures = Vec::with_capacity(good.len());
     for ((entry, _), picture) in good.into_iter().zip(decoded) {
@@ -110,7 +115,11 @@ pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &
         found.notes.push(match coloured {
             0 => "all pictures are grey: one channel".to_owned(),
             coloured => {
-                format!("{coloured} of {n} pictures have colours: three channels (channels = \"grey\" for one)")
+                let have = if coloured == 1 { "has" } else { "have" };
+                format!(
+                    "{coloured} of {} {have} colours: three channels (channels = \"grey\" for one)",
+                    counted(n, "picture", "pictures")
+                )
             }
         });
     }
@@ -124,6 +133,8 @@ struct Stored {
     size: [usize; 2],
     channels: usize,
     colour: bool,
+    /// The lowest and the highest sample of the picture itself, without paper.
+    range: [u16; 2],
     samples: Samples,
 }
 
@@ -133,7 +144,7 @@ enum Samples {
 }
 
 impl Stored {
-    fn of(picture: Picture, deep: bool) -> Stored {
+    fn of(picture: Picture, range: [u16; 2], deep: bool) -> Stored {
         let colour = picture.has_colour();
         let Picture { width, height, channels, samples } = picture;
         let samples = if deep {
@@ -141,25 +152,20 @@ impl Stored {
         } else {
             Samples::Shallow(samples.into_iter().map(|sample| sample.min(255) as u8).collect())
         };
-        Stored { size: [width, height], channels, colour, samples }
+        Stored { size: [width, height], channels, colour, range, samples }
     }
 
-    /// The lowest and the highest sample.
-    fn range(&self) -> [u16; 2] {
-        match &self.samples {
-            Samples::Shallow(_) => [0, 255],
-            Samples::Deep(samples) => samples.iter().fold([u16::MAX, 0], |[low, high], &n| [low.min(n), high.max(n)]),
-        }
-    }
-
-    /// As bytes `[C, H, W]`, the range spread over them.
+    /// As bytes `[C, H, W]`, the range spread over them; paper as its end.
     fn bytes(self, channels: usize, [low, high]: [u16; 2]) -> Vec<u8> {
         let samples = match self.samples {
             Samples::Shallow(samples) if channels == self.channels => return samples,
             Samples::Shallow(samples) => samples.into_iter().map(u16::from).collect(),
             Samples::Deep(samples) => {
                 let span = u32::from(high - low).max(1);
-                samples.into_iter().map(|n| ((u32::from(n - low) * 255 + span / 2) / span) as u16).collect()
+                samples
+                    .into_iter()
+                    .map(|n| ((u32::from(n.clamp(low, high) - low) * 255 + span / 2) / span) as u16)
+                    .collect()
             }
         };
         let [width, height] = self.size;
@@ -169,10 +175,15 @@ impl Stored {
     }
 }
 
+/// The lowest and the highest sample.
+fn range(samples: &[u16]) -> [u16; 2] {
+    samples.iter().fold([u16::MAX, 0], |[low, high], &n| [low.min(n), high.max(n)])
+}
+
 /// Adds pictures to the parts that they belong to, in order.
 fn store(pictures: Vec<(Entry, Stored)>, channels: usize, deep: bool, found: &mut Found) {
     let range =
-        pictures.iter().map(|(_, picture)| picture.range()).fold([u16::MAX, 0], |[a, b], [c, d]| [a.min(c), b.max(d)]);
+        pictures.iter().map(|(_, picture)| picture.range).fold([u16::MAX, 0], |[a, b], [c, d]| [a.min(c), b.max(d)]);
     if deep {
         let [low, high] = range;
         found.notes.push(format!("samples of 16 bits: {low} to {high}, the range of all pictures, become 0 to 255"));
@@ -266,14 +277,19 @@ fn describe(heads: &[Head], options: &Options, notes: &mut Vec<String>) {
     let count = |is: fn(&Head) -> bool| heads.iter().filter(|head| is(head)).count();
     let turned = count(|head| head.turned);
     if turned > 0 {
-        notes.push(format!("{turned} pictures are turned as their EXIF says"));
+        notes.push(format!(
+            "{} turned as {} EXIF says",
+            counted(turned, "picture is", "pictures are"),
+            if turned == 1 { "its" } else { "their" }
+        ));
     }
     let alpha = count(|head| head.alpha);
     if alpha > 0 {
         let other = if options.background == Background::White { "black" } else { "white" };
         let name = options.background.name();
         notes.push(format!(
-            "{alpha} pictures may be transparent: shown on {name} (background = \"{other}\" for the other)"
+            "{} may be transparent: shown on {name} (background = \"{other}\" for the other)",
+            counted(alpha, "picture", "pictures")
         ));
     }
 }

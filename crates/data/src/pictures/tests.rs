@@ -180,6 +180,20 @@ fn deep_pictures_share_one_range() {
     assert!(found.notes.iter().any(|note| note.starts_with("samples of 16 bits: 1000 to 3000")), "{:?}", found.notes);
 }
 
+#[test]
+fn paper_around_deep_pictures_leaves_their_range() {
+    let folder = Folder::new("pictures-deep-padded");
+    let image = ImageBuffer::<Luma<u16>, _>::from_raw(2, 1, vec![1000, 3000]).unwrap();
+    let path = folder.write("0", &encoded(DynamicImage::ImageLuma16(image), ImageFormat::Png));
+    let entry = Entry { path, shown: "0".to_owned(), role: Some(Role::Train), label: 0, group: None };
+    for (background, paper) in [(Background::White, 255), (Background::Black, 0)] {
+        let mut found = Found::default();
+        let options = Options { size: Some([3, 2]), background, ..Options::default() };
+        read(&folder.0, vec![entry.clone()], &options, &mut found).unwrap();
+        assert_eq!(found.parts[0].pixels, [paper, paper, 0, 255, paper, paper]);
+    }
+}
+
 proptest::proptest! {
     /// Damage is a reason or a picture, never a panic.
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::words::counted;
 use crate::{DataError, ImageShape, hex, natural};
 
 /// The most classes of a collection.
@@ -331,8 +332,9 @@ impl Classes {
             let count = part.labels.iter().filter(|&&other| other == label).count();
             let role = part.role.map_or("unlabelled", Role::word);
             let what = format!(
-                "{}: {count} {role} images are of class {:?}, of which there is no training image, expected one of {}",
+                "{}: {} of class {:?}, of which there is no training image, expected one of {}",
                 part.name,
+                counted(count, &format!("{role} image is"), &format!("{role} images are")),
                 names.list[label as usize],
                 listed(&self.names)
             );

@@ -11,6 +11,7 @@ use crate::groups::GroupPattern;
 use crate::options::Options;
 use crate::pictures::{self, Entry};
 use crate::walk::{self, Item, Listing, PassedOver};
+use crate::words::{are, counted};
 
 /// How many folders with nothing but a folder in them are gone through.
 const MOST_WRAPPED: usize = 4;
@@ -180,14 +181,19 @@ fn gather(
 fn pass_over_files(files: &[Item], notes: &mut Vec<String>) {
     if !files.is_empty() {
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
-        notes.push(format!("{} files beside the folders are passed over: {}", names.len(), listed(&names)));
+        notes.push(format!(
+            "{} beside the folders {} passed over: {}",
+            counted(names.len(), "file", "files"),
+            are(names.len()),
+            listed(&names)
+        ));
     }
 }
 
 fn no_folders(root: &Path, listing: &Listing) -> DataError {
     let what = match listing.files.len() {
         0 => "is empty".to_owned(),
-        n => format!("holds {n} files and no folder"),
+        n => format!("holds {} and no folder", counted(n, "file", "files")),
     };
     let hint = "put the pictures of each class into a folder of its own, or name the CSV file that says what they are";
     DataError::contents(root, format!("{what}, expected a folder for each class"), Some(hint))

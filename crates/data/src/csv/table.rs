@@ -1,7 +1,6 @@
 //! A CSV file as rows of fields: its delimiter found, its lines counted.
 
 use std::cell::Cell;
-use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -9,7 +8,7 @@ use std::rc::Rc;
 use ::csv::ByteRecord;
 use flate2::bufread::MultiGzDecoder;
 
-use crate::DataError;
+use crate::{DataError, read};
 
 /// How much is looked at to find the delimiter: some rows of the largest images.
 const SAMPLE: u64 = 4 << 20;
@@ -104,11 +103,7 @@ impl Table {
 
 fn reader(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let io = |reason| DataError::io(path, reason);
-    // Before opening: to open a pipe is to wait for its writer.
-    if !fs::metadata(path).map_err(io)?.is_file() {
-        return Err(DataError::contents(path, "is no regular file", None));
-    }
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
+    let mut file = BufReader::with_capacity(1 << 16, read::open(path)?);
     let gzipped = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
     let reader: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     Ok(Box::new(reader.take(MOST_BYTES)))

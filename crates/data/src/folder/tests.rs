@@ -69,7 +69,7 @@ fn a_class_that_test_lacks_shifts_nothing() {
     let (message, hint) = refusal(&folder, &Options::default());
     assert_eq!(
         message,
-        "DIR: test: 1 test images are of class \"45\", of which there is no training image, expected one of 0, 90, 180, 270"
+        "DIR: test: 1 test image is of class \"45\", of which there is no training image, expected one of 0, 90, 180, 270"
     );
     assert!(hint.starts_with("give the class training images"), "{hint}");
 }
@@ -148,7 +148,7 @@ fn what_nobody_put_there_is_no_class() {
     assert_eq!(collection.classes, ["a", "b"]);
     for words in [
         "5 hidden files and folders are passed over",
-        "1 files beside the folders are passed over: README.txt",
+        "1 file beside the folders is passed over: README.txt",
         "the folder empty is empty: no class",
     ] {
         assert!(says(&collection, words), "{words}: {:?}", collection.notes);
@@ -227,7 +227,7 @@ fn a_folder_of_no_classes_is_refused_with_the_remedy() {
     grey(&folder.0.join("1.png"), 1);
     assert_eq!(
         refusal(&folder, &Options::default()).0,
-        "DIR: holds 1 files and no folder, expected a folder for each class"
+        "DIR: holds 1 file and no folder, expected a folder for each class"
     );
     grey(&folder.0.join("one/1.png"), 1);
     let one = refusal(&folder, &Options::default()).0;

@@ -82,26 +82,22 @@ impl Collection {
             let (n, of) = (apart.len(), left.len());
             notes.push(format!("{n} of {of} images {} set apart for {what}, by class, {together} on one side", are(n)));
             left.retain(|n| apart.binary_search(n).is_err());
-            let part = all.select(&apart, shape.len());
-            Ok((apart, part))
+            Ok(apart)
         };
         let cut_test = if test.is_none() { Some(cut("test", shares.test, TEST)?) } else { None };
         let cut_valid = if valid.is_none() { Some(cut("validation", shares.valid, VALID)?) } else { None };
         notes.extend(repeated(&found));
         notes.extend(conflicts(parts, &found, shape));
         let [of_train, of_valid] = [&all, parts[1]].map(|part| part.len(shape.len()) as u32);
-        let ids = |cut: &Option<(Vec<u32>, Examples)>, given: std::ops::Range<u32>| match cut {
-            Some((apart, _)) => apart.clone(),
-            None => given.collect(),
-        };
+        // The numbers of each part's images among all.
         let ids = [
-            left.clone(),
-            ids(&cut_valid, of_train..of_train + of_valid),
-            ids(&cut_test, of_train + of_valid..found.nearly.len() as u32),
+            left,
+            cut_valid.unwrap_or_else(|| (of_train..of_train + of_valid).collect()),
+            cut_test.unwrap_or_else(|| (of_train + of_valid..found.nearly.len() as u32).collect()),
         ];
-        let [cut_valid, cut_test] = [cut_valid, cut_test].map(|cut| cut.map(|(_, part)| part));
-        let train = if left.len() == all.len(shape.len()) { all } else { all.select(&left, shape.len()) };
-        let (valid, test) = (cut_valid.or(valid).unwrap_or_default(), cut_test.or(test).unwrap_or_default());
+        let [valid, test] = [(valid, &ids[1]), (test, &ids[2])]
+            .map(|(given, ids)| given.unwrap_or_else(|| all.select(ids, shape.len())));
+        let train = if ids[0].len() == of_train as usize { all } else { all.select(&ids[0], shape.len()) };
         notes.extend(leaks(&ids, [&train, &valid, &test], &found));
         notes.extend(without([&valid, &test], &self.classes));
         Ok(Parted { train, valid, test, collection: self, notes, split_sha256: hex(digest) })

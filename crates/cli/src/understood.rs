@@ -30,8 +30,9 @@ pub(crate) fn show(path: &Path, settings: &[String], screen: &Screen) -> Result<
         let whole = collection.valid.is_some() && collection.test.is_some();
         output::out(if whole { "its parts:\n" } else { "as it is split, by seed 0:\n" })?;
         // What cannot be split can still be looked at.
-        let mut notes =
-            collection.split(Shares::default(), 0).map_or_else(|error| vec![error.to_string()], |parted| parted.notes);
+        let mut notes = collection
+            .split(Shares::default(), 0)
+            .map_or_else(|error| vec![error.to_string()], |parted| [parted.notes, parted.warnings].concat());
         if notes.is_empty() {
             notes.push("no image is on two sides, and none is there twice".to_owned());
         }

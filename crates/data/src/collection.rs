@@ -38,8 +38,8 @@ pub struct Collection {
     pub notes: Vec<String>,
     /// Files that could not be read.
     pub unreadable: Vec<Unreadable>,
-    /// The SHA-256, in hex, of shape, classes, and each part with its labels, groups and pixels: all that training and
-    /// evaluation see, however it was stored.
+    /// The SHA-256, in hex, of shape, classes, and each part with its labels, groups and pixels (those of training and
+    /// validation in the order of their contents): all that training and evaluation see, however it was stored.
     pub sha256: String,
 }
 
@@ -237,6 +237,57 @@ impl Examples {
         self.groups.append(&mut other.groups);
         self.paths.append(&mut other.paths);
     }
+
+    /// Their numbers by their pixels; of those that are the same by label, group and path.
+    fn by_contents(&self, image_len: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.len(image_len) as u32).collect();
+        let key = |n: u32| {
+            let n = n as usize;
+            let image = &self.pixels[n * image_len..(n + 1) * image_len];
+            (image, self.labels.get(n), self.groups.get(n), self.paths.get(n))
+        };
+        order.sort_unstable_by(|&a, &b| key(a).cmp(&key(b)));
+        order
+    }
+
+    /// Orders the examples by their contents, so that a training does not depend on how files are called and in which of
+    /// them the images are.
+    pub(crate) fn sort_by_contents(&mut self, image_len: usize) {
+        let order = self.by_contents(image_len);
+        let by_order = |n: &u32| *n as usize;
+        if !self.labels.is_empty() {
+            self.labels = order.iter().map(|n| self.labels[by_order(n)]).collect();
+        }
+        if !self.groups.is_empty() {
+            self.groups = order.iter().map(|n| self.groups[by_order(n)]).collect();
+        }
+        if !self.paths.is_empty() {
+            self.paths = order.iter().map(|n| std::mem::take(&mut self.paths[by_order(n)])).collect();
+        }
+        reorder(&mut self.pixels, image_len, order);
+    }
+}
+
+/// Puts image `order[n]` in place `n`, for every n, without a second copy of them all: there may be gigabytes.
+fn reorder(pixels: &mut [u8], image_len: usize, mut order: Vec<u32>) {
+    let at = |n: u32| n as usize * image_len..(n as usize + 1) * image_len;
+    for start in 0..order.len() as u32 {
+        if order[start as usize] == start {
+            continue;
+        }
+        let first = pixels[at(start)].to_vec();
+        let mut place = start;
+        // A place that has its image is marked by its own number.
+        loop {
+            let from = std::mem::replace(&mut order[place as usize], place);
+            if from == start {
+                break;
+            }
+            pixels.copy_within(at(from), at(place).start);
+            place = from;
+        }
+        pixels[at(place)].copy_from_slice(&first);
+    }
 }
 
 impl Collection {
@@ -277,9 +328,15 @@ impl Collection {
             digest.update(name);
             number(&mut digest, part.len(self.shape.len()));
             number(&mut digest, part.groups.len());
-            part.labels.iter().for_each(|label| digest.update(label.to_le_bytes()));
-            part.groups.iter().for_each(|group| digest.update(group.to_le_bytes()));
-            digest.update(&part.pixels);
+            // Test images are told apart by their numbers in what a run writes, so their order counts.
+            let order = match name {
+                "training" | "validation" => part.by_contents(self.shape.len()),
+                _ => (0..part.len(self.shape.len()) as u32).collect(),
+            };
+            let order = || order.iter().map(|&n| n as usize);
+            order().filter_map(|n| part.labels.get(n)).for_each(|label| digest.update(label.to_le_bytes()));
+            order().filter_map(|n| part.groups.get(n)).for_each(|group| digest.update(group.to_le_bytes()));
+            order().for_each(|n| digest.update(&part.pixels[n * self.shape.len()..][..self.shape.len()]));
         }
         hex(digest)
     }
@@ -363,8 +420,34 @@ fn name_of(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::{Examples, reorder};
     use crate::testing::Folder;
     use crate::{Options, read};
+
+    #[test]
+    fn images_take_their_places() {
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 2, 3, 4, 0], [2, 0, 1, 4, 3]] {
+            let mut pixels: Vec<u8> = (0..15).collect();
+            reorder(&mut pixels, 3, order.to_vec());
+            let expected = order.iter().flat_map(|&n| (0..3).map(move |at| 3 * n as u8 + at));
+            assert!(pixels.iter().copied().eq(expected), "{order:?}: {pixels:?}");
+        }
+    }
+
+    #[test]
+    fn examples_are_ordered_by_contents_with_all_that_belongs_to_them() {
+        let paths = ["d", "c", "b", "a"].map(str::to_owned).to_vec();
+        let mut examples = Examples {
+            pixels: vec![9, 0, 1, 1, 9, 0, 1, 0],
+            labels: vec![1, 0, 0, 1],
+            groups: vec![3, 2, 1, 0],
+            paths,
+        };
+        examples.sort_by_contents(2);
+        assert_eq!(examples.pixels, [1, 0, 1, 1, 9, 0, 9, 0]);
+        assert_eq!((examples.labels, examples.groups), (vec![1, 0, 0, 1], vec![0, 2, 1, 3]));
+        assert_eq!(examples.paths, ["a", "c", "b", "d"]);
+    }
 
     #[test]
     fn parts_of_one_role_have_groups_all_of_them_or_none() {

@@ -77,10 +77,10 @@ pub enum DataError {
     )]
     OneClass { examples: usize, label: u32 },
     #[error(
-        "of {examples} images a share of {share} cannot be set apart for {what} without parting groups, images that \
-         are alike, or a whole class"
+        "of {examples} images {count} cannot be set apart for {what} without parting groups or images that are alike, or \
+         leaving nothing to train on"
     )]
-    NothingApart { what: &'static str, examples: usize, share: f64 },
+    NothingApart { what: &'static str, examples: usize, count: usize },
     #[error("{name} = {found:?}: {reason}")]
     Option { name: &'static str, found: String, reason: String },
     #[error("{}: {what}", .path.display())]

@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::apart::{Known, choose};
@@ -23,26 +24,49 @@ pub struct Parted {
     pub test: Examples,
     /// The collection without them: shape, classes, what is known. Its own parts are empty.
     pub collection: Collection,
-    /// Sentences on what was set apart, and on what is on two sides of a split that others made.
+    /// Sentences on what was set apart.
     pub notes: Vec<String>,
-    /// The SHA-256, in hex, of the seed (u64) and the numbers, among all training examples, of the test and then the
-    /// validation examples that were set apart (u64 each, ascending, each list behind its length), all little-endian.
+    /// Sentences on what makes figures too good, or wrong: copies, labels that contradict each other, images and groups
+    /// on two sides of a split that others made, classes that a part lacks.
+    pub warnings: Vec<String>,
+    /// The SHA-256, in hex, of the numbers, among all training examples, of the test and then the validation examples
+    /// that were set apart (u64 each, ascending, each list behind its length), little-endian.
     pub split_sha256: String,
 }
 
-/// How large the parts are that are set apart, as shares of what there is to part.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// How many examples are set apart.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Portion {
+    /// This many.
+    Count(usize),
+    /// This share of them, rounded to the nearest whole number and at least one.
+    Share(f64),
+}
+
+impl Portion {
+    /// How many of `examples` that is.
+    pub fn of(self, examples: usize) -> usize {
+        match self {
+            Portion::Count(count) => count,
+            Portion::Share(share) => ((examples as f64 * share).round() as usize).max(1),
+        }
+    }
+}
+
+/// How large the parts are that are set apart.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Shares {
     /// Of all labelled examples, where there is no test part.
-    pub test: f64,
+    pub test: Portion,
     /// Of the examples for training, where there is no validation part.
-    pub valid: f64,
+    pub valid: Portion,
 }
 
 impl Default for Shares {
     /// A fifth for testing, and of the rest a tenth for validation.
     fn default() -> Shares {
-        Shares { test: 0.2, valid: 0.1 }
+        Shares { test: Portion::Share(0.2), valid: Portion::Share(0.1) }
     }
 }
 
@@ -50,32 +74,38 @@ impl Default for Shares {
 const TEST: u64 = 1;
 const VALID: u64 = 2;
 
+/// The seed of the test set: none that is chosen, for a test set that can be drawn again until it suits is none.
+const TEST_SEED: u64 = 0;
+
 impl Collection {
-    /// Sets apart what the data does not have: test examples first, then validation examples, both by class, with
-    /// groups and images that are alike on one side, at random by `seed`. Parts that there are stay as they are, and
-    /// what is on two sides of them is told.
+    /// Sets apart what the data does not have: test examples first, always the same ones, then validation examples, at
+    /// random by `seed`; both by class, with groups and images that are alike on one side. Parts that there are stay as
+    /// they are, and what is on two sides of them is told. Training and validation examples come in the order of their
+    /// contents, so that a training does not depend on how files are called and in which of them the images are.
     ///
     /// # Errors
-    /// If nothing can be set apart without parting what belongs together.
+    /// If nothing can be set apart without parting what belongs together, or nothing would be left to train on.
     pub fn split(mut self, shares: Shares, seed: u64) -> Result<Parted, DataError> {
         let shape = self.shape;
-        let all = std::mem::take(&mut self.train);
-        let (valid, test) = (self.valid.take(), self.test.take());
+        let mut all = std::mem::take(&mut self.train);
+        let (mut valid, test) = (self.valid.take(), self.test.take());
+        all.sort_by_contents(shape.len());
+        valid.iter_mut().for_each(|valid| valid.sort_by_contents(shape.len()));
         let empty = Examples::default();
         let parts = [&all, valid.as_ref().unwrap_or(&empty), test.as_ref().unwrap_or(&empty)];
         let images: Vec<&[u8]> = parts.iter().flat_map(|part| part.pixels.chunks_exact(shape.len())).collect();
         let found = alike(&images, shape);
         let mut notes = Vec::new();
-        let mut digest = Sha256::new().chain_update(seed.to_le_bytes());
+        let mut digest = Sha256::new();
         // The training examples that are left, which come first: what is alike one of them first is one of them.
         let mut left: Vec<u32> = (0..all.len(shape.len()) as u32).collect();
-        let mut cut = |what: &'static str, share: f64, sub: u64| {
-            let rng = Rng::new(seed, Stream::Split, sub);
-            let apart = set_apart(&all, &found.nearly, &left, self.classes.len(), share, &rng);
+        let mut cut = |what: &'static str, portion: Portion, rng: Rng| {
+            let count = portion.of(left.len());
+            let apart = set_apart(&all, &found.nearly, &left, self.classes.len(), count, &rng);
             digest.update((apart.len() as u64).to_le_bytes());
             apart.iter().for_each(|&n| digest.update(u64::from(n).to_le_bytes()));
-            if apart.is_empty() {
-                return Err(DataError::NothingApart { what, examples: left.len(), share });
+            if apart.is_empty() || apart.len() == left.len() {
+                return Err(DataError::NothingApart { what, examples: left.len(), count });
             }
             let together =
                 if all.groups.is_empty() { "images that are alike" } else { "groups, and images that are alike," };
@@ -84,10 +114,18 @@ impl Collection {
             left.retain(|n| apart.binary_search(n).is_err());
             Ok(apart)
         };
-        let cut_test = if test.is_none() { Some(cut("test", shares.test, TEST)?) } else { None };
-        let cut_valid = if valid.is_none() { Some(cut("validation", shares.valid, VALID)?) } else { None };
-        notes.extend(repeated(&found));
-        notes.extend(conflicts(parts, &found, shape));
+        let cut_test = if test.is_none() {
+            Some(cut("test", shares.test, Rng::new(TEST_SEED, Stream::Split, TEST))?)
+        } else {
+            None
+        };
+        let cut_valid = if valid.is_none() {
+            Some(cut("validation", shares.valid, Rng::new(seed, Stream::Split, VALID))?)
+        } else {
+            None
+        };
+        let mut warnings: Vec<String> = repeated(&found).into_iter().collect();
+        warnings.extend(conflicts(parts, &found, shape));
         let [of_train, of_valid] = [&all, parts[1]].map(|part| part.len(shape.len()) as u32);
         // The numbers of each part's images among all.
         let ids = [
@@ -98,20 +136,19 @@ impl Collection {
         let [valid, test] = [(valid, &ids[1]), (test, &ids[2])]
             .map(|(given, ids)| given.unwrap_or_else(|| all.select(ids, shape.len())));
         let train = if ids[0].len() == of_train as usize { all } else { all.select(&ids[0], shape.len()) };
-        notes.extend(leaks(&ids, [&train, &valid, &test], &found));
-        notes.extend(without([&valid, &test], &self.classes));
-        Ok(Parted { train, valid, test, collection: self, notes, split_sha256: hex(digest) })
+        warnings.extend(leaks(&ids, [&train, &valid, &test], &found));
+        warnings.extend(without([&valid, &test], &self.classes));
+        Ok(Parted { train, valid, test, collection: self, notes, warnings, split_sha256: hex(digest) })
     }
 }
 
 /// Chooses from the examples that are `left`; `nearly` is of all examples.
-fn set_apart(all: &Examples, nearly: &[u32], left: &[u32], classes: usize, share: f64, rng: &Rng) -> Vec<u32> {
+fn set_apart(all: &Examples, nearly: &[u32], left: &[u32], classes: usize, count: usize, rng: &Rng) -> Vec<u32> {
     let mut first_of = HashMap::new();
     let likeness = left.iter().enumerate().map(|(at, &n)| *first_of.entry(nearly[n as usize]).or_insert(at as u32));
     let alike: Vec<u32> = likeness.collect();
     let labels: Vec<u16> = left.iter().map(|&n| all.labels[n as usize]).collect();
     let groups: Vec<u32> = left.iter().filter_map(|&n| all.groups.get(n as usize).copied()).collect();
-    let count = ((left.len() as f64 * share).round() as usize).max(1);
     let chosen = choose(Known { labels: &labels, classes, groups: &groups, alike: &alike }, count, rng);
     chosen.into_iter().map(|at| left[at as usize]).collect()
 }

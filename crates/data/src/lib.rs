@@ -31,7 +31,7 @@ pub mod rng;
 #[cfg(test)]
 mod testing;
 mod walk;
-mod words;
+pub mod words;
 
 use sha2::{Digest, Sha256};
 
@@ -40,7 +40,7 @@ pub use duplicates::{Alike, alike};
 pub use error::DataError;
 pub use labelled::{ImageShape, Labelled};
 pub use labels::{Labels, MAX_CLASSES};
-pub use leaks::{Parted, Shares};
+pub use leaks::{Parted, Portion, Shares};
 pub use options::{Background, Channels, Columns, DEFAULT_SIDE, Fit, Level, MAX_SIDE, Options};
 pub use published::{FileCheck, Published};
 pub use read::read;

@@ -1,17 +1,19 @@
 //! What may be told about data, where looking at it is not enough.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::DataError;
 
 /// How data is to be understood. The default is to go by what it looks like, and to say so.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Rows and columns of each image. By default those that all images share, where they are at most [`MAX_SIDE`],
     /// else [`DEFAULT_SIDE`] at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
     /// Grey or colour; by default colour where any image has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<Channels>,
     /// How an image of other proportions takes its size.
     pub fit: Fit,
@@ -19,17 +21,24 @@ pub struct Options {
     pub background: Background,
     /// Whether rows and columns of arrays change places; by default where the names of the files say that they are of
     /// EMNIST, whose images lie on their side.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub transpose: Option<bool>,
     /// Which of two sets of labels, where there are two, as in CIFAR-100.
     pub labels: Level,
     /// A regular expression with one capture, which names the group in the path of a picture (`/` between folders):
     /// pictures of one group never fall on two sides of a split.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// What the columns of a CSV file hold.
+    #[serde(skip_serializing_if = "Columns::is_empty")]
     pub columns: Columns,
 }
 
 impl Options {
+    /// The name of each, as a study file calls it, in order.
+    pub const NAMES: [&'static str; 8] =
+        ["size", "channels", "fit", "background", "transpose", "labels", "group", "columns"];
+
     /// Whether images can have the size asked for.
     pub(crate) fn check(&self) -> Result<(), DataError> {
         match self.size {
@@ -50,7 +59,7 @@ pub const MAX_SIDE: usize = 256;
 pub const DEFAULT_SIDE: usize = 64;
 
 /// The colours of images.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
     /// One channel; of colours the luma of ITU-R BT.601.
@@ -70,7 +79,7 @@ impl Channels {
 }
 
 /// How an image of other proportions takes its size.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// Scaled until it fits in, the background around it.
@@ -94,7 +103,7 @@ impl Fit {
 }
 
 /// What lies behind pictures.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Background {
     /// As paper is.
@@ -115,7 +124,7 @@ impl Background {
 }
 
 /// Which of two sets of labels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The more classes.
@@ -127,21 +136,27 @@ pub enum Level {
 
 /// What the columns of a CSV file hold: the names of the header, or numbers from 1 on. What is not said is found by the
 /// usual names, and by what the columns hold.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// The path of the picture.
-    #[serde(deserialize_with = "column")]
+    #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The class.
-    #[serde(deserialize_with = "column")]
+    #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Train, valid or test.
-    #[serde(deserialize_with = "column")]
+    #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
     pub split: Option<String>,
     /// What belongs together: the person, the patient, the module.
-    #[serde(deserialize_with = "column")]
+    #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+}
+
+impl Columns {
+    fn is_empty(&self) -> bool {
+        *self == Columns::default()
+    }
 }
 
 /// A column, by name or by number.
@@ -165,6 +180,21 @@ mod tests {
     use serde::de::value::{Error, MapDeserializer};
 
     use super::Columns;
+
+    #[test]
+    fn options_have_these_names_and_read_back_as_they_were() {
+        let value: serde_json::Value = serde_json::json!({
+            "size": [3, 4], "channels": "grey", "fit": "crop", "background": "black", "transpose": true,
+            "labels": "coarse", "group": "(.)", "columns": { "label": "breed" },
+        });
+        let options: super::Options = serde_json::from_value(value.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&options).unwrap(), value);
+        let mut names = super::Options::NAMES.to_vec();
+        names.sort_unstable();
+        assert_eq!(value.as_object().unwrap().keys().collect::<Vec<_>>(), names);
+        let defaults = serde_json::to_value(super::Options::default()).unwrap();
+        assert_eq!(defaults, serde_json::json!({ "fit": "pad", "background": "white", "labels": "fine" }));
+    }
 
     fn label<'de>(value: impl IntoDeserializer<'de, Error>) -> Result<Columns, String> {
         let fields = MapDeserializer::new([("label", value)].into_iter());

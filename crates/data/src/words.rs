@@ -1,11 +1,11 @@
 //! Numbers in sentences.
 
 /// `1 image is`, `2 images are`.
-pub(crate) fn counted(n: usize, one: &str, more: &str) -> String {
+pub fn counted(n: usize, one: &str, more: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { more })
 }
 
 /// The verb for `n` things.
-pub(crate) fn are(n: usize) -> &'static str {
+pub fn are(n: usize) -> &'static str {
     if n == 1 { "is" } else { "are" }
 }

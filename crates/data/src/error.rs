@@ -73,9 +73,9 @@ pub enum DataError {
     )]
     ValidCount { found: usize, examples: usize },
     #[error(
-        "all {examples} training images have the label {label}, expected two classes at least: there is nothing to learn"
+        "all {examples} training images are of class {class}, expected two classes at least: there is nothing to learn"
     )]
-    OneClass { examples: usize, label: u32 },
+    OneClass { examples: usize, class: String },
     #[error(
         "of {examples} images {count} cannot be set apart for {what} without parting groups or images that are alike, or \
          leaving nothing to train on"

@@ -29,6 +29,11 @@ impl Labels {
         (first > 0).then(|| format!("labels {first} to {last_label} are classes 0 to {last}"))
     }
 
+    /// The number of each class, as its name.
+    pub fn names(self) -> Vec<String> {
+        (0..self.classes as u64).map(|class| u64::from(self.first).saturating_add(class).to_string()).collect()
+    }
+
     /// The number of the last class.
     pub(crate) fn last(self) -> i64 {
         i64::from(self.first) + self.classes as i64 - 1

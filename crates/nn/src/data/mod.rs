@@ -1,7 +1,7 @@
 //! Labelled images: read, checked, split, and the test split sealed.
 //!
 //! A [`Source`] is a data set as published: training and test images. [`Source::split`] sets validation images apart
-//! and gives [`Splits`]. Training accepts a [`Dataset`]; the test images are a [`HeldOut`], which only evaluation
+//! and gives [`Splits`]; [`Splits::of`] makes them of whatever people bring. Training accepts a [`Dataset`]; the test images are a [`HeldOut`], which only evaluation
 //! accepts.
 
 mod dataset;
@@ -12,6 +12,8 @@ mod writers;
 
 pub use dataset::Dataset;
 pub use source::Source;
-pub use split::{HeldOut, Splits};
-pub use tenfold_data::{DataError, FileCheck, ImageShape, Labels, MAX_CLASSES, digit};
+pub use split::{HeldOut, Origins, Splits};
+pub use tenfold_data::{
+    Collection, DataError, FileCheck, ImageShape, Labels, MAX_CLASSES, Options, Portion, Shares, digit, read,
+};
 pub use writers::test_writers;

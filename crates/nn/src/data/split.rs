@@ -1,9 +1,9 @@
 //! Validation images set apart, and the test images out of training's reach.
 
 use sha2::{Digest, Sha256};
-use tenfold_data::hex;
+use tenfold_data::{Collection, Examples, Labels, Parted, Shares, hex};
 
-use super::{DataError, Dataset, FileCheck, ImageShape, Source};
+use super::{DataError, Dataset, ImageShape, Source};
 use crate::rng::{Rng, Stream, permutation};
 
 /// The test examples: for measuring a finished network, and nothing else.
@@ -81,31 +81,75 @@ impl HeldOut {
 /// A data set divided into what fits, what chooses and what is reported once.
 #[derive(Debug)]
 pub struct Splits {
-    /// The name of the [`Source`].
+    /// The name of the data set.
     pub name: String,
+    /// The name of each class.
+    pub class_names: Vec<String>,
     /// For fitting parameters.
     pub train: Dataset,
     /// For choosing: when to stop, which settings to use.
     pub valid: Dataset,
     /// For the final measurement.
     pub test: HeldOut,
-    /// The `first_label` of the [`Source`].
-    pub first_label: u32,
-    /// The `sha256` of the [`Source`].
+    /// Which test images belong together (to a writer, a patient, a place), and where they are.
+    pub test_origins: Origins,
+    /// What identifies the data, in hex.
     pub source_sha256: String,
-    /// The SHA-256, in hex, of the seed (u64) and the indices of the validation examples (u32, ascending), all
-    /// little-endian.
+    /// What identifies the choice of the examples that were set apart, in hex.
     pub split_sha256: String,
-    /// The `files` of the [`Source`].
-    pub files: Vec<FileCheck>,
-    /// The `notes` of the [`Source`].
+    /// Whether the data is MNIST.
+    pub is_mnist: bool,
+    /// Sentences on how the data was understood and divided, where that is not plain.
     pub notes: Vec<String>,
+    /// Sentences on images and groups in two parts, where these were looked for when the data was divided.
+    pub(super) leaks: Option<Vec<String>>,
+}
+
+/// Where images come from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Origins {
+    /// The group of each image, `[N]`; empty where none are known.
+    pub groups: Vec<u32>,
+    /// The name of each group.
+    pub group_names: Vec<String>,
+    /// The path of each image, `[N]`; empty where images have no files of their own.
+    pub paths: Vec<String>,
+}
+
+impl Splits {
+    /// Divides what people brought, as [`Collection::split`] does.
+    ///
+    /// # Errors
+    /// As there, and if training, validation or test images are more than a data set may have.
+    pub fn of(collection: Collection, shares: Shares, seed: u64) -> Result<Splits, DataError> {
+        let Parted { train, valid, test, collection, notes, warnings, split_sha256 } =
+            collection.split(shares, seed)?;
+        let Collection { name, shape, classes, groups, sha256, notes: mut understood, .. } = collection;
+        understood.extend(notes);
+        let dataset = |part: Examples| Dataset::new(part.pixels, part.labels, shape, classes.len());
+        let Examples { pixels, labels, groups: test_groups, paths } = test;
+        let test = Dataset::new(pixels, labels, shape, classes.len())?;
+        Ok(Splits {
+            name,
+            train: dataset(train)?,
+            valid: dataset(valid)?,
+            test: HeldOut::new(test),
+            test_origins: Origins { groups: test_groups, group_names: groups, paths },
+            class_names: classes,
+            source_sha256: sha256,
+            split_sha256,
+            is_mnist: false,
+            notes: understood,
+            leaks: Some(warnings),
+        })
+    }
 }
 
 impl Source {
     /// Sets `valid` of the training examples apart for validation, chosen at random by `seed`.
     ///
-    /// Both parts keep the order of the source.
+    /// Both parts keep the order of the source. The choice is identified by the SHA-256 of the seed (u64) and the indices
+    /// of the validation examples (u32, ascending), all little-endian.
     ///
     /// # Errors
     /// If `valid` is 0, or leaves no example to train on.
@@ -124,15 +168,18 @@ impl Source {
             digest.update(index.to_le_bytes());
         }
         Ok(Splits {
+            class_names: Labels { first: self.first_label, classes: self.train.classes() }.names(),
             name: self.name,
             train: self.train.select(&train_indices),
             valid: self.train.select(&valid_indices),
             test: self.test,
-            first_label: self.first_label,
+            test_origins: Origins::default(),
             source_sha256: self.sha256,
             split_sha256: hex(digest),
-            files: self.files,
+            // A folder may be called mnist; only its contents make it MNIST.
+            is_mnist: !self.files.is_empty() && self.files.iter().all(|file| file.known),
             notes: self.notes,
+            leaks: None,
         })
     }
 }

@@ -20,40 +20,42 @@ impl Splits {
         let labels = self.train.labels();
         match labels.first() {
             Some(&first) if labels.iter().all(|&label| label == first) => {
-                Err(DataError::OneClass { examples: labels.len(), label: self.first_label + u32::from(first) })
+                Err(DataError::OneClass { examples: labels.len(), class: self.class_names[usize::from(first)].clone() })
             }
             _ => Ok(()),
         }
     }
 
-    /// Sentences on what a person should know before training: how the files were understood, and what is odd about the
-    /// examples. Looks at every pixel.
+    /// Sentences on what is odd about the examples, for a person to know before training. Looks at every pixel.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.notes.clone();
+        let names = &self.class_names;
+        let mut warnings = Vec::new();
         let test = counts(self.test.labels_for_report(), self.test.classes());
         let [train, valid] = [&self.train, &self.valid].map(|part| counts(part.labels(), part.classes()));
-        if let Some(absent) = Classes::of(&train, |count| count == 0) {
-            let from_one = absent.numbers.contains(&0) && self.first_label == 0;
-            let hint = if from_one { " (if labels start at 1, set first_label = 1 in [data])" } else { "" };
+        if let Some(absent) = Classes::of(names, &train, |count| count == 0) {
             let it = absent.one_or_many("it", "they");
-            warnings.push(format!("no training images of {absent}: {it} cannot be learned{hint}"));
+            warnings.push(format!("no training images of {absent}: {it} cannot be learned"));
         }
-        if let Some(few) = Classes::of(&train, |count| (1..FEW).contains(&count)) {
+        if let Some(few) = Classes::of(names, &train, |count| (1..FEW).contains(&count)) {
             let named: Vec<String> =
-                few.numbers.iter().map(|&class| format!("class {class} has {}", train[class])).collect();
+                few.numbers.iter().map(|&class| format!("class {} has {}", names[class], train[class])).collect();
             warnings.push(format!("too few training images to learn from: {}", listed(&named)));
         }
-        for (part, counts) in [("validation", &valid), ("test", &test)] {
-            if let Some(absent) = Classes::of(counts, |count| count == 0) {
-                let its = absent.one_or_many("its", "their");
-                warnings.push(format!("no {part} images of {absent}: {its} recall there is not defined"));
+        if let Some(leaks) = &self.leaks {
+            warnings.extend_from_slice(leaks);
+        } else {
+            for (part, counts) in [("validation", &valid), ("test", &test)] {
+                if let Some(absent) = Classes::of(names, counts, |count| count == 0) {
+                    let its = absent.one_or_many("its", "their");
+                    warnings.push(format!("no {part} images of {absent}: {its} recall there is not defined"));
+                }
             }
+            warnings.extend(disproportion(names, &train, &valid));
         }
-        warnings.extend(disproportion(&train, &valid));
         if all_alike(&self.train) {
             let n = self.train.len();
             warnings.push(format!("all {n} training images are the same, so there is nothing to learn from them"));
-        } else {
+        } else if self.leaks.is_none() {
             warnings.extend(self.copies());
         }
         warnings
@@ -84,26 +86,27 @@ impl Splits {
 }
 
 /// Some classes, in order; at least one.
-struct Classes {
+struct Classes<'a> {
     numbers: Vec<usize>,
+    names: &'a [String],
 }
 
-impl Classes {
+impl Classes<'_> {
     /// Those whose count is as `wanted`; none if there are none.
-    fn of(counts: &[usize], wanted: impl Fn(usize) -> bool) -> Option<Classes> {
+    fn of<'a>(names: &'a [String], counts: &[usize], wanted: impl Fn(usize) -> bool) -> Option<Classes<'a>> {
         let numbers: Vec<usize> = (0..counts.len()).filter(|&class| wanted(counts[class])).collect();
-        (!numbers.is_empty()).then_some(Classes { numbers })
+        (!numbers.is_empty()).then_some(Classes { numbers, names })
     }
 
-    fn one_or_many<'a>(&self, one: &'a str, many: &'a str) -> &'a str {
+    fn one_or_many(&self, one: &'static str, many: &'static str) -> &'static str {
         if self.numbers.len() == 1 { one } else { many }
     }
 }
 
 /// `class 3`, `classes 3, 7`.
-impl fmt::Display for Classes {
+impl fmt::Display for Classes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let named: Vec<String> = self.numbers.iter().map(usize::to_string).collect();
+        let named: Vec<String> = self.numbers.iter().map(|&class| self.names[class].clone()).collect();
         write!(f, "{} {}", self.one_or_many("class", "classes"), listed(&named))
     }
 }
@@ -125,7 +128,7 @@ fn counts(labels: &[u16], classes: usize) -> Vec<usize> {
 
 /// That validation images, chosen at random, are far from the proportions of the classes: by more than a quarter of
 /// some class, and by more than one image.
-fn disproportion(train: &[usize], valid: &[usize]) -> Option<String> {
+fn disproportion(names: &[String], train: &[usize], valid: &[usize]) -> Option<String> {
     let (of_train, of_valid) = (train.iter().sum::<usize>(), valid.iter().sum::<usize>());
     let part = of_valid as f64 / (of_train + of_valid) as f64;
     let share = |class: usize| (train[class] + valid[class]) as f64 * part;
@@ -133,7 +136,8 @@ fn disproportion(train: &[usize], valid: &[usize]) -> Option<String> {
     let far = |class: &usize| off(class).abs() > (0.25 * share(*class)).max(1.0);
     let lowest = (0..valid.len()).filter(far).min_by(|a, b| off(a).total_cmp(&off(b)))?;
     let highest = (0..valid.len()).filter(far).max_by(|a, b| off(a).total_cmp(&off(b)))?;
-    let named = |class: usize| format!("class {class} has {}, its share would be {:.1}", valid[class], share(class));
+    let named =
+        |class: usize| format!("class {} has {}, its share would be {:.1}", names[class], valid[class], share(class));
     let named = if lowest == highest { named(lowest) } else { format!("{}; {}", named(lowest), named(highest)) };
     Some(format!(
         "the {of_valid} validation images, chosen at random, are not in the proportions of the classes: {named}; a larger valid in [data] or \
@@ -148,7 +152,7 @@ fn all_alike(images: &Dataset) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HeldOut, ImageShape, Source};
+    use super::super::{HeldOut, ImageShape, Origins, Source};
     use super::*;
 
     /// Images of one row of two pixels, from (label, first pixel, second pixel).
@@ -166,17 +170,18 @@ mod tests {
     }
 
     fn splits(train: Dataset, valid: Dataset, test: Dataset) -> Splits {
-        let (name, sha256) = ("any".to_owned(), String::new());
         Splits {
-            name,
+            name: "any".to_owned(),
+            class_names: (0..train.classes()).map(|class| class.to_string()).collect(),
             train,
             valid,
             test: HeldOut::new(test),
-            first_label: 0,
-            source_sha256: sha256.clone(),
-            split_sha256: sha256,
-            files: vec![],
+            test_origins: Origins::default(),
+            source_sha256: String::new(),
+            split_sha256: String::new(),
+            is_mnist: false,
             notes: vec![],
+            leaks: None,
         }
     }
 
@@ -190,9 +195,9 @@ mod tests {
         assert!(of(&[9, 1]).check().is_ok());
         let mut one = of(&[0, 9]);
         let message = "expected two classes at least: there is nothing to learn";
-        assert_eq!(one.check().unwrap_err().to_string(), format!("all 9 training images have the label 1, {message}"));
-        one.first_label = 1;
-        assert_eq!(one.check().unwrap_err().to_string(), format!("all 9 training images have the label 2, {message}"));
+        assert_eq!(one.check().unwrap_err().to_string(), format!("all 9 training images are of class 1, {message}"));
+        one.class_names = vec!["cat".to_owned(), "dog".to_owned()];
+        assert_eq!(one.check().unwrap_err().to_string(), format!("all 9 training images are of class dog, {message}"));
         assert!(one.check().unwrap_err().hint().is_some());
     }
 
@@ -218,8 +223,7 @@ mod tests {
         assert_eq!(
             found[..2],
             [
-                "no training images of classes 0, 3: they cannot be learned (if labels start at 1, set first_label = 1 in \
-                 [data])",
+                "no training images of classes 0, 3: they cannot be learned",
                 "too few training images to learn from: class 4 has 1",
             ]
         );
@@ -269,9 +273,11 @@ mod tests {
     }
 
     #[test]
-    fn how_the_files_were_understood_comes_first() {
-        let mut splits = splits(of_counts(&[9, 0], 0), of_counts(&[3, 1], 1), of_counts(&[1, 1], 2));
-        splits.notes = vec!["a note".to_owned()];
-        assert_eq!(splits.warnings()[0], "a note");
+    fn what_was_found_when_the_data_was_divided_is_not_looked_for_again() {
+        let alike = dataset(&[(0, 1, 1), (1, 2, 2)].repeat(5), 2);
+        let mut splits = splits(alike.clone(), alike.clone(), alike);
+        assert_eq!(splits.warnings().len(), 2);
+        splits.leaks = Some(vec!["a leak".to_owned()]);
+        assert_eq!(splits.warnings(), ["a leak"]);
     }
 }

@@ -8,9 +8,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tenfold_nn::{Isa, Precision};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 
-/// Trains several small neural networks on images of digits, compares them, and shows what they learned.
+/// Trains several small neural networks on small images, compares them, and shows what they learned.
 ///
-/// MNIST is inside the program, and so is a study of six networks.
+/// MNIST is inside the program, and so is a study of six networks for it, and one of four for images of your own.
 #[derive(Parser, Debug)]
 #[command(name = "tenfold", version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -23,7 +23,8 @@ Examples:
   tenfold run                        train and compare the six built-in networks
   tenfold run --only mlp,cnn2        two of them
   tenfold run --seeds 10             each from ten seeds; what is finished is not run again
-  tenfold run mine.toml --data DIR   networks of your own on images of your own
+  tenfold run --data my-pictures     four networks on images of your own: a folder for each class, a CSV, an npz ...
+  tenfold run mine.toml              networks of your own
   tenfold compare runs/digits        which differences between them are real
   tenfold report runs/digits         one page with everything, to look at and to mail
   tenfold look runs/digits           filters, feature maps and what matters, of each network
@@ -49,6 +50,19 @@ pub(crate) enum Command {
     Data(DataArgs),
 }
 
+/// The images of a study.
+#[derive(clap::Args, Debug)]
+pub(crate) struct GivenArgs {
+    /// Take the images from here: a folder with a folder of pictures for each class (or train, valid and test with such
+    /// folders in them), a CSV of pixels or of paths, an npz file, a folder of npy, CIFAR's or IDX files. [default: what
+    /// the study names, else MNIST]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// How they are to be understood, as a line of TOML; `tenfold data --help` lists the settings. May be repeated.
+    #[arg(long, value_name = "SETTING")]
+    pub(crate) set: Vec<String>,
+}
+
 /// Trains the recipes of a study and compares them.
 ///
 /// Everything is written to a folder as soon as it is known. A training that is finished is never run again: the same
@@ -57,9 +71,8 @@ pub(crate) enum Command {
 #[derive(clap::Args, Debug)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// A built-in study (digits) or a .toml file.
-    #[arg(default_value = "digits")]
-    pub(crate) study: OsString,
+    /// A built-in study (digits, images) or a .toml file. [default: digits, and with --data images]
+    pub(crate) study: Option<OsString>,
     /// Train each recipe from the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
     pub(crate) seeds: u64,
@@ -75,10 +88,9 @@ pub(crate) struct RunArgs {
     /// Compute on at most N threads; the results are the same for any number. [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
     pub(crate) threads: Option<usize>,
-    /// Take the images from a folder with the four IDX files, named as MNIST's, gzipped or not.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Write to this folder. [default: runs/STUDY]
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
+    /// Write to this folder. [default: runs/STUDY, with the study images runs/images-DATA]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Train again what is finished in the folder with other settings or on other data, and replace it. Without this it
@@ -103,6 +115,8 @@ Examples:
   tenfold run --seeds 10                   ten seeds of each: seed 1 of all, seed 2 of all, and so on; stop it at any
                                            time, the same command goes on; after --seeds 3 it adds seven
   tenfold run --seeds 10 --margin 0.2      differences below 0.2 points count as none
+  tenfold run --data my-pictures --set 'size = [48, 48]'   four networks on pictures of your own, into
+                                           runs/images-my-pictures; `tenfold data my-pictures` shows what is understood of them
   tenfold run --precision bf16             large products of bf16, into runs/digits-bf16
   tenfold run mine.toml --replace          mine.toml was changed: train again what that concerns
   tenfold run --format json | jq .comparison
@@ -112,14 +126,15 @@ A study file:
 
   [[recipe]]
   name = \"small\"
-  layers = [\"conv 8 3x3 same\", \"relu\", \"maxpool 2\", \"linear 10\"]
+  layers = [\"conv 8 3x3 same\", \"relu\", \"maxpool 2\", \"linear classes\"]
   epochs = 5
   optimizer = { kind = \"adam\", lr = 1e-3 }
 
   [data]                                      # if the defaults do not fit
-  classes = 10                                # 2 to 256; the last layer is linear with as many outputs
-  first_label = 0                             # 1 if the labels in the files are 1, 2, 3, ...
-  valid = 6000                                # images for validation; or valid_share = 0.1
+  path = \"my-pictures\"                        # from the folder of this file on; --data goes before it
+  size = [32, 32]                             # and the other settings that `tenfold data --help` lists
+  test = 2000                                 # images for testing, where there is no test set; or test_share = 0.2
+  valid = 6000                                # images for validation, where there are none; or valid_share = 0.1
   split_seed = 0                              # which of the training images these are
 
 All its settings, with their defaults, are in the study.toml that each run writes. pixels = { mean = 0.1307, std = 0.3081 }
@@ -157,8 +172,8 @@ pub(crate) struct ReportArgs {
     /// A folder that `tenfold run` has written.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// The folder with the images of the run. [default: where the run found them]
-    #[arg(long, value_name = "DIR")]
+    /// The folder or file with the images of the run. [default: where the run found them]
+    #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
 }
 
@@ -218,8 +233,8 @@ pub(crate) struct LookArgs {
     /// Compute on N threads. [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
     pub(crate) threads: Option<usize>,
-    /// The folder with the images of the run. [default: where the run found them]
-    #[arg(long, value_name = "DIR")]
+    /// The folder or file with the images of the run. [default: where the run found them]
+    #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
 }
 
@@ -325,21 +340,18 @@ pub(crate) enum CompareFormat {
 /// Shows the layers, shapes, parameters and multiply-adds of each recipe of a study.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ModelsArgs {
-    /// A built-in study (digits) or a .toml file.
-    #[arg(default_value = "digits")]
-    pub(crate) study: OsString,
-    /// Take the shape of the images from this data set; without it, they are MNIST's.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    /// A built-in study (digits, images) or a .toml file. [default: digits, and with --data images]
+    pub(crate) study: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
 }
 
 /// Measures how fast each recipe of a study trains and evaluates on this machine.
 #[derive(clap::Args, Debug)]
 #[command(after_help = BENCH_EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// A built-in study (digits) or a .toml file.
-    #[arg(default_value = "digits")]
-    pub(crate) study: OsString,
+    /// A built-in study (digits, images) or a .toml file. [default: digits, and with --data images]
+    pub(crate) study: Option<OsString>,
     /// Only these recipes.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
@@ -358,9 +370,8 @@ pub(crate) struct BenchArgs {
     /// Time each block of layers too, forward and backward.
     #[arg(long)]
     pub(crate) layers: bool,
-    /// Take the images from a folder with the four IDX files, named as MNIST's, gzipped or not.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
     /// A table, or one JSON object.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

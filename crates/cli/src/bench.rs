@@ -9,9 +9,9 @@ use tenfold_study::record::Environment;
 use tenfold_study::{PlannedStudy, Settings};
 
 use crate::args::{BenchArgs, Format};
-use crate::data::source_of;
 use crate::environment::{environment, free_memory_bytes};
 use crate::failure::{DIVERGED, DONE, Failure};
+use crate::given::{Given, images_of};
 use crate::{output, study_file};
 
 /// A training whose last steps take longer than its first by more than this factor is said to get slower.
@@ -60,11 +60,9 @@ struct BlockMs {
 /// Measures the recipes one after the other.
 pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let isa = args.isa.unwrap_or_else(Isa::detect);
-    let (study, _) = study_file::find(&args.study)?;
+    let (mut study, _) = study_file::find(args.study.as_deref(), &args.given)?;
     study.select(&args.only)?;
-    let source = source_of(&study, args.data.as_deref())?;
-    let valid = study.data.valid_count(source.train.len());
-    let splits = source.split(valid, study.data.split_seed)?;
+    let Given { splits, .. } = images_of(&mut study, &args.given)?;
     let settings = Settings {
         seeds: 1,
         only: args.only.clone(),
@@ -74,6 +72,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
         free_memory_bytes: free_memory_bytes(),
         published: false,
         place: None,
+        reading: None,
         replace: false,
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,

@@ -1,14 +1,12 @@
-//! `tenfold data`: the data sets that the program knows; and where the other commands take theirs from.
+//! `tenfold data`: the data sets that the program knows.
 
-use std::path::Path;
-
-use tenfold_nn::data::{DataError, Labels, Source};
+use tenfold_nn::data::{Labels, Source};
 use tenfold_report::format::count;
 use tenfold_report::look::terminal::Tile;
-use tenfold_study::{DataSettings, Study};
+use tenfold_study::DataSettings;
 
 use crate::args::DataArgs;
-use crate::failure::{DONE, Failure, USAGE};
+use crate::failure::{DONE, Failure};
 use crate::look;
 use crate::look::terminal::Screen;
 use crate::output::{self, plain};
@@ -36,24 +34,6 @@ pub(crate) fn data(args: &DataArgs) -> Result<u8, Failure> {
     Ok(DONE)
 }
 
-/// The images of `folder`, or without one those inside the program.
-pub(crate) fn source(folder: Option<&Path>, labels: Labels) -> Result<Source, DataError> {
-    folder.map_or_else(|| Ok(Source::mnist()), |folder| Source::read_dir(folder, Some(labels)))
-}
-
-/// The images that a study is to be run on: those of `folder`, or without one those inside the program.
-pub(crate) fn source_of(study: &Study, folder: Option<&Path>) -> Result<Source, Failure> {
-    let Labels { first, classes } = study.data.labels;
-    let built_in = Labels::from_zero(10);
-    if folder.is_none() && study.data.labels != built_in {
-        let message = format!(
-            "the study has {classes} classes from label {first} on, and the built-in MNIST has 10 from label 0 on"
-        );
-        return Err(Failure::new(USAGE, message, Some("name the folder with its images: --data DIR".to_owned())));
-    }
-    Ok(source(folder, study.data.labels)?)
-}
-
 fn show(source: Source, place: &str, screen: &Screen) -> Result<(), Failure> {
     output::out(&describe(&source, place))?;
     if screen.shows() {
@@ -62,10 +42,10 @@ fn show(source: Source, place: &str, screen: &Screen) -> Result<(), Failure> {
     }
     // With the split of a study that says nothing about it.
     let settings = DataSettings::default();
-    let valid = settings.valid_count(source.train.len());
+    let valid = settings.shares.valid.of(source.train.len());
     if let Ok(splits) = source.split(valid, settings.split_seed) {
         let refused = splits.check().err().map(|error| error.to_string());
-        let warnings: Vec<String> = refused.into_iter().chain(splits.warnings()).collect();
+        let warnings: Vec<String> = refused.into_iter().chain(splits.notes.clone()).chain(splits.warnings()).collect();
         if !warnings.is_empty() {
             output::out(
                 "with a tenth of the training images for validation, as in a study that does not say otherwise:\n",

@@ -19,6 +19,7 @@ mod upright;
 
 mod environment;
 mod failure;
+mod given;
 mod images;
 mod output;
 mod probe;

@@ -1,6 +1,5 @@
 //! `tenfold models`: what each recipe of a study is made of.
 
-use tenfold_nn::data::{ImageShape, Source};
 use tenfold_nn::model::Architecture;
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_report::text::{LayerRow, models_table};
@@ -8,21 +7,19 @@ use tenfold_study::{PlanError, Recipe};
 
 use crate::args::ModelsArgs;
 use crate::failure::{DONE, Failure};
+use crate::given::{Given, images_of};
 use crate::{output, study_file};
-
-const MNIST: ImageShape = ImageShape { channels: 1, height: 28, width: 28 };
 
 /// Prints every recipe layer by layer.
 pub(crate) fn models(args: &ModelsArgs) -> Result<u8, Failure> {
-    let (study, _) = study_file::find(&args.study)?;
-    let shape = match &args.data {
-        Some(folder) => Source::read_dir(folder, Some(study.data.labels))?.train.shape(),
-        None => MNIST,
-    };
+    let (mut study, _) = study_file::find(args.study.as_deref(), &args.given)?;
+    let Given { splits, .. } = images_of(&mut study, &args.given)?;
+    let (shape, classes) = (splits.train.shape(), splits.train.classes());
+    study.set_classes(classes);
     let mut text = String::new();
     for recipe in &study.recipes {
         let architecture = recipe
-            .architecture(shape, study.data.labels.classes)
+            .architecture(shape, classes)
             .map_err(|error| PlanError::Architecture { recipe: recipe.name.clone(), error })?;
         if !text.is_empty() {
             text.push('\n');

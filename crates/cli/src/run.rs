@@ -14,25 +14,29 @@ use tenfold_study::{
 };
 
 use crate::args::{Format, RunArgs};
-use crate::data::source_of;
 use crate::environment::{environment, free_memory_bytes, processor_time};
 use crate::failure::{DIVERGED, DONE, Failure};
+use crate::given::{Given, images_of};
 use crate::output::{plain, plain_lines};
 use crate::probe::{self, Epochs, Pace, Work};
 use crate::progress::Progress;
 use crate::remaining::Remaining;
 use crate::signals::Signals;
-use crate::{images, pictures, report, show, study_file};
+use crate::study_file::{self, IMAGES};
+use crate::{pictures, report, show};
 
 /// Runs a study and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
-    let (study, built_in) = study_file::find(&args.study)?;
+    let (mut study, built_in) = study_file::find(args.study.as_deref(), &args.given)?;
     // Before any data is read: what is typed wrongly is told at once.
     study.select(&args.only)?;
-    let source = source_of(&study, args.data.as_deref())?;
-    let valid = study.data.valid_count(source.train.len());
-    let splits = source.split(valid, study.data.split_seed)?;
+    let Given { splits, place, reading } = images_of(&mut study, &args.given)?;
     splits.check()?;
+    if built_in && study.name == IMAGES {
+        // Its folder is called after the data, for that is what tells two of them apart.
+        study.name = study_name(&splits.name);
+        study.title = format!("{}: {}", study.title, splits.name);
+    }
     let settings = Settings {
         seeds: args.seeds,
         only: args.only.clone(),
@@ -41,7 +45,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         environment: environment(args.threads),
         free_memory_bytes: free_memory_bytes(),
         published: built_in,
-        place: images::place(args.data.as_deref()),
+        place,
+        reading,
         replace: args.replace,
         chosen_by: args.choose_by.into(),
         margin: args.margin / 100.0,
@@ -98,6 +103,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     }
     written?;
     Ok(if any_diverged(&plan, record) { DIVERGED } else { DONE })
+}
+
+/// A name for the built-in study on the data of this name: with its letters and digits in lower case, and hyphens for all
+/// else.
+fn study_name(data: &str) -> String {
+    let mut name = IMAGES.to_owned();
+    for c in format!("-{data}").chars().flat_map(char::to_lowercase) {
+        match c {
+            'a'..='z' | '0'..='9' => name.push(c),
+            _ if name.ends_with('-') => {}
+            _ => name.push('-'),
+        }
+    }
+    name.truncate(64);
+    name.trim_end_matches('-').to_owned()
 }
 
 /// Whether one of the trainings that were asked for diverged, now or in an earlier run.
@@ -168,11 +188,14 @@ impl<'a> View<'a> {
     fn header(&self) {
         let (data, environment) = (self.plan.dataset(), self.plan.environment());
         let [train, valid, test] = [data.train, data.valid, data.test].map(|n| count(n as u64));
+        for note in &data.notes {
+            self.progress.note(&format!("  {}", plain(note)));
+        }
         self.progress.note(&format!(
-            "{}: {train} training, {valid} validation, {test} test images of {}{}; split {}",
+            "{}: {train} training, {valid} validation, {test} test images of {}, {} classes; split {}",
             plain(&data.name),
             self.splits.train.shape(),
-            data.labels().as_classes().map_or(String::new(), |labels| format!(", {labels}")),
+            data.classes,
             &data.split_sha256[..12]
         ));
         for warning in &data.warnings {
@@ -413,5 +436,17 @@ impl<'a> View<'a> {
                 self.progress.note(&show::epoch_line(&recipe.name, self.width, seed, &epoch, recipe.settings.epochs));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_study_is_called_after_its_data() {
+        let names = ["Phone pictures (2)", "MNIST", "\u{732b}", "", "--"].map(study_name);
+        assert_eq!(names, ["images-phone-pictures-2", "images-mnist", "images", "images", "images"]);
+        assert_eq!(study_name(&"a".repeat(100)).len(), 64);
     }
 }

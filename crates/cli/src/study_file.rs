@@ -5,10 +5,15 @@ use std::path::Path;
 
 use tenfold_study::{Study, nearest};
 
+use crate::args::GivenArgs;
 use crate::failure::{Failure, USAGE};
 
-/// The study, and whether it is a built-in one.
-pub(crate) fn find(name: &OsStr) -> Result<(Study, bool), Failure> {
+/// The built-in study for images of people's own.
+pub(crate) const IMAGES: &str = "images";
+
+/// The study that a person names, or of none the built-in one for the images; and whether it is a built-in one.
+pub(crate) fn find(name: Option<&OsStr>, given: &GivenArgs) -> Result<(Study, bool), Failure> {
+    let name = name.unwrap_or(OsStr::new(if given.data.is_some() { IMAGES } else { "digits" }));
     if let Some(study) = name.to_str().and_then(Study::built_in) {
         return Ok((study, true));
     }

@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tenfold_nn::data::test_writers;
 use thiserror::Error;
 
-use crate::comparison::{self, Comparison, RecipeTrials, TestImages};
+use crate::comparison::{self, Comparison, Groups, RecipeTrials, TestImages};
 use crate::folder::{MOST_BYTES, bounded};
 use crate::metrics::Metrics;
 use crate::record::{RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
 use crate::spec::is_name;
+use crate::test_images::{self, TEST_IMAGES, TestOrigins};
 use crate::trial::{PREDICTIONS, Prediction, RESULT, parse_predictions, seed_folder};
 
 /// The most pixels of an image, all channels together.
@@ -30,6 +30,8 @@ pub struct FinishedStudy {
     pub predictions: Vec<BTreeMap<u64, Vec<Prediction>>>,
     /// The test images, as far as they are needed to compare. Without labels where there are no predictions.
     pub images: TestImages,
+    /// The path of each test image; empty where they have none.
+    pub test_paths: Vec<String>,
 }
 
 /// Why a run folder cannot be read.
@@ -108,6 +110,12 @@ impl FinishedStudy {
         }
         let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         check(&record).map_err(damaged)?;
+        record.dataset.complete_names();
+        let origins = match read(&path.join(TEST_IMAGES))? {
+            Some(bytes) => test_images::parse(&bytes, record.dataset.test)
+                .map_err(|fault| FinishedStudyError::Damaged { path: path.join(TEST_IMAGES), fault })?,
+            None => TestOrigins::default(),
+        };
         // Earlier versions did not mark them.
         let classes = record.dataset.classes;
         for trial in record.recipes.iter_mut().flat_map(|recipe| &mut recipe.trials) {
@@ -132,11 +140,12 @@ impl FinishedStudy {
             predictions.push(by_seed);
         }
         let images = TestImages {
-            writers: test_writers(&record.dataset.sha256).filter(|writers| writers.len() == record.dataset.test),
+            groups: Groups::writers(&record.dataset.sha256, record.dataset.test)
+                .or_else(|| (!origins.groups.is_empty()).then_some(Groups { of: origins.groups, are_writers: false })),
             labels: labels.unwrap_or_default(),
             classes: record.dataset.classes,
         };
-        Ok(FinishedStudy { path: path.to_owned(), record, predictions, images })
+        Ok(FinishedStudy { path: path.to_owned(), record, predictions, images, test_paths: origins.paths })
     }
 
     /// The recipes with what their trials say, each under the name that `name` gives it.
@@ -182,6 +191,10 @@ fn check(record: &StudyRecord) -> Result<(), String> {
     let dataset = &record.dataset;
     if !(2..=256).contains(&dataset.classes) {
         return Err(format!("it has {} classes, expected 2 to 256", dataset.classes));
+    }
+    if !dataset.class_names.is_empty() && dataset.class_names.len() != dataset.classes {
+        let names = dataset.class_names.len();
+        return Err(format!("it has {names} names for its {} classes", dataset.classes));
     }
     let examples = [dataset.train, dataset.valid, dataset.test];
     if examples.iter().any(|&n| u32::try_from(n).is_err()) {
@@ -288,7 +301,10 @@ mod tests {
             split_seed: 0,
             split_sha256: "split".to_owned(),
             place: None,
+            reading: None,
             first_label: 0,
+            class_names: vec!["0".to_owned(), "1".to_owned()],
+            notes: Vec::new(),
             warnings: Vec::new(),
         };
         let metrics = Metrics::new(&[0, 1, 1], &[0, 0, 1], 2, 0.5);

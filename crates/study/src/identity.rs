@@ -234,7 +234,10 @@ mod tests {
             split_seed: 0,
             split_sha256: "split".to_owned(),
             place: None,
+            reading: None,
             first_label: 0,
+            class_names: Vec::new(),
+            notes: Vec::new(),
             warnings: Vec::new(),
         };
         let architecture = study.recipes[0].architecture(shape, 10).expect("it fits");

@@ -16,6 +16,7 @@ mod identity;
 mod ledger;
 mod plan;
 mod run;
+mod test_images;
 mod trial;
 
 pub mod comparison;
@@ -36,6 +37,6 @@ pub use folder::{FolderError, RunFolder};
 pub use identity::{Difference, TRAINING_VERSION, TrialSettings};
 pub use plan::{PlanError, PlannedStudy, Settings, TrialState};
 pub use run::{DataChange, ProcessorTime, RunError, StudyEvent, run};
-pub use spec::{DataSettings, Recipe, Study, StudyFileError, ValidPart};
+pub use spec::{DataSettings, Recipe, Study, StudyFileError};
 pub use tenfold_nn::nearest;
 pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tenfold_nn::Precision;
 use tenfold_nn::data::Splits;
+use tenfold_nn::data::words::counted;
 use tenfold_nn::model::{Architecture, ArchitectureError};
 use tenfold_nn::nearest;
 use tenfold_nn::train::memory_bytes;
@@ -15,9 +16,10 @@ use crate::folder::{FolderError, RunFolder};
 use crate::identity::TrialSettings;
 use crate::published::{self, PublishedRun};
 use crate::record::{
-    DataPlace, DatasetRecord, Environment, RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TestReading, TrialRecord,
+    DataPlace, DatasetRecord, Environment, RESULTS, Reading, RecipeRecord, SCHEMA, Status, StudyRecord, TestReading,
+    TrialRecord,
 };
-use crate::spec::{Recipe, Study, ValidPart};
+use crate::spec::{Recipe, Study};
 use crate::trial;
 
 /// What a person chooses besides the study.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub published: bool,
     /// Where the images were read from; none where they are those inside the program.
     pub place: Option<DataPlace>,
+    /// How they were understood and divided, where they are no [`Source`](tenfold_nn::data::Source).
+    pub reading: Option<Reading>,
     /// Whether finished trials of other settings may be replaced.
     pub replace: bool,
     /// What the pick is chosen by.
@@ -86,6 +90,14 @@ pub enum PlanError {
         /// What does not fit.
         error: ArchitectureError,
     },
+    /// The data has other classes than the study says.
+    #[error("the study says {said}, and the data has {}: {}", counted(.names.len(), "class", "classes"), first(.names))]
+    Classes {
+        /// What it says.
+        said: String,
+        /// The classes of the data.
+        names: Vec<String>,
+    },
     /// A step takes more examples than there are.
     #[error("recipe {recipe:?}: batch_size is {batch_size}, expected 1 to {examples}, the number of training examples")]
     BatchSize {
@@ -113,6 +125,27 @@ pub enum PlanError {
     },
 }
 
+/// The first of many names, and how many more there are.
+fn first(names: &[String]) -> String {
+    const MOST: usize = 10;
+    match names.len() {
+        0..=MOST => names.join(", "),
+        all => format!("{} and {} more", names[..MOST].join(", "), all - MOST),
+    }
+}
+
+/// An error if the study says of the classes what is not so.
+fn check_classes(study: &Study, names: &[String]) -> Result<(), PlanError> {
+    let error = |said: String| Err(PlanError::Classes { said, names: names.to_vec() });
+    if let Some(classes) = study.data.classes.filter(|&classes| classes != names.len()) {
+        return error(format!("classes = {classes}"));
+    }
+    match study.data.first_label {
+        Some(first) if names.first() != Some(&first.to_string()) => error(format!("first_label = {first}")),
+        _ => Ok(()),
+    }
+}
+
 fn gib(bytes: &u64) -> f64 {
     *bytes as f64 / f64::from(1 << 30)
 }
@@ -123,7 +156,10 @@ impl PlanError {
         match self {
             PlanError::UnknownRecipe { hint, .. } => Some(hint),
             PlanError::Architecture { error: ArchitectureError::Output { .. }, .. } => {
-                Some("how many classes the labels tell apart is set in the study file: classes, under [data]")
+                Some("write \"linear classes\" as the last layer: it has an output for each class of the data")
+            }
+            PlanError::Classes { .. } => {
+                Some("change or leave out the line under [data], or bring the data that it means")
             }
             _ => None,
         }
@@ -180,8 +216,9 @@ impl PlannedStudy {
             recipe.epochs = settings.epochs.unwrap_or(recipe.epochs);
             recipe.precision = settings.precision.unwrap_or(recipe.precision);
         }
-        study.data.valid = ValidPart::Count(splits.valid.len());
         let (shape, classes) = (splits.train.shape(), splits.train.classes());
+        check_classes(&study, &splits.class_names)?;
+        study.set_classes(classes);
         let mut architectures = Vec::new();
         for (index, recipe) in study.recipes.iter().enumerate() {
             let architecture = recipe.architecture(shape, classes);
@@ -210,12 +247,13 @@ impl PlannedStudy {
             split_seed: study.data.split_seed,
             split_sha256: splits.split_sha256.clone(),
             place: settings.place,
-            first_label: splits.first_label,
+            first_label: 0,
+            class_names: splits.class_names.clone(),
+            reading: settings.reading,
+            notes: splits.notes.clone(),
             warnings: splits.warnings(),
         };
-        // A folder may be called mnist; only its contents make it MNIST.
-        let mnist = splits.files.iter().all(|file| file.known);
-        let published = if settings.published && mnist { published::digits() } else { Vec::new() };
+        let published = if settings.published && splits.is_mnist { published::digits() } else { Vec::new() };
         let Settings { seeds, environment, replace, chosen_by, margin, .. } = settings;
         Ok(PlannedStudy {
             study,

@@ -3,7 +3,7 @@
 //! Every number is finite or null. Times are in seconds, losses in nats, accuracies from 0 to 1.
 
 use serde::{Deserialize, Serialize};
-use tenfold_nn::data::{ImageShape, Labels};
+use tenfold_nn::data::{ImageShape, Labels, Options, Shares};
 use tenfold_nn::look::filter_layers;
 use tenfold_nn::model::{Architecture, Layer};
 use tenfold_nn::train::TrainSettings;
@@ -67,27 +67,52 @@ pub struct DatasetRecord {
     pub shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// The SHA-256 over the four files, and over the first label where that is not 0, in hex.
+    /// What identifies the data, a SHA-256 in hex.
     pub sha256: String,
     /// Chooses the validation examples.
     pub split_seed: u64,
-    /// The SHA-256 over the seed and the indices of the validation examples, in hex.
+    /// What identifies the choice of the examples that were set apart, a SHA-256 in hex.
     pub split_sha256: String,
     /// Where the images were read from; null where they are those inside the program.
     #[serde(default)]
     pub place: Option<DataPlace>,
-    /// The number that the label files give to class 0.
+    /// How they were understood and divided; null for MNIST, and for runs of versions that knew IDX files alone.
+    #[serde(default)]
+    pub reading: Option<Reading>,
+    /// The number that the label files give to class 0, in runs of versions that did not name classes.
     #[serde(default)]
     pub first_label: u32,
-    /// Sentences on how the files were understood, and what is odd about the examples.
+    /// The name of each class.
+    #[serde(default)]
+    pub class_names: Vec<String>,
+    /// Sentences on how the images were understood and divided.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Sentences on what is odd about them.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
 
+/// How images that people brought were understood and divided.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    /// What was told about them.
+    pub options: Options,
+    /// What was set apart where they did not say that themselves.
+    pub shares: Shares,
+}
+
 impl DatasetRecord {
-    /// What the numbers of its label files mean.
+    /// What the numbers of its label files mean, in runs of versions that did not name classes.
     pub fn labels(&self) -> Labels {
         Labels { first: self.first_label, classes: self.classes }
+    }
+
+    /// Names the classes of a record that does not: by the numbers of the label files.
+    pub(crate) fn complete_names(&mut self) {
+        if self.class_names.is_empty() {
+            self.class_names = self.labels().names();
+        }
     }
 }
 

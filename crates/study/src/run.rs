@@ -17,6 +17,7 @@ use crate::look::KeptFilters;
 use crate::metrics::Metrics;
 use crate::plan::{PlannedStudy, TrialState};
 use crate::record::{DatasetRecord, RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
+use crate::test_images::{self, TEST_IMAGES};
 use crate::trial::{self, Product, Room};
 
 /// Processor time that was spent until now, in seconds.
@@ -97,13 +98,8 @@ pub enum RunError {
 pub enum DataChange {
     /// It was read from this folder, as it was typed, and is now read from elsewhere.
     Place(String),
-    /// The number of class 0 in the label files was another one.
-    FirstLabel {
-        /// As it was.
-        before: u32,
-        /// As it is now.
-        now: u32,
-    },
+    /// It was understood or divided by other settings.
+    Reading,
     /// What is in this folder, as it was typed, has changed.
     Contents(String),
 }
@@ -117,9 +113,7 @@ impl RunError {
                 .to_owned();
         match data {
             Some(DataChange::Place(given)) => hint.push_str(&format!("; their images were those of --data {given}")),
-            Some(DataChange::FirstLabel { before, now }) => {
-                hint.push_str(&format!("; their labels were read with first_label = {before}, which is now {now}"));
-            }
+            Some(DataChange::Reading) => hint.push_str("; they were understood or divided by other settings"),
             Some(DataChange::Contents(given)) => {
                 hint.push_str(&format!("; the images or labels in {given} have changed since"));
             }
@@ -165,6 +159,10 @@ fn run_trials(
     }
     let mut ledger = Ledger::read(folder, RESULTS, found.records.values())?;
     folder.write("study.toml", plan.study.to_toml().as_bytes())?;
+    match test_images::text(splits) {
+        Some(text) => folder.write(TEST_IMAGES, &text)?,
+        None => folder.remove(TEST_IMAGES)?,
+    }
     let to_run = |recipe, seed| trials.iter().any(|trial| (trial.0, trial.1) == (recipe, seed));
     let others = found.others.into_iter().filter(|&((recipe, seed), _)| !to_run(recipe, seed));
     let left_out: Vec<_> = others.map(|((recipe, seed), state)| (recipe, seed, state)).collect();
@@ -265,8 +263,8 @@ fn data_change(before: &DatasetRecord, now: &DatasetRecord) -> Option<DataChange
     if now.place.as_ref().is_none_or(|now| now.absolute != place.absolute) {
         return Some(DataChange::Place(place.given.clone()));
     }
-    if before.first_label != now.first_label {
-        return Some(DataChange::FirstLabel { before: before.first_label, now: now.first_label });
+    if before.reading != now.reading {
+        return Some(DataChange::Reading);
     }
     Some(DataChange::Contents(place.given.clone()))
 }

@@ -1,9 +1,9 @@
 //! Study files: what is compared, read from TOML, checked, and written out again with every default.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tenfold_nn::data::{ImageShape, Labels};
+use tenfold_nn::data::{ImageShape, Options, Shares};
 use tenfold_nn::model::{Architecture, ArchitectureError, Layer};
 use tenfold_nn::train::{TrainConfig, TrainSettings};
 
@@ -20,37 +20,34 @@ pub(crate) use read::is_name;
 /// Larger files are no study.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What is compared: the recipes, and how the data is divided.
+/// What is compared: the recipes, and on which data.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Study {
     /// Lower-case letters, digits and hyphens; the default folder is called after it.
     pub name: String,
     /// For people.
     pub title: String,
-    /// How the data is divided.
+    /// Which data, and how it is understood and divided.
     pub data: DataSettings,
     /// At least one, with different names.
     pub recipes: Vec<Recipe>,
 }
 
-/// How the data of a study is divided.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// The data of a study.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct DataSettings {
-    /// How much of the training data validates.
-    pub valid: ValidPart,
-    /// Which examples those are.
+    /// Where it is, unless that is told when the study is run; relative paths begin at the folder of the study file.
+    pub path: Option<PathBuf>,
+    /// How it is to be understood.
+    pub options: Options,
+    /// How much is set apart for testing and validation, where it does not say that itself.
+    pub shares: Shares,
+    /// Which examples validate.
     pub split_seed: u64,
-    /// What the numbers of the label files mean.
-    pub labels: Labels,
-}
-
-/// How much of the training data is set apart for validation.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum ValidPart {
-    /// This many examples.
-    Count(usize),
-    /// This share of them, rounded to the nearest whole number and at least one.
-    Share(f64),
+    /// How many classes it must have, where that is said.
+    pub classes: Option<usize>,
+    /// The number that its first class must have as its name, where that is said.
+    pub first_label: Option<u32>,
 }
 
 /// One way to train one network.
@@ -62,19 +59,23 @@ pub struct Recipe {
     pub title: String,
     /// The network.
     pub layers: Vec<Layer>,
+    /// Whether its last layer is `linear classes`: until the data is known, it has one output
+    /// ([`Study::set_classes`]).
+    pub linear_classes: bool,
     /// How it is trained.
     pub settings: TrainSettings,
 }
 
 impl Study {
     /// Names of the studies that are part of the program.
-    pub const BUILT_IN: [&str; 1] = ["digits"];
+    pub const BUILT_IN: [&str; 2] = ["digits", "images"];
 
     /// A study that is part of the program.
     #[expect(clippy::missing_panics_doc, reason = "a test parses every built-in study")]
     pub fn built_in(name: &str) -> Option<Study> {
         let text = match name {
             "digits" => include_str!("digits.toml"),
+            "images" => include_str!("images.toml"),
             _ => return None,
         };
         Some(Study::parse(text, name).expect("the built-in studies are valid, as a test makes sure"))
@@ -99,23 +100,20 @@ impl Study {
             path: name.clone(),
             position: error.utf8_error().valid_up_to(),
         })?;
-        Study::parse(&text, &name)
+        let mut study = Study::parse(&text, &name)?;
+        if let (Some(data), Some(folder)) = (&mut study.data.path, path.parent()) {
+            // A run writes the study to its folder, where a relative path would lead elsewhere.
+            *data = std::path::absolute(folder.join(&*data)).map_err(failed)?;
+        }
+        Ok(study)
     }
-}
 
-impl Default for DataSettings {
-    /// A tenth validates; labels are 0 to 9.
-    fn default() -> DataSettings {
-        DataSettings { valid: ValidPart::Share(0.1), split_seed: 0, labels: Labels::from_zero(10) }
-    }
-}
-
-impl DataSettings {
-    /// How many of `examples` validate.
-    pub fn valid_count(&self, examples: usize) -> usize {
-        match self.valid {
-            ValidPart::Count(count) => count,
-            ValidPart::Share(share) => ((examples as f64 * share).round() as usize).max(1),
+    /// Gives recipes that end in `linear classes` as many outputs as there are classes.
+    pub fn set_classes(&mut self, classes: usize) {
+        for recipe in self.recipes.iter_mut().filter(|recipe| recipe.linear_classes) {
+            recipe.layers.pop();
+            recipe.layers.push(Layer::Linear { out_features: classes });
+            recipe.linear_classes = false;
         }
     }
 }
@@ -176,7 +174,7 @@ mod tests {
             ("cnn2-dropout-b100", 3_274_634),
         ];
         assert!(parameters.eq(expected));
-        assert_eq!(study.data.valid_count(60_000), 6_000);
+        assert_eq!(study.data.shares.valid.of(60_000), 6_000);
         assert!(Study::BUILT_IN.iter().all(|name| Study::built_in(name).is_some_and(|study| study.name == *name)));
         assert_eq!(Study::built_in("digit"), None);
     }
@@ -208,5 +206,18 @@ mod tests {
         assert!(message(&path).contains("is larger than 1048576 bytes"));
         fs::write(&path, SMALL).unwrap();
         assert_eq!(Study::read(&path).unwrap().name, "mine");
+        fs::write(&path, SMALL.replace("\n\n", "\n[data]\npath = \"pictures\"\n")).unwrap();
+        assert_eq!(Study::read(&path).unwrap().data.path, Some(scratch.path().join("pictures")));
+    }
+
+    #[test]
+    fn a_last_layer_has_as_many_outputs_as_there_are_classes() {
+        let text = SMALL.replace("[\"linear 10\"]", "[\"linear 5\", \"relu\", \"linear classes\"]");
+        let mut study = Study::parse(&text, "mine.toml").unwrap();
+        study.set_classes(7);
+        let layers: Vec<String> = study.recipes[0].layers.iter().map(ToString::to_string).collect();
+        assert_eq!(layers, ["linear 5", "relu", "linear 7"]);
+        study.set_classes(9);
+        assert_eq!(study.recipes[0].layers[2].to_string(), "linear 7", "it is known by now");
     }
 }

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source, Splits};
+use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Options, Shares, Source, Splits};
 use tenfold_nn::train::{Event, Flow};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
-use tenfold_study::record::{DataPlace, Environment, Reason, Status, StudyRecord, Timing};
+use tenfold_study::record::{DataPlace, Environment, Reading, Reason, Status, StudyRecord, Timing};
 use tenfold_study::{
     PlannedStudy, ProcessorTime, RunError, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run,
     trained,
@@ -87,6 +87,7 @@ fn settings(seeds: u64) -> Settings {
         free_memory_bytes: None,
         published: false,
         place: None,
+        reading: None,
         replace: false,
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,
@@ -259,11 +260,10 @@ fn a_finished_trial_of_other_settings_or_data_is_replaced_only_where_that_is_ask
     let place = Some(DataPlace { given: "./halves".to_owned(), absolute: "/data/halves".to_owned() });
     let (_, hint) = refusal(&plan(STUDY, &other, Settings { place, ..settings(1) }), &other, &scratch.0);
     assert_eq!(hint, Some(format!("{usual}; the images or labels in halves have changed since")));
-    let mut shifted = self::splits(5);
-    shifted.first_label = 1;
+    let reading = Some(Reading { options: Options::default(), shares: Shares::default() });
     let place = Some(DataPlace { given: "halves".to_owned(), absolute: "/data/halves".to_owned() });
-    let (_, hint) = refusal(&plan(STUDY, &shifted, Settings { place, ..settings(1) }), &shifted, &scratch.0);
-    assert_eq!(hint, Some(format!("{usual}; their labels were read with first_label = 0, which is now 1")));
+    let (_, hint) = refusal(&plan(STUDY, &other, Settings { place, reading, ..settings(1) }), &other, &scratch.0);
+    assert_eq!(hint, Some(format!("{usual}; they were understood or divided by other settings")));
 
     let log = run_all(&plan(&changed, &splits, replacing(settings(1))), &splits, &scratch.0);
     assert_eq!(log.states, ["flat 1 changed", "conv 1 kept"]);

@@ -14,6 +14,6 @@ pub use dataset::Dataset;
 pub use source::Source;
 pub use split::{HeldOut, Origins, Splits};
 pub use tenfold_data::{
-    Collection, DataError, FileCheck, ImageShape, Labels, MAX_CLASSES, Options, Portion, Shares, digit, read,
+    Collection, DataError, FileCheck, ImageShape, Labels, MAX_CLASSES, Options, Portion, Shares, digit, read, words,
 };
 pub use writers::test_writers;

@@ -157,7 +157,11 @@ fn what_was_measured(compared: &Compared, set: &SameImages) -> String {
     let comparison = &set.comparison;
     let trials: usize = comparison.recipes.iter().map(|recipe| recipe.seeds.len()).sum();
     let images = set.studies.first().map_or(0, |&n| compared.studies[n].record.dataset.test);
-    let writers = comparison.writers.map_or(String::new(), |n| format!(" by {} writers", count(n as u64)));
+    let writers = match (comparison.writers, comparison.image_groups) {
+        (Some(n), _) => format!(" by {}", plural(n as u64, "writer")),
+        (None, Some(n)) => format!(" in {}", plural(n as u64, "group")),
+        (None, None) => String::new(),
+    };
     let only = if compared.some_only {
         " Only these recipes were asked for; p-values are adjusted for them alone."
     } else {
@@ -303,9 +307,18 @@ fn accuracy_notes(set: &SameImages) -> Vec<String> {
     notes
 }
 
+/// What a bootstrap draws.
+fn drawn(comparison: &Comparison) -> &'static str {
+    match (comparison.writers, comparison.image_groups) {
+        (Some(_), _) => "writers",
+        (None, Some(_)) => "groups",
+        (None, None) => "images",
+    }
+}
+
 /// How intervals for new images are made.
 fn resampling(comparison: &Comparison) -> String {
-    let over = if comparison.writers.is_some() { "writers" } else { "images" };
+    let over = drawn(comparison);
     match comparison.resamples {
         0 => "Wilson's, for one seed: there are no predictions to resample".to_owned(),
         n => format!("spread over seeds and a bootstrap over {over}, {} resamples", count(n as u64)),
@@ -560,7 +573,7 @@ fn networks(pairs: &[&Ordered], comparison: &Comparison) -> Table {
 fn network_notes(comparison: &Comparison) -> Vec<String> {
     let (level, alpha) = (level(comparison), alpha(comparison));
     let all = plural(comparison.pairs.len() as u64, "pair");
-    let over = if comparison.writers.is_some() { "writers" } else { "images" };
+    let over = drawn(comparison);
     vec![
         "one seed each: the tests are about these two trained networks and say nothing about training again".to_owned(),
         format!(

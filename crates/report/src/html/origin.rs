@@ -84,8 +84,8 @@ fn again(page: &Page, seeds: u64) -> String {
     if page.comparison.chosen_by == ChosenBy::Test {
         command.push_str(" --choose-by test");
     }
-    // Known writers are those of the built-in images.
-    if page.study.images.writers.is_none() {
+    // Where the study does not say where its images are.
+    if page.record().dataset.place.is_some() && !page.study_toml.lines().any(|line| line.starts_with("path = ")) {
         command.push_str(" --data DIR");
     }
     command
@@ -99,8 +99,8 @@ pub(super) fn limits(page: &Page) -> Markup {
                   difference round, and nothing here says that the recipes were tuned with equal care." }
             li { "All seeds share one division into training and validation images; what another division would change is not in \
                   any interval." }
-            li { "\u{201c}New images\u{201d} are images like these, of other writers where writers are known, but made in the same way as " (data.name) "." }
-            @if page.study.images.writers.is_some() {
+            li { "\u{201c}New images\u{201d} are images like these (of other writers or groups, where these are known), but made in the same way as " (data.name) "." }
+            @if page.study.images.groups.as_ref().is_some_and(|groups| groups.are_writers) {
                 li { "Digits of MNIST are written, scanned and cut out alike; photographs are not. Some of its test labels are wrong \
                       themselves, and a network that is right about such an image is counted as wrong." }
             }

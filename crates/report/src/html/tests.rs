@@ -14,8 +14,11 @@ fn made_up(name: &str) -> (FinishedStudy, Comparison) {
     let comparison = comparison(recipes, vec![pair(name, "b", -0.011, "better", 5)], &[&["b"], &[name]]);
     let said: Vec<Prediction> = (0..4).map(|n| Prediction { label: n % 2, prediction: 1, probability: 0.5 }).collect();
     let predictions = record.recipes.iter().map(|_| BTreeMap::from([(1, said.clone()), (2, said.clone())])).collect();
-    let images = TestImages { labels: vec![0, 1, 0, 1], classes: 2, writers: None };
-    (FinishedStudy { path: PathBuf::from("runs/made-up"), record, predictions, images }, comparison)
+    let images = TestImages { labels: vec![0, 1, 0, 1], classes: 2, groups: None };
+    (
+        FinishedStudy { path: PathBuf::from("runs/made-up"), record, predictions, images, test_paths: Vec::new() },
+        comparison,
+    )
 }
 
 fn html(name: &str) -> String {

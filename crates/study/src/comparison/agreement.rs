@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_nn::rng::{Rng, Stream};
 
-use super::compare::{RecipeTrials, TestImages, compare_with};
+use super::compare::{Groups, RecipeTrials, TestImages, compare_with};
 use super::{Comparison, Interval, PairStatistics, Verdict};
 use crate::metrics::Metrics;
 use crate::testing::{environment, recipe_record, trial_record};
@@ -30,7 +30,8 @@ fn study(number: u64) -> Comparison {
     let lost: Vec<bool> = (0..recipes).map(|_| one_of(12) == 0).collect();
     let (spread, seed_sd) = ([0.0, 0.1, 0.4, 1.0][one_of(4)], [0.0, 0.05, 0.3][one_of(3)]);
     let margin = [0.001, 0.03, 0.2][one_of(3)];
-    let writers = (one_of(2) == 0).then(|| (0..IMAGES).map(|n| (n / 10) as u16).collect());
+    let groups =
+        (one_of(2) == 0).then(|| Groups { of: (0..IMAGES).map(|n| n as u32 / 10).collect(), are_writers: true });
 
     let labels: Vec<u16> = (0..IMAGES).map(|n| (n % 2) as u16).collect();
     let hardness: Vec<f64> = (0..IMAGES).map(|_| normal()).collect();
@@ -61,7 +62,7 @@ fn study(number: u64) -> Comparison {
         environment: &environment,
         predictions: predictions.clone(),
     });
-    compare_with(&trials.collect::<Vec<_>>(), &TestImages { labels, classes: 2, writers }, margin, RESAMPLES)
+    compare_with(&trials.collect::<Vec<_>>(), &TestImages { labels, classes: 2, groups }, margin, RESAMPLES)
 }
 
 /// An interval with its p-value, and the one that is adjusted, of one question.

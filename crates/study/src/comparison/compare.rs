@@ -8,7 +8,7 @@ use super::choice::{Candidate, choice, groups};
 use super::estimates::{Estimates, examples, validation};
 use super::mistakes::{Said, shared_mistakes};
 use super::pairs::{ImagePart, Side, pairs};
-use super::resample::{ACCURACY, Variances, resample, writers};
+use super::resample::{ACCURACY, Variances, image_groups, resample};
 use super::time::{target, time};
 use super::{ChosenBy, Comparison, LEVEL, RecipeStatistics};
 use crate::metrics::Metrics;
@@ -38,15 +38,24 @@ pub struct TestImages {
     pub labels: Vec<u16>,
     /// The number of classes; every label is less.
     pub classes: usize,
-    /// Who wrote each, where that is known.
-    pub writers: Option<Vec<u16>>,
+    /// Which of them belong together, where that is known.
+    pub groups: Option<Groups>,
 }
 
-impl TestImages {
-    /// The images with these labels, of a data set with this SHA-256.
-    pub fn new(labels: &[u16], classes: usize, source_sha256: &str) -> TestImages {
-        let writers = test_writers(source_sha256).filter(|writers| writers.len() == labels.len());
-        TestImages { labels: labels.to_vec(), classes, writers }
+/// Images that belong together.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Groups {
+    /// The group of each image, by a number of its own.
+    pub of: Vec<u32>,
+    /// Whether groups are those who wrote them, as MNIST's are.
+    pub are_writers: bool,
+}
+
+impl Groups {
+    /// Who wrote each of so many test images of the data set with this SHA-256, where that is known.
+    pub fn writers(source_sha256: &str, images: usize) -> Option<Groups> {
+        let writers = test_writers(source_sha256).filter(|writers| writers.len() == images)?;
+        Some(Groups { of: writers.into_iter().map(u32::from).collect(), are_writers: true })
     }
 }
 
@@ -103,8 +112,8 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
         finished[n].said.as_ref()?;
         Some(finished[..n].iter().filter(|recipe| recipe.said.is_some()).count())
     };
-    // One writer says as little of others as one image does.
-    let several = writers(images).unwrap_or(images.labels.len()) > 1;
+    // One group says as little of others as one image does.
+    let several = image_groups(images).unwrap_or(images.labels.len()) > 1;
     let resampled = (!said.is_empty() && several).then(|| resample(&said, images, resamples));
     let variances = |n: usize| resampled.as_ref().zip(place(n)).map(|(r, at)| (&r.recipes[at], r.units));
 
@@ -151,6 +160,10 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
         finished.iter().filter_map(|recipe| Some((recipe.of.name.as_str(), recipe.said.clone()?))).collect();
     let test_images =
         finished.first().and_then(|recipe| recipe.metrics(|trial| &trial.test).first().map(|m| examples(m)));
+    let grouped = |writers: bool| {
+        let is_so = images.groups.as_ref().is_some_and(|groups| groups.are_writers == writers);
+        image_groups(images).filter(|_| is_so && resampled.is_some())
+    };
     Comparison {
         chosen_by: ChosenBy::Validation,
         picked: best(by_name(), |s| &s.valid_balanced_accuracy, |t| &t.valid),
@@ -159,7 +172,8 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
         margin,
         resamples: if resampled.is_some() { resamples } else { 0 },
         images: test_images.map_or(images.labels.len(), |n| n as usize),
-        writers: writers(images).filter(|_| resampled.is_some()),
+        writers: grouped(true),
+        image_groups: grouped(false),
         groups: groups(&statistics, &pairs),
         choice: choice(&candidates, margin),
         shared_mistakes: shared_mistakes(&by_recipe, images.labels.len()),

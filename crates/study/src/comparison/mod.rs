@@ -19,7 +19,7 @@ mod simulation;
 mod tests;
 mod time;
 
-pub use compare::{RecipeTrials, TestImages, compare};
+pub use compare::{Groups, RecipeTrials, TestImages, compare};
 
 /// The share of intervals that are to contain what they are about.
 pub const LEVEL: f64 = 0.95;
@@ -48,6 +48,8 @@ pub struct Comparison {
     pub images: usize,
     /// Writers of the test images, where they are known: the images of one are resampled together.
     pub writers: Option<usize>,
+    /// Other groups of test images, where they are known: the images of one are resampled together.
+    pub image_groups: Option<usize>,
     /// One per recipe with a finished trial, in the order of the study.
     pub recipes: Vec<RecipeStatistics>,
     /// Every pair of those recipes: first with second, first with third, and so on.
@@ -72,6 +74,7 @@ impl Default for Comparison {
             resamples: 0,
             images: 0,
             writers: None,
+            image_groups: None,
             recipes: Vec::new(),
             pairs: Vec::new(),
             groups: Vec::new(),

@@ -1,6 +1,7 @@
 //! The bootstrap over test images: how figures would differ on other images of the same kind.
 //!
-//! Images of one writer are alike, so where writers are known, they are drawn instead, each with all of their images.
+//! Images of one writer are alike, as are those of one patient or place: where such groups are known, they are drawn
+//! instead, each with all of its images.
 //! Every draw is the same for all trials of all recipes, which is what pairs them.
 //!
 //! Seeds are not drawn. A draw of both crosses images with seeds and counts three times what belongs to neither alone
@@ -144,19 +145,19 @@ pub(super) fn resample(recipes: &[Vec<&[Prediction]>], images: &TestImages, draw
 
 /// The unit of each image, and how many units there are.
 fn units(images: &TestImages) -> (Vec<u32>, usize) {
-    let Some(writers) = &images.writers else {
+    let Some(groups) = &images.groups else {
         return ((0..images.labels.len() as u32).collect(), images.labels.len());
     };
-    let mut names = writers.clone();
-    names.sort_unstable();
-    names.dedup();
-    let unit = |writer: &u16| names.binary_search(writer).expect("every writer is among them") as u32;
-    (writers.iter().map(unit).collect(), names.len())
+    let mut numbers = groups.of.clone();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let unit = |group: &u32| numbers.binary_search(group).expect("every group is among them") as u32;
+    (groups.of.iter().map(unit).collect(), numbers.len())
 }
 
-/// How many writers there are.
-pub(super) fn writers(images: &TestImages) -> Option<usize> {
-    images.writers.as_ref().map(|_| units(images).1)
+/// How many groups there are.
+pub(super) fn image_groups(images: &TestImages) -> Option<usize> {
+    images.groups.as_ref().map(|_| units(images).1)
 }
 
 /// Wrong answers of one trial to images of one unit and class, with the same wrong class. Right ones follow from the

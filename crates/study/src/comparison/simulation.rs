@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use tenfold_nn::rng::{Rng, Stream};
 
-use super::compare::{RecipeTrials, TestImages, compare_with};
+use super::compare::{Groups, RecipeTrials, TestImages, compare_with};
 use super::{Comparison, MARGIN, Verdict};
 use crate::metrics::Metrics;
 use crate::record::{RecipeRecord, TrialRecord};
@@ -40,11 +40,11 @@ fn study(world: World, number: u64) -> Comparison {
         next += 1;
         f64::from(rng.normal_at(next))
     };
-    let writers: Vec<u16> = (0..IMAGES).map(|n| (n * world.writers / IMAGES) as u16).collect();
+    let writers: Vec<u32> = (0..IMAGES).map(|n| (n * world.writers / IMAGES) as u32).collect();
     let mut field = |image_sd: f64, writer_sd: f64| -> Vec<f64> {
         let of_writer: Vec<f64> = (0..world.writers.max(1)).map(|_| normal() * writer_sd).collect();
         let clustered = world.writers > 0;
-        writers.iter().map(|&w| normal() * image_sd + if clustered { of_writer[usize::from(w)] } else { 0.0 }).collect()
+        writers.iter().map(|&w| normal() * image_sd + if clustered { of_writer[w as usize] } else { 0.0 }).collect()
     };
     let hardness = field(HARDNESS_SD, HARDNESS_SD);
     let own: Vec<Vec<f64>> = (0..world.recipes).map(|_| field(OWN_SD, OWN_SD)).collect();
@@ -77,8 +77,8 @@ fn study(world: World, number: u64) -> Comparison {
             predictions: predictions.clone(),
         })
         .collect();
-    let writers = (world.writers > 0).then_some(writers);
-    compare_with(&recipes, &TestImages { labels, classes: 2, writers }, MARGIN, RESAMPLES)
+    let groups = (world.writers > 0).then_some(Groups { of: writers, are_writers: true });
+    compare_with(&recipes, &TestImages { labels, classes: 2, groups }, MARGIN, RESAMPLES)
 }
 
 const HARDNESS_SD: f64 = 0.8;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Comparison, Interval, MARGIN, RecipeTrials, TestImages, Verdict, compare};
+use super::{Comparison, Groups, Interval, MARGIN, RecipeTrials, TestImages, Verdict, compare};
 use crate::metrics::Metrics;
 use crate::record::{Reason, RecipeRecord, Status};
 use crate::testing::{environment, recipe_record, trial_record};
@@ -30,7 +30,7 @@ fn recipe(name: &str, seeds: &[&[usize]]) -> (RecipeRecord, BTreeMap<u64, Vec<Pr
 
 type Recipe = (RecipeRecord, BTreeMap<u64, Vec<Prediction>>);
 
-fn compared(recipes: &[Recipe], writers: Option<Vec<u16>>) -> Comparison {
+fn compared(recipes: &[Recipe], writers: Option<Vec<u32>>) -> Comparison {
     let environment = environment();
     let trials: Vec<RecipeTrials> = recipes
         .iter()
@@ -41,7 +41,8 @@ fn compared(recipes: &[Recipe], writers: Option<Vec<u16>>) -> Comparison {
             predictions: said.clone(),
         })
         .collect();
-    compare(&trials, &TestImages { labels: LABELS.to_vec(), classes: 3, writers }, MARGIN)
+    let groups = writers.map(|of| Groups { of, are_writers: true });
+    compare(&trials, &TestImages { labels: LABELS.to_vec(), classes: 3, groups }, MARGIN)
 }
 
 /// That every number is finite, which JSON cannot say otherwise, and that the comparison reads back the same.
@@ -148,7 +149,7 @@ fn what_is_no_number_is_in_no_mean() {
     for with_predictions in [true, false] {
         let predictions = if with_predictions { predictions.clone() } else { BTreeMap::new() };
         let trials = RecipeTrials { name: "a".to_owned(), record: &record, environment: &environment, predictions };
-        let images = TestImages { labels: labels.to_vec(), classes: 4, writers: None };
+        let images = TestImages { labels: labels.to_vec(), classes: 4, groups: None };
         let comparison = checked(compare(&[trials], &images, MARGIN));
         let a = &comparison.recipes[0];
         let [first, _, third, fourth] = &a.per_class[..] else { panic!("four classes") };
@@ -171,7 +172,7 @@ fn draws_without_a_figure_do_not_count_as_zero() {
     let labels = vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
     let said: Vec<Prediction> =
         labels.iter().map(|&label| Prediction { label, prediction: label, probability: 0.5 }).collect();
-    let images = TestImages { labels, classes: 2, writers: None };
+    let images = TestImages { labels, classes: 2, groups: None };
     let drawn = resample(&[vec![&said[..], &said[..]]], &images, 500);
     let variances = &drawn.recipes[0];
     for figure in [of_class(1), of_class(1) + 1, of_class(1) + 2] {
@@ -246,7 +247,8 @@ fn draws_have_the_variance_of_the_closed_form() {
         said.iter().filter(|s| s[n].prediction == s[n].label).count() as f64 / said.len() as f64
     };
     for (writers, each) in [(None, 1), (Some((0..12).map(|n| n / 2).collect()), 2)] {
-        let images = TestImages { labels: LABELS.to_vec(), classes: 3, writers };
+        let groups = writers.map(|of| Groups { of, are_writers: false });
+        let images = TestImages { labels: LABELS.to_vec(), classes: 3, groups };
         let drawn = resample(&said, &images, 20_000);
         let (n, units) = (12.0, (12 / each) as f64);
         let closed = |value: &dyn Fn(usize) -> f64| {

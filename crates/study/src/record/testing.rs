@@ -34,7 +34,10 @@ pub(super) fn study(recipes: Vec<RecipeRecord>) -> StudyRecord {
         split_seed: 0,
         split_sha256: text(),
         place: None,
+        reading: None,
         first_label: 0,
+        class_names: Vec::new(),
+        notes: Vec::new(),
         warnings: Vec::new(),
     };
     let comparison = Comparison::default();

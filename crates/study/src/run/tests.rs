@@ -52,6 +52,7 @@ fn plan(study: &str, splits: &Splits, replace: bool) -> PlannedStudy {
         free_memory_bytes: None,
         published: false,
         place: None,
+        reading: None,
         replace,
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,

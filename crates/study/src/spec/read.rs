@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tenfold_nn::data::{Labels, MAX_CLASSES};
+use tenfold_nn::data::{MAX_CLASSES, Options, Portion, Shares};
 use tenfold_nn::model::Layer;
 use tenfold_nn::nearest;
 use tenfold_nn::train::TrainSettings;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
-use super::{DataSettings, Place, Recipe, Study, StudyFileError, ValidPart, key};
+use super::{DataSettings, Place, Recipe, Study, StudyFileError, key};
 use crate::stop;
 
 const MAX_RECIPES: usize = 1000;
@@ -40,22 +40,29 @@ impl Study {
 struct StudyToml {
     name: Spanned<String>,
     title: Option<Spanned<String>>,
+    // These are read by themselves: their settings are not listed here.
+    #[serde(default, rename = "data")]
+    _data: IgnoredAny,
     #[serde(default)]
-    data: DataToml,
-    #[serde(default)]
-    // Read by itself: its settings are not listed here.
     recipe: Vec<IgnoredAny>,
 }
 
+/// What `[data]` has besides the options of reading.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
 struct DataToml {
+    path: Option<Spanned<String>>,
+    test: Option<Spanned<usize>>,
+    test_share: Option<Spanned<f64>>,
     valid: Option<Spanned<usize>>,
     valid_share: Option<Spanned<f64>>,
     split_seed: Option<u64>,
     classes: Option<Spanned<usize>>,
     first_label: Option<Spanned<u32>>,
 }
+
+/// The keys of [`DataToml`].
+const DATA_KEYS: [&str; 8] =
+    ["path", "test", "test_share", "valid", "valid_share", "split_seed", "classes", "first_label"];
 
 /// What a recipe has besides the settings of its training.
 #[derive(Deserialize)]
@@ -106,11 +113,11 @@ impl From<toml::de::Error> for Fault {
 
 fn study(text: &str) -> Result<Study, Fault> {
     let table = DeTable::parse(text)?;
-    let recipes_found = table.get_ref().get("recipe").cloned();
+    let [data_found, recipes_found] = ["data", "recipe"].map(|key| table.get_ref().get(key).cloned());
     let file = StudyToml::deserialize(Deserializer::from(table))?;
     check_name("the study's name", &file.name)?;
     let title = title(file.title.as_ref(), file.name.get_ref())?;
-    let data = file.data.check()?;
+    let data = data_found.as_ref().map_or_else(|| Ok(DataSettings::default()), data)?;
     if file.recipe.is_empty() || file.recipe.len() > MAX_RECIPES {
         let message = format!("the study has {} recipes, expected 1 to {MAX_RECIPES}", file.recipe.len());
         let hint = "a recipe begins with [[recipe]] and has at least a name and layers".to_owned();
@@ -128,25 +135,40 @@ fn study(text: &str) -> Result<Study, Fault> {
     Ok(Study { name: file.name.into_inner(), title, data, recipes })
 }
 
-impl DataToml {
-    fn check(self) -> Result<DataSettings, Fault> {
-        let default = DataSettings::default();
-        let valid = match (self.valid, self.valid_share) {
-            (Some(_), Some(share)) => {
-                let message = "valid and valid_share are both given, expected one of them".to_owned();
-                return Err(Fault::at(&share, message));
+/// What stands under `[data]`.
+fn data(value: &Spanned<DeValue>) -> Result<DataSettings, Fault> {
+    let Some(table) = value.get_ref().as_table() else {
+        return Err(Fault::at(value, "data is no table, expected [data] and settings below it".to_owned()));
+    };
+    let mut options = DeTable::new();
+    let mut others = DeTable::new();
+    for (key, value) in table {
+        let name = key.get_ref().as_ref();
+        let into = match name {
+            _ if Options::NAMES.contains(&name) => &mut options,
+            _ if DATA_KEYS.contains(&name) => &mut others,
+            _ => {
+                let known = [&DATA_KEYS[..], &Options::NAMES].concat();
+                return Err(Fault::unknown(Some(key.span()), "key", name, &known));
             }
-            (Some(count), None) if *count.get_ref() == 0 => {
-                return Err(Fault::at(&count, "valid is 0, expected at least 1 example".to_owned()));
-            }
-            (Some(count), None) => ValidPart::Count(count.into_inner()),
-            (None, Some(share)) if !(*share.get_ref() > 0.0 && *share.get_ref() < 1.0) => {
-                let message = format!("valid_share is {}, expected more than 0 and less than 1", share.get_ref());
-                return Err(Fault::at(&share, message));
-            }
-            (None, Some(share)) => ValidPart::Share(share.into_inner()),
-            (None, None) => default.valid,
         };
+        into.insert(key.clone(), value.clone());
+    }
+    let read = |table| Deserializer::from(Spanned::new(value.span(), table));
+    let options = Options::deserialize(read(options))?;
+    DataToml::deserialize(read(others))?.check(options)
+}
+
+impl DataToml {
+    fn check(self, options: Options) -> Result<DataSettings, Fault> {
+        let default = Shares::default();
+        let shares = Shares {
+            test: portion("test", self.test, self.test_share, default.test)?,
+            valid: portion("valid", self.valid, self.valid_share, default.valid)?,
+        };
+        if let Some(path) = self.path.as_ref().filter(|path| path.get_ref().is_empty()) {
+            return Err(Fault::at(path, "path is empty, expected a folder or a file".to_owned()));
+        }
         if let Some(classes) = self.classes.as_ref().filter(|classes| !(2..=MAX_CLASSES).contains(classes.get_ref())) {
             let message = format!("classes is {}, expected 2 to {MAX_CLASSES}", classes.get_ref());
             return Err(Fault::at(classes, message));
@@ -155,11 +177,39 @@ impl DataToml {
             let message = format!("first_label is {}, expected 0 to {MAX_LABEL}", first.get_ref());
             return Err(Fault::at(first, message));
         }
-        let labels = Labels {
-            first: self.first_label.map_or(default.labels.first, Spanned::into_inner),
-            classes: self.classes.map_or(default.labels.classes, Spanned::into_inner),
-        };
-        Ok(DataSettings { valid, split_seed: self.split_seed.unwrap_or(default.split_seed), labels })
+        Ok(DataSettings {
+            path: self.path.map(|path| path.into_inner().into()),
+            options,
+            shares,
+            split_seed: self.split_seed.unwrap_or(0),
+            classes: self.classes.map(Spanned::into_inner),
+            first_label: self.first_label.map(Spanned::into_inner),
+        })
+    }
+}
+
+/// What is set apart, as a number of examples or as a share of them.
+fn portion(
+    name: &str,
+    count: Option<Spanned<usize>>,
+    share: Option<Spanned<f64>>,
+    default: Portion,
+) -> Result<Portion, Fault> {
+    match (count, share) {
+        (Some(_), Some(share)) => {
+            let message = format!("{name} and {name}_share are both given, expected one of them");
+            Err(Fault::at(&share, message))
+        }
+        (Some(count), None) if *count.get_ref() == 0 => {
+            Err(Fault::at(&count, format!("{name} is 0, expected at least 1 example")))
+        }
+        (Some(count), None) => Ok(Portion::Count(count.into_inner())),
+        (None, Some(share)) if !(*share.get_ref() > 0.0 && *share.get_ref() < 1.0) => {
+            let message = format!("{name}_share is {}, expected more than 0 and less than 1", share.get_ref());
+            Err(Fault::at(&share, message))
+        }
+        (None, Some(share)) => Ok(Portion::Share(share.into_inner())),
+        (None, None) => Ok(default),
     }
 }
 
@@ -181,7 +231,17 @@ fn recipe(value: &Spanned<DeValue>) -> Result<(Spanned<String>, Recipe), Fault> 
         return Err(Fault::at(&found.layers, message));
     }
     let mut layers = Vec::new();
+    let mut linear_classes = false;
     for (index, text) in found.layers.get_ref().iter().enumerate() {
+        if text.get_ref().split_whitespace().eq(["linear", "classes"]) {
+            linear_classes = index + 1 == found.layers.get_ref().len();
+            if !linear_classes {
+                let message = format!("recipe {name:?}: layer {}: linear classes is the last layer", index + 1);
+                return Err(Fault::at(text, message));
+            }
+            layers.push(Layer::Linear { out_features: 1 });
+            continue;
+        }
         let layer = text.get_ref().parse::<Layer>();
         layers.push(layer.map_err(|error| Fault::at(text, format!("recipe {name:?}: layer {}: {error}", index + 1)))?);
     }
@@ -198,7 +258,7 @@ fn recipe(value: &Spanned<DeValue>) -> Result<(Spanned<String>, Recipe), Fault> 
         let span = table.get(key(error.setting)).map(Spanned::span);
         Fault { span, message: about(error.message), hint: None }
     })?;
-    Ok((found.name, Recipe { name, title, layers, settings }))
+    Ok((found.name, Recipe { name, title, layers, linear_classes, settings }))
 }
 
 /// The settings of a recipe: those in its table, and the defaults of the others.
@@ -255,11 +315,8 @@ mod tests {
     #[test]
     fn what_is_not_said_has_a_default() {
         let study = Study::parse(SMALL, "mine.toml").unwrap();
-        assert_eq!((&*study.title, study.data.valid_count(14)), ("mine", 1));
-        assert_eq!(
-            study.data,
-            DataSettings { valid: ValidPart::Share(0.1), split_seed: 0, labels: Labels::from_zero(10) }
-        );
+        assert_eq!((&*study.title, study.data.shares.valid.of(14)), ("mine", 1));
+        assert_eq!(study.data, DataSettings::default());
         let recipe = &study.recipes[0];
         assert!(recipe.settings == TrainSettings::default() && recipe.runs_all_epochs(), "{recipe:?}");
     }
@@ -317,6 +374,13 @@ mod tests {
             (&SMALL.replace("\n\n", "\n[data]\nvalid = 1\nvalid_share = 0.5\n"), "4:15", "both given"),
             (&SMALL.replace("\n\n", "\n[data]\nvalid_share = 1.5\n"), "3:15", "valid_share is 1.5"),
             (&SMALL.replace("\n\n", "\n[data]\nvalid = 0\n"), "3:9", "valid is 0"),
+            (&SMALL.replace("\n\n", "\n[data]\ntest = 1\ntest_share = 0.5\n"), "4:14", "both given"),
+            (&SMALL.replace("\n\n", "\ndata = 3\n"), "2:8", "data is no table"),
+            (&SMALL.replace("\n\n", "\n[data]\npath = \"\"\n"), "3:8", "path is empty"),
+            (&SMALL.replace("\n\n", "\n[data]\nsise = 3\n"), "3:1", "there is no key `sise` here"),
+            (&SMALL.replace("\n\n", "\n[data]\nsize = 3\n"), "3:8", "invalid type: integer `3`"),
+            (&SMALL.replace("\n\n", "\n[data]\nfit = \"squeeze\"\n"), "3:7", "there is no value `squeeze` here"),
+            (&SMALL.replace("[\"linear", "[\"linear classes\", \"linear"), "5:11", "linear classes is the last layer"),
             (&SMALL.replace("\n\n", "\n[data]\nclasses = 1\n"), "3:11", "classes is 1, expected 2 to 256"),
             (&SMALL.replace("\n\n", "\n[data]\nfirst_label = -1\n"), "3:15", "invalid value: integer `-1`"),
             (

@@ -1,11 +1,13 @@
 //! A study written out as a study file, with every default.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
+use tenfold_nn::data::Portion;
 use tenfold_nn::train::TrainSettings;
 use toml::{Table, Value};
 
-use super::{Study, ValidPart, key};
+use super::{Study, key};
 use crate::stop;
 
 impl Study {
@@ -19,12 +21,18 @@ impl Study {
         line("name", string(&self.name));
         line("title", string(&self.title));
         line("\n[data]\nsplit_seed", self.data.split_seed.to_string());
-        match self.data.valid {
-            ValidPart::Count(count) => line("valid", count.to_string()),
-            ValidPart::Share(share) => line("valid_share", Value::from(share).to_string()),
+        for (name, portion) in [("test", self.data.shares.test), ("valid", self.data.shares.valid)] {
+            match portion {
+                Portion::Count(count) => line(name, count.to_string()),
+                Portion::Share(share) => line(&format!("{name}_share"), Value::from(share).to_string()),
+            }
         }
-        line("classes", self.data.labels.classes.to_string());
-        line("first_label", self.data.labels.first.to_string());
+        let mut data = Table::try_from(&self.data.options).expect("options have plain values");
+        let mut set = |name: &str, value: Option<Value>| value.map(|value| data.insert(name.to_owned(), value));
+        set("path", self.data.path.as_deref().and_then(Path::to_str).map(Value::from));
+        set("classes", self.data.classes.map(|classes| Value::from(classes as i64)));
+        set("first_label", self.data.first_label.map(Value::from));
+        data.iter().for_each(|(name, value)| line(name, inline(value)));
         for recipe in &self.recipes {
             line("\n[[recipe]]\nname", string(&recipe.name));
             line("title", string(&recipe.title));
@@ -62,7 +70,8 @@ mod tests {
     #[test]
     fn a_study_written_out_reads_back_the_same() {
         let full = "name = \"full\"\ntitle = \"All \\\"quoted\\\" \\\\ things\"\n[data]\nvalid = 17\nsplit_seed = 3\n\
-                    classes = 26\nfirst_label = 1\n[[recipe]]\nname = \"r\"\nlayers = [\"conv 3 5x3 stride 2 padding 1\", \"tanh\", \
+                    classes = 26\nfirst_label = 1\npath = \"my pictures\"\ntest_share = 0.3\nsize = [3, 4]\ncolumns = { label = \"breed\" }\n\
+                    fit = \"crop\"\n[[recipe]]\nname = \"r\"\nlayers = [\"conv 3 5x3 stride 2 padding 1\", \"tanh\", \
                     \"avgpool 2\", \"dropout 0.3\", \"linear 26\"]\nbatch_size = 7\nepochs = 3\npatience = 2\n\
                     stop = \"valid_accuracy >= 0.5\"\ninit = \"kaiming\"\npixels = { mean = 0.1307, std = 0.3081 }\n\
                     optimizer = { kind = \"sgd\", lr = 1, momentum = 0.9, nesterov = true }\n\
@@ -73,7 +82,10 @@ mod tests {
             Study::parse(full, "full.toml").unwrap(),
             Study::parse(SMALL, "mine.toml").unwrap(),
             Study::built_in("digits").unwrap(),
+            Study::built_in("images").unwrap(),
         ] {
+            let mut study = study;
+            study.set_classes(12);
             let text = study.to_toml();
             assert_eq!(Study::parse(&text, "again").expect(&text), study, "{text}");
         }

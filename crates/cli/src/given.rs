@@ -1,0 +1,102 @@
+//! The images that a study is run on: those that the command line, the study file or a record names.
+
+use std::path::{Path, PathBuf};
+
+use tenfold_nn::data::{Options, Source, Splits, read};
+use tenfold_study::record::{DataPlace, Reading};
+use tenfold_study::{DataSettings, Study};
+use toml::{Table, Value};
+
+use crate::args::GivenArgs;
+use crate::failure::{Failure, USAGE};
+use crate::images;
+
+/// Images of a study, divided.
+pub(crate) struct Given {
+    pub(crate) splits: Splits,
+    /// Where they are; none for those inside the program.
+    pub(crate) place: Option<DataPlace>,
+    /// How they were understood and divided; none for MNIST.
+    pub(crate) reading: Option<Reading>,
+}
+
+/// The images that `study` is to be run on: those of the command line, else those that it names, else MNIST. What is
+/// told of them there is put into the study.
+pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Failure> {
+    let data = &mut study.data;
+    if let Some(path) = &args.data {
+        data.path = Some(path.clone());
+    }
+    data.options = with_settings(&data.options, &args.set)?;
+    let Some(path) = data.path.clone() else {
+        if data.options != Options::default() || data.classes.is_some_and(|n| n != 10) || data.first_label.is_some() {
+            let message =
+                "the study says what its images are like, and those of the built-in MNIST are not to be chosen";
+            let hint = "name the folder or file with its images: --data PATH";
+            return Err(Failure::new(USAGE, message.to_owned(), Some(hint.to_owned())));
+        }
+        return Ok(Given { splits: divided(Source::mnist(), data)?, place: None, reading: None });
+    };
+    let place = images::place(&path);
+    // As the run folder's study.toml is to name it.
+    data.path = Some(place.as_ref().map_or(path.clone(), |place| PathBuf::from(&place.absolute)));
+    if let Some(mnist) = mnist(&path).filter(|_| data.options == Options::default()) {
+        return Ok(Given { splits: divided(mnist, data)?, place, reading: None });
+    }
+    let reading = Reading { options: data.options.clone(), shares: data.shares };
+    let splits = Splits::of(read(&path, &reading.options)?, reading.shares, data.split_seed)?;
+    Ok(Given { splits, place, reading: Some(reading) })
+}
+
+fn divided(source: Source, data: &DataSettings) -> Result<Splits, Failure> {
+    let valid = data.shares.valid.of(source.train.len());
+    Ok(source.split(valid, data.split_seed)?)
+}
+
+/// The data set in this folder, if it is MNIST in its four files.
+pub(crate) fn mnist(folder: &Path) -> Option<Source> {
+    let source = Source::read_dir(folder, None).ok()?;
+    source.files.iter().all(|file| file.known).then_some(source)
+}
+
+/// `options` with `settings` in place of what they name: lines as in a study file, where words need no quotes.
+pub(crate) fn with_settings(options: &Options, settings: &[String]) -> Result<Options, Failure> {
+    let refused = |message: &str| {
+        let hint = "write it as in a study file: --set 'size = [32, 32]'; `tenfold data --help` lists the settings";
+        Failure::new(USAGE, format!("--set: {message}"), Some(hint.to_owned()))
+    };
+    let is_toml = |line: &str| toml::from_str::<Table>(line).is_ok();
+    let quoted = |line: &String| match line.split_once('=') {
+        Some((name, word)) if !is_toml(line) => format!("{name} = {}", Value::from(word.trim())),
+        _ => line.clone(),
+    };
+    let lines: Vec<String> = settings.iter().map(quoted).collect();
+    let set: Table = toml::from_str(&lines.join("\n")).map_err(|error| refused(error.message()))?;
+    let mut all = Table::try_from(options).expect("options have plain values");
+    for (name, value) in set {
+        match (all.get_mut(&name), value) {
+            // Each column is a setting of its own.
+            (Some(Value::Table(columns)), Value::Table(more)) => columns.extend(more),
+            (_, value) => drop(all.insert(name, value)),
+        }
+    }
+    all.try_into().map_err(|error: toml::de::Error| refused(error.message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_the_command_line_go_over_those_of_the_study() {
+        let set = |options: &Options, lines: &[&str]| {
+            with_settings(options, &lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        let study = set(&Options::default(), &["size = [3, 4]", "fit=crop", "columns.label = breed", "columns.path=1"]);
+        assert_eq!((study.size, study.columns.path.as_deref()), (Some([3, 4]), Some("1")));
+        let both = set(&study, &["fit = \"stretch\"", "columns.label=17"]);
+        assert_eq!((both.size, both.columns.label.as_deref()), (Some([3, 4]), Some("17")));
+        assert_eq!((both.columns.path, both.fit), (study.columns.path, tenfold_data::Fit::Stretch));
+        assert_eq!(set(&Options::default(), &[]), Options::default());
+    }
+}

@@ -212,9 +212,9 @@ pub(crate) struct LookArgs {
     /// What each layer makes of your own picture, a PNG; it is centred as MNIST's digits were.
     #[arg(long, value_name = "PNG", group = "what")]
     pub(crate) file: Option<PathBuf>,
-    /// The class whose pixels are looked for. [default: the one that the network names]
-    #[arg(long, value_name = "N")]
-    pub(crate) class: Option<usize>,
+    /// The class whose pixels are looked for, by its name or its number from 0. [default: the one that the network names]
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
     /// Draw what this unit sees, numbered from 0. [default: the strongest of the last convolution]
     #[arg(long, value_name = "LAYER:FILTER,ROW,COLUMN", value_parser = unit_name)]
     pub(crate) unit: Option<UnitName>,

@@ -62,7 +62,7 @@ pub(crate) fn draw(
     let stamp = if by_test { ", chosen by test" } else { "" };
     let of = format!("{FIRST} of {} seed {}{stamp}", pick.recipe, pick.seed);
     let first = shown.first().copied().unwrap_or(0);
-    let given = of_data("test", first, test.image(first), said[first].label);
+    let given = of_data("test", first, test.image(first), said[first].label, &network.class_names);
     let traced = trace(&network.model, &given.pixels);
     let shared = image(test.shape(), &given.pixels);
     let selection = Selection::default();
@@ -120,8 +120,8 @@ fn maps(
         let traced = trace(&network.model, test.image(n));
         MapRow {
             heading: format!("test image {n}"),
-            label: said[n].label.to_string(),
-            prediction: said[n].prediction.to_string(),
+            label: network.class_names[usize::from(said[n].label)].clone(),
+            prediction: network.class_names[usize::from(said[n].prediction)].clone(),
             image: image(test.shape(), test.image(n)),
             maps: shown.iter().map(|&filter| response(layer, &traced, filter)).collect(),
         }

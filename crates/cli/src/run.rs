@@ -256,7 +256,12 @@ impl<'a> View<'a> {
                 if record.status != Status::Interrupted {
                     self.finished += 1;
                     let (settings, architecture) = self.plan.recipe(*recipe);
-                    let text = show::trial(record, &settings.title, architecture.parameters() as u64);
+                    let text = show::trial(
+                        record,
+                        &settings.title,
+                        architecture.parameters() as u64,
+                        &self.splits.class_names,
+                    );
                     if self.format == Format::Text && !self.unheard {
                         match self.progress.out(&text) {
                             Ok(()) => {}

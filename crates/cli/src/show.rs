@@ -9,6 +9,8 @@ use tenfold_study::comparison::{ChosenBy, Pick};
 use tenfold_study::metrics::Metrics;
 use tenfold_study::record::{EpochRecord, Reason, RecipeRecord, Spread, Status, StudyRecord, TrialRecord};
 
+use crate::output::plain;
+
 /// One line for one epoch. `width` is that of the longest name, `epochs` the most that there may be.
 pub(crate) fn epoch_line(name: &str, width: usize, seed: u64, epoch: &EpochRecord, epochs: usize) -> String {
     let loss = |loss: Option<f64>| loss.map_or("-".to_owned(), |loss| format!("{loss:.4}"));
@@ -24,7 +26,7 @@ pub(crate) fn epoch_line(name: &str, width: usize, seed: u64, epoch: &EpochRecor
 }
 
 /// Everything about one trial that has ended.
-pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> String {
+pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64, class_names: &[String]) -> String {
     let mut text = format!(
         "\n{} seed {}: {title}\n{}; training time {}{}; {} parameters\n",
         record.recipe,
@@ -37,9 +39,10 @@ pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> Strin
     if let Some(test) = &record.test {
         let test = test_metrics(test);
         text.push_str(&format!("\non the test images (loss {:.4})\n\n", test.loss));
-        text.push_str(&per_class_table(&test, &[]));
+        let names: Vec<String> = class_names.iter().map(|name| plain(name)).collect();
+        text.push_str(&per_class_table(&test, &names));
         text.push('\n');
-        text.push_str(&confusion_table(&test.confusion, &[]));
+        text.push_str(&confusion_table(&test.confusion, &names));
     }
     text
 }

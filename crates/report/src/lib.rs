@@ -15,6 +15,7 @@ pub mod filters;
 pub mod html;
 pub mod look;
 
+pub mod classes;
 pub mod colormap;
 pub mod font;
 pub mod format;

@@ -3,6 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, TableComponent};
 use tenfold_study::record::chance_loss;
 
+use crate::classes::{MATRIX, class_name, confused, heads};
 use crate::format::{NONE, balanced_accuracy, count, percent, seconds, significant};
 
 /// What a model reached on the test split.
@@ -18,6 +19,26 @@ pub struct TestMetrics {
     pub per_class: Vec<ClassMetrics>,
     /// Examples, `[true class][predicted class]`.
     pub confusion: Vec<Vec<u64>>,
+}
+
+/// Classes beyond which a table has not all of them.
+const ALL_SHOWN: usize = 60;
+/// Of more, those with the lowest recall.
+const WORST_SHOWN: usize = 20;
+/// Pairs of classes that are confused.
+const MOST_CONFUSED: usize = 20;
+
+impl TestMetrics {
+    /// The classes that a table shows: all, or of many those with the lowest recall, the lowest first.
+    fn shown(&self) -> Vec<usize> {
+        let mut shown: Vec<usize> = (0..self.per_class.len()).collect();
+        if shown.len() > ALL_SHOWN {
+            shown.retain(|&class| self.per_class[class].recall.is_finite());
+            shown.sort_by(|&a, &b| self.per_class[a].recall.total_cmp(&self.per_class[b].recall));
+            shown.truncate(WORST_SHOWN);
+        }
+        shown
+    }
 }
 
 /// What a model reached on the examples of one class.
@@ -100,7 +121,9 @@ pub struct LayerRow {
 /// `names` are the classes' names; a class without one is called by its number.
 pub fn per_class_table(metrics: &TestMetrics, names: &[String]) -> String {
     let mut table = table(&["class", "precision", "recall", "F1", "support"], 1);
-    for (class, m) in metrics.per_class.iter().enumerate() {
+    let shown = metrics.shown();
+    for &class in &shown {
+        let m = &metrics.per_class[class];
         let cells = [percent(m.precision), percent(m.recall), percent(m.f1), count(m.support)];
         table.add_row([class_name(names, class)].into_iter().chain(cells));
     }
@@ -112,6 +135,9 @@ pub fn per_class_table(metrics: &TestMetrics, names: &[String]) -> String {
     let mut text = finish(&table);
     let (classes, occurring) =
         (metrics.per_class.len(), metrics.per_class.iter().filter(|class| class.support > 0).count());
+    if shown.len() < classes {
+        text.push_str(&format!("\nthe {} of {classes} classes with the lowest recall\n", shown.len()));
+    }
     if occurring < classes {
         text.push_str(&format!("\nbalanced accuracy: {}\n", balanced_accuracy(occurring, classes)));
     }
@@ -126,22 +152,37 @@ pub fn per_class_table(metrics: &TestMetrics, names: &[String]) -> String {
 /// Why a figure of a class may be missing.
 pub(crate) const NO_FIGURE: &str = "-: not defined: recall needs images of the class, precision images predicted as it";
 
-/// How many examples of each true class were predicted as which class; none is a dot, so that the errors stand out.
+/// How many examples of each true class were predicted as which class; none is a dot, so that the errors stand out. Of
+/// more classes than a person reads, the pairs that are confused most.
 ///
 /// `names` are the classes' names; a class without one is called by its number.
 pub fn confusion_table(confusion: &[Vec<u64>], names: &[String]) -> String {
-    let classes = confusion.len();
-    let header = ["true".to_owned()]
-        .into_iter()
-        .chain((0..classes).map(|class| class_name(names, class)))
-        .chain(["all".to_owned()]);
+    if confusion.len() > MATRIX {
+        return confused_table(confusion, names);
+    }
+    let [rows, columns] = heads(names, confusion.len());
+    let header = ["true".to_owned()].into_iter().chain(columns).chain(["all".to_owned()]);
     let mut table = table(&header.collect::<Vec<_>>(), 1);
-    for (class, row) in confusion.iter().enumerate() {
+    for (row, head) in confusion.iter().zip(rows) {
         let cells = row.iter().map(|examples| if *examples == 0 { ".".to_owned() } else { examples.to_string() });
         let all = row.iter().sum::<u64>().to_string();
-        table.add_row([class_name(names, class)].into_iter().chain(cells).chain([all]));
+        table.add_row([head].into_iter().chain(cells).chain([all]));
     }
     finish(&table) + "\nrows: the true class; columns: the predicted class\n"
+}
+
+/// The pairs of classes that are confused most.
+fn confused_table(confusion: &[Vec<u64>], names: &[String]) -> String {
+    let counts: Vec<Vec<f64>> = confusion.iter().map(|row| row.iter().map(|&n| n as f64).collect()).collect();
+    let pairs = confused(&counts);
+    let mut table = table(&["true class", "predicted class", "images", "of"], 2);
+    for &(class, taken_for, n) in pairs.iter().take(MOST_CONFUSED) {
+        let all = confusion[class].iter().sum::<u64>();
+        table.add_row([class_name(names, class), class_name(names, taken_for), count(n as u64), count(all)]);
+    }
+    let more = pairs.len().saturating_sub(MOST_CONFUSED);
+    let more = if more > 0 { format!(" ({more} more pairs are in the record)") } else { String::new() };
+    finish(&table) + &format!("\nthe pairs of classes that are confused most{more}\n")
 }
 
 /// All recipes of a study with the published figures beside ours.
@@ -324,10 +365,6 @@ pub(crate) fn finish(table: &Table) -> String {
     text
 }
 
-fn class_name(names: &[String], class: usize) -> String {
-    names.get(class).cloned().unwrap_or_else(|| class.to_string())
-}
-
 fn percents(figure: &Spread) -> String {
     spread(figure, percent, |low, high| format!("{:.2}-{:.2}", low * 100.0, high * 100.0))
 }
@@ -416,6 +453,26 @@ mod tests {
         let class = |precision, f1| ClassMetrics { precision, recall: f64::NAN, f1, support: 0 };
         absent.per_class.extend([class(0.0, 0.0), class(f64::NAN, f64::NAN)]);
         expect(&per_class_table(&absent, &[]), PER_CLASS_ABSENT);
+    }
+
+    #[test]
+    fn of_many_classes_the_worst_are_shown() {
+        let classes = 100;
+        let per_class =
+            (0..classes).map(|n| ClassMetrics { recall: (n + 1) as f64 / 100.0, support: 9, ..metrics().per_class[0] });
+        let many = TestMetrics { per_class: per_class.rev().collect(), ..metrics() };
+        let text = per_class_table(&many, &[]);
+        assert!(text.contains("\nthe 20 of 100 classes with the lowest recall\n"), "{text}");
+        assert!(text.lines().nth(2).is_some_and(|row| row.starts_with("99  ") && row.contains("1.00%")), "{text}");
+        let mut confusion = vec![vec![0; classes]; classes];
+        (0..30).for_each(|n| confusion[n][n + 1] = 100 - n as u64);
+        let names: Vec<String> = (0..classes).map(|n| format!("class {n}")).collect();
+        let text = confusion_table(&confusion, &names);
+        assert!(text.lines().nth(2).is_some_and(|row| row.starts_with("class 0     class 1 ")), "{text}");
+        assert!(
+            text.ends_with("\nthe pairs of classes that are confused most (10 more pairs are in the record)\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl LayerFilters {
         let responses = responses(model, layer, &splits.train, PATCHES, threads);
         let alike = duplicates(model, layer, &sample(splits, [layer]), threads);
         let dead = |filter: usize| layer.rectified && responses[filter].cut >= 1.0;
-        let class = |class: usize| class.to_string();
+        let class = |class: usize| network.class_names[class].clone();
         let card = |&number: &usize| Card {
             filter: filters[number].clone(),
             matters: measured.as_ref().map(|measured| {

@@ -11,7 +11,7 @@ use tenfold_report::look::terminal::Tile;
 
 use super::selection::Selection;
 use super::terminal::tile;
-use super::{Looked, Network, image, names, no_such};
+use super::{Looked, Network, class_names, image, names, no_such};
 use crate::args::{LookArgs, Of, UnitName};
 use crate::failure::{Failure, USAGE};
 use crate::output::{self, plain};
@@ -24,7 +24,7 @@ const MAPS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Choice<'a> {
     /// The class whose pixels are looked for.
-    class: Option<usize>,
+    class: Option<&'a str>,
     /// The unit whose field is drawn.
     unit: Option<&'a UnitName>,
     /// Whether the network was asked for by name, so that it has to have the unit.
@@ -36,7 +36,7 @@ pub(crate) struct Choice<'a> {
 impl<'a> Choice<'a> {
     pub(super) fn of(looked: &Looked, args: &'a LookArgs) -> Choice<'a> {
         Choice {
-            class: args.class,
+            class: args.class.as_deref(),
             unit: args.unit.as_ref(),
             named: !args.model.is_empty(),
             maps: looked.filters.clone(),
@@ -77,13 +77,13 @@ pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<GivenImag
         Of::Test => (test.image(number), test.labels_for_report()[number]),
         Of::Valid => (looked.splits.valid.image(number), looked.splits.valid.labels()[number]),
     };
-    Ok(Some(of_data(of, number, pixels, label)))
+    Ok(Some(of_data(of, number, pixels, label, &class_names(&looked.study.record))))
 }
 
 /// An image of the data set.
-pub(crate) fn of_data(of: &str, number: usize, pixels: &[u8], label: u16) -> GivenImage {
+pub(crate) fn of_data(of: &str, number: usize, pixels: &[u8], label: u16, class_names: &[String]) -> GivenImage {
     GivenImage {
-        heading: format!("{of} image {number}, labelled {label}"),
+        heading: format!("{of} image {number}, labelled {}", class_names[usize::from(label)]),
         name: format!("{of}-{number}"),
         steps: Vec::new(),
         pixels: pixels.to_vec(),
@@ -111,6 +111,24 @@ pub(super) fn look(looked: &Looked, network: &Network, given: &GivenImage, args:
     looked.screen.tiles(|| tiles(&shown))
 }
 
+/// The class of this name, or else of this number.
+fn class_called(class: &str, names: &[String]) -> Result<usize, Failure> {
+    if let Some(number) = names.iter().position(|name| name == class) {
+        return Ok(number);
+    }
+    match class.parse::<usize>() {
+        Ok(number) if number < names.len() => Ok(number),
+        Ok(_) => {
+            let message = format!("there is no class {class}; they are numbered from 0 to {}", names.len() - 1);
+            Err(Failure::new(USAGE, message, None))
+        }
+        Err(_) => {
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            Err(no_such(&format!("there is no class {class:?}"), class, &known))
+        }
+    }
+}
+
 /// Everything that is shown of the image. An error only where the choice cannot be met.
 pub(crate) fn image_trace(
     network: &Network,
@@ -122,18 +140,18 @@ pub(crate) fn image_trace(
     let architecture = network.model.architecture();
     let classes = architecture.classes();
     let explained = match choice.class {
-        Some(class) if class >= classes => {
-            let message = format!("there is no class {class}; they are numbered from 0 to {}", classes - 1);
-            return Err(Failure::new(USAGE, message, None));
-        }
-        Some(class) => class,
+        Some(class) => class_called(class, &network.class_names)?,
         // The first of equals.
         None => {
             (0..classes).rev().max_by(|&a, &b| traced.probabilities[a].total_cmp(&traced.probabilities[b])).unwrap_or(0)
         }
     };
     let logits = traced.outputs.last().map_or(&[][..], Vec::as_slice);
-    let class = |n: usize| Class { name: n.to_string(), logit: logits[n], probability: traced.probabilities[n] };
+    let class = |n: usize| Class {
+        name: network.class_names[n].clone(),
+        logit: logits[n],
+        probability: traced.probabilities[n],
+    };
     let shape = architecture.input();
     // About a sixth of the image, odd, so that it has a middle.
     let side = (shape.height.min(shape.width) / 6).max(2) | 1;

@@ -7,9 +7,9 @@ use tenfold_study::look::{Guesses, gallery};
 use tenfold_study::record::RecipeRecord;
 use tenfold_study::trained;
 
-use super::{LOOK, Looked, image};
+use super::{LOOK, Looked, class_names, image};
 use crate::failure::{Failure, USAGE};
-use crate::output;
+use crate::output::{self, plain};
 use crate::progress::bar;
 
 /// Suspect labels that are listed at most; the page has all.
@@ -36,15 +36,17 @@ pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
     let said: Vec<(&str, &[f32])> = said.iter().map(|(recipe, p)| (*recipe, &p[..])).collect();
     let found = gallery(&said, test.labels_for_report(), test.classes());
 
+    let names = class_names(record);
+    let name = |class: u16| names[usize::from(class)].clone();
     let guesses = |guesses: &[Guesses]| {
-        let two = |g: &Guesses| (g.recipe.clone(), g.best.map(|(class, p)| (class.to_string(), p)));
+        let two = |g: &Guesses| (g.recipe.clone(), g.best.map(|(class, p)| (name(class), p)));
         guesses.iter().map(two).collect::<Vec<_>>()
     };
     let entry = |number: usize, label: u16, taken_for: u16, wrong, all: &[Guesses]| Entry {
         number,
         image: image(test.shape(), test.image(number)),
-        label: label.to_string(),
-        taken_for: taken_for.to_string(),
+        label: name(label),
+        taken_for: name(taken_for),
         wrong,
         guesses: guesses(all),
     };
@@ -52,8 +54,8 @@ pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
         let first = pair.first()?;
         let shown = pair.iter().take(MOST_OF_A_PAIR);
         Some(Pair {
-            label: first.label.to_string(),
-            taken_for: first.taken_for.to_string(),
+            label: name(first.label),
+            taken_for: name(first.taken_for),
             count: pair.len(),
             entries: shown.map(|m| entry(m.image, m.label, m.taken_for, m.wrong, &m.guesses)).collect(),
         })
@@ -84,8 +86,11 @@ pub(super) fn look(looked: &Looked) -> Result<(), Failure> {
     for suspect in found.suspects.iter().take(SUSPECTS) {
         let (yes, of) = suspect.votes;
         output::out(&format!(
-            "  test image {}, labelled {}: {yes} of {of} networks say {}\n",
-            suspect.image, suspect.label, suspect.says
+            "  test image {}{}, labelled {}: {yes} of {of} networks say {}\n",
+            suspect.image,
+            looked.study.test_paths.get(suspect.image).map_or(String::new(), |path| format!(" ({})", plain(path))),
+            name(suspect.label),
+            name(suspect.says)
         ))?;
     }
     looked.write(&format!("{LOOK}/mistakes.html"), gallery_page(&shown).as_bytes())?;

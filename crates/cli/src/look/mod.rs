@@ -13,6 +13,7 @@ pub(crate) mod terminal;
 use tenfold_nn::data::Splits;
 use tenfold_nn::look::{FilterLayer, filter_layers};
 use tenfold_nn::model::Model;
+use tenfold_report::classes::class_name;
 use tenfold_report::feature_maps::Image;
 use tenfold_study::record::{RecipeRecord, StudyRecord, TrialRecord};
 use tenfold_study::{FinishedStudy, RunFolder, nearest, trained};
@@ -45,6 +46,14 @@ pub(crate) struct Network {
     pub(crate) model: Model,
     /// Its layers with filters, as far as they were asked for.
     pub(crate) layers: Vec<FilterLayer>,
+    /// The name of each class, as it is to be printed.
+    pub(crate) class_names: Vec<String>,
+}
+
+/// The name of each class, as it is to be printed.
+pub(crate) fn class_names(record: &StudyRecord) -> Vec<String> {
+    let names = &record.dataset.class_names;
+    (0..record.dataset.classes).map(|class| plain(&class_name(names, class))).collect()
 }
 
 impl Network {
@@ -52,7 +61,7 @@ impl Network {
     pub(crate) fn read(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) -> Result<Network, Failure> {
         let model = trained(folder, record, trial)?;
         let layers = filter_layers(model.architecture());
-        Ok(Network { trial: trial.clone(), model, layers })
+        Ok(Network { trial: trial.clone(), model, layers, class_names: class_names(record) })
     }
 
     /// As it is to be printed.

@@ -30,7 +30,7 @@ const OTHER_SEEDS: usize = 3;
 pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Result<(), Failure> {
     output::out(&format!("{}\n", network.title()))?;
     let valid = &looked.splits.valid;
-    let given = image_trace::of_data("validation", 0, valid.image(0), valid.labels()[0]);
+    let given = image_trace::of_data("validation", 0, valid.image(0), valid.labels()[0], &network.class_names);
     let traced = trace(&network.model, &given.pixels);
     let shared = image(valid.shape(), &given.pixels);
     // First, because what is typed may be wrong.

@@ -2,12 +2,15 @@
 
 use super::*;
 
+/// Noise: number `n` of a sequence that looks random.
+fn noise(n: usize) -> u8 {
+    let mixed = (n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8
+}
+
 /// Images of 4 by 4 pixels, no two alike, with these labels.
 fn images(labels: &[u8], salt: u8) -> [Vec<u8>; 2] {
-    let pixels = (0..labels.len()).flat_map(|n| {
-        let start = [labels[n].wrapping_mul(37), n as u8, (n >> 8) as u8, salt];
-        start.into_iter().chain([labels[n]; 12])
-    });
+    let pixels = (0..16 * labels.len()).map(|at| noise(usize::from(salt) * 1_000_003 + at));
     [idx(&[labels.len(), 4, 4], &pixels.collect::<Vec<u8>>()), idx(&[labels.len()], labels)]
 }
 
@@ -34,42 +37,82 @@ fn study_of(classes: usize, data: &str) -> String {
 }
 
 #[test]
-fn labels_from_one_on_are_refused_with_what_to_set_and_taken_when_it_is_set() {
+fn classes_are_called_as_the_data_calls_them() {
     let path = labelled("cli-letters", &cycled(520, 1, 26), &cycled(52, 1, 26));
-    for data in ["", "classes = 26"] {
-        let ended = run_in(&path, &[&study_file(&path, &study_of(26, data))]);
-        assert_eq!(ended.code, Some(3), "{}", ended.err);
-        for part in ["the labels are 1 to 26", "hint: in a study file, under [data]: classes = 26 and first_label = 1 "]
-        {
-            assert!(ended.err.contains(part), "{data}: {part}\n{}", ended.err);
-        }
+    let last = |layer: &str, data: &str| study_of(26, data).replace("linear 26", layer);
+    // What the study says of the classes has to be so.
+    for (data, said) in [("classes = 10", "classes = 10"), ("first_label = 0", "first_label = 0")] {
+        let ended = run_in(&path, &[&study_file(&path, &last("linear classes", data))]);
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        let told =
+            format!("the study says {said}, and the data has 26 classes: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 16 more");
+        assert!(ended.err.contains(&told), "{}", ended.err);
     }
-    let file = study_file(&path, &study_of(26, "classes = 26\nfirst_label = 1\nvalid = 130"));
+    let file = study_file(&path, &last("linear classes", "classes = 26\nfirst_label = 1\nvalid = 130\nsize = [4, 4]"));
     let ended = run_in(&path, &[&file]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert!(ended.err.contains("images of 1x4x4, labels 1 to 26 are classes 0 to 25; split "), "{}", ended.err);
+    assert!(ended.err.contains("130 validation, 52 test images of 1x4x4, 26 classes; split "), "{}", ended.err);
     let record = results(&path);
-    assert_eq!((&record["dataset"]["first_label"], &record["dataset"]["classes"]), (&1.into(), &26.into()));
-    assert!(fs::read_to_string(path.join("out/study.toml")).unwrap().contains("classes = 26\nfirst_label = 1\n"));
-    // Other commands find the images again.
+    assert_eq!(record["dataset"]["class_names"][25], "26");
+    assert_eq!(record["dataset"]["reading"]["options"]["size"], serde_json::json!([4, 4]));
+    assert_eq!(record["recipes"][0]["layers"], serde_json::json!(["linear 26"]));
+    // The study of the folder is whole: it says where its images are.
     let (out, data) = (path.join("out"), path.join("data"));
-    let ended = run(&["report", text(&out), "--data", text(&data)]);
+    let ended = run(&["run", text(&out.join("study.toml")), "--out", text(&out), "--threads", "2"]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("labels 1 to 26 are classes 0 to 25"));
+    assert!(ended.err.contains("a seed 1 was finished before and is kept"), "{}", ended.err);
+    // Other commands find the images again.
+    for arguments in [&["report", text(&out), "--data", text(&data)][..], &["report", text(&out)]] {
+        let ended = run(arguments);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+    }
 
-    // MNIST has other classes.
+    // MNIST is not to be chosen.
     let ended = run(&["run", &file, "--out", text(&path.join("none"))]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
-    assert!(ended.err.contains("the study has 26 classes from label 1 on") && ended.err.contains("--data DIR"));
-    let ended = run(&["data", "--data", text(&data)]);
-    for part in [
-        "26 classes\n",
-        "\n     26           20            2\n",
-        "\n  labels 1 to 26 are classes 0 to 25\n",
-        "  classes = 26\n  first_label = 1\n",
-    ] {
-        assert!(ended.out.contains(part), "{part}\n{}", ended.out);
+    assert!(ended.err.contains("hint: name the folder or file with its images: --data PATH"), "{}", ended.err);
+}
+
+#[test]
+fn a_study_of_four_networks_is_there_for_any_data() {
+    let path = labelled("cli-images", &cycled(120, 3, 3), &cycled(30, 3, 3));
+    let output = tenfold(&["run", "--data", "data", "--epochs", "1", "--only", "softmax,cnn", "--threads", "2"])
+        .current_dir(&path)
+        .output()
+        .expect("the program starts");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let record = fs::read(path.join("runs/images-data/results.json")).expect("it is called after the data");
+    let record: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+    assert_eq!(
+        (&record["study"], &record["title"]),
+        (&"images-data".into(), &"Four networks for small images: data".into())
+    );
+    assert_eq!(record["recipes"][1]["layers"][9], "linear 3");
+}
+
+#[test]
+fn groups_are_drawn_as_a_whole_and_pictures_are_told_by_their_paths() {
+    let path = folder("cli-groups");
+    for n in 0..90 {
+        let class = ["caf\u{e9} & <b>", "a,b"][n % 2];
+        picture(&path.join(format!("data/{class}/p{}-{n}.png", n / 6)), n);
     }
+    let study = "name = \"mine\"\n\n[data]\ngroup = \"/(p[0-9]+)-\"\ntest_share = 0.3\n\n[[recipe]]\nname = \"a\"\n\
+                 layers = [\"linear classes\"]\nepochs = 1\n";
+    let ended = run_in(&path, &[&study_file(&path, study), "--seeds", "2"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let out = path.join("out");
+    let csv = fs::read_to_string(out.join("test-images.csv")).unwrap();
+    let groups: std::collections::BTreeSet<&str> =
+        csv.lines().skip(1).filter_map(|row| row.split('p').nth(1)).collect();
+    assert!(csv.starts_with("image,class,group,path\n0,") && groups.len() > 2, "{csv}");
+    let words = run(&["compare", text(&out)]).out;
+    assert!(words.contains("test images in ") && words.contains("a bootstrap over groups"), "{words}");
+    assert!(results(&path)["comparison"]["image_groups"].as_u64().is_some_and(|n| n > 2));
+    fs::write(out.join("test-images.csv"), "image,class\n").unwrap();
+    let ended = run(&["compare", text(&out)]);
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("test-images.csv: is not as a run writes it: its first line is not"), "{}", ended.err);
 }
 
 #[test]
@@ -77,17 +120,13 @@ fn data_that_cannot_teach_are_refused() {
     let path = labelled("cli-one-class", &[3; 100], &cycled(20, 0, 10));
     let ended = run_in(&path, &["--only", "softmax"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{}", ended.err);
-    assert!(
-        ended.err.contains("all 90 training images have the label 3, expected two classes at least"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("holds training images of one class, \"3\", expected 2 to "), "{}", ended.err);
     assert!(!path.join("out").exists());
 }
 
 #[test]
 fn what_is_odd_is_told_recorded_and_on_the_page() {
-    let path = labelled("cli-odd", &cycled(400, 0, 9), &cycled(90, 0, 9));
+    let path = labelled("cli-odd", &[&cycled(400, 0, 9)[..], &[9, 9, 9]].concat(), &cycled(90, 0, 9));
     // The first ten training images, once more.
     let train = fs::read(path.join("data").join(FILES[0])).unwrap();
     let mut test = fs::read(path.join("data").join(FILES[2])).unwrap();
@@ -98,18 +137,20 @@ fn what_is_odd_is_told_recorded_and_on_the_page() {
     let ended = run_in(&path, &[&file]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let page = fs::read_to_string(path.join("out/report.html")).unwrap();
-    let record = results(&path)["dataset"]["warnings"].to_string();
-    let shown = run(&["data", "--data", text(&path.join("data")), "--classes", "10"]);
+    let record = results(&path)["dataset"].clone();
+    let shown = run(&["data", text(&path.join("data"))]);
+    let note = "train-labels-idx1-ubyte is read, train-labels-idx1-ubyte.gz beside it is not";
+    assert!(ended.err.contains(note) && record["notes"].to_string().contains(note), "{}", ended.err);
+    assert!(page.contains(note) && shown.out.contains(note), "{}", shown.out);
     for warning in [
-        "train-labels-idx1-ubyte is read, train-labels-idx1-ubyte.gz beside it is not",
-        "no training images of class 9: it cannot be learned",
-        "no test images of class 9: its recall there is not defined",
-        "10 of 90 test images are also training or validation images: test accuracy is too optimistic",
+        "10 of 90 test images are among the training or validation images too (10 identical, ",
+        "no test image of class 9",
+        "too few training images to learn from: class 9 has ",
     ] {
-        assert!(ended.err.contains(&format!("\nwarning: {warning}\n")), "{warning}\n{}", ended.err);
-        assert!(record.contains(warning) && page.contains(warning), "{warning}\n{record}");
-        assert!(shown.out.contains(&format!("  warning: {warning}\n")), "{warning}\n{}", shown.out);
+        assert!(ended.err.contains(&format!("\nwarning: {warning}")), "{warning}\n{}", ended.err);
+        assert!(record["warnings"].to_string().contains(warning) && page.contains(warning), "{warning}\n{record}");
     }
+    assert!(shown.out.contains("10 of 90 test images are among the training"), "{}", shown.out);
 }
 
 #[test]
@@ -122,8 +163,8 @@ fn channels_last_are_taken_as_such() {
     let own = run_in(&path, &[&study_file(&path, &study_of(10, ""))]);
     assert_eq!(own.code, Some(0), "{}", own.err);
     assert!(own.err.contains("test images of 3x4x4"), "{}", own.err);
-    let warning = "warning: images of 4x4x3 are taken as height, width and channels: channels last\n";
-    assert!(own.err.contains(warning), "{}", own.err);
+    let note = "  images of 4x4x3 are taken as height, width and channels: channels last\n";
+    assert!(own.err.contains(note), "{}", own.err);
 }
 
 #[test]
@@ -155,10 +196,11 @@ fn files_that_look_like_the_right_ones_are_named() {
     assert!(ended.code == Some(3) && ended.err.contains(hint), "{}", ended.err);
 }
 
-/// A grey PNG picture of 2 by 2, its pixels of these levels.
-fn picture(path: &Path, levels: [u8; 4]) {
+/// A grey PNG picture of 8 by 8, noise of this number.
+fn picture(path: &Path, number: usize) {
     fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder can be made");
-    let mut encoder = png::Encoder::new(fs::File::create(path).expect("the file can be made"), 2, 2);
+    let levels: Vec<u8> = (0..64).map(|at| noise(64 * number + at)).collect();
+    let mut encoder = png::Encoder::new(fs::File::create(path).expect("the file can be made"), 8, 8);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.write_header().and_then(|mut writer| writer.write_image_data(&levels)).expect("the picture can be written");
 }
@@ -166,10 +208,8 @@ fn picture(path: &Path, levels: [u8; 4]) {
 #[test]
 fn what_is_understood_of_a_folder_of_pictures_is_told() {
     let path = folder("cli-understood");
-    // No two alike.
-    let levels = |n: u8| [37, 101, 151, 211].map(|factor: u8| factor.wrapping_mul(n.wrapping_mul(n) ^ factor));
-    for n in 0..20_u8 {
-        picture(&path.join(format!("set/class {}/{n}.png", [2, 10][usize::from(n) % 2])), levels(n));
+    for n in 0..20 {
+        picture(&path.join(format!("set/class {}/{n}.png", [2, 10][n % 2])), n);
     }
     fs::write(path.join("set/class 2/notes.txt"), "no picture").expect("the file can be written");
     let set = path.join("set");
@@ -177,7 +217,7 @@ fn what_is_understood_of_a_folder_of_pictures_is_told() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     for part in [
         "  one folder for each class\n",
-        "  20 training images of 1x2x2, 2 classes: class 2, class 10\n",
+        "  20 training images of 1x8x8, 2 classes: class 2, class 10\n",
         "notes.txt: it is no picture (it begins with bytes 6e 6f 20 70), expected PNG, JPEG, BMP, PNM or GIF\n",
         "\n  class        training\n  class 2            10\n  class 10           10\n",
         "  4 of 20 images are set apart for test, by class, images that are alike on one side\n",

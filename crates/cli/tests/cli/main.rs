@@ -90,11 +90,12 @@ fn with_data(name: &str, change: impl Fn(usize, &mut Vec<u8>)) -> PathBuf {
     path
 }
 
-/// `tenfold run` on the data of `path`, into `path/out`.
+/// `tenfold run` on the data of `path`, into `path/out`; the study `digits` unless `arguments` begin with another.
 #[track_caller]
 fn run_in(path: &Path, arguments: &[&str]) -> Ended {
     let (data, out) = (path.join("data"), path.join("out"));
-    run(&[&["run", "--data", text(&data), "--out", text(&out), "--threads", "2"], arguments].concat())
+    let study: &[&str] = if arguments.first().is_some_and(|first| !first.starts_with('-')) { &[] } else { &["digits"] };
+    run(&[&["run", "--data", text(&data), "--out", text(&out), "--threads", "2"], study, arguments].concat())
 }
 
 /// What a run says of its threads when it may use two: fewer where there are fewer processors.
@@ -132,7 +133,7 @@ fn a_report_is_the_one_that_the_run_wrote() {
         assert!(fs::read(out.join("report.html")).expect("is there") == written, "the same bytes");
     }
     let page = String::from_utf8(written).expect("is text");
-    for part in ["Picked: softmax", "tenfold run study.toml --seeds 2 --only softmax,mlp --margin 0.2 --data DIR"] {
+    for part in ["Picked: softmax", "tenfold run study.toml --seeds 2 --only softmax,mlp --margin 0.2</dd>"] {
         assert!(page.contains(part), "{part}");
     }
 }
@@ -159,11 +160,11 @@ fn the_images_of_a_run_are_found_again_or_missed_by_name() {
     let refused = |arguments: &[&str], part: &str| {
         let ended = run(arguments);
         assert_eq!(ended.code, Some(3), "{}", ended.err);
-        for part in [part, "hint: give the folder that has the images of the run: --data DIR"] {
+        for part in [part, "hint: give the folder or file that has the images of the run: --data PATH"] {
             assert!(ended.err.contains(part), "{part}: {}", ended.err);
         }
     };
-    refused(&report, "cli-place/data: the folder with the images of the run is not there any more");
+    refused(&report, "cli-place/data: what had the images of the run is not there any more");
     assert_eq!(run(&["report", text(&out), "--data", text(&moved)]).code, Some(0));
     // Others in their place, and none that can be read.
     let labels = fs::read(moved.join(FILES[3])).unwrap();
@@ -206,7 +207,8 @@ fn what_is_not_there_ends_every_command_alike() {
     let long = "x".repeat(5000);
     let look = |picture: &str| vec!["look".to_owned(), out.to_owned(), "--file".to_owned(), picture.to_owned()];
     let data = |command: &[&str], data: &str| {
-        [command, &["--data", data]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        let option: &[&str] = if command == ["data"] { &[data] } else { &["--data", data] };
+        [command, option].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let folder = |command: &str, folder: &str| vec![command.to_owned(), folder.to_owned()];
     let mut cases: Vec<(Vec<String>, i32)> = Vec::new();
@@ -225,8 +227,8 @@ fn what_is_not_there_ends_every_command_alike() {
     // A folder for a file, and a file for a folder.
     cases.push((look(empty), 2));
     for command in [&["run"][..], &["report", out], &["look", out], &["models"], &["bench"], &["data"]] {
-        cases.push((data(command, file), 2));
-        // It is there, and holds no images.
+        // They are there, and hold no images.
+        cases.push((data(command, file), 3));
         cases.push((data(command, empty), 3));
     }
     for command in ["report", "look", "compare"] {
@@ -242,8 +244,7 @@ fn what_is_not_there_ends_every_command_alike() {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ended = run(&arguments);
         assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.err);
-        // `data` begins with what is inside the program.
-        assert!(ended.out.is_empty() || arguments[0] == "data", "{arguments:?}: {}", ended.out);
+        assert!(ended.out.is_empty(), "{arguments:?}: {}", ended.out);
         assert!(ended.err.starts_with("error: "), "{arguments:?}: {}", ended.err);
     }
     assert!(
@@ -296,10 +297,15 @@ fn a_run_prints_results_and_writes_the_folder() {
         assert!(ended.out.contains(part), "{part}\n{}", ended.out);
     }
     assert!(!ended.out.contains("ublished"), "this is not MNIST, so nothing was published about it");
-    // A tenth of so few images is far from the proportions of the classes.
-    let lines: Vec<&str> = ended.err.lines().filter(|line| !line.starts_with("warning: the 60 validation ")).collect();
+    // What was understood stands before all else.
+    let (understood, lines): (Vec<&str>, Vec<&str>) = ended.err.lines().partition(|line| line.starts_with("  "));
+    assert!(understood[0].starts_with("  IDX files: train-images-idx3-ubyte, "), "{understood:?}");
+    assert_eq!(
+        understood[2..],
+        ["  60 of 600 images are set apart for validation, by class, images that are alike on one side"]
+    );
     assert!(
-        lines[0].starts_with("data: 540 training, 60 validation, 200 test images of 1x28x28; split "),
+        lines[0].starts_with("data: 540 training, 60 validation, 200 test images of 1x28x28, 10 classes; split "),
         "{}",
         lines[0]
     );
@@ -348,8 +354,20 @@ fn a_run_prints_results_and_writes_the_folder() {
     // From nothing, on one thread: the same bits.
     fs::remove_dir_all(&out).unwrap();
     let (data, out) = (path.join("data"), path.join("out"));
-    let one =
-        ["run", "--data", text(&data), "--out", text(&out), "--threads", "1", "--only", "softmax", "--epochs", "2"];
+    let one = [
+        "run",
+        "digits",
+        "--data",
+        text(&data),
+        "--out",
+        text(&out),
+        "--threads",
+        "1",
+        "--only",
+        "softmax",
+        "--epochs",
+        "2",
+    ];
     assert_eq!(run(&one).code, Some(0));
     assert_eq!(fs::read(out.join("trials/softmax/seed-1/model.safetensors")).unwrap(), weights);
 }
@@ -692,7 +710,6 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
     let shape = study("shape.toml", STUDY.replace("[\"", "[\"maxpool 9\", \"conv 4 5x5 valid\", \"").as_bytes());
     let classes = study("classes.toml", STUDY.replace("linear 10", "linear 9").as_bytes());
     let batch = study("batch.toml", format!("{STUDY}batch_size = 541\n").as_bytes());
-    let valid = study("valid.toml", STUDY.replace("\n\n", "\n[data]\nvalid = 600\n").as_bytes());
     let lr = study("lr.toml", format!("{STUDY}optimizer = {{ kind = \"adam\", lr = nan }}\n").as_bytes());
     let syntax = study("syntax.toml", b"name = \"mine\"\n[[recipe]\n");
     let binary = study("binary.toml", b"name = \"\xff\xfe\"");
@@ -702,7 +719,10 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
         (&["digit"], &["error: there is no study \"digit\"", "hint: did you mean \"digits\"?"]),
         (
             &["letters"],
-            &["error: there is no study \"letters\"", "hint: built in is digits; a study of your own is a .toml file"],
+            &[
+                "error: there is no study \"letters\"",
+                "hint: built in is digits, images; a study of your own is a .toml file",
+            ],
         ),
         (&["nowhere.toml"], &["error: nowhere.toml: there is no such file"]),
         (&["--only", "cnn3"], &["the study \"digits\" has no recipe \"cnn3\"", "hint: did you mean \"cnn"]),
@@ -740,11 +760,10 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
             &[&classes],
             &[
                 "recipe \"a\": the last layer \"linear 9\" gives 9; the last layer must be \"linear 10\"",
-                "hint: how many classes the labels tell apart is set in the study file: classes, under [data]",
+                "hint: write \"linear classes\" as the last layer: it has an output for each class of the data",
             ],
         ),
         (&[&batch], &["recipe \"a\": batch_size is 541, expected 1 to 540"]),
-        (&[&valid], &["600 validation examples were asked for, expected 1 to 599"]),
         (&[&lr], &["lr.toml:7:13: recipe \"a\": the optimizer's lr is NaN, expected 1e-12 to 1000"]),
         (&[&syntax], &["syntax.toml:2:", "2 | [[recipe]\n"]),
         (&[&binary], &["binary.toml: byte 8 is not UTF-8 text"]),
@@ -834,10 +853,10 @@ fn precision_is_recorded_and_makes_another_trial() {
 
 #[test]
 fn bad_data_is_refused_by_name() {
-    let cases: [(&str, &str, PathBuf); 8] = [
+    let cases: [(&str, &str, PathBuf); 7] = [
         (
             "missing",
-            "holds no t10k-images-idx3-ubyte",
+            "holds t10k-labels-idx1-ubyte and no file of its images, expected one of that name with `images`",
             with_data("cli-data-1", |n, b| {
                 if n == 2 {
                     b.clear()
@@ -881,15 +900,6 @@ fn bad_data_is_refused_by_name() {
             }),
         ),
         (
-            "label",
-            "train-labels-idx1-ubyte: label 5 (counted from 0) is 10, expected 0 to 9",
-            with_data("cli-data-5", |n, b| {
-                if n == 1 {
-                    b[13] = 10
-                }
-            }),
-        ),
-        (
             "no IDX",
             "t10k-labels-idx1-ubyte: begins with bytes 3c 68",
             with_data("cli-data-6", |n, b| {
@@ -913,7 +923,7 @@ fn bad_data_is_refused_by_name() {
         assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{case}: {}", ended.err);
         assert!(ended.err.starts_with("error: ") && ended.err.contains(part), "{case}: {part}\n{}", ended.err);
         assert!(!path.join("out").exists(), "{case}");
-        assert_eq!(run(&["data", "--classes", "10", "--data", text(&path.join("data"))]).code, Some(3), "{case}");
+        assert_eq!(run(&["data", text(&path.join("data"))]).code, Some(3), "{case}");
     }
 }
 
@@ -1146,5 +1156,5 @@ fn help_teaches_by_example() {
         "{}",
         ended.out
     );
-    assert!(ended.out.contains("[[recipe]]") && ended.out.contains("[default: runs/STUDY]"), "{}", ended.out);
+    assert!(ended.out.contains("[[recipe]]") && ended.out.contains("[default: runs/STUDY"), "{}", ended.out);
 }

@@ -114,11 +114,16 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
         }
     }
     if ![1, 3, 4].contains(&shape.channels) {
-        let what = format!(
-            "{name} holds images of {} channels, expected 1 (grey), 3 (red, green, blue) or 4 (and alpha)",
-            shape.channels
-        );
-        return bad(what, "choose the channels that make a picture");
+        // Such as the bands of a satellite: as they are, for nobody can say how they would be scaled or made grey.
+        let large = shape.height.max(shape.width) > MAX_SIDE || shape.channels > MAX_SIDE;
+        if large || options.size.is_some() || options.channels.is_some() {
+            let what = format!(
+                "{name} holds images of {shape}; only those of 1 (grey), 3 (red, green, blue) or 4 channels (and alpha) \
+                 can be given another size or other channels"
+            );
+            return bad(what, "make them of the size that you want, or choose the channels that make a picture");
+        }
+        found.notes.push(format!("images have {} channels, which stay as they are", shape.channels));
     }
     let largest = one_scale(&parts).map_err(|what| {
         DataError::contents(

@@ -8,12 +8,15 @@ use super::Page;
 use super::blocks::numbers;
 use super::chart::{Axis, Drawn, axes, color, figure, legend, svg};
 use super::verdict::{range, ticks_between};
+use crate::classes::{MATRIX, class_name, heads};
 use crate::format::{NONE, balanced_accuracy, percent};
 use crate::plot::{Marker, accuracy_height};
 use crate::text::NO_FIGURE;
 
-/// Classes beyond which a chart of all would not be read.
-const CLASSES_SHOWN: usize = 26;
+/// Classes beyond which a table has not all of them.
+const ALL_SHOWN: usize = 100;
+/// Of more, those with the lowest recall.
+const WORST_SHOWN: usize = 30;
 
 pub(super) fn section(page: &Page) -> Option<Markup> {
     let recipes = &page.comparison.recipes;
@@ -21,13 +24,15 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
     let figures = recipes.iter().flat_map(|r| &r.per_class);
     let undefined = figures.clone().any(|c| c.precision.is_none() || c.recall.is_none());
     let absent = recipes.first().map_or(0, |r| r.per_class.iter().filter(|c| c.recall.is_none()).count());
+    let names = page.class_names();
+    let shown = shown(page, classes);
     let mut rows = Vec::new();
     for r in recipes {
-        for (class, figures) in r.per_class.iter().enumerate() {
+        for (class, figures) in shown.iter().filter_map(|&class| Some((class, r.per_class.get(class)?))) {
             let with = |figure: Option<Estimate>| {
                 figure.map_or([NONE; 2].map(str::to_owned), |e| [percent(e.mean), range(e.new.or(e.seeds))])
             };
-            let mut row = vec![format!("{}, {class}", r.recipe)];
+            let mut row = vec![format!("{}, {}", r.recipe, class_name(names, class))];
             row.extend([figures.recall, figures.precision, figures.f1].into_iter().flat_map(with));
             rows.push(row);
         }
@@ -47,13 +52,29 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
         @if undefined {
             p { (NO_FIGURE) "." @if absent > 0 { " Balanced accuracy is the " (balanced_accuracy(classes - absent, classes)) "." } }
         }
-        @if classes <= CLASSES_SHOWN {
+        @if shown.len() < classes { p.note { "The " (shown.len()) " of " (classes) " classes with the lowest recall, the lowest first." } }
+        @if classes <= MATRIX {
             (legend(recipes.iter().enumerate().map(|(n, r)| (n, r.recipe.as_str()))))
             (figure("Recall of each class", description, &chart(page, classes), table))
         } @else {
             (table)
         }
     })
+}
+
+/// The classes of the table: all, or of many those with the lowest mean recall over recipes, the lowest first.
+fn shown(page: &Page, classes: usize) -> Vec<usize> {
+    let mut shown: Vec<usize> = (0..classes).collect();
+    if classes > ALL_SHOWN {
+        let recall = |class: usize| {
+            let of = page.comparison.recipes.iter().filter_map(|r| r.per_class.get(class)?.recall);
+            let (sum, n) = of.fold((0.0, 0), |(sum, n), recall| (sum + recall.mean, n + 1));
+            if n == 0 { f64::INFINITY } else { sum / f64::from(n) }
+        };
+        shown.sort_by(|&a, &b| recall(a).total_cmp(&recall(b)));
+        shown.truncate(WORST_SHOWN);
+    }
+    shown
 }
 
 fn chart(page: &Page, classes: usize) -> String {
@@ -65,9 +86,10 @@ fn chart(page: &Page, classes: usize) -> String {
     });
     let mut y = Axis::around(all, [], "recall");
     y.ticks = ticks_between(y.range.start, y.range.end);
+    let [_, columns] = heads(page.class_names(), classes);
     let x = Axis {
         range: -0.6..classes as f64 - 0.4,
-        ticks: (0..classes).map(|class| (class as f64, class.to_string())).collect(),
+        ticks: columns.into_iter().enumerate().map(|(class, name)| (class as f64, name)).collect(),
         name: "class",
     };
     let mut out = String::new();

@@ -6,6 +6,7 @@ use tenfold_study::comparison::SharedMistakes;
 use super::Page;
 use super::blocks::{numbers, scrolling};
 use super::sprite::Sprite;
+use crate::classes::class_name;
 use crate::format::count;
 
 /// Sets of recipes of which images are shown, and images of each.
@@ -54,7 +55,7 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
                     @let truth = truth(page, image);
                     @let wrong = commonest_mistake(page, image);
                     div.shown {
-                        (sprite.tile("mistake", image, &format!("test image {image}, labelled {truth}")))
+                        (sprite.tile("mistake", image, &format!("test image {image}, labelled {truth}{}", path(page, image))))
                         span { b { (truth) } " \u{2192} " (wrong) }
                     }
                 }
@@ -85,7 +86,16 @@ fn missed_by(set: &SharedMistakes, all: usize) -> String {
 }
 
 fn truth(page: &Page, image: usize) -> String {
-    page.study.images.labels.get(image).map_or("?".to_owned(), u16::to_string)
+    page.study.images.labels.get(image).map_or("?".to_owned(), |&label| name(page, label))
+}
+
+fn name(page: &Page, class: u16) -> String {
+    class_name(page.class_names(), usize::from(class))
+}
+
+/// Where the image is, if it has a file of its own.
+fn path(page: &Page, image: usize) -> String {
+    page.study.test_paths.get(image).map_or(String::new(), |path| format!(", {path}"))
 }
 
 /// What most seeds of a recipe say.
@@ -107,7 +117,7 @@ fn commonest_mistake(page: &Page, image: usize) -> String {
         page.comparison.recipes.iter().filter_map(|r| guess(page, &r.recipe, image)).map(|g| g.class).collect();
     let wrong: Vec<u16> = guesses.into_iter().filter(|class| Some(class) != truth).collect();
     let votes = |class: u16| wrong.iter().filter(|other| **other == class).count();
-    wrong.iter().rev().max_by_key(|class| votes(**class)).map_or(String::new(), u16::to_string)
+    wrong.iter().rev().max_by_key(|class| votes(**class)).map_or(String::new(), |&class| name(page, class))
 }
 
 fn guesses(page: &Page, images: &[usize], set: usize) -> Markup {
@@ -124,11 +134,11 @@ fn guesses(page: &Page, images: &[usize], set: usize) -> Markup {
                 tbody {
                     @for &image in images {
                         tr {
-                            th scope="row" { (image) }
+                            th scope="row" { (image) (path(page, image)) }
                             td { (truth(page, image)) }
                             @for r in &page.comparison.recipes {
                                 td { @if let Some(g) = guess(page, &r.recipe, image) {
-                                    (g.class) " (" (format!("{:.2}", g.probability))
+                                    (name(page, g.class)) " (" (format!("{:.2}", g.probability))
                                     @if g.seeds.1 > 1 { ", " (g.seeds.0) " of " (g.seeds.1) } ")"
                                 } }
                             }

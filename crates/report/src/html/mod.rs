@@ -54,6 +54,10 @@ impl Page<'_> {
         &self.study.record
     }
 
+    fn class_names(&self) -> &[String] {
+        &self.record().dataset.class_names
+    }
+
     /// What each finished trial of a recipe said, by seed.
     fn said(&self, recipe: &str) -> Vec<&[Prediction]> {
         let at = self.record().recipes.iter().position(|r| r.name == recipe);
@@ -75,7 +79,7 @@ pub fn page(page: &Page) -> String {
         ("published", "Beside the published figures", published::section(page)),
         ("curves", "Learning curves", curves::section(page)),
         ("classes", "Class by class", classes::section(page)),
-        ("confusion", "What is taken for what", confusion::section(page)),
+        ("confusion", "Confusion matrix", confusion::section(page)),
         ("cost", "What accuracy costs", cost::section(page)),
         ("mistakes", "The images they get wrong", mistakes::section(page)),
         ("inside", "What a network learned", inside::section(page)),

@@ -59,6 +59,10 @@ pub(super) fn section(page: &Page) -> Markup {
     let head = ["trial", "status", "epochs", "test accuracy", "training time", "SHA-256 of the weights"];
     html! {
         dl { @for (name, value) in &facts { dt { (name) } dd { (value) } } }
+        @if !data.notes.is_empty() {
+            p { "How the data was understood and divided:" }
+            ul { @for note in &data.notes { li { (note) } } }
+        }
         p { "The same study, data and seeds give the same weights, bit for bit, with this version of the program on any machine and any number of threads; \
              times are this machine's." }
         details { summary { "Every trial" } (numbers("Trials", &head, &rows)) }

@@ -1,0 +1,71 @@
+//! How classes are called in tables and charts, and which of them are confused.
+
+/// The longest name in a table, in characters.
+const LONGEST: usize = 32;
+/// The longest name at the head of a column.
+const SHORT: usize = 4;
+/// Classes beyond which a matrix of them is not read.
+pub(crate) const MATRIX: usize = 26;
+
+/// A class's name, cut where it is long; its number where it has none.
+pub fn class_name(names: &[String], class: usize) -> String {
+    let Some(name) = names.get(class) else { return class.to_string() };
+    match name.char_indices().nth(LONGEST) {
+        None => name.clone(),
+        Some(_) => name.chars().take(LONGEST - 1).chain(['\u{2026}']).collect(),
+    }
+}
+
+/// What stands at the heads of the rows and of the columns of a matrix: short names; or numbers, and in rows the names
+/// too.
+pub(crate) fn heads(names: &[String], classes: usize) -> [Vec<String>; 2] {
+    let called: Vec<String> = (0..classes).map(|class| class_name(names, class)).collect();
+    if called.iter().all(|name| name.chars().count() <= SHORT) {
+        return [called.clone(), called];
+    }
+    let numbers = (0..classes).map(|class| class.to_string());
+    [called.iter().enumerate().map(|(class, name)| format!("{class} {name}")).collect(), numbers.collect()]
+}
+
+/// The pairs of a true class and the class that it is taken for, with how often that happens: the most frequent first,
+/// none that does not occur.
+pub(crate) fn confused(confusion: &[Vec<f64>]) -> Vec<(usize, usize, f64)> {
+    let cells = confusion.iter().enumerate().flat_map(|(row, counts)| {
+        let wrong = counts.iter().enumerate().filter(move |&(column, &n)| column != row && n > 0.0);
+        wrong.map(move |(column, &n)| (row, column, n))
+    });
+    let mut pairs: Vec<_> = cells.collect();
+    pairs.sort_by(|a, b| b.2.total_cmp(&a.2));
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn long_names_are_cut_and_missing_ones_are_numbers() {
+        let names = named(&["cat", &"\u{e9}".repeat(32), &"\u{e9}".repeat(33)]);
+        assert_eq!(class_name(&names, 0), "cat");
+        assert_eq!(class_name(&names, 1).chars().count(), 32);
+        assert!(class_name(&names, 2).ends_with("\u{e9}\u{2026}") && class_name(&names, 2).chars().count() == 32);
+        assert_eq!(class_name(&names, 3), "3");
+    }
+
+    #[test]
+    fn columns_have_names_only_where_all_are_short() {
+        assert_eq!(heads(&named(&["cat", "dog"]), 3), [named(&["cat", "dog", "2"]), named(&["cat", "dog", "2"])]);
+        assert_eq!(heads(&named(&["cat", "sheep"]), 2), [named(&["0 cat", "1 sheep"]), named(&["0", "1"])]);
+    }
+
+    #[test]
+    fn the_most_frequent_confusion_comes_first() {
+        let confusion = [vec![5.0, 1.0, 0.0], vec![0.5, 9.0, 2.0], vec![1.0, 0.0, 7.0]];
+        assert_eq!(confused(&confusion), [(1, 2, 2.0), (0, 1, 1.0), (2, 0, 1.0), (1, 0, 0.5)]);
+        assert_eq!(confused(&[]), []);
+    }
+}

@@ -169,9 +169,11 @@ fn gather(
     let label = found.names.number(&class.name);
     for (path, within) in files {
         let shown = format!("{below}{}/{within}", class.name);
-        let group = match group {
-            Some(pattern) => Some(found.groups.number(pattern.group(&path, &shown)?)),
-            None => None,
+        let group = match group.map(|pattern| pattern.group(&path, &shown)) {
+            Some(Ok(name)) => Some(found.groups.number(name)),
+            Some(Err(error)) if pictures::is_picture(&path) => return Err(error),
+            // What is no picture is told as that.
+            Some(Err(_)) | None => None,
         };
         entries.push(Entry { path, shown, role: Some(role), label, group });
     }

@@ -254,6 +254,10 @@ fn groups_are_a_part_of_the_path() {
         "{message}"
     );
     assert!(refusal(&folder, &with("anna")).0.contains("it has 0 captures, expected one"));
+    // What is no picture needs no group.
+    fs::write(folder.0.join("a/notes.txt"), "text").unwrap();
+    let collection = read(&folder.0, &with("/([a-z]+)-")).unwrap();
+    assert_eq!((collection.groups.len(), collection.unreadable.len()), (2, 1));
     assert!(refusal(&folder, &with("(")).0.starts_with("group = \"(\": "));
 }
 

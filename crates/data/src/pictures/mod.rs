@@ -38,6 +38,11 @@ pub(crate) struct Entry {
     pub(crate) group: Option<u32>,
 }
 
+/// Whether the file begins as a picture does that can be read.
+pub(crate) fn is_picture(path: &Path) -> bool {
+    decode::head(path).is_ok()
+}
+
 /// Decodes all pictures, gives them one shape, and adds them to what was found.
 ///
 /// Files that cannot be read are collected with their reasons. If they are more than a quarter, something else is

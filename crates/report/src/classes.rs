@@ -9,10 +9,30 @@ pub(crate) const MATRIX: usize = 26;
 
 /// A class's name, cut where it is long; its number where it has none.
 pub fn class_name(names: &[String], class: usize) -> String {
-    let Some(name) = names.get(class) else { return class.to_string() };
-    match name.char_indices().nth(LONGEST) {
-        None => name.clone(),
-        Some(_) => name.chars().take(LONGEST - 1).chain(['\u{2026}']).collect(),
+    names.get(class).map_or_else(|| class.to_string(), |name| cut(name, LONGEST))
+}
+
+/// At most so many characters, the last of them a mark where there were more.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['\u{2026}']).collect(),
+    }
+}
+
+/// What stands below the classes of a chart with room for so many `characters`: names, cut where they are long; numbers
+/// where too little of a name would be left to tell it from others.
+pub(crate) fn ticks(names: &[String], classes: usize, characters: usize) -> Vec<String> {
+    let room = (characters / classes.max(1)).saturating_sub(1);
+    let called: Vec<String> = (0..classes).map(|class| cut(&class_name(names, class), room)).collect();
+    let mut different = called.clone();
+    different.sort_unstable();
+    different.dedup();
+    let whole = (0..classes).all(|class| called[class] == class_name(names, class));
+    if whole || (room > SHORT && different.len() == classes) {
+        called
+    } else {
+        (0..classes).map(|class| class.to_string()).collect()
     }
 }
 
@@ -24,7 +44,7 @@ pub(crate) fn heads(names: &[String], classes: usize) -> [Vec<String>; 2] {
         return [called.clone(), called];
     }
     let numbers = (0..classes).map(|class| class.to_string());
-    [called.iter().enumerate().map(|(class, name)| format!("{class} {name}")).collect(), numbers.collect()]
+    [called.iter().enumerate().map(|(class, name)| format!("{class}: {name}")).collect(), numbers.collect()]
 }
 
 /// The pairs of a true class and the class that it is taken for, with how often that happens: the most frequent first,
@@ -59,7 +79,16 @@ mod tests {
     #[test]
     fn columns_have_names_only_where_all_are_short() {
         assert_eq!(heads(&named(&["cat", "dog"]), 3), [named(&["cat", "dog", "2"]), named(&["cat", "dog", "2"])]);
-        assert_eq!(heads(&named(&["cat", "sheep"]), 2), [named(&["0 cat", "1 sheep"]), named(&["0", "1"])]);
+        assert_eq!(heads(&named(&["cat", "sheep"]), 2), [named(&["0: cat", "1: sheep"]), named(&["0", "1"])]);
+    }
+
+    #[test]
+    fn charts_have_names_where_there_is_room() {
+        assert_eq!(ticks(&named(&["sandal", "ankle boot"]), 2, 20), named(&["sandal", "ankle bo\u{2026}"]));
+        assert_eq!(ticks(&named(&["sandal", "sandwich"]), 2, 10), named(&["0", "1"]));
+        assert_eq!(ticks(&named(&["a", "b", "c"]), 3, 6), named(&["a", "b", "c"]));
+        assert_eq!(ticks(&named(&["ankle boot", "ankle bone"]), 2, 18), named(&["0", "1"]), "cut, they are one");
+        assert_eq!(ticks(&[], 2, 100), named(&["0", "1"]));
     }
 
     #[test]

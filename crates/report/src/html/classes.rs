@@ -8,13 +8,15 @@ use super::Page;
 use super::blocks::numbers;
 use super::chart::{Axis, Drawn, axes, color, figure, legend, svg};
 use super::verdict::{range, ticks_between};
-use crate::classes::{MATRIX, class_name, heads};
+use crate::classes::{MATRIX, class_name, ticks};
 use crate::format::{NONE, balanced_accuracy, percent};
 use crate::plot::{Marker, accuracy_height};
 use crate::text::NO_FIGURE;
 
 /// Classes beyond which a table has not all of them.
 const ALL_SHOWN: usize = 100;
+/// Characters below the chart, of the size that it has there.
+const CHART_CHARACTERS: usize = 140;
 /// Of more, those with the lowest recall.
 const WORST_SHOWN: usize = 30;
 
@@ -86,10 +88,13 @@ fn chart(page: &Page, classes: usize) -> String {
     });
     let mut y = Axis::around(all, [], "recall");
     y.ticks = ticks_between(y.range.start, y.range.end);
-    let [_, columns] = heads(page.class_names(), classes);
     let x = Axis {
         range: -0.6..classes as f64 - 0.4,
-        ticks: columns.into_iter().enumerate().map(|(class, name)| (class as f64, name)).collect(),
+        ticks: ticks(page.class_names(), classes, CHART_CHARACTERS)
+            .into_iter()
+            .enumerate()
+            .map(|(class, name)| (class as f64, name))
+            .collect(),
         name: "class",
     };
     let mut out = String::new();

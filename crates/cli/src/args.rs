@@ -117,7 +117,7 @@ A study file:
   optimizer = { kind = \"adam\", lr = 1e-3 }
 
   [data]                                      # if the defaults do not fit
-  classes = 10                                # 2 to 256; the last layer is linear with as many outputs
+  classes = 10                                # 2 to 1000; the last layer is linear with as many outputs
   first_label = 0                             # 1 if the labels in the files are 1, 2, 3, ...
   valid = 6000                                # images for validation; or valid_share = 0.1
   split_seed = 0                              # which of the training images these are
@@ -425,7 +425,7 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Expect labels of N classes from 0 on. [default: the labels that occur]
-    #[arg(long, value_name = "N", requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=256))]
+    #[arg(long, value_name = "N", requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=1000))]
     pub(crate) classes: Option<usize>,
     /// How to show images on the terminal.
     #[arg(long, value_enum, default_value_t = ShowOn::Auto)]

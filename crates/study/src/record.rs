@@ -207,9 +207,8 @@ impl From<&PublishedRun> for PublishedRecord {
 
 impl StudyRecord {
     /// The text of `results.json`.
-    #[expect(clippy::missing_panics_doc, reason = "a record has plain values, which JSON has")]
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a record has plain values") + "\n"
+        crate::json::pretty(self)
     }
 }
 

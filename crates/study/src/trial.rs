@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::folder::{FolderError, MOST_BYTES, RunFolder};
 use crate::identity::{TrialSettings, layers, sha256};
+use crate::json;
 use crate::look::KeptFilters;
 use crate::record::{EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
 
@@ -135,8 +136,9 @@ impl Room {
         let weights = 4 * architecture.parameters() as u64 + layers + BLOCKS;
         // Number, two classes, a probability of single precision that is not small, and what is between them.
         let predictions = test * (digits(test) + 2 * digits(classes) + 20) + BLOCKS;
-        // A line of JSON for each number: of each epoch, and twice of each class and of each pair of classes.
-        let result = 400 * epochs + 2 * classes * (400 + 40 * classes) + layers + BLOCKS;
+        // A line of JSON for each number of each epoch, and twice of each class; and two matrices of counts, each of
+        // ten digits at most and a comma.
+        let result = 400 * epochs + 2 * classes * (400 + 11 * classes) + layers + BLOCKS;
         Room { network: weights + predictions, result }
     }
 }
@@ -197,9 +199,7 @@ fn write_to(
         spared.push(error);
     }
     folder.keep_reserved(0);
-    let mut json = serde_json::to_vec_pretty(record).expect("a record has plain values");
-    json.push(b'\n');
-    folder.write(file(RESULT), &json)?;
+    folder.write(file(RESULT), json::pretty(record).as_bytes())?;
     Ok(spared)
 }
 

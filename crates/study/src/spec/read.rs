@@ -317,7 +317,7 @@ mod tests {
             (&SMALL.replace("\n\n", "\n[data]\nvalid = 1\nvalid_share = 0.5\n"), "4:15", "both given"),
             (&SMALL.replace("\n\n", "\n[data]\nvalid_share = 1.5\n"), "3:15", "valid_share is 1.5"),
             (&SMALL.replace("\n\n", "\n[data]\nvalid = 0\n"), "3:9", "valid is 0"),
-            (&SMALL.replace("\n\n", "\n[data]\nclasses = 1\n"), "3:11", "classes is 1, expected 2 to 256"),
+            (&SMALL.replace("\n\n", "\n[data]\nclasses = 1\n"), "3:11", "classes is 1, expected 2 to 1000"),
             (&SMALL.replace("\n\n", "\n[data]\nfirst_label = -1\n"), "3:15", "invalid value: integer `-1`"),
             (
                 &SMALL.replace("\n\n", "\n[data]\nfirst_label = 2147483648\n"),

@@ -66,12 +66,15 @@ pub(crate) struct Batch<'a> {
     pub(crate) step: Option<u64>,
     /// The update, where there is one.
     pub(crate) update: Option<Update>,
+    /// What an example of each class counts in the loss that is learned from; none where all count the same.
+    pub(crate) class_weights: Option<&'a [f32]>,
 }
 
 impl<'a> Batch<'a> {
     /// To be evaluated, not learned from.
     pub(crate) fn evaluated(data: &'a Dataset, indices: &'a [u32]) -> Batch<'a> {
-        Batch { examples: Examples::of(data, indices), next: Examples::of(data, &[]), step: None, update: None }
+        let examples = Examples::of(data, indices);
+        Batch { examples, next: Examples::of(data, &[]), step: None, update: None, class_weights: None }
     }
 
     /// How many examples there are.

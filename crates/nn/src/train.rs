@@ -12,9 +12,11 @@ use tenfold_kernels::Isa;
 use tenfold_kernels::pixels::PixelTable;
 
 mod batches;
+mod class_weights;
 mod events;
 mod settings;
 mod trainer;
+pub use class_weights::ClassWeights;
 pub use events::{EpochResult, Event, Flow, Outcome, StopReason};
 pub use settings::{SettingError, TrainSettings};
 pub(crate) use trainer::Trainer;

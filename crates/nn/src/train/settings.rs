@@ -5,7 +5,7 @@
 //! `#[serde(default)]` gives must mean "as if there were no such setting", for trainings that are on record were run
 //! without it.
 
-use super::{Pixels, TrainConfig};
+use super::{ClassWeights, Pixels, TrainConfig};
 use crate::model::Init;
 use crate::optim::{Optimizer, Schedule};
 use crate::precision::Precision;
@@ -36,6 +36,9 @@ pub struct TrainSettings {
     /// What the large products are computed of.
     #[serde(default)]
     pub precision: Precision,
+    /// What examples of each class count in the loss that is learned from.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
 }
 
 impl Default for TrainSettings {
@@ -50,6 +53,7 @@ impl Default for TrainSettings {
             init: Init::Pytorch,
             pixels: Pixels::default(),
             precision: Precision::F32,
+            class_weights: ClassWeights::None,
         }
     }
 }
@@ -66,8 +70,18 @@ pub struct SettingError {
 
 impl TrainSettings {
     /// The name of each setting, in order.
-    pub const NAMES: [&'static str; 9] =
-        ["batch_size", "epochs", "target", "patience", "optimizer", "schedule", "init", "pixels", "precision"];
+    pub const NAMES: [&'static str; 10] = [
+        "batch_size",
+        "epochs",
+        "target",
+        "patience",
+        "optimizer",
+        "schedule",
+        "init",
+        "pixels",
+        "precision",
+        "class_weights",
+    ];
 
     /// The most examples of one step; a training set is a closer limit.
     const MAX_BATCH_SIZE: usize = 1 << 20;
@@ -81,8 +95,8 @@ impl TrainSettings {
     /// The first setting that is outside its range, with the range.
     pub fn check(&self) -> Result<(), SettingError> {
         // By name, so that the compiler asks for the range of a new one.
-        let TrainSettings { batch_size, epochs, target, patience, optimizer, schedule, init: _, pixels, precision: _ } =
-            self;
+        let TrainSettings { batch_size, epochs, target, patience, optimizer, schedule, pixels, .. } = self;
+        let TrainSettings { init: _, precision: _, class_weights: _, .. } = self;
         let error = |setting, message| Err(SettingError { setting, message });
         let whole = |setting, value: usize, max: usize| {
             if (1..=max).contains(&value) {

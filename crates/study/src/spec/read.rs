@@ -307,6 +307,8 @@ mod tests {
             (&format!("{SMALL}optimizer = {{ kind = \"adam\", lr = inf }}"), "6:13", "lr is inf"),
             (&format!("{SMALL}schedule = {{ kind = \"step\", every = 0, factor = 0.5 }}"), "6:12", "every is 0"),
             (&format!("{SMALL}pixels = {{ std = 0 }}"), "6:10", "std 0"),
+            (&format!("{SMALL}class_weights = \"balance\""), "6:17", "there is no value `balance` here"),
+            (&format!("{SMALL}class_weights = [1, 2]"), "6:17", "class_weights"),
             (&format!("{SMALL}stop = \"99 %\""), "6:8", "stop is \"99 %\", expected \"valid_accuracy >= 0.99\""),
             (&format!("{SMALL}title = \"\\u001b[31mred\""), "6:9", "control characters"),
             (

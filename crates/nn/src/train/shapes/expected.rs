@@ -81,7 +81,8 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
         inputs.push(std::mem::replace(&mut x, y));
     }
     let labels: Vec<u16> = batch.iter().map(|&n| data.labels()[n as usize]).collect();
-    let (losses, mut grad) = reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, 1.0 / rows as f64);
+    let (losses, mut grad) =
+        reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, None, 1.0 / rows as f64);
     let of_label = |(n, &label): (usize, &u16)| grad[n * net.classes() + usize::from(label)].abs() * rows as f64;
     let sure = labels.iter().enumerate().map(of_label).fold(1.0, f64::min) < UNSURE;
     let unclear = sure.then_some("a class is next to certain");

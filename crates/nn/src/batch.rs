@@ -121,7 +121,7 @@ mod tests {
         for (layers, mean) in NETWORKS.into_iter().flat_map(|layers| [(layers, 0.0), (layers, 0.1307)]) {
             let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
             let net = Architecture::new(data.shape(), parsed, 10).expect("fits");
-            let model = Model::new(net, Init::Pytorch, 1, Pixels { mean, std: 0.3081 });
+            let model = Model::new(net, Init::Pytorch, 1, Pixels::all(mean, 0.3081));
             for threads in [1, 3] {
                 let of = |batch| gradients_of(Isa::detect(), Team { threads, relay: false }, &model, &[batch]);
                 // Numbers that are equal have the same bits, but for zeros.

@@ -164,6 +164,7 @@ impl RecipeRecord {
     /// A sentence on what is wrong with what the record says of it.
     pub fn architecture(&self, dataset: &DatasetRecord) -> Result<Architecture, String> {
         self.settings.pixels.check()?;
+        self.settings.pixels.check_channels(dataset.shape[0])?;
         let layers: Result<Vec<Layer>, _> = self.layers.iter().map(|layer| layer.parse::<Layer>()).collect();
         let [channels, height, width] = dataset.shape;
         let layers = layers.map_err(|error| error.to_string())?;

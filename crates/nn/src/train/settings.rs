@@ -5,7 +5,7 @@
 //! `#[serde(default)]` gives must mean "as if there were no such setting", for trainings that are on record were run
 //! without it.
 
-use super::{ClassWeights, Pixels, TrainConfig};
+use super::{ClassWeights, PixelsFrom, TrainConfig};
 use crate::model::Init;
 use crate::optim::{Optimizer, Schedule};
 use crate::precision::Precision;
@@ -32,7 +32,7 @@ pub struct TrainSettings {
     /// How parameters start.
     pub init: Init,
     /// What the network sees of a pixel.
-    pub pixels: Pixels,
+    pub pixels: PixelsFrom,
     /// What the large products are computed of.
     #[serde(default)]
     pub precision: Precision,
@@ -51,7 +51,7 @@ impl Default for TrainSettings {
             optimizer: Optimizer::adam(1e-3),
             schedule: Schedule::Constant,
             init: Init::Pytorch,
-            pixels: Pixels::default(),
+            pixels: PixelsFrom::default(),
             precision: Precision::F32,
             class_weights: ClassWeights::None,
         }
@@ -132,6 +132,7 @@ impl TrainSettings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Pixels;
     use super::*;
 
     #[test]
@@ -162,7 +163,7 @@ mod tests {
             (&|s| s.patience = Some(0), "patience", "patience is 0, expected 1 to 10000"),
             (&|s| s.optimizer = Optimizer::adam(0.0), "optimizer", "the optimizer's lr is 0"),
             (&|s| s.schedule = Schedule::Step { every: 0, factor: 0.5 }, "schedule", "the schedule's every is 0"),
-            (&|s| s.pixels.std = 0.0, "pixels", "the pixels' mean is 0 and std 0"),
+            (&|s| s.pixels = Pixels::all(0.0, 0.0).into(), "pixels", "the pixels' mean is 0 and std 0"),
         ];
         for (change, setting, message) in cases {
             let error = refused(change);

@@ -16,7 +16,7 @@ use case::{Case, Picture};
 use compare::{accuracy, same_bits};
 use expected::{NEAR, expected};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use random::STANDARDISED;
+use random::standardised;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -229,8 +229,8 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let classes = layers.last().expect("a layer").split(' ').nth(1).expect("a number").parse().expect("a number");
         let net = Architecture::new(input, parsed, classes).expect("fits");
-        for (picture, pixels) in [(None, STANDARDISED), (Some(Picture::Blob), Pixels::default())] {
-            let of_seed = |seed| Case { net: net.clone(), rows, before: 1, pixels, picture, seed };
+        for (picture, pixels) in [(None, standardised(input.channels)), (Some(Picture::Blob), Pixels::default())] {
+            let of_seed = |seed| Case { net: net.clone(), rows, before: 1, pixels: pixels.clone(), picture, seed };
             let clear = (0..30).map(of_seed).find_map(|case| match check(&case) {
                 Err(Trouble::Unclear(_)) => None,
                 outcome => Some((case, outcome)),

@@ -68,7 +68,10 @@ mod tests {
                     optimizer = { kind = \"sgd\", lr = 1, momentum = 0.9, nesterov = true }\n\
                     schedule = { kind = \"one-cycle\", pct_start = 0.2 }\n[[recipe]]\nname = \"s\"\n\
                     layers = [\"linear 26\"]\noptimizer = { kind = \"adamw\", lr = 1e-7 }\n\
-                    schedule = { kind = \"step\", every = 2, factor = 0.1 }\n";
+                    schedule = { kind = \"step\", every = 2, factor = 0.1 }\n\
+                    pixels = { mean = [0.49, 0.5], std = [0.25, 1] }\n[[recipe]]\nname = \"t\"\n\
+                    layers = [\"linear 26\"]\npixels = \"standard\"\n[[recipe]]\nname = \"u\"\n\
+                    layers = [\"linear 26\"]\npixels = \"unit\"\n";
         for study in [
             Study::parse(full, "full.toml").unwrap(),
             Study::parse(SMALL, "mine.toml").unwrap(),

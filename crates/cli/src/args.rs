@@ -138,7 +138,9 @@ A study file:
   split_seed = 0                              # which of the training images these are
 
 All its settings, with their defaults, are in the study.toml that each run writes. pixels = { mean = 0.1307, std = 0.3081 }
-in a recipe makes (p / 255 - mean) / std of each pixel p; without it, pixels run from 0 to 1.";
+in a recipe makes (p / 255 - mean) / std of each pixel p; without it, pixels run from 0 to 1. pixels = \"standard\" takes both
+from the training images, for each channel, and a list has a number for each channel: mean = [0.49, 0.48, 0.45].
+class_weights = \"balanced\" makes each class count the same in the training loss, however many images it has.";
 
 /// Tells which differences between the recipes of a study, or of several, are real.
 ///
@@ -436,7 +438,7 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Expect labels of N classes from 0 on. [default: the labels that occur]
-    #[arg(long, value_name = "N", requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=256))]
+    #[arg(long, value_name = "N", requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=1000))]
     pub(crate) classes: Option<usize>,
     /// How to show images on the terminal.
     #[arg(long, value_enum, default_value_t = ShowOn::Auto)]

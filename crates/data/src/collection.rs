@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::words::counted;
-use crate::{DataError, ImageShape, hex, natural};
-
-/// The most classes of a collection.
-pub const MAX_NAMED_CLASSES: usize = 1_000;
+use crate::{DataError, ImageShape, MAX_CLASSES, hex, natural};
 
 /// The most bytes of pixels of a collection: 4 GiB.
 pub(crate) const MAX_PIXEL_BYTES: u64 = 4 << 30;
@@ -367,13 +364,13 @@ impl Classes {
             order.sort_by(|&a, &b| natural::compare(&names.list[a as usize], &names.list[b as usize]));
         }
         let classes: Vec<String> = order.iter().map(|&number| names.list[number as usize].clone()).collect();
-        if !(2..=MAX_NAMED_CLASSES).contains(&classes.len()) {
+        if !(2..=MAX_CLASSES).contains(&classes.len()) {
             let what = match classes.len() {
                 1 => format!("holds training images of one class, {:?}", classes[0]),
                 n => format!("holds training images of {n} classes ({} …)", self::listed(&classes)),
             };
             let hint = "each class has a folder, a file or a label of its own";
-            let what = format!("{what}, expected 2 to {MAX_NAMED_CLASSES} classes");
+            let what = format!("{what}, expected 2 to {MAX_CLASSES} classes");
             return Err(DataError::contents(path, what, Some(hint)));
         }
         let mut class_of = vec![None; names.list.len()];

@@ -7,14 +7,14 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::arrays::{Images, Layout, Values, add};
-use crate::collection::{Found, MAX_NAMED_CLASSES, Role, listed};
+use crate::collection::{Found, Role, listed};
 use crate::idx;
 use crate::labels::LabelFile;
 use crate::options::Options;
 use crate::published::images_of;
 use crate::read::open;
 use crate::walk::{Item, Listing};
-use crate::{DataError, names};
+use crate::{DataError, MAX_CLASSES, names};
 
 /// The longest list of the characters of EMNIST.
 const MOST_MAPPING: u64 = 64 << 10;
@@ -99,8 +99,8 @@ fn part(images: &Item, labels: &Item, role: Role, found: &mut Found) -> Result<I
     let mut numbers = Vec::with_capacity(n);
     for label in file.numbers() {
         numbers.push(found.names.number(&label.to_string()));
-        if found.names.list.len() > MAX_NAMED_CLASSES {
-            let what = format!("holds more than {MAX_NAMED_CLASSES} different labels, expected one for each class");
+        if found.names.list.len() > MAX_CLASSES {
+            let what = format!("holds more than {MAX_CLASSES} different labels, expected one for each class");
             return Err(DataError::contents(&labels.path, what, Some("are these the labels of these images?")));
         }
     }

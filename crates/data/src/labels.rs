@@ -3,8 +3,8 @@
 use crate::DataError;
 use crate::idx::{Idx, IdxValues};
 
-/// The most classes that labels can tell apart.
-pub const MAX_CLASSES: usize = 256;
+/// The most classes that a data set may have.
+pub const MAX_CLASSES: usize = 1_000;
 
 /// What the numbers of label files mean: the class of a number is its distance from the first one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,10 +181,12 @@ mod tests {
         assert_eq!(counted(&[&[0, 3], &[5]]), Ok(Labels::from_zero(6)));
         assert_eq!(counted(&[&[26, 3], &[1]]), Ok(Labels { first: 1, classes: 26 }));
         assert_eq!(counted(&[&[0, 255]]), Ok(Labels::from_zero(256)));
-        assert_eq!(counted(&[&[7, 7], &[7]]), Err("all labels are 7, expected 2 to 256 classes".to_owned()));
-        let wide = read(&file(0x0b, &[2], &[0, 0, 1, 0])).unwrap();
+        let most = read(&file(0x0b, &[2], &[0, 0, 0x03, 0xe7])).unwrap();
+        assert_eq!(Labels::counted(&[&most]).unwrap(), Labels::from_zero(1_000));
+        assert_eq!(counted(&[&[7, 7], &[7]]), Err("all labels are 7, expected 2 to 1000 classes".to_owned()));
+        let wide = read(&file(0x0b, &[2], &[0, 0, 0x03, 0xe8])).unwrap();
         let message = Labels::counted(&[&wide]).unwrap_err().to_string();
-        assert_eq!(message, "the labels are 0 to 256, expected 2 to 256 classes");
+        assert_eq!(message, "the labels are 0 to 1000, expected 2 to 1000 classes");
     }
 
     /// The error for labels that are not those that were set, and what to do about it.
@@ -220,8 +222,8 @@ mod tests {
         assert_eq!(hint, "in a study file, under [data]: classes = 10 (and \"linear 10\" as the last layer)");
         let negative = read(&file(9, &[2], &[255, 1])).unwrap().classes(Labels::from_zero(10)).unwrap_err();
         assert_eq!(negative.hint().unwrap(), "labels cannot be negative: write the files anew with labels from 0 on");
-        let wide = read(&file(0x0b, &[2], &[0, 0, 1, 0])).unwrap().classes(Labels::from_zero(10)).unwrap_err();
-        assert!(wide.hint().unwrap().starts_with("there can be at most 256 classes"));
+        let wide = read(&file(0x0b, &[2], &[0, 0, 0x03, 0xe8])).unwrap().classes(Labels::from_zero(10)).unwrap_err();
+        assert!(wide.hint().unwrap().starts_with("there can be at most 1000 classes"));
     }
 
     #[test]

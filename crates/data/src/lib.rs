@@ -35,7 +35,7 @@ pub mod words;
 
 use sha2::{Digest, Sha256};
 
-pub use collection::{Collection, Examples, MAX_NAMED_CLASSES, Unreadable};
+pub use collection::{Collection, Examples, Unreadable};
 pub use duplicates::{Alike, alike};
 pub use error::DataError;
 pub use labelled::{ImageShape, Labelled};

@@ -66,12 +66,15 @@ pub(crate) struct Batch<'a> {
     pub(crate) step: Option<u64>,
     /// The update, where there is one.
     pub(crate) update: Option<Update>,
+    /// What an example of each class counts in the loss that is learned from; none where all count the same.
+    pub(crate) class_weights: Option<&'a [f32]>,
 }
 
 impl<'a> Batch<'a> {
     /// To be evaluated, not learned from.
     pub(crate) fn evaluated(data: &'a Dataset, indices: &'a [u32]) -> Batch<'a> {
-        Batch { examples: Examples::of(data, indices), next: Examples::of(data, &[]), step: None, update: None }
+        let examples = Examples::of(data, indices);
+        Batch { examples, next: Examples::of(data, &[]), step: None, update: None, class_weights: None }
     }
 
     /// How many examples there are.
@@ -118,7 +121,7 @@ mod tests {
         for (layers, mean) in NETWORKS.into_iter().flat_map(|layers| [(layers, 0.0), (layers, 0.1307)]) {
             let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
             let net = Architecture::new(data.shape(), parsed, 10).expect("fits");
-            let model = Model::new(net, Init::Pytorch, 1, Pixels { mean, std: 0.3081 });
+            let model = Model::new(net, Init::Pytorch, 1, Pixels::all(mean, 0.3081));
             for threads in [1, 3] {
                 let of = |batch| gradients_of(Isa::detect(), Team { threads, relay: false }, &model, &[batch]);
                 // Numbers that are equal have the same bits, but for zeros.

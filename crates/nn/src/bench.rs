@@ -84,7 +84,7 @@ pub fn measure(
     effort: &Effort,
 ) -> Option<Speed> {
     let isa = effort.isa;
-    let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads).grown_old();
+    let mut trainer = Trainer::new(isa, architecture, config, train, threads).grown_old();
     trainer.times = effort.blocks.then(|| OpTimes::new(trainer.model.graph.nodes.len()));
     let started = Instant::now();
     let most = effort.steps.min(Effort::STEPS);

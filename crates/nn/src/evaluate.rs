@@ -116,7 +116,7 @@ fn batches(
     assert_eq!((data.shape(), data.classes()), (architecture.input(), architecture.classes()), "data fit the network");
     let Evaluator { plan, memory, scratch } = evaluator;
     let classes = architecture.classes();
-    let pixels = model.pixels().table();
+    let pixels = model.pixels().table(architecture.input());
     let of = StepOf { isa, seed: 0, classes, pixels: &pixels };
     let step = Step::new(plan, of, memory, Arena::shared(model.values.as_slice()), Learn::Nothing);
     let indices: Vec<u32> = (0..data.len() as u32).collect();

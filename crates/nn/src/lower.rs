@@ -15,7 +15,8 @@ use tenfold_kernels::{LANES, Planes};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lowering {
     pub(crate) precision: Precision,
-    /// Whether a blank pixel is worth nothing, so that linear layers over pixels may leave it out.
+    /// Whether a blank pixel is worth nothing, and others are worth the same in all channels, so that linear layers over
+    /// pixels may leave blank ones out.
     pub(crate) blank_is_nothing: bool,
     /// Whether neighbouring layers may run as one operation. If not, every layer is one by itself, so that what lies
     /// between them can be looked at; only flatten is none, as it moves nothing.

@@ -6,16 +6,18 @@ use crate::lower::{Lowering, lower};
 use crate::model::Architecture;
 use crate::plan::Plan;
 use crate::precision::Precision;
-use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use tenfold_kernels::Isa;
-use tenfold_kernels::pixels::PixelTable;
 
 mod batches;
+mod class_weights;
 mod events;
+mod pixels;
 mod settings;
 mod trainer;
+pub use class_weights::ClassWeights;
 pub use events::{EpochResult, Event, Flow, Outcome, StopReason};
+pub use pixels::{PerChannel, Pixels, PixelsFrom};
 pub use settings::{SettingError, TrainSettings};
 pub(crate) use trainer::Trainer;
 
@@ -45,50 +47,6 @@ pub fn memory_bytes(architecture: &Architecture, precision: Precision, batch_siz
     of(true).max(of(false))
 }
 
-/// What the network sees of a pixel: `(pixel / 255 - mean) / std`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pixels {
-    /// Subtracted from the pixel in 0..1.
-    #[serde(default)]
-    pub mean: f64,
-    /// What the difference is divided by.
-    #[serde(default = "one")]
-    pub std: f64,
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-impl Default for Pixels {
-    /// Pixels in 0..1.
-    fn default() -> Pixels {
-        Pixels { mean: 0.0, std: 1.0 }
-    }
-}
-
-impl Pixels {
-    /// Whether the numbers can be used.
-    ///
-    /// # Errors
-    /// A sentence if mean or std is not a number, or so far from usual ones that f32 could not hold a pixel's value.
-    pub fn check(&self) -> Result<(), String> {
-        // Far from where f32 would overflow or vanish.
-        if self.mean.abs() <= 1e6 && (1e-6..=1e6).contains(&self.std) {
-            return Ok(());
-        }
-        let (mean, std) = (self.mean, self.std);
-        Err(format!("the pixels' mean is {mean} and std {std}, expected at most 1e6 from 0, and 1e-6 to 1e6"))
-    }
-
-    /// Value of each pixel value.
-    pub(crate) fn table(&self) -> PixelTable {
-        // Rounded to f32 after each operation, as PyTorch's ToTensor and Normalize do.
-        PixelTable::new(self.mean as f32, self.std as f32)
-    }
-}
-
 /// Trains a network from its initial parameters.
 ///
 /// The result depends on the architecture, the configuration and the data alone, bit for bit; `threads` changes only
@@ -96,7 +54,7 @@ impl Pixels {
 ///
 /// # Panics
 /// If the data are empty or of another shape or number of classes than the architecture's, if `threads` is 0, or if
-/// [`TrainSettings::check`] finds something.
+/// [`TrainSettings::check`] or [`PixelsFrom::check_channels`] finds something.
 pub fn train(
     architecture: &Architecture,
     config: &TrainConfig,
@@ -121,6 +79,7 @@ pub(crate) fn train_on(
     assert!(threads > 0, "there is at least one thread");
     let settings = &config.settings;
     settings.check().expect("the settings have been checked");
+    settings.pixels.check_channels(architecture.input().channels).expect("the settings have been checked");
     for data in [train, valid] {
         assert!(!data.is_empty(), "there must be examples");
         assert_eq!(
@@ -129,7 +88,7 @@ pub(crate) fn train_on(
             "data fit the network"
         );
     }
-    let mut trainer = Trainer::new(isa, architecture, config, train.len(), threads);
+    let mut trainer = Trainer::new(isa, architecture, config, train, threads);
     let mut evaluator = Evaluator::new(&trainer.model, valid.len(), threads);
     let mut outcome_epochs = Vec::<EpochResult>::new();
     let mut train_time = Duration::ZERO;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use tenfold_nn::data::MAX_CLASSES;
 use thiserror::Error;
 
 use crate::comparison::{self, Comparison, Groups, RecipeTrials, TestImages};
@@ -189,8 +190,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, FinishedStudyError> {
 /// That the parts of a record agree, so that whoever computes with it can rely on its shapes.
 fn check(record: &StudyRecord) -> Result<(), String> {
     let dataset = &record.dataset;
-    if !(2..=256).contains(&dataset.classes) {
-        return Err(format!("it has {} classes, expected 2 to 256", dataset.classes));
+    if !(2..=MAX_CLASSES).contains(&dataset.classes) {
+        return Err(format!("it has {} classes, expected 2 to {MAX_CLASSES}", dataset.classes));
     }
     if !dataset.class_names.is_empty() && dataset.class_names.len() != dataset.classes {
         let names = dataset.class_names.len();

@@ -218,6 +218,7 @@ mod tests {
     use tenfold_nn::data::ImageShape;
     use tenfold_nn::model::Init;
     use tenfold_nn::optim::{Optimizer, Schedule};
+    use tenfold_nn::train::{ClassWeights, Pixels, PixelsFrom};
 
     /// The settings of the built-in recipe `softmax` on a made-up data set, with one thing changed.
     fn settings_with(change: impl Fn(&mut TrainConfig, &mut DatasetRecord)) -> TrialSettings {
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_identity_covers_what_determines_the_bits_and_every_change_is_named() {
-        let changes: [(&Change, &str, &str, &str); 12] = [
+        let changes: [(&Change, &str, &str, &str); 14] = [
             (&|config, _| config.settings.batch_size += 1, "batch_size", "128", "129"),
             (&|config, _| config.settings.epochs += 1, "epochs", "11", "12"),
             (&|config, _| config.settings.optimizer = Optimizer::adam(2e-5), "optimizer.lr", "0.00001", "0.00002"),
@@ -279,8 +280,10 @@ mod tests {
                 "step every 1, factor 0.5",
             ),
             (&|config, _| config.settings.init = Init::Xavier, "init", "zero", "xavier"),
-            (&|config, _| config.settings.pixels.mean = 0.5, "pixels.mean", "0", "0.5"),
+            (&|config, _| config.settings.pixels = Pixels::all(0.5, 1.0).into(), "pixels.mean", "0", "0.5"),
+            (&|config, _| config.settings.pixels = PixelsFrom::Standard, "pixels", "mean 0, std 1", "standard"),
             (&|config, _| config.settings.precision = Precision::Bf16, "precision", "f32", "bf16"),
+            (&|config, _| config.settings.class_weights = ClassWeights::Balanced, "class_weights", "none", "balanced"),
             (&|config, _| config.settings.target = Some(0.99), "validation accuracy to stop at", "none", "0.99"),
             (&|config, _| config.settings.patience = Some(3), "patience", "none", "3"),
             (&|config, _| config.seed += 1, "seed", "1", "2"),
@@ -298,7 +301,7 @@ mod tests {
         }
         identities.sort();
         identities.dedup();
-        assert_eq!(identities.len(), 13);
+        assert_eq!(identities.len(), 15);
         let renamed = settings_with(|_, dataset| dataset.name.push('x'));
         assert_eq!((renamed.identity(), renamed.differences(&usual)), (usual.identity(), Vec::new()));
     }

@@ -13,6 +13,7 @@ mod stop;
 
 mod changes;
 mod identity;
+mod json;
 mod ledger;
 mod plan;
 mod run;

@@ -189,6 +189,7 @@ impl RecipeRecord {
     /// A sentence on what is wrong with what the record says of it.
     pub fn architecture(&self, dataset: &DatasetRecord) -> Result<Architecture, String> {
         self.settings.pixels.check()?;
+        self.settings.pixels.check_channels(dataset.shape[0])?;
         let layers: Result<Vec<Layer>, _> = self.layers.iter().map(|layer| layer.parse::<Layer>()).collect();
         let [channels, height, width] = dataset.shape;
         let layers = layers.map_err(|error| error.to_string())?;
@@ -232,9 +233,8 @@ impl From<&PublishedRun> for PublishedRecord {
 
 impl StudyRecord {
     /// The text of `results.json`.
-    #[expect(clippy::missing_panics_doc, reason = "a record has plain values, which JSON has")]
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a record has plain values") + "\n"
+        crate::json::pretty(self)
     }
 }
 
@@ -267,11 +267,11 @@ mod tests {
             .to_owned()
             + r#""patience":null,"optimizer":{"kind":"adam","lr":0.001,"betas":[0.9,0.999],"eps":1e-8,"#
             + r#""weight_decay":0.0},"schedule":{"kind":"step","every":1,"factor":0.83},"init":"zero","#
-            + r#""pixels":{"mean":0.1307,"std":0.3081},"precision":"f32","parameters":7850,"macs_forward":7840,"#
+            + r#""pixels":{"mean":0.1307,"std":0.3081},"precision":"f32","class_weights":"none","parameters":7850,"macs_forward":7840,"#
             + r#""summary":null,"published":null,"trials":[]}"#;
         let record: RecipeRecord = serde_json::from_str(&text).expect("a recipe");
         assert_eq!(serde_json::to_string(&record).expect("plain values"), text);
-        let older = text.replace(r#""precision":"f32","#, "");
+        let older = text.replace(r#""precision":"f32","class_weights":"none","#, "");
         assert_eq!(serde_json::from_str::<RecipeRecord>(&older).expect("a recipe"), record);
         // What was always there is missed.
         let cut = text.replace(r#""batch_size":64,"#, "");

@@ -122,8 +122,10 @@ impl Recipe {
     /// The network for images of this shape, with all shapes checked.
     ///
     /// # Errors
-    /// If the layers do not fit the images, each other or the classes ([`Architecture::new`]).
+    /// If the layers do not fit the images, each other or the classes ([`Architecture::new`]), or pixels are set for
+    /// another number of channels.
     pub fn architecture(&self, input: ImageShape, classes: usize) -> Result<Architecture, ArchitectureError> {
+        self.settings.pixels.check_channels(input.channels).map_err(ArchitectureError::Pixels)?;
         Architecture::new(input, self.layers.clone(), classes)
     }
 

@@ -3,16 +3,18 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenfold_nn::data::HeldOut;
 use tenfold_nn::evaluate::Evaluation;
 use tenfold_nn::interop::safetensors::{self, Array, SafetensorsError};
 use tenfold_nn::model::{Architecture, Model};
+use tenfold_nn::train::{Pixels, PixelsFrom};
 use thiserror::Error;
 
 use crate::folder::{FolderError, MOST_BYTES, RunFolder};
 use crate::identity::{TrialSettings, layers, sha256};
+use crate::json;
 use crate::look::KeptFilters;
 use crate::record::{EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
 
@@ -114,6 +116,14 @@ struct About<'a> {
     seed: u64,
     identity: &'a str,
     layers: Vec<String>,
+    /// What the network sees of a pixel; the numbers themselves where they were computed from the training images.
+    pixels: &'a Pixels,
+}
+
+/// Of [`About`], what is read back.
+#[derive(Deserialize)]
+struct AboutPixels {
+    pixels: Pixels,
 }
 
 /// The most bytes of what a trial writes that cannot be spared: without it the training would be lost.
@@ -130,13 +140,14 @@ impl Room {
     pub(crate) fn of(architecture: &Architecture, epochs: usize, test: usize) -> Room {
         let (classes, epochs, test) = (architecture.classes() as u64, epochs as u64, test as u64);
         let digits = |n: u64| u64::from(n.max(1).ilog10()) + 1;
-        // An entry of a header for each array, a line of text for each layer.
-        let layers = 512 * architecture.layers().len() as u64;
+        // An entry of a header for each array, a line of text for each layer; two numbers for each channel.
+        let layers = 512 * architecture.layers().len() as u64 + 60 * architecture.input().channels as u64;
         let weights = 4 * architecture.parameters() as u64 + layers + BLOCKS;
         // Number, two classes, a probability of single precision that is not small, and what is between them.
         let predictions = test * (digits(test) + 2 * digits(classes) + 20) + BLOCKS;
-        // A line of JSON for each number: of each epoch, and twice of each class and of each pair of classes.
-        let result = 400 * epochs + 2 * classes * (400 + 40 * classes) + layers + BLOCKS;
+        // A line of JSON for each number of each epoch, and twice of each class; and two matrices of counts, each of
+        // ten digits at most and a comma.
+        let result = 400 * epochs + 2 * classes * (400 + 11 * classes) + layers + BLOCKS;
         Room { network: weights + predictions, result }
     }
 }
@@ -180,6 +191,7 @@ fn write_to(
             seed: record.seed,
             identity: &record.identity,
             layers: layers(product.model.architecture()),
+            pixels: product.model.pixels(),
         };
         let about = serde_json::to_string(&about).expect("names are plain values");
         let weights = safetensors::write(product.model, Some(&about));
@@ -197,9 +209,7 @@ fn write_to(
         spared.push(error);
     }
     folder.keep_reserved(0);
-    let mut json = serde_json::to_vec_pretty(record).expect("a record has plain values");
-    json.push(b'\n');
-    folder.write(file(RESULT), &json)?;
+    folder.write(file(RESULT), json::pretty(record).as_bytes())?;
     Ok(spared)
 }
 
@@ -273,9 +283,25 @@ pub fn trained(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) ->
     // The arrays, and room for what the header says of them.
     let limit = 4 * architecture.parameters() as u64 + HEADER_BYTES;
     let (path, bytes) = written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref(), limit)?;
-    safetensors::read(&bytes, &architecture, recipe.settings.pixels)
-        .map(|model| model.with_precision(trial.precision))
-        .map_err(|error| TrialFileError::Weights { path, error })
+    let read = seen(&bytes, &recipe.settings.pixels, &architecture)
+        .and_then(|pixels| safetensors::read(&bytes, &architecture, pixels));
+    read.map(|model| model.with_precision(trial.precision)).map_err(|error| TrialFileError::Weights { path, error })
+}
+
+/// What the network of these weights sees of a pixel: what its recipe was given, or what was computed from the images
+/// that it was trained on, which its file says.
+fn seen(bytes: &[u8], setting: &PixelsFrom, architecture: &Architecture) -> Result<Pixels, SafetensorsError> {
+    if let PixelsFrom::Given(pixels) = setting {
+        return Ok(pixels.clone());
+    }
+    let about = safetensors::metadata(bytes)?.unwrap_or_default();
+    let AboutPixels { pixels } =
+        serde_json::from_str(&about).map_err(|error| SafetensorsError::Pixels(error.to_string()))?;
+    pixels
+        .check()
+        .and_then(|()| pixels.check_channels(architecture.input().channels))
+        .map_err(SafetensorsError::Pixels)?;
+    Ok(pixels)
 }
 
 /// The arrays of kernels that the trial kept; none if it kept none.

@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Options, Shares, Source, Splits};
-use tenfold_nn::train::{Event, Flow};
+use tenfold_nn::train::{Event, Flow, Pixels};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::{DataPlace, Environment, Reading, Reason, Status, StudyRecord, Timing};
 use tenfold_study::{
@@ -500,4 +501,61 @@ fn what_does_not_fit_the_data_is_refused_before_any_work() {
     assert_eq!(message, "the study \"small\" has no recipe \"cnov\"");
     assert_eq!(hint.as_deref(), Some("did you mean \"conv\"?"));
     assert_eq!(refusal(STUDY, &["transformer"]).1.as_deref(), Some("its recipes are flat, conv"));
+}
+
+/// Images of two channels, of which the second is darker and has less contrast.
+fn in_two_channels(grey: &Dataset) -> Dataset {
+    let pixels = grey.pixels().chunks(36).flat_map(|image| [image.to_vec(), image.iter().map(|p| p / 3).collect()]);
+    let shape = ImageShape { channels: 2, height: 6, width: 6 };
+    Dataset::new(pixels.flatten().collect(), grey.labels().to_vec(), shape, 2).expect("the images are fine")
+}
+
+#[test]
+fn standard_pixels_are_those_of_the_training_images_and_come_back_with_the_network() {
+    let (scratch, grey) = (scratch("standard"), splits(0));
+    let test = HeldOut::new(in_two_channels(&images(40, 1)));
+    let splits = Splits { train: in_two_channels(&grey.train), valid: in_two_channels(&grey.valid), test, ..grey };
+    let study = STUDY.replace("batch_size = 16\n", "batch_size = 16\npixels = \"standard\"\n");
+    let plan = plan(&study, &splits, settings(1));
+    let log = run_all(&plan, &splits, &scratch.0);
+    assert_eq!(run_all(&plan, &splits, &scratch.0).states, ["flat 1 kept", "conv 1 kept"]);
+    let folder = RunFolder::open(&scratch.0).unwrap();
+    let expected = Pixels::standard(&splits.train);
+    for recipe in ["flat", "conv"] {
+        let record = trial(&log.record, recipe, 1);
+        let model = trained(&folder, &log.record, record).expect("the weights are whole");
+        assert_eq!(*model.pixels(), expected);
+        let (again, test) = (splits.test.evaluate(&model, 1), record.test.as_ref().expect("it is measured"));
+        assert_eq!((Some(again.loss), again.accuracy), (test.loss, test.accuracy), "{recipe}");
+        // The same numbers, given, are the same training.
+        let given = study.replace("\"standard\"", &toml::Value::try_from(&expected).unwrap().to_string());
+        assert!(given.contains("mean = [0."), "{given}");
+        let given_at = self::scratch("given");
+        let given = self::plan(&given, &splits, settings(1));
+        let given = run_all(&given, &splits, &given_at.0);
+        let other = trial(&given.record, recipe, 1);
+        assert_eq!((&other.test, other.epochs.len()), (&record.test, 2), "{recipe}");
+        assert_ne!(other.identity, record.identity);
+    }
+    // A list of another number of channels is refused before any work.
+    let lists = STUDY.replace("batch_size = 16\n", "batch_size = 16\npixels = { mean = [0.1, 0.2, 0.3] }\n");
+    let study = Study::parse(&lists, "small.toml").expect("a study");
+    let error = PlannedStudy::new(study, &splits, settings(1)).expect_err("three of two").to_string();
+    assert!(
+        error.starts_with("recipe \"flat\": the pixels' mean is a list of 3 numbers, and the images have 2 channels; "),
+        "{error}"
+    );
+    // A file that does not say what is seen of a pixel, as if written by another program.
+    let (mut record, file) = (log.record.clone(), "trials/flat/seed-1/model.safetensors");
+    let bytes = folder.read(file).unwrap().expect("it is there");
+    let at = bytes.windows(6).position(|six| six == b"pixels").expect("the header says it");
+    let changed = [&bytes[..at], b"pickle", &bytes[at + 6..]].concat();
+    folder.write(file, &changed).unwrap();
+    let digest = Sha256::digest(&changed).iter().map(|byte| format!("{byte:02x}")).collect();
+    record.recipes[0].trials[0].weights_sha256 = Some(digest);
+    let error = trained(&folder, &record, trial(&record, "flat", 1)).expect_err("is refused").to_string();
+    assert!(
+        error.contains("its metadata do not say what the network sees of a pixel: missing field `pixels`"),
+        "{error}"
+    );
 }

@@ -8,7 +8,7 @@ use super::table::{Rows, Table};
 use crate::arrays::{Images, Layout, Values, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
 use crate::options::Options;
-use crate::{DataError, ImageShape, MAX_NAMED_CLASSES};
+use crate::{DataError, ImageShape, MAX_CLASSES};
 
 /// Reads the images of a file; `role` is that of all of them where no column says which each has.
 pub(crate) fn read(
@@ -176,7 +176,7 @@ impl Plan {
                 }
                 seen.insert(value as u32);
             }
-            (2..=MAX_NAMED_CLASSES).contains(&seen.len())
+            (2..=MAX_CLASSES).contains(&seen.len())
         };
         let column = match (may_be_label(0), may_be_label(width - 1)) {
             (true, false) => 0,

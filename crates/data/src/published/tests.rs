@@ -198,8 +198,8 @@ fn labels_out_of_range_are_refused() {
     assert_eq!(refusal(&folder, 10), message(2, 65536, 10, "0 to 65536"));
     folder.write(FILES[1], &file(9, &[3], &[0, 255, 0]));
     assert_eq!(refusal(&folder, 10), message(1, -1, 10, "-1 to 0"));
-    for classes in [0, 1, 257] {
-        let message = format!("a data set of {classes} classes was asked for, expected 2 to 256");
+    for classes in [0, 1, 1_001] {
+        let message = format!("a data set of {classes} classes was asked for, expected 2 to 1000");
         assert_eq!(refusal(&folder, classes), message);
     }
 }

@@ -9,7 +9,7 @@
 use crate::arena::Columns;
 use crate::linear::dense::covers;
 use crate::memory::fetch;
-use crate::pixels::{Images, Values};
+use crate::pixels::{Images, PixelTable, Values};
 use crate::simd::bytes16::{nonzero, transpose, union};
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{self, LANES, Lanes};
@@ -170,7 +170,6 @@ fn forward_body<L: Lanes, const O: usize>(
     y: &mut Columns<'_, f32>,
     mask: &mut [NonzeroImages],
 ) {
-    let value = Values::new(simd, images.table);
     let skips = images.table.zero_is_nothing();
     let (blocks, _) = weight.as_chunks::<LANES>().0.as_chunks::<O>();
     for (first, mask) in (0..images.indices.len()).step_by(LANES).zip(mask.chunks_exact_mut(blocks.len())) {
@@ -191,7 +190,8 @@ fn forward_body<L: Lanes, const O: usize>(
                 // SAFETY: each is where an image starts.
                 *sixteen = unsafe { self::sixteen(*image, images.inputs, block) };
             }
-            let all = !(u32::MAX << (images.inputs - block * LANES).min(LANES));
+            let places = block * LANES..images.inputs.min((block + 1) * LANES);
+            let all = !(u32::MAX << places.len());
             let mut mask = if skips { u32::from(nonzero(union(&square))) } else { all };
             if mask == 0 {
                 *of_block = [0; 2];
@@ -200,11 +200,19 @@ fn forward_body<L: Lanes, const O: usize>(
             let columns = transpose(&square);
             let some = if skips { nonzero(union(&columns)) } else { every };
             *of_block = some.to_le_bytes();
+            let value = images.table.same(places.clone()).map(|table| Values::new(simd, table));
             while mask != 0 {
                 let pixel = mask.trailing_zeros() as usize % LANES;
                 mask &= mask - 1;
+                let column = columns[pixel].as_ptr();
                 // SAFETY: a column is 16 bytes.
-                let x = unsafe { value.of(columns[pixel].as_ptr()) };
+                let x = unsafe {
+                    match &value {
+                        Some(value) => value.of(column),
+                        // A block in which channels meet.
+                        None => Values::new(simd, images.table.of(places.start + pixel)).of(column),
+                    }
+                };
                 for o in 0..O {
                     acc[o] = simd.fma(x, simd.splat(weight[o][pixel]), acc[o]);
                 }
@@ -279,7 +287,6 @@ fn backward_body<L: Lanes, const O: usize>(
     grad_weight: &mut [f32],
     next: Next,
 ) {
-    let value = Values::new(simd, images.table);
     let all = images.inputs.div_ceil(LANES);
     let pixels = blocks.start * LANES..(blocks.end * LANES).min(images.inputs);
     let (grad_blocks, _) = grad_weight.as_chunks_mut::<LANES>().0.as_chunks_mut::<O>();
@@ -290,6 +297,8 @@ fn backward_body<L: Lanes, const O: usize>(
             let image = &images.pixels[next.indices[n] as usize * images.inputs..][..images.inputs];
             fetch(if next.whole.contains(&n) { image } else { &image[pixels.clone()] });
         }
+        let places = block * LANES..images.inputs.min((block + 1) * LANES);
+        let value = images.table.same(places.clone()).map(|table| Values::new(simd, table));
         let mut acc = [simd.zero(); O];
         for (word, groups) in mask.chunks(WORD * all).enumerate() {
             let mut bits = 0;
@@ -304,7 +313,11 @@ fn backward_body<L: Lanes, const O: usize>(
                 // SAFETY: one of the images, whatever bits came, and the caller has checked these; as many rows of
                 // `grad_y` have a vector.
                 unsafe {
-                    let x = value.of(sixteen(images.image(n), images.inputs, block).as_ptr());
+                    let sixteen = sixteen(images.image(n), images.inputs, block);
+                    let x = match &value {
+                        Some(value) => value.of(sixteen.as_ptr()),
+                        None => simd.load(values_of(images.table, &places, &sixteen).as_ptr()),
+                    };
                     let grad = grad_y.as_ptr().add(n * grad_y_stride);
                     for o in 0..O {
                         acc[o] = simd.fma(x, simd.splat(*grad.add(o)), acc[o]);
@@ -312,7 +325,7 @@ fn backward_body<L: Lanes, const O: usize>(
                 }
             }
         }
-        let there = (images.inputs - block * LANES).min(LANES);
+        let there = places.len();
         for o in 0..O {
             // SAFETY: an array of 16 elements.
             unsafe { simd.store(grad_weight[o].as_mut_ptr(), acc[o]) };
@@ -322,11 +335,19 @@ fn backward_body<L: Lanes, const O: usize>(
     }
 }
 
+/// The values of the pixels at `places` of an image, in which channels meet; zeros behind the last.
+fn values_of(table: &PixelTable, places: &Range<usize>, pixels: &[u8; LANES]) -> [f32; LANES] {
+    let mut values = [0.0; LANES];
+    for ((value, at), &pixel) in values.iter_mut().zip(places.clone()).zip(pixels) {
+        *value = table.at(at, pixel);
+    }
+    values
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::linear::dense::{LinearWeight, Sums, linear_backward_weight, linear_forward};
-    use crate::pixels::PixelTable;
     use crate::prefetch::Prefetch;
     use crate::testing::{on_every_isa, too_large, values};
 
@@ -354,16 +375,22 @@ mod tests {
     /// Not within a tolerance: the products that are left out are zeros.
     #[test]
     fn sums_have_the_bits_of_sums_over_all_pixels_on_every_isa() {
-        for (rows, inputs, outputs, mean) in [
-            (1, 1, 1, 0.0),
-            (5, 18, 10, 0.0),
-            (5, 18, 10, 0.1),
-            (16, 64, 16, 0.0),
-            (33, 100, 3, 0.0),
-            (33, 100, 3, 0.5),
-            (100, 784, 10, 0.0),
-            (300, 40, 7, 0.1),
-            (0, 5, 5, 0.0),
+        for (rows, inputs, outputs, mean, channels) in [
+            (1, 1, 1, 0.0, 1),
+            (5, 18, 10, 0.0, 1),
+            (5, 18, 10, 0.1, 1),
+            (16, 64, 16, 0.0, 1),
+            (33, 100, 3, 0.0, 1),
+            (33, 100, 3, 0.5, 1),
+            (100, 784, 10, 0.0, 1),
+            (300, 40, 7, 0.1, 1),
+            (0, 5, 5, 0.0, 1),
+            // Channels that meet in a block, three in one, and at its end.
+            (33, 100, 3, 0.5, 4),
+            (33, 100, 3, 0.0, 4),
+            (21, 18, 10, 0.1, 3),
+            (5, 3, 2, 0.1, 3),
+            (18, 64, 16, 0.2, 2),
         ] {
             if too_large(rows * inputs * outputs) {
                 continue;
@@ -371,10 +398,13 @@ mod tests {
             let layout = SmallOut { in_features: inputs, out_features: outputs };
             // Blocks of 18 inputs, each a row of one vector for every input: simply rows.
             let plain = LinearWeight { in_features: inputs, out_features: outputs };
-            let (pixels, table) = (sparse(rows, inputs), PixelTable::new(mean, 0.3));
+            let numbers = (0..channels).map(|channel| (mean * (1 + channel) as f32, 0.3 + 0.1 * channel as f32));
+            let (pixels, table) = (sparse(rows, inputs), PixelTable::per_channel(numbers, inputs / channels));
+            assert_eq!(table.is_one_for_all(), channels == 1);
             // In another order than the data have them.
             let indices: Vec<u32> = (0..rows as u32).rev().collect();
-            let x: Vec<f32> = pixels.chunks(inputs).rev().flatten().map(|&p| table[usize::from(p)]).collect();
+            let image = |image: &[u8]| image.iter().enumerate().map(|(at, &p)| table.at(at, p)).collect::<Vec<_>>();
+            let x: Vec<f32> = pixels.chunks(inputs).rev().flat_map(image).collect();
             // Padding is zero, as everywhere.
             let padded = |rows: usize, salt| {
                 let mut all = values(rows * LANES, salt);

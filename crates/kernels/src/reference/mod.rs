@@ -278,16 +278,24 @@ pub fn avgpool2d_backward(
     grad_x
 }
 
-/// Per example `-ln softmax(logits)[label]`, and the gradient of `scale` times their sum.
-pub fn softmax_cross_entropy(logits: &[f32], classes: usize, labels: &[u16], scale: f64) -> (Vec<f64>, Vec<f64>) {
+/// Per example `-w ln softmax(logits)[label]`, and the gradient of `scale` times their sum. `w` is the weight of the
+/// label's class, or 1 where there are no weights.
+pub fn softmax_cross_entropy(
+    logits: &[f32],
+    classes: usize,
+    labels: &[u16],
+    weights: Option<&[f32]>,
+    scale: f64,
+) -> (Vec<f64>, Vec<f64>) {
     let (mut losses, mut grad) = (Vec::new(), Vec::new());
     for (row, &label) in logits.chunks(classes).zip(labels) {
         let max = row.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(f64::from(v)));
         let exps: Vec<f64> = row.iter().map(|&v| (f64::from(v) - max).exp()).collect();
         let sum: f64 = exps.iter().sum();
-        losses.push(sum.ln() - (f64::from(row[label as usize]) - max));
+        let weight = weights.map_or(1.0, |weights| f64::from(weights[label as usize]));
+        losses.push(weight * (sum.ln() - (f64::from(row[label as usize]) - max)));
         for (c, e) in exps.iter().enumerate() {
-            grad.push(scale * (e / sum - if c == label as usize { 1.0 } else { 0.0 }));
+            grad.push(scale * weight * (e / sum - if c == label as usize { 1.0 } else { 0.0 }));
         }
     }
     (losses, grad)
@@ -383,14 +391,16 @@ mod tests {
     fn cross_entropy_gradient_is_the_slope() {
         let logits = values(12, 9);
         let labels = [2, 0, 3];
-        let (_, grad) = softmax_cross_entropy(&logits, 4, &labels, 0.5);
-        let loss = |l: &[f32]| 0.5 * softmax_cross_entropy(l, 4, &labels, 0.5).0.iter().sum::<f64>();
-        check_gradient(&logits, &grad, loss, "logits");
+        for weights in [None, Some(&[0.25, 3.0, 1.0, 7.5][..])] {
+            let (_, grad) = softmax_cross_entropy(&logits, 4, &labels, weights, 0.5);
+            let loss = |l: &[f32]| 0.5 * softmax_cross_entropy(l, 4, &labels, weights, 0.5).0.iter().sum::<f64>();
+            check_gradient(&logits, &grad, loss, "logits");
+        }
     }
 
     #[test]
     fn cross_entropy_of_known_logits() {
-        let (losses, _) = softmax_cross_entropy(&[0.0, 0.0], 2, &[1], 1.0);
-        assert!((losses[0] - std::f64::consts::LN_2).abs() < 1e-15);
+        let (losses, _) = softmax_cross_entropy(&[0.0, 0.0], 2, &[1], Some(&[5.0, 3.0]), 1.0);
+        assert!((losses[0] - 3.0 * std::f64::consts::LN_2).abs() < 1e-15);
     }
 }

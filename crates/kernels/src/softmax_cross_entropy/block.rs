@@ -48,17 +48,24 @@ fn all_blocks<L: Lanes>(simd: L, room: &mut [Column], logits: Logits, mut target
         // Subtracting the largest logit keeps exp from overflowing; softmax is unchanged.
         let max = largest_logits(simd, columns);
         let sum = exponentials(columns, &max);
-        if let Some(Target { labels, losses, .. }) = &mut target {
-            let loss = cross_entropies(block, &labels[first..first + rows], &max, &sum);
+        if let Some(Target { labels, weights, losses, .. }) = &mut target {
+            let labels = &labels[first..first + rows];
+            let mut loss = cross_entropies(block, labels, &max, &sum);
+            if let Some(weights) = weights {
+                loss.iter_mut().zip(labels).for_each(|(loss, &label)| *loss *= f64::from(weights[usize::from(label)]));
+            }
             losses[first..first + rows].copy_from_slice(&loss[..rows]);
         }
         if out.is_empty() {
             continue;
         }
-        let scale = target.as_ref().map_or(1.0, |target| target.scale);
+        let mut scale = [target.as_ref().map_or(1.0, |target| target.scale); LANES];
+        if let Some(Target { labels, weights: Some(weights), .. }) = target {
+            scale.iter_mut().zip(&labels[first..]).for_each(|(scale, &label)| *scale *= weights[usize::from(label)]);
+        }
         for column in columns.iter_mut() {
             for l in 0..LANES {
-                column[l] = scale * (column[l] / sum[l]);
+                column[l] = scale[l] * (column[l] / sum[l]);
             }
         }
         match &target {
@@ -73,7 +80,7 @@ fn all_blocks<L: Lanes>(simd: L, room: &mut [Column], logits: Logits, mut target
             Some(Target { labels, .. }) => {
                 let out = &mut out[first * stride..(first + rows) * stride];
                 store_rows(simd, room, classes, out, stride);
-                for (row, &label) in out.chunks_exact_mut(stride).zip(&labels[first..]) {
+                for ((row, &label), scale) in out.chunks_exact_mut(stride).zip(&labels[first..]).zip(scale) {
                     row[usize::from(label)] -= scale;
                 }
             }

@@ -10,30 +10,47 @@ fn loss_and_gradient_match_the_reference_on_every_isa() {
     for (rows, classes) in cases {
         let logits: Vec<f32> = values(rows * classes, 1).iter().map(|v| v * 20.0).collect();
         let labels: Vec<u16> = (0..rows).map(|n| ((n * 7 + classes - 1) % classes) as u16).collect();
-        let (losses, grad) = reference::softmax_cross_entropy(&logits, classes, &labels, 0.25);
         let stride = classes.next_multiple_of(16) + 16;
         let mut packed = pack_rows(&logits, classes, stride);
         // Whatever is beyond the classes is none.
         packed.chunks_mut(stride).for_each(|row| row[classes..].fill(9.0));
-        on_every_isa(|isa| {
-            let (mut got, mut got_grad) = (vec![f64::NAN; rows], vec![f32::NAN; rows * stride]);
-            let mut correct = vec![9; rows];
-            softmax_cross_entropy(isa, &packed, stride, classes, &labels, 0.25, &mut got, &mut correct, &mut got_grad);
-            for ((row, &label), hit) in logits.chunks(classes).zip(&labels).zip(&correct) {
-                let best = (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b]));
-                assert_eq!(*hit, u8::from(best == Some(usize::from(label))), "{row:?}, label {label}");
-            }
-            let (mut alone, mut hits_alone) = (vec![f64::NAN; rows], vec![9; rows]);
-            cross_entropy(isa, &packed, stride, classes, &labels, &mut alone, &mut hits_alone);
-            assert_eq!((&alone, &hits_alone), (&got, &correct), "losses and correct alone");
-            for (g, e) in got.iter().zip(&losses) {
-                assert!((g - e).abs() <= 1e-6 * e.abs().max(1.0), "loss {g}, expected {e}");
-            }
-            let dense: Vec<f32> = got_grad.chunks(stride).flat_map(|r| r[..classes].to_vec()).collect();
-            assert_close(&dense, &grad, 1e-6, "grad_logits");
-            assert!(got_grad.chunks(stride).all(|r| r[classes..].iter().all(|v| *v == 0.0)), "padding is zero");
-            got_grad.iter().map(|v| v.to_bits()).chain(got.iter().map(|v| v.to_bits() as u32)).collect()
-        });
+        let weights: Vec<f32> = (0..classes).map(|class| 0.1 + (class * 5 % 7) as f32).collect();
+        for weights in [None, Some(&weights[..])] {
+            let (losses, grad) = reference::softmax_cross_entropy(&logits, classes, &labels, weights, 0.25);
+            on_every_isa(|isa| {
+                let (mut got, mut got_grad) = (vec![f64::NAN; rows], vec![f32::NAN; rows * stride]);
+                let mut correct = vec![9; rows];
+                softmax_cross_entropy(
+                    isa,
+                    &packed,
+                    stride,
+                    classes,
+                    &labels,
+                    weights,
+                    0.25,
+                    &mut got,
+                    &mut correct,
+                    &mut got_grad,
+                );
+                for ((row, &label), hit) in logits.chunks(classes).zip(&labels).zip(&correct) {
+                    let best = (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b]));
+                    assert_eq!(*hit, u8::from(best == Some(usize::from(label))), "{row:?}, label {label}");
+                }
+                let (mut alone, mut hits_alone) = (vec![f64::NAN; rows], vec![9; rows]);
+                cross_entropy(isa, &packed, stride, classes, &labels, &mut alone, &mut hits_alone);
+                assert_eq!(hits_alone, correct, "correct alone");
+                if weights.is_none() {
+                    assert_eq!(alone, got, "losses alone");
+                }
+                for (g, e) in got.iter().zip(&losses) {
+                    assert!((g - e).abs() <= 1e-6 * e.abs().max(1.0), "loss {g}, expected {e}");
+                }
+                let dense: Vec<f32> = got_grad.chunks(stride).flat_map(|r| r[..classes].to_vec()).collect();
+                assert_close(&dense, &grad, 1e-6, "grad_logits");
+                assert!(got_grad.chunks(stride).all(|r| r[classes..].iter().all(|v| *v == 0.0)), "padding is zero");
+                got_grad.iter().map(|v| v.to_bits()).chain(got.iter().map(|v| v.to_bits() as u32)).collect()
+            });
+        }
     }
 }
 
@@ -42,9 +59,20 @@ fn huge_logits_do_not_overflow_and_nan_is_not_hidden() {
     let isa = Isa::detect();
     let row = |logits: [f32; 3]| pack_rows(&logits, 3, 16);
     let (mut losses, mut correct, mut grad) = ([0.0], [9], [9.0; 16]);
-    softmax_cross_entropy(isa, &row([1e30, -1e30, 0.0]), 16, 3, &[0], 1.0, &mut losses, &mut correct, &mut grad);
+    softmax_cross_entropy(isa, &row([1e30, -1e30, 0.0]), 16, 3, &[0], None, 1.0, &mut losses, &mut correct, &mut grad);
     assert_eq!((losses[0], grad), (0.0, [0.0; 16]));
-    softmax_cross_entropy(isa, &row([f32::NAN, 0.0, 0.0]), 16, 3, &[1], 1.0, &mut losses, &mut correct, &mut grad);
+    softmax_cross_entropy(
+        isa,
+        &row([f32::NAN, 0.0, 0.0]),
+        16,
+        3,
+        &[1],
+        None,
+        1.0,
+        &mut losses,
+        &mut correct,
+        &mut grad,
+    );
     assert!(losses[0].is_nan());
     assert_eq!(correct, [1], "NaN is never the largest, and the first of equals is");
 }
@@ -104,7 +132,7 @@ fn an_example_has_the_same_bits_alone_as_among_others() {
 fn scored(isa: Isa, logits: &[f32], stride: usize, classes: usize, labels: &[u16]) -> (Vec<f64>, Vec<u8>, Vec<f32>) {
     let (mut losses, mut correct) = (vec![f64::NAN; labels.len()], vec![9; labels.len()]);
     let mut grad = vec![f32::NAN; logits.len()];
-    softmax_cross_entropy(isa, logits, stride, classes, labels, 0.5, &mut losses, &mut correct, &mut grad);
+    softmax_cross_entropy(isa, logits, stride, classes, labels, None, 0.5, &mut losses, &mut correct, &mut grad);
     (losses, correct, grad)
 }
 

@@ -83,16 +83,15 @@ impl Dataset {
     }
 
     /// The fingerprint of the examples and their order: the SHA-256, in hex, of N, C, H, W and the number of classes
-    /// (u64, little-endian), the labels (u8: there are no more than 256 classes) and the pixels.
-    #[expect(clippy::missing_panics_doc, reason = "no data set has more than 256 classes")]
+    /// (u64, little-endian), the labels (u8, or u16, little-endian, of more than 256 classes) and the pixels.
     pub fn sha256(&self) -> String {
         let mut digest = Sha256::new();
         for size in [self.len(), self.shape.channels, self.shape.height, self.shape.width, self.classes] {
             digest.update((size as u64).to_le_bytes());
         }
+        let width = if self.classes <= 256 { 1 } else { 2 };
         for label in &self.labels {
-            let label = u8::try_from(*label).expect("no more than 256 classes");
-            digest.update([label]);
+            digest.update(&label.to_le_bytes()[..width]);
         }
         hex(digest.chain_update(&self.pixels))
     }
@@ -156,8 +155,8 @@ mod tests {
 
     #[test]
     fn bad_examples_are_refused() {
-        assert_eq!(refusal(4, &[0], SHAPE, 1), "a data set of 1 classes was asked for, expected 2 to 256");
-        assert_eq!(refusal(4, &[0], SHAPE, 257), "a data set of 257 classes was asked for, expected 2 to 256");
+        assert_eq!(refusal(4, &[0], SHAPE, 1), "a data set of 1 classes was asked for, expected 2 to 1000");
+        assert_eq!(refusal(4, &[0], SHAPE, 1_001), "a data set of 1001 classes was asked for, expected 2 to 1000");
         for shape in [ImageShape { width: 0, ..SHAPE }, ImageShape { height: 4097, ..SHAPE }] {
             let message = format!("the pixels: images are {shape}, expected sides and channels of 1 to 4096");
             assert_eq!(refusal(4, &[0], shape, 10), message);
@@ -172,7 +171,7 @@ mod tests {
             refusal(8, &[9, 10], SHAPE, 10),
             "the labels: label 1 (counted from 0) is 10, expected 0 to 9 for 10 classes; the labels are 9 to 10"
         );
-        assert!(Dataset::new(vec![0; 4], vec![255], SHAPE, 256).is_ok());
+        assert!(Dataset::new(vec![0; 4], vec![999], SHAPE, 1_000).is_ok());
         let widest = ImageShape { channels: 1, height: 1, width: 4096 };
         assert!(Dataset::new(vec![0; 4096], vec![0], widest, 2).is_ok());
     }
@@ -198,6 +197,10 @@ mod tests {
         let many = Dataset::new(vec![7; 4], vec![255], SHAPE, 256).unwrap();
         let sizes = [1, 1, 2, 2, 256_u64].map(u64::to_le_bytes).concat();
         assert_eq!(many.sha256(), hex(Sha256::new().chain_update(sizes).chain_update([255, 7, 7, 7, 7])));
+        // With more it is two, little-endian.
+        let more = Dataset::new(vec![7; 4], vec![256], SHAPE, 257).unwrap();
+        let sizes = [1, 1, 2, 2, 257_u64].map(u64::to_le_bytes).concat();
+        assert_eq!(more.sha256(), hex(Sha256::new().chain_update(sizes).chain_update([0, 1, 7, 7, 7, 7])));
     }
 
     #[test]

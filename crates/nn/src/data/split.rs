@@ -102,7 +102,7 @@ pub struct Splits {
     /// Sentences on how the data was understood and divided, where that is not plain.
     pub notes: Vec<String>,
     /// Sentences on images and groups in two parts, where these were looked for when the data was divided.
-    pub(super) leaks: Option<Vec<String>>,
+    pub leaks: Option<Vec<String>>,
 }
 
 /// Where images come from.

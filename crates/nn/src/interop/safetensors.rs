@@ -21,6 +21,9 @@ pub enum SafetensorsError {
         /// Its type.
         found: String,
     },
+    /// They do not say what the network sees of a pixel.
+    #[error("its metadata do not say what the network sees of a pixel: {0}")]
+    Pixels(String),
     /// The arrays are not the network's.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -78,6 +81,15 @@ pub fn read(bytes: &[u8], architecture: &Architecture, pixels: Pixels) -> Result
     Ok(Model::from_tensors(architecture.clone(), &read_arrays(bytes)?, pixels)?)
 }
 
+/// The metadata that [`write()`] was given, if any.
+///
+/// # Errors
+/// If `bytes` are no safetensors file.
+pub fn metadata(bytes: &[u8]) -> Result<Option<String>, SafetensorsError> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    Ok(header.metadata().as_ref().and_then(|about| about.get("tenfold").cloned()))
+}
+
 /// All arrays of a file; each is of f32.
 ///
 /// # Errors
@@ -129,6 +141,7 @@ mod tests {
         let model = Model::new(net.clone(), Init::Pytorch, 1, Pixels::default());
         for about in [None, Some("{\"recipe\":\"a \\\"quoted\\\" one\"}")] {
             let bytes = write(&model, about);
+            assert_eq!(metadata(&bytes).expect("a safetensors header").as_deref(), about);
             let (length, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
             let found = header.metadata().clone().expect("there are metadata");
             assert_eq!((found["format"].as_str(), found.get("tenfold").map(String::as_str)), ("pt", about));

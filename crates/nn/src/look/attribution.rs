@@ -16,12 +16,14 @@ use crate::step::argmax;
 /// If the image has another size than the network's input, or there is no such class.
 pub fn input_gradient(model: &Model, image: &[u8], class: usize) -> Vec<f64> {
     check(model, image, class);
-    let table = model.pixels().table();
-    let image = image.iter().map(|&pixel| f64::from(table[usize::from(pixel)])).collect();
+    let table = model.pixels().table(model.architecture().input());
+    let image = image.iter().enumerate().map(|(at, &pixel)| f64::from(table.at(at, pixel))).collect();
     let mut logits = vec![0.0; model.architecture().classes()];
     logits[class] = 1.0;
     let grad = Pass::forward(model, image).gradient(logits);
-    grad.into_iter().map(|g| g / model.pixels().std).collect()
+    let shape = model.architecture().input();
+    let std = |at: usize| model.pixels().std.of(at / (shape.height * shape.width));
+    grad.into_iter().enumerate().map(|(at, g)| g / std(at)).collect()
 }
 
 /// Positions of the square, beyond which only some of an image's pixels have their own.
@@ -109,8 +111,8 @@ mod tests {
     use crate::evaluate::evaluate;
     use crate::look::testing::{build, fitting, fixture, noise, windows};
     use crate::model::{Architecture, Init, Layer, Source};
-    use crate::train::Pixels;
     use crate::train::testing::assert_near;
+    use crate::train::{PerChannel, Pixels};
     use proptest::prelude::{Just, Strategy, prop};
     use proptest::{prop_oneof, proptest};
 
@@ -140,8 +142,10 @@ mod tests {
 
     /// The logit of a class in f64, for pixels in 0..1.
     fn logit(model: &Model, pixels: &[f64], class: usize) -> f64 {
-        let Pixels { mean, std } = model.pixels();
-        let image = pixels.iter().map(|p| (p - mean) / std).collect();
+        let (Pixels { mean, std }, shape) = (model.pixels(), model.architecture().input());
+        let channel = |at: usize| at / (shape.height * shape.width);
+        let value = |(at, p): (usize, &f64)| (p - mean.of(channel(at))) / std.of(channel(at));
+        let image = pixels.iter().enumerate().map(value).collect();
         let last = Source::Layer(model.architecture().layers().len() - 1);
         Pass::forward(model, image).value(last)[class]
     }
@@ -177,7 +181,13 @@ mod tests {
             &["tanh", "conv 4 3x3 same", "relu", "maxpool 2", "conv 3 2x2", "relu", "linear 5"],
             &["conv 2 3x3", "maxpool 3 stride 2", "dropout 0.5", "flatten", "linear 6", "sigmoid", "linear 5"],
         ] {
-            assert_slopes(&xavier(build((2, 7, 9), layers), Pixels { mean: 0.2, std: 0.25 }), 4);
+            assert_slopes(&xavier(build((2, 7, 9), layers), Pixels::all(0.2, 0.25)), 4);
+        }
+        // Without kinks, seen differently in each channel.
+        let each = |numbers: [f64; 2]| PerChannel::Each(numbers.to_vec());
+        let pixels = Pixels { mean: each([0.2, 0.4]), std: each([0.25, 0.5]) };
+        for layers in [&["linear 5"][..], &["conv 3 3x3 same", "tanh", "linear 5"]] {
+            assert_slopes(&xavier(build((2, 7, 9), layers), pixels.clone()), 4);
         }
     }
 
@@ -200,7 +210,7 @@ mod tests {
             seed in 0..1_u64 << 32,
         ) {
             let net = fitting((channels, height, width), &drawn);
-            assert_slopes(&Model::new(net, Init::Xavier, seed, Pixels { mean: 0.2, std: 0.5 }), seed);
+            assert_slopes(&Model::new(net, Init::Xavier, seed, Pixels::all(0.2, 0.5)), seed);
         }
     }
 
@@ -208,7 +218,7 @@ mod tests {
     #[test]
     fn occlusion_is_the_rise_of_the_loss_of_each_painted_image() {
         let net = build((3, 6, 7), &["conv 4 3x3 same", "relu", "maxpool 2", "linear 5"]);
-        let model = xavier(net.clone(), Pixels { mean: 0.1, std: 0.3 });
+        let model = xavier(net.clone(), Pixels::all(0.1, 0.3));
         let image = noise(net.input(), 2);
         for (class, side) in [(2, 1), (4, 3), (0, 99)] {
             let loss = |pixels: Vec<u8>| {

@@ -140,10 +140,10 @@ mod tests {
             &["linear 5"],
         ] {
             let net = build((2, 9, 8), layers);
-            let pixels = Pixels { mean: 0.1, std: 0.4 };
-            let model = Model::new(net.clone(), Init::Xavier, 5, pixels);
+            let pixels = Pixels::all(0.1, 0.4);
+            let model = Model::new(net.clone(), Init::Xavier, 5, pixels.clone());
             let tensors: Vec<_> = (0_u64..).zip(arrays(&model)).map(|(n, a)| with_bias(a, n)).collect();
-            let model = Model::from_tensors(net.clone(), &tensors, pixels).expect("the arrays fit");
+            let model = Model::from_tensors(net.clone(), &tensors, pixels.clone()).expect("the arrays fit");
             let images = (0..3).flat_map(|n| noise(net.input(), n)).collect();
             let data = Dataset::new(images, vec![0, 4, 2], net.input(), 5).expect("whole");
             let whole = evaluate(&model, &data, 1);
@@ -156,7 +156,7 @@ mod tests {
                             values[filter * len..(filter + 1) * len].fill(0.0);
                         }
                     }
-                    let zeroed = Model::from_tensors(net.clone(), &zeroed, pixels).expect("the arrays fit");
+                    let zeroed = Model::from_tensors(net.clone(), &zeroed, pixels.clone()).expect("the arrays fit");
                     let silent = silenced(&model, &layer, filter);
                     let what = format!("{layers:?}, {} filter {filter}", layer.name);
                     assert_eq!(silent.values.as_slice(), zeroed.values.as_slice(), "{what}");

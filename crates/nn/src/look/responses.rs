@@ -184,7 +184,7 @@ fn each_image<L: Send>(
     graph.truncate(at + 1);
     let plan = Plan::new(&graph, BATCH.min(data.len().max(1)), false);
     let mut memory = plan.memory();
-    let pixels = model.pixels().table();
+    let pixels = model.pixels().table(architecture.input());
     let classes = architecture.classes();
     let of = StepOf { isa: Isa::detect(), seed: 0, classes, pixels: &pixels };
     let step = Step::new(&plan, of, &mut memory, Arena::shared(model.values.as_slice()), Learn::Nothing);
@@ -216,12 +216,14 @@ mod tests {
     use crate::train::Pixels;
     use tenfold_kernels::reference::{self, Window};
 
-    const PIXELS: Pixels = Pixels { mean: 0.1307, std: 0.3081 };
+    fn pixels() -> Pixels {
+        Pixels::all(0.1307, 0.3081)
+    }
 
     fn network((channels, height, width): (usize, usize, usize), layers: &[&str]) -> Model {
         let layers = layers.iter().map(|layer| layer.parse().unwrap()).collect();
         let architecture = Architecture::new(ImageShape { channels, height, width }, layers, 3).unwrap();
-        Model::new(architecture, Init::Pytorch, 5, PIXELS)
+        Model::new(architecture, Init::Pytorch, 5, pixels())
     }
 
     /// Random images, half of their pixels blank.
@@ -233,8 +235,8 @@ mod tests {
 
     /// What the layer answers to one image before any activation, by plain loops.
     fn plain(model: &Model, layer: &FilterLayer, image: &[u8]) -> Vec<f64> {
-        let table = model.pixels().table();
-        let mut x: Vec<f32> = image.iter().map(|&pixel| table[usize::from(pixel)]).collect();
+        let table = model.pixels().table(model.architecture().input());
+        let mut x: Vec<f32> = image.iter().enumerate().map(|(at, &pixel)| table.at(at, pixel)).collect();
         for (index, info) in model.architecture().layers().iter().enumerate() {
             let tensor = |what: &str| model.tensor(&format!("{}.{what}", info.name)).unwrap();
             let y = match (info.layer, info.input) {

@@ -58,7 +58,7 @@ pub(super) fn noise(shape: ImageShape, seed: u64) -> Vec<u8> {
 /// What PyTorch makes of a small network (`fixtures/look.py`), the network, and the image.
 pub(super) fn fixture() -> (Fixture, Model, Vec<u8>) {
     let fixture = Fixture::at("look");
-    let model = fixture.model(Pixels { mean: fixture.f64("mean"), std: fixture.f64("std") });
+    let model = fixture.model(Pixels::all(fixture.f64("mean"), fixture.f64("std")));
     let image = fixture.u8s("image");
     (fixture, model, image)
 }

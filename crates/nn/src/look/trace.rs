@@ -32,7 +32,7 @@ pub fn trace(model: &Model, image: &[u8]) -> Trace {
     let data = Dataset::new(image.to_vec(), vec![0], shape, classes).expect("an image of the network's shape");
     let plan = Plan::new(&model.unfused(), 1, false);
     let (mut memory, mut scratch) = (plan.memory(), [plan.scratch()]);
-    let pixels = model.pixels().table();
+    let pixels = model.pixels().table(shape);
     let of = StepOf { isa, seed: 0, classes, pixels: &pixels };
     let step = Step::new(&plan, of, &mut memory, Arena::shared(model.values.as_slice()), Learn::Nothing);
     on_threads(
@@ -43,7 +43,7 @@ pub fn trace(model: &Model, image: &[u8]) -> Trace {
             step.forward(worker, scratch, &Batch::evaluated(&data, &[0]), plan.graph.nodes.len());
         },
     );
-    let image: Vec<f32> = image.iter().map(|&pixel| pixels[usize::from(pixel)]).collect();
+    let image: Vec<f32> = image.iter().enumerate().map(|(at, &pixel)| pixels.at(at, pixel)).collect();
     let mut outputs: Vec<Vec<f32>> = Vec::with_capacity(architecture.layers().len());
     for (layer, info) in architecture.layers().iter().enumerate() {
         outputs.push(match (plan.graph.node_of_layer(layer), info.inputs[0]) {
@@ -67,8 +67,8 @@ mod tests {
     use crate::look::testing::{build, fixture, noise};
     use crate::model::Init;
     use crate::reference::LayerReference;
-    use crate::train::Pixels;
     use crate::train::testing::assert_near;
+    use crate::train::{PerChannel, Pixels};
 
     const CHAINS: [&[&str]; 11] = [
         &["linear 5"],
@@ -92,11 +92,15 @@ mod tests {
         for layers in CHAINS {
             for channels in [1, 3] {
                 let net = build((channels, 13, 12), layers);
-                let model = Model::new(net.clone(), Init::Xavier, 3, Pixels { mean: 0.13, std: 0.31 });
+                let each = |first: f64| {
+                    PerChannel::Each((0..net.input().channels).map(|channel| first + 0.1 * channel as f64).collect())
+                };
+                let pixels = Pixels { mean: each(0.13), std: each(0.31) };
+                let model = Model::new(net.clone(), Init::Xavier, 3, pixels);
                 let image = noise(net.input(), 8);
                 let trace = trace(&model, &image);
-                let table = model.pixels().table();
-                let mut x: Vec<f64> = image.iter().map(|&p| f64::from(table[usize::from(p)])).collect();
+                let table = model.pixels().table(net.input());
+                let mut x: Vec<f64> = image.iter().enumerate().map(|(at, &p)| f64::from(table.at(at, p))).collect();
                 assert_eq!(trace.outputs.len(), layers.len());
                 for (info, output) in net.layers().iter().zip(&trace.outputs) {
                     let output: Vec<f64> = output.iter().map(|&v| f64::from(v)).collect();

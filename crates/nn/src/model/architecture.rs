@@ -117,6 +117,9 @@ pub enum ArchitectureError {
     /// There is no layer.
     #[error("a network needs at least one layer; the last is linear, with one output per class")]
     NoLayers,
+    /// What is seen of a pixel is not set for as many channels as the images have.
+    #[error("{0}")]
+    Pixels(String),
     /// A layer cannot take what the one before gives.
     #[error("layer {number} \"{layer}\" cannot take its input of shape {input}: {why}")]
     Shape {

@@ -63,7 +63,7 @@ pub struct Model {
 impl Model {
     /// A network before training.
     pub fn new(architecture: Architecture, init: Init, seed: u64, pixels: Pixels) -> Model {
-        let graph = lower(&architecture, lowering(pixels, Precision::F32));
+        let graph = lower(&architecture, lowering(&architecture, &pixels, Precision::F32));
         let mut values = Aligned::zeroed(graph.param_len);
         for (array, spec) in architecture.params().iter().enumerate() {
             let place = Packing::of(&architecture, &graph, array);
@@ -92,7 +92,7 @@ impl Model {
         {
             return Err(ModelError::Unexpected { name: name.clone(), expected: all() });
         }
-        let graph = lower(&architecture, lowering(pixels, Precision::F32));
+        let graph = lower(&architecture, lowering(&architecture, &pixels, Precision::F32));
         let mut packed = Aligned::zeroed(graph.param_len);
         for (array, spec) in architecture.params().iter().enumerate() {
             let (_, shape, values) = tensors
@@ -116,7 +116,7 @@ impl Model {
 
     /// The same network, computing in another precision. (It is f32 at first.)
     pub fn with_precision(mut self, precision: Precision) -> Model {
-        self.graph = lower(&self.architecture, lowering(self.pixels, precision));
+        self.graph = lower(&self.architecture, lowering(&self.architecture, &self.pixels, precision));
         self
     }
 
@@ -143,7 +143,8 @@ impl Model {
 
     /// A graph in which every layer is an operation by itself.
     pub(crate) fn unfused(&self) -> Graph {
-        lower(&self.architecture, Lowering { fuse: false, ..lowering(self.pixels, Precision::F32) })
+        let how = lowering(&self.architecture, &self.pixels, Precision::F32);
+        lower(&self.architecture, Lowering { fuse: false, ..how })
     }
 
     /// What the network looks like.
@@ -152,8 +153,8 @@ impl Model {
     }
 
     /// What the network sees of a pixel.
-    pub fn pixels(&self) -> Pixels {
-        self.pixels
+    pub fn pixels(&self) -> &Pixels {
+        &self.pixels
     }
 
     /// The learned array of this name (such as `conv1.weight`) in PyTorch's order, if there is one.
@@ -164,8 +165,9 @@ impl Model {
 }
 
 /// How a model's layers run as operations.
-fn lowering(pixels: Pixels, precision: Precision) -> Lowering {
-    Lowering { precision, blank_is_nothing: pixels.table().zero_is_nothing(), fuse: true }
+fn lowering(architecture: &Architecture, pixels: &Pixels, precision: Precision) -> Lowering {
+    let table = pixels.table(architecture.input());
+    Lowering { precision, blank_is_nothing: table.is_one_for_all() && table.zero_is_nothing(), fuse: true }
 }
 
 impl fmt::Debug for Model {

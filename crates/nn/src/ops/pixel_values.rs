@@ -22,22 +22,24 @@ impl Operation for PixelValues {
     fn forward(&self, run: &Run, _scratch: &mut Scratch) {
         let (isa, table, planes) = (run.step.isa, run.step.pixels, run.layout(run.node.output).planes());
         // Without a border, an image lies as the data have it.
-        let dense = planes.lanes() == 1 && planes.len() == planes.channels() * planes.height() * planes.width();
+        let dense = table.is_one_for_all()
+            && planes.lanes() == 1
+            && planes.len() == planes.channels() * planes.height() * planes.width();
         for n in run.share() {
             let (image, mut out) = (run.batch.examples.image(n), run.write(n));
             if dense {
-                pixel_values(isa, table, image, &mut out);
+                pixel_values(isa, table, 0, image, &mut out);
                 continue;
             }
             for (channel, pixels) in image.chunks_exact(planes.height() * planes.width()).enumerate() {
                 for (y, row) in pixels.chunks_exact(planes.width()).enumerate() {
-                    let start = planes.index(channel, y, 0);
+                    let (at, start) = (channel * pixels.len() + y * row.len(), planes.index(channel, y, 0));
                     if planes.pixel() == 1 {
-                        pixel_values(isa, table, row, &mut out[start..start + row.len()]);
+                        pixel_values(isa, table, at, row, &mut out[start..start + row.len()]);
                         continue;
                     }
                     for (x, &pixel) in row.iter().enumerate() {
-                        out[start + x * planes.pixel()] = table[usize::from(pixel)];
+                        out[start + x * planes.pixel()] = table.at(at, pixel);
                     }
                 }
             }

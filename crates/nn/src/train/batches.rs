@@ -17,6 +17,7 @@ pub(super) struct Batches<'a> {
     steps: usize,
     /// Number of the epoch's first step, counted from the beginning of the training.
     first_step: u64,
+    class_weights: Option<Vec<f32>>,
 }
 
 /// How many batches of `size` there are in an epoch, the last perhaps a smaller one.
@@ -33,7 +34,8 @@ impl<'a> Batches<'a> {
         first_step: u64,
     ) -> Batches<'a> {
         let order = permutation(data.len() as u32, &Rng::new(config.seed, Stream::Order, epoch as u64));
-        Batches { config, data, order, size, steps: steps_of(data, size), first_step }
+        let class_weights = config.settings.class_weights.of(data.labels(), data.classes());
+        Batches { config, data, order, size, steps: steps_of(data, size), first_step, class_weights }
     }
 
     /// Batch `index`, and what a step does with it.
@@ -42,7 +44,8 @@ impl<'a> Batches<'a> {
         let number = self.first_step + index as u64;
         let lr = settings.schedule.lr(settings.optimizer.lr(), number, self.steps as u64, settings.epochs as u64);
         let update = Some(settings.optimizer.update(number, lr));
-        Batch { examples: self.examples(index), next: self.examples(index + 1), step: Some(number), update }
+        let (examples, next) = (self.examples(index), self.examples(index + 1));
+        Batch { examples, next, step: Some(number), update, class_weights: self.class_weights.as_deref() }
     }
 
     /// None beyond the last batch.

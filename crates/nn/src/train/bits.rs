@@ -233,7 +233,7 @@ fn few_outputs_before_others_give_the_same_bits() {
     {
         let train = if batch_size == 1 { train.select(&[3, 1, 4]) } else { train.clone() };
         let optimizer = Optimizer::AdamW { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 };
-        let pixels = Pixels { mean, std: 0.3 };
+        let pixels = Pixels::all(mean, 0.3).into();
         let config = TrainSettings { batch_size, epochs: 1, optimizer, pixels, precision, ..TrainSettings::default() }
             .with_seed(1);
         assert_same_everywhere(&Recipe { name: "few", layers: FEW, config }, (&train, &valid), Isa::available());

@@ -52,9 +52,10 @@ pub enum Flow {
 pub struct EpochResult {
     /// Its number, from 1.
     pub epoch: usize,
-    /// Mean loss per example as the training steps saw it, in nats.
+    /// Mean loss per example as the training steps saw it, in nats: with class weights, the weighted mean of each step.
     pub train_loss: f64,
-    /// Mean loss per example on the validation set after the epoch, in nats.
+    /// Mean loss per example on the validation set after the epoch, in nats. Every example counts the same, whatever the
+    /// class weights, so that recipes can be compared.
     pub valid_loss: f64,
     /// Share of the validation set that is classified rightly after the epoch.
     pub valid_accuracy: f64,

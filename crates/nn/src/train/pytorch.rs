@@ -79,7 +79,7 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
             let mut params = model.values.clone();
             let (mut moment1, mut moment2) =
                 (Aligned::zeroed(model.graph.param_len), Aligned::zeroed(model.graph.param_len));
-            let pixels = Pixels::default().table();
+            let pixels = Pixels::default().table(net.input());
             let mut losses = Vec::new();
             {
                 let learn = Learn::Update {

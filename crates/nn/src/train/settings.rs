@@ -5,7 +5,7 @@
 //! `#[serde(default)]` gives must mean "as if there were no such setting", for trainings that are on record were run
 //! without it.
 
-use super::{Pixels, TrainConfig};
+use super::{ClassWeights, PixelsFrom, TrainConfig};
 use crate::model::Init;
 use crate::optim::{Optimizer, Schedule};
 use crate::precision::Precision;
@@ -32,10 +32,13 @@ pub struct TrainSettings {
     /// How parameters start.
     pub init: Init,
     /// What the network sees of a pixel.
-    pub pixels: Pixels,
+    pub pixels: PixelsFrom,
     /// What the large products are computed of.
     #[serde(default)]
     pub precision: Precision,
+    /// What examples of each class count in the loss that is learned from.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
 }
 
 impl Default for TrainSettings {
@@ -48,8 +51,9 @@ impl Default for TrainSettings {
             optimizer: Optimizer::adam(1e-3),
             schedule: Schedule::Constant,
             init: Init::Pytorch,
-            pixels: Pixels::default(),
+            pixels: PixelsFrom::default(),
             precision: Precision::F32,
+            class_weights: ClassWeights::None,
         }
     }
 }
@@ -66,8 +70,18 @@ pub struct SettingError {
 
 impl TrainSettings {
     /// The name of each setting, in order.
-    pub const NAMES: [&'static str; 9] =
-        ["batch_size", "epochs", "target", "patience", "optimizer", "schedule", "init", "pixels", "precision"];
+    pub const NAMES: [&'static str; 10] = [
+        "batch_size",
+        "epochs",
+        "target",
+        "patience",
+        "optimizer",
+        "schedule",
+        "init",
+        "pixels",
+        "precision",
+        "class_weights",
+    ];
 
     /// The most examples of one step; a training set is a closer limit.
     const MAX_BATCH_SIZE: usize = 1 << 20;
@@ -81,8 +95,8 @@ impl TrainSettings {
     /// The first setting that is outside its range, with the range.
     pub fn check(&self) -> Result<(), SettingError> {
         // By name, so that the compiler asks for the range of a new one.
-        let TrainSettings { batch_size, epochs, target, patience, optimizer, schedule, init: _, pixels, precision: _ } =
-            self;
+        let TrainSettings { batch_size, epochs, target, patience, optimizer, schedule, pixels, .. } = self;
+        let TrainSettings { init: _, precision: _, class_weights: _, .. } = self;
         let error = |setting, message| Err(SettingError { setting, message });
         let whole = |setting, value: usize, max: usize| {
             if (1..=max).contains(&value) {
@@ -118,6 +132,7 @@ impl TrainSettings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Pixels;
     use super::*;
 
     #[test]
@@ -148,7 +163,7 @@ mod tests {
             (&|s| s.patience = Some(0), "patience", "patience is 0, expected 1 to 10000"),
             (&|s| s.optimizer = Optimizer::adam(0.0), "optimizer", "the optimizer's lr is 0"),
             (&|s| s.schedule = Schedule::Step { every: 0, factor: 0.5 }, "schedule", "the schedule's every is 0"),
-            (&|s| s.pixels.std = 0.0, "pixels", "the pixels' mean is 0 and std 0"),
+            (&|s| s.pixels = Pixels::all(0.0, 0.0).into(), "pixels", "the pixels' mean is 0 and std 0"),
         ];
         for (change, setting, message) in cases {
             let error = refused(change);

@@ -16,7 +16,7 @@ use case::{Case, Picture};
 use compare::{accuracy, same_bits};
 use expected::{NEAR, expected};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use random::STANDARDISED;
+use random::standardised;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -191,6 +191,9 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(1, 8, 8), &["linear 64", "relu", "linear 10"], 1024),
         // A layer that two threads share in a relay, with a shorter last block.
         (image(1, 20, 18), &["conv 5 3x3 same", "relu", "maxpool 2", "linear 270", "tanh", "linear 10"], 13),
+        // The most classes, after other layers and straight over pixels.
+        (image(2, 7, 9), &["conv 5 3x3 same", "relu", "maxpool 2", "linear 24", "tanh", "linear 1000"], 19),
+        (image(1, 12, 12), &["linear 1000"], 35),
         // Few outputs over pixels, then layers whose threads share the images otherwise.
         (image(1, 28, 28), &["linear 16", "sigmoid", "linear 130", "tanh", "linear 10"], 50),
         (image(3, 5, 7), &["linear 1", "tanh", "linear 20", "tanh", "linear 3"], 33),
@@ -226,8 +229,8 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let classes = layers.last().expect("a layer").split(' ').nth(1).expect("a number").parse().expect("a number");
         let net = Architecture::new(input, parsed, classes).expect("fits");
-        for (picture, pixels) in [(None, STANDARDISED), (Some(Picture::Blob), Pixels::default())] {
-            let of_seed = |seed| Case { net: net.clone(), rows, before: 1, pixels, picture, seed };
+        for (picture, pixels) in [(None, standardised(input.channels)), (Some(Picture::Blob), Pixels::default())] {
+            let of_seed = |seed| Case { net: net.clone(), rows, before: 1, pixels: pixels.clone(), picture, seed };
             let clear = (0..30).map(of_seed).find_map(|case| match check(&case) {
                 Err(Trouble::Unclear(_)) => None,
                 outcome => Some((case, outcome)),

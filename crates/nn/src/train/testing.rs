@@ -34,7 +34,7 @@ pub(crate) fn gradients_of(isa: Isa, team: Team, model: &Model, batches: &[Batch
     let (mut memory, mut scratch) = (plan.memory(), (0..team.threads).map(|_| plan.scratch()).collect::<Vec<_>>());
     let mut params = model.values.clone();
     let mut grads = Aligned::zeroed(model.graph.param_len);
-    let pixels = model.pixels().table();
+    let pixels = model.pixels().table(net.input());
     let (mut logits, mut loss) = (Vec::new(), 0.0);
     {
         let learn = Learn::Store(Arena::new(grads.as_mut_slice()));
@@ -88,7 +88,7 @@ pub(crate) fn loss_while_training(
     let batch = Batch { step: Some(7), ..Batch::evaluated(&data, &indices) };
     let backward = grads.is_some();
     let learn = grads.map_or(Learn::Nothing, |grads| Learn::Store(Arena::new(grads)));
-    let table = Pixels::default().table();
+    let table = Pixels::default().table(shape);
     let of = StepOf { isa: Isa::detect(), seed: 1, classes, pixels: &table };
     let step = Step::new(&plan, of, &mut memory, Arena::new(params), learn);
     let program = |worker: &Worker, scratch: &mut Scratch| {

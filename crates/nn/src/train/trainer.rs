@@ -48,17 +48,17 @@ impl<'a> Trainer<'a> {
         isa: Isa,
         architecture: &Architecture,
         config: &'a TrainConfig,
-        examples: usize,
+        train: &Dataset,
         threads: usize,
     ) -> Self {
         let settings = &config.settings;
-        let model = Model::new(architecture.clone(), settings.init, config.seed, settings.pixels);
+        let model = Model::new(architecture.clone(), settings.init, config.seed, settings.pixels.of(train));
         let model = model.with_precision(settings.precision);
-        let plan = Plan::new(&model.graph, settings.batch_size.min(examples), true);
+        let plan = Plan::new(&model.graph, settings.batch_size.min(train.len()), true);
         let state = || Aligned::zeroed(model.graph.param_len);
         let (moment1, moment2) = (state(), state());
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
-        let pixels = settings.pixels.table();
+        let pixels = model.pixels().table(architecture.input());
         Trainer { isa, config, model, moment1, moment2, pixels, plan, memory, scratch, threads, steps: 0, times: None }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tenfold_nn::interop::safetensors::{self, Array};
 use tenfold_nn::look::{FilterLayer, filter_layers, kernels};
 use tenfold_nn::model::{Architecture, Model};
-use tenfold_nn::train::TrainConfig;
+use tenfold_nn::train::{Pixels, TrainConfig};
 
 use crate::folder::RunFolder;
 use crate::record::TrialRecord;
@@ -35,7 +35,9 @@ impl KeptFilters {
         });
         let mut kept = KeptFilters { layers: layers.collect(), arrays: Vec::new() };
         if !kept.layers.is_empty() {
-            kept.add(0, &Model::new(architecture.clone(), config.settings.init, config.seed, config.settings.pixels));
+            // Kernels begin the same whatever is seen of a pixel.
+            let before = Model::new(architecture.clone(), config.settings.init, config.seed, Pixels::default());
+            kept.add(0, &before);
         }
         kept
     }
@@ -115,14 +117,14 @@ mod tests {
         let config = settings.clone().with_seed(7);
         let mut kept = KeptFilters::new(&net, &config);
         let later: Vec<Model> =
-            [8, 9].map(|seed| Model::new(net.clone(), settings.init, seed, settings.pixels)).into_iter().collect();
+            [8, 9].map(|seed| Model::new(net.clone(), settings.init, seed, Pixels::default())).into_iter().collect();
         for (epoch, model) in later.iter().enumerate() {
             kept.add(epoch + 1, model);
         }
         let arrays = safetensors::read_arrays(&kept.to_bytes().unwrap()).unwrap();
         assert!(arrays.iter().any(|(name, shape, _)| name == "epoch-2/conv2.weight" && *shape == [3, 4, 3, 3]));
         let layers = filter_layers(&net);
-        let before = Model::new(net.clone(), settings.init, 7, settings.pixels);
+        let before = Model::new(net.clone(), settings.init, 7, Pixels::default());
         for layer in &layers {
             let film = film_of(arrays.clone(), layer).unwrap();
             assert_eq!(film.epochs, [0, 1, 2]);

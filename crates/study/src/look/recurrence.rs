@@ -70,7 +70,7 @@ pub fn recurrence(networks: &[(&Model, &FilterLayer)], sample: &Dataset, threads
     let untrained: Vec<Model> = networks
         .iter()
         .zip(0..)
-        .map(|((model, _), seed)| Model::new(model.architecture().clone(), Init::Pytorch, seed, model.pixels()))
+        .map(|((model, _), seed)| Model::new(model.architecture().clone(), Init::Pytorch, seed, model.pixels().clone()))
         .collect();
     let untrained: Vec<_> = untrained.iter().zip(networks).map(|(model, &(_, layer))| (model, layer)).collect();
     let by_chance = matches(&untrained, sample, threads).iter().map(|found| found.recur()).collect();

@@ -10,7 +10,7 @@ use tenfold_nn::train::Pixels;
 /// off.
 pub(super) fn network(shape: ImageShape, layers: &[&str], seed: u64) -> Model {
     let layers = layers.iter().map(|layer| layer.parse().unwrap()).collect();
-    Model::new(Architecture::new(shape, layers, 3).unwrap(), Init::Pytorch, seed, Pixels { mean: 0.5, std: 0.25 })
+    Model::new(Architecture::new(shape, layers, 3).unwrap(), Init::Pytorch, seed, Pixels::all(0.5, 0.25))
 }
 
 /// The first layer whose filters can be drawn.
@@ -41,5 +41,5 @@ pub(super) fn with_filters(model: &Model, layer: &FilterLayer, filters: &[(usize
             (spec.name.clone(), spec.shape.clone(), values)
         })
         .collect();
-    Model::from_tensors(model.architecture().clone(), &tensors, model.pixels()).unwrap()
+    Model::from_tensors(model.architecture().clone(), &tensors, model.pixels().clone()).unwrap()
 }

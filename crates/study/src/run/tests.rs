@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source, Splits};
+use tenfold_nn::model::Architecture;
 use tenfold_nn::train::Flow;
 
 use super::*;
@@ -250,4 +251,22 @@ fn what_a_trial_takes_is_reserved_and_no_more_than_twice_as_much() {
         assert!(result + 4096 <= room.result, "{result} of {}", room.result);
         assert!(room.network + room.result <= 2 * (network + result) + (64 << 10), "{room:?}");
     }
+}
+
+#[test]
+fn a_record_of_a_thousand_classes_has_a_line_for_each_row_and_fits_its_room() {
+    let shape = ImageShape { channels: 1, height: 1, width: 1 };
+    let layers = vec!["linear 1000".parse().expect("a layer")];
+    let architecture = Architecture::new(shape, layers, 1_000).expect("it fits");
+    let labels: Vec<u16> = (0..4_000).map(|n| n % 1_000).collect();
+    let predictions: Vec<u16> = (0..4_000).map(|n| n * 7 % 997).collect();
+    let metrics = crate::metrics::Metrics::new(&labels, &predictions, 1_000, 0.5);
+    let mut record = crate::testing::trial_record("wide", 1, metrics.clone());
+    record.valid = Some(metrics);
+    let json = crate::json::pretty(&record);
+    // Two matrices, and six lines for each class of each.
+    assert!(json.lines().count() < 2 * 1_000 * 7 + 200, "{} lines", json.lines().count());
+    let room = Room::of(&architecture, record.epochs.len(), labels.len()).result;
+    assert!(json.len() as u64 + 4096 <= room, "{} of {room}", json.len());
+    assert_eq!(serde_json::from_str::<crate::record::TrialRecord>(&json).expect("it reads back"), record);
 }

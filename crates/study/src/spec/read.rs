@@ -364,6 +364,12 @@ mod tests {
             (&format!("{SMALL}optimizer = {{ kind = \"adam\", lr = inf }}"), "6:13", "lr is inf"),
             (&format!("{SMALL}schedule = {{ kind = \"step\", every = 0, factor = 0.5 }}"), "6:12", "every is 0"),
             (&format!("{SMALL}pixels = {{ std = 0 }}"), "6:10", "std 0"),
+            (&format!("{SMALL}pixels = \"standart\""), "6:10", "there is no value `standart` here"),
+            (&format!("{SMALL}pixels = 1"), "6:10", "expected \"unit\", \"standard\" or { mean = ..., std = ... }"),
+            (&format!("{SMALL}pixels = {{ mean = [0.1, true] }}"), "6:25", "boolean `true`, expected"),
+            (&format!("{SMALL}pixels = {{ std = [1, 0] }}"), "6:10", "std [1.0, 0.0]"),
+            (&format!("{SMALL}class_weights = \"balance\""), "6:17", "there is no value `balance` here"),
+            (&format!("{SMALL}class_weights = [1, 2]"), "6:17", "class_weights"),
             (&format!("{SMALL}stop = \"99 %\""), "6:8", "stop is \"99 %\", expected \"valid_accuracy >= 0.99\""),
             (&format!("{SMALL}title = \"\\u001b[31mred\""), "6:9", "control characters"),
             (
@@ -381,7 +387,7 @@ mod tests {
             (&SMALL.replace("\n\n", "\n[data]\nsize = 3\n"), "3:8", "invalid type: integer `3`"),
             (&SMALL.replace("\n\n", "\n[data]\nfit = \"squeeze\"\n"), "3:7", "there is no value `squeeze` here"),
             (&SMALL.replace("[\"linear", "[\"linear classes\", \"linear"), "5:11", "linear classes is the last layer"),
-            (&SMALL.replace("\n\n", "\n[data]\nclasses = 1\n"), "3:11", "classes is 1, expected 2 to 256"),
+            (&SMALL.replace("\n\n", "\n[data]\nclasses = 1\n"), "3:11", "classes is 1, expected 2 to 1000"),
             (&SMALL.replace("\n\n", "\n[data]\nfirst_label = -1\n"), "3:15", "invalid value: integer `-1`"),
             (
                 &SMALL.replace("\n\n", "\n[data]\nfirst_label = 2147483648\n"),

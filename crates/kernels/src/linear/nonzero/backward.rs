@@ -28,7 +28,8 @@ pub fn backward_nonzero_calls(layout: LinearWeight) -> usize {
 /// `grad_y`: a row of the padded outputs for each image, `grad_y_stride` apart.
 ///
 /// # Panics
-/// Like that function; if the images are none of the data or have no bits; and if a pixel that is zero has a value.
+/// Like that function; if the images are none of the data or have no bits; and if a pixel that is zero has a value,
+/// or channels have values of their own.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_backward_weight_nonzero(
     isa: Isa,
@@ -102,7 +103,7 @@ fn backward_rows<L: Lanes, const R: usize>(
     grad: &mut [f32],
 ) {
     let (rows, width) = (batch.images.indices.len(), grad.len() / R);
-    let (vectors, terms) = (width / LANES, ImagesOf { batch, first, stride });
+    let (vectors, terms) = (width / LANES, ImagesOf { batch, values: batch.images.table.of_all(), first, stride });
     // SAFETY: no images but those of the batch have a bit, and the data have them (checked), with these inputs; grad_y
     // has a row with the panel's columns for every image (checked), `grad` has R rows of them.
     unsafe {
@@ -181,6 +182,7 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
 #[derive(Clone, Copy)]
 struct ImagesOf<'a> {
     batch: NonzeroPixels<'a>,
+    values: &'a [f32; 256],
     first: usize,
     /// Elements from one row of `grad_y` to the next.
     stride: usize,
@@ -195,6 +197,6 @@ impl<const R: usize> Terms<R> for ImagesOf<'_> {
     unsafe fn x(&self, _: usize, which: u32, r: usize) -> f32 {
         // SAFETY: the caller lists images of the batch, which have inputs `first..first + R`.
         let pixel = unsafe { *self.batch.image(which as usize).add(self.first + r) };
-        self.batch.images.table[usize::from(pixel)]
+        self.values[usize::from(pixel)]
     }
 }

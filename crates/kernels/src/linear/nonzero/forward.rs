@@ -5,7 +5,6 @@ use super::listed::{Listed, LookedUp, Terms, any_rows, sum_listed};
 use super::mask::{mask_len, word};
 use crate::arena::Columns;
 use crate::linear::dense::{BLOCK, LinearWeight};
-use crate::pixels::PixelTable;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Range;
@@ -19,7 +18,8 @@ const LISTED: usize = BLOCKS_AT_ONCE * BLOCK;
 /// Overwrites `y` with the output columns of the vectors `vectors`, like [`crate::linear::dense::linear_forward`].
 ///
 /// # Panics
-/// Like that function; if the images are none of the data or have no bits; and if a pixel that is zero has a value.
+/// Like that function; if the images are none of the data or have no bits; and if a pixel that is zero has a value,
+/// or channels have values of their own.
 pub fn linear_forward_nonzero(
     isa: Isa,
     layout: LinearWeight,
@@ -143,7 +143,7 @@ unsafe fn forward_rows<L: Lanes, const R: usize>(
     }
     let mut terms = InputsOf {
         images: std::array::from_fn(|r| batch.image(first + r)),
-        table: batch.images.table,
+        values: batch.images.table.of_all(),
         width: 0,
         block: layout.range(0).len(),
     };
@@ -176,7 +176,7 @@ unsafe fn forward_rows<L: Lanes, const R: usize>(
 #[derive(Clone, Copy)]
 struct InputsOf<'a, const R: usize> {
     images: [*const u8; R],
-    table: &'a PixelTable,
+    values: &'a [f32; 256],
     /// Elements from one row of the panel to the next, and from one block to the next.
     width: usize,
     block: usize,
@@ -191,6 +191,6 @@ impl<const R: usize> Terms<R> for InputsOf<'_, R> {
     #[inline(always)]
     unsafe fn x(&self, _: usize, which: u32, r: usize) -> f32 {
         // SAFETY: the caller lists inputs of the images.
-        self.table[usize::from(unsafe { *self.images[r].add(which as usize) })]
+        self.values[usize::from(unsafe { *self.images[r].add(which as usize) })]
     }
 }

@@ -103,7 +103,7 @@ fn sums_have_the_bits_of_sums_over_all_pixels_on_every_isa() {
         let table = PixelTable::new(0.0, 0.3);
         // In another order than the data have them.
         let indices: Vec<u32> = (0..rows as u32).rev().collect();
-        let x: Vec<f32> = pixels.chunks(inputs).rev().flatten().map(|&p| table[usize::from(p)]).collect();
+        let x: Vec<f32> = pixels.chunks(inputs).rev().flatten().map(|&p| table.at(0, p)).collect();
         let batch: Vec<u8> = pixels.chunks(inputs).rev().flatten().copied().collect();
         let (weight, bias, grad_y) = (values(layout.len(), 2), values(padded, 3), values(rows * padded, 4));
         let mask = bits(Isa::detect(), &batch, inputs);

@@ -49,7 +49,7 @@ impl Case {
                 (spec.name.clone(), spec.shape.clone(), (0..spec.len() as u64).map(value).collect())
             })
             .collect();
-        Model::from_tensors(self.net.clone(), &arrays, self.pixels).expect("the arrays fit")
+        Model::from_tensors(self.net.clone(), &arrays, self.pixels.clone()).expect("the arrays fit")
     }
 
     /// The batches, the one that is looked at last, and the images that they are taken from.

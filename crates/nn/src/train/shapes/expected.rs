@@ -38,8 +38,8 @@ const UNSURE: f64 = 0.01;
 pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected {
     let net = model.architecture();
     let rows = batch.len();
-    let table = model.pixels().table();
-    let image = |n: &u32| data.image(*n as usize).iter().map(|&p| f64::from(table[usize::from(p)]));
+    let table = model.pixels().table(net.input());
+    let image = |n: &u32| (0..).zip(data.image(*n as usize)).map(|(at, &p)| f64::from(table.at(at, p)));
     let mut x: Vec<f64> = batch.iter().flat_map(image).collect();
     let mut inputs = Vec::new();
     let mut argmax = vec![Vec::new(); net.layers().len()];
@@ -81,7 +81,8 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
         inputs.push(std::mem::replace(&mut x, y));
     }
     let labels: Vec<u16> = batch.iter().map(|&n| data.labels()[n as usize]).collect();
-    let (losses, mut grad) = reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, 1.0 / rows as f64);
+    let (losses, mut grad) =
+        reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, None, 1.0 / rows as f64);
     let of_label = |(n, &label): (usize, &u16)| grad[n * net.classes() + usize::from(label)].abs() * rows as f64;
     let sure = labels.iter().enumerate().map(of_label).fold(1.0, f64::min) < UNSURE;
     let unclear = sure.then_some("a class is next to certain");
@@ -212,7 +213,8 @@ fn gradients_of_the_chain_of_references_are_slopes_of_its_loss() {
             let loss = |h: f32| {
                 let mut arrays = arrays.clone();
                 arrays[array].2[j] += h;
-                let model = Model::from_tensors(model.architecture().clone(), &arrays, model.pixels()).expect("fits");
+                let model =
+                    Model::from_tensors(model.architecture().clone(), &arrays, model.pixels().clone()).expect("fits");
                 (expected(&model, &data, &batch, 0.0).loss, f64::from(arrays[array].2[j]))
             };
             let h = 2.0_f32.powi(-8);

@@ -1,0 +1,122 @@
+//! What an example of each class counts in the loss that is learned from.
+
+use serde::{Deserialize, Serialize};
+
+/// What examples of the classes count in the loss of a training step. Evaluation counts all the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// All the same.
+    #[default]
+    None,
+    /// Each class the same in all: one of its examples counts `N / (K n)`, where `n` of the `N` training examples are of
+    /// the class, and `K` classes occur. The loss of a step is the weighted mean over its batch, the sum of weighted
+    /// losses by the sum of the weights, as PyTorch's `CrossEntropyLoss(weight=...)` has it.
+    Balanced,
+}
+
+impl ClassWeights {
+    /// By class, for training examples of these labels; none where all count the same. A class without examples has 0.
+    pub(crate) fn of(self, labels: &[u16], classes: usize) -> Option<Vec<f32>> {
+        if self == ClassWeights::None {
+            return None;
+        }
+        let mut counts = vec![0_u64; classes];
+        labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        let occurring = counts.iter().filter(|&&count| count > 0).count() as u64;
+        let weight = |count: u64| if count == 0 { 0.0 } else { labels.len() as f64 / (occurring * count) as f64 };
+        Some(counts.into_iter().map(|count| weight(count) as f32).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::super::testing::{assert_near, gradients_of, some_digits};
+    use super::super::{Flow, Pixels, TrainSettings, train_on};
+    use super::*;
+    use crate::batch::Batch;
+    use crate::evaluate::evaluate;
+    use crate::model::Architecture;
+    use crate::optim::Optimizer;
+    use crate::workers::Team;
+    use tenfold_kernels::Isa;
+
+    /// Tolerances as in `train::pytorch`.
+    #[test]
+    fn weights_are_scikit_learns_and_losses_and_gradients_pytorchs() {
+        let fixture = Fixture::at("class-weights");
+        let (model, data) = (fixture.model(Pixels::default()), fixture.data());
+        let weights = ClassWeights::Balanced.of(data.labels(), data.classes()).expect("there are weights");
+        let as_f64: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
+        assert_near(&as_f64, &fixture.f64s("weights.f64").expect("weights"), 1e-7, "class weights");
+        let (size, all) = (fixture.usize("batch"), (0..data.len() as u32).collect::<Vec<_>>());
+        assert!(!all.len().is_multiple_of(size), "the last batch is a smaller one");
+        for (number, indices) in all.chunks(size).enumerate() {
+            for &isa in Isa::available() {
+                for threads in [1, 3] {
+                    let batch = Batch { class_weights: Some(&weights), ..Batch::evaluated(&data, indices) };
+                    let (_, loss, grads) = gradients_of(isa, Team { threads, relay: false }, &model, &[batch]);
+                    fixture.check(&format!("batch{number}.loss"), None, &[loss], 1e-6);
+                    for (param, grad) in grads {
+                        fixture.check(&format!("batch{number}.grad.{param}"), Some(&param), &grad, 1e-5);
+                    }
+                }
+            }
+        }
+        assert_eq!(ClassWeights::None.of(data.labels(), data.classes()), None);
+        assert_eq!(ClassWeights::Balanced.of(&[0, 0, 2], 3), Some(vec![0.75, 0.0, 1.5]));
+    }
+
+    #[test]
+    fn a_training_learns_from_weighted_losses_and_validates_with_all_the_same() {
+        // Of digits 0 to 4 a fifth as many as of the others.
+        let (digits, valid) = some_digits(400, 100);
+        let few = (0..400).filter(|&n| digits.labels()[n as usize] > 4 || n % 5 == 0).collect::<Vec<u32>>();
+        let train = digits.select(&few);
+        let net = Architecture::new(train.shape(), vec!["linear 10".parse().expect("a layer")], 10).expect("fits");
+        let outcome = |class_weights, isa, threads| {
+            let optimizer = Optimizer::Sgd { lr: 0.05, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+            let settings = TrainSettings {
+                epochs: 1,
+                batch_size: train.len(),
+                optimizer,
+                class_weights,
+                ..TrainSettings::default()
+            };
+            train_on(isa, &net, &settings.with_seed(1), &train, &valid, threads, &mut |_| Flow::Continue)
+        };
+        let balanced = outcome(ClassWeights::Balanced, Isa::detect(), 1);
+        let plain = outcome(ClassWeights::None, Isa::detect(), 1);
+        // One step, from the parameters that both begin with: what its loss was, and which one it fell for.
+        let start = crate::model::Model::new(net.clone(), TrainSettings::default().init, 1, Pixels::default());
+        let loss = |model| {
+            let evaluation = evaluate(model, &train, 1);
+            let weights = ClassWeights::Balanced.of(train.labels(), 10).expect("there are weights");
+            let examples = evaluation.probabilities.chunks(10).zip(train.labels());
+            let weighted = examples.map(|(p, &label)| {
+                let weight = f64::from(weights[usize::from(label)]);
+                (weight, -weight * f64::from(p[usize::from(label)]).ln())
+            });
+            let (weights, losses) = weighted.fold((0.0, 0.0), |(w, l), (weight, loss)| (w + weight, l + loss));
+            [evaluation.loss, losses / weights]
+        };
+        let [unweighted, weighted] = loss(&start);
+        assert!((plain.epochs[0].train_loss - unweighted).abs() < 1e-6, "{} {unweighted}", plain.epochs[0].train_loss);
+        assert!(
+            (balanced.epochs[0].train_loss - weighted).abs() < 1e-6,
+            "{} {weighted}",
+            balanced.epochs[0].train_loss
+        );
+        let ([plain_all, plain_each], [all, each]) = (loss(&plain.model), loss(&balanced.model));
+        assert!(plain_all < all && each < plain_each, "{plain_all} {all}, {each} {plain_each}");
+        assert_eq!(balanced.epochs[0].valid_loss, evaluate(&balanced.model, &valid, 1).loss);
+        for &isa in Isa::available() {
+            for threads in [1, 3] {
+                let again = outcome(ClassWeights::Balanced, isa, threads);
+                assert_eq!(again.model.tensor("fc1.weight"), balanced.model.tensor("fc1.weight"), "{}", isa.name());
+                assert_eq!(again.epochs[0].train_loss, balanced.epochs[0].train_loss, "{}", isa.name());
+            }
+        }
+    }
+}

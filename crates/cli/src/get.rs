@@ -6,11 +6,13 @@ mod download;
 mod fault;
 mod local;
 mod meter;
+mod published;
 mod table;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use tenfold_data::Options;
@@ -19,7 +21,8 @@ use tenfold_report::format::count;
 
 use self::cache::Work;
 use self::download::Web;
-use self::table::{DataSet, TABLE};
+use self::published::TABLE;
+use self::table::DataSet;
 use crate::args::GetArgs;
 use crate::failure::{DATA, DONE, Failure, USAGE};
 use crate::output;
@@ -102,9 +105,17 @@ fn bring(
 
 fn bring_one(set: &DataSet, cache: &Path, work: &Work, source: &Source) -> Result<PathBuf, Failure> {
     let assembled = work.assemble(set)?;
+    gather(set, work, source, &assembled).and_then(|()| work.settle(&assembled, cache, set)).inspect_err(|_| {
+        // What has arrived and is whole is beside it.
+        let _ = fs::remove_dir_all(&assembled);
+    })
+}
+
+/// Puts the files of a data set into a folder, and looks at them.
+fn gather(set: &DataSet, work: &Work, source: &Source, assembled: &Path) -> Result<(), Failure> {
     match source {
         Source::Disk(from) => {
-            let unchecked = local::take(set, from, &assembled)?;
+            let unchecked = local::take(set, from, assembled)?;
             if !unchecked.is_empty() {
                 let names = unchecked.join(", ");
                 output::note(&format!("no checksum is known of {names} as found: only shapes and counts are checked"));
@@ -115,14 +126,13 @@ fn bring_one(set: &DataSet, cache: &Path, work: &Work, source: &Source) -> Resul
                 let path = web.fetch(set, file, &work.path)?;
                 let outcome = match file.holds {
                     table::Holds::Itself => unpack::copy(&path, set.most_bytes(), &assembled.join(file.name)),
-                    holds => unpack::unpack(&path, holds, set.most_bytes(), &assembled),
+                    holds => unpack::unpack(&path, holds, set.most_bytes(), assembled),
                 };
                 outcome.map_err(|fault| fault.about(&path))?;
             }
         }
     }
-    inspect(set, &assembled)?;
-    work.settle(&assembled, cache, set)
+    inspect(set, assembled)
 }
 
 /// Reads a data set as every command will, and compares what is in it with what should be.

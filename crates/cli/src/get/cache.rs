@@ -94,6 +94,13 @@ impl Work {
     }
 }
 
+impl Drop for Work {
+    fn drop(&mut self) {
+        // If it is empty: what has arrived stays for the next command.
+        let _ = fs::remove_dir(&self.path);
+    }
+}
+
 /// Has the names in a folder on the disk.
 fn sync(folder: &Path) -> std::io::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

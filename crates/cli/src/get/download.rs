@@ -87,7 +87,7 @@ impl Web {
         let (mut reasons, mut wrong) = (Vec::new(), 0);
         for mirror in set.mirrors {
             let url = format!("{mirror}{}", file.name);
-            let reason = match self.from_mirror(&url, set, file, &part) {
+            let reason = match self.fetch_from(&url, set, file, &part) {
                 Ok(()) => {
                     fs::rename(&part, &whole).map_err(|error| Fault::writing(&whole)(error).about(&whole))?;
                     return Ok(whole);
@@ -109,7 +109,7 @@ impl Web {
         Err(Failure::new(code, message, Some(elsewhere(set))))
     }
 
-    fn from_mirror(&self, url: &str, set: &DataSet, file: &Download, part: &Path) -> Result<(), Fault> {
+    fn fetch_from(&self, url: &str, set: &DataSet, file: &Download, part: &Path) -> Result<(), Fault> {
         let limits = Limits::new(set, file);
         let known = file.bytes.map_or(String::new(), |bytes| format!(" ({})", size(bytes)));
         (self.say)(&format!("fetching {url}{known}"));
@@ -224,13 +224,18 @@ impl Web {
     }
 
     fn words(&self, error: &Error) -> String {
-        match error {
+        let words = match error {
             Error::HostNotFound => "there is no such host, or no network".to_owned(),
             Error::Timeout(Timeout::Connect | Timeout::Resolve) => self.late("no connection"),
             Error::Timeout(_) => self.late("no answer"),
             Error::Io(error) => self.io_words(error),
             error => error.to_string(),
+        };
+        // As behind a company's proxy, which has certificates of its own.
+        if words.contains("UnknownIssuer") {
+            return format!("{words}; SSL_CERT_FILE names a file of certificates to trust");
         }
+        words
     }
 
     fn io_words(&self, error: &io::Error) -> String {

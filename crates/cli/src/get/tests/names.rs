@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::table::TABLE;
+use super::super::published::TABLE;
 use super::super::{find, kept_or_told, list, named, resolve, size};
 use super::*;
 use crate::failure::{DATA, USAGE};

@@ -47,8 +47,8 @@ pub(crate) fn bytes_bar(name: &str, of: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let words = match of {
-        Some(_) => "{prefix} [{wide_bar}] {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left",
-        None => "{prefix} {bytes}, {bytes_per_sec}",
+        Some(_) => "{prefix} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
+        None => "{prefix} {decimal_bytes}, {decimal_bytes_per_sec}",
     };
     let style = ProgressStyle::with_template(words).expect("the template is right").progress_chars("=> ");
     ProgressBar::with_draw_target(of, ProgressDrawTarget::stderr_with_hz(10))

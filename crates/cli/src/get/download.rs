@@ -202,6 +202,7 @@ impl Web {
         part: &Path,
     ) -> Result<u64, Fault> {
         let (mut body, mut block, mut have) = (response.into_body().into_reader(), vec![0; BLOCK], start);
+        meter.begin(start);
         loop {
             let n = match body.read(&mut block) {
                 Ok(0) => return Ok(have),

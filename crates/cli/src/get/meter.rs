@@ -24,6 +24,12 @@ impl Meter {
         Meter { bar: progress::bytes_bar(name, all), name, all, say, told: Instant::now() }
     }
 
+    /// A transfer begins behind this many bytes, which tell nothing of its speed.
+    pub(crate) fn begin(&mut self, bytes: u64) {
+        self.bar.set_position(bytes);
+        self.bar.reset_eta();
+    }
+
     /// This many bytes are there.
     pub(crate) fn at(&mut self, bytes: u64) {
         self.bar.set_position(bytes);

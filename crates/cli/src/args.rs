@@ -35,7 +35,7 @@ Exit codes:
   0          done
   2          usage: an option, a study file, or a path that leads to nothing
   3          data: images that are there and cannot be used, or are not those of the run
-  4          input or output: the system refuses to read or write, or a file of a run was changed
+  4          input or output: the system refuses to read or write, no mirror answers, or a file of a run was changed
   5          a training diverged
   130, 143   stopped by Ctrl-C or SIGTERM";
 
@@ -423,10 +423,13 @@ fn duration(text: &str) -> Result<f64, String> {
 /// Counts the images of each label, shows one of each on a terminal, and warns of what is odd: classes without images,
 /// test images that are training images too, and so on. Nothing is trained.
 #[derive(clap::Args, Debug)]
-#[command(after_help = DATA_EXAMPLES)]
+#[command(after_help = DATA_EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DataCommand>,
     /// Show what is understood of this: a folder with a folder of pictures for each class (or train, valid and test
-    /// with such folders in them), a CSV of pixels or of paths, an npz file, a folder of npy, CIFAR's or IDX files.
+    /// with such folders in them), a CSV of pixels or of paths, an npz file, a folder of npy, CIFAR's or IDX files; or
+    /// of a data set that `tenfold data get` has fetched, by its name. (A folder called get is ./get.)
     #[arg(conflicts_with_all = ["data", "classes"])]
     pub(crate) path: Option<PathBuf>,
     /// How PATH is to be understood, as a line of TOML: size = [32, 32], channels = "grey", fit = "crop", background =
@@ -450,7 +453,37 @@ Examples:
   tenfold data                     MNIST, which is inside the program
   tenfold data my-pictures         what is understood of pictures of your own
   tenfold data list.csv --set columns.label=breed
+  tenfold data get                 published data sets that can be fetched
+  tenfold data get fashion-mnist   fetches one; then its name will do: tenfold data fashion-mnist
   tenfold data --data my-images    images of your own, and what to write under [data] in a study file";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum DataCommand {
+    Get(GetArgs),
+}
+
+/// Fetches published data sets, checks them, and keeps them; without a name, lists those that there are.
+///
+/// Each file is taken from the first mirror that has it, and checked by its published checksum. What was stopped goes on
+/// where it was. Proxies are those of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; SSL_CERT_FILE names certificates
+/// to trust instead of Mozilla's. The folder is that of the platform for caches, or TENFOLD_CACHE.
+#[derive(clap::Args, Debug)]
+#[command(after_help = GET_EXAMPLES)]
+pub(crate) struct GetArgs {
+    /// Which data sets.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Take the files from this machine: the archive, or the folder that holds the files. They are checked alike.
+    #[arg(long, value_name = "FILE_OR_FOLDER", requires = "names")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  tenfold data get                                       names, what they are, and which are here
+  tenfold data get fashion-mnist                         four files
+  tenfold data get emnist-letters emnist-digits          one download for both
+  tenfold data get cifar-10 --from cifar-10-binary.tar.gz   without a network";
 
 /// The images that the pick is chosen by.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use crate::args::GivenArgs;
 use crate::failure::{Failure, USAGE};
-use crate::images;
+use crate::{get, images};
 
 /// Images of a study, divided.
 pub(crate) struct Given {
@@ -28,7 +28,7 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
         data.path = Some(path.clone());
     }
     data.options = with_settings(&data.options, &args.set)?;
-    let Some(path) = data.path.clone() else {
+    let Some(path) = data.path.as_deref().map(get::resolve).transpose()? else {
         if data.options != Options::default() || data.classes.is_some_and(|n| n != 10) || data.first_label.is_some() {
             let message =
                 "the study says what its images are like, and those of the built-in MNIST are not to be chosen";
@@ -37,7 +37,7 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
         }
         return Ok(Given { splits: divided(Source::mnist(), data)?, place: None, reading: None });
     };
-    let place = images::place(&path);
+    let place = images::place(args.data.as_deref().unwrap_or(&path), &path);
     // As the run folder's study.toml is to name it.
     data.path = Some(place.as_ref().map_or(path.clone(), |place| PathBuf::from(&place.absolute)));
     if let Some(mnist) = mnist(&path).filter(|_| data.options == Options::default()) {

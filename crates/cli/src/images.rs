@@ -6,13 +6,14 @@ use tenfold_nn::data::{Source, Splits, read};
 use tenfold_study::record::{DataPlace, DatasetRecord, RESULTS, StudyRecord};
 
 use crate::failure::{DATA, Failure};
+use crate::get;
 
 const GIVE_IT: &str = "give the folder or file that has the images of the run: --data PATH";
 
-/// For the record: where the images are read from. None where a path is not text.
-pub(crate) fn place(path: &Path) -> Option<DataPlace> {
+/// For the record: where the images are read from, and how that was typed. None where it is not text.
+pub(crate) fn place(given: &Path, path: &Path) -> Option<DataPlace> {
     let absolute = std::path::absolute(path).ok()?;
-    Some(DataPlace { given: path.to_str()?.to_owned(), absolute: absolute.to_str()?.to_owned() })
+    Some(DataPlace { given: given.to_str()?.to_owned(), absolute: absolute.to_str()?.to_owned() })
 }
 
 /// The images that the record of the run folder `run` tells of: those at `data`; without one, those inside the program
@@ -20,7 +21,7 @@ pub(crate) fn place(path: &Path) -> Option<DataPlace> {
 pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
     let of = &record.dataset;
     let splits = match data {
-        Some(data) => checked(read_as(data, of)?, of, &data.display().to_string())?,
+        Some(data) => checked(read_as(&get::resolve(data)?, of)?, of, &data.display().to_string())?,
         None => {
             let mnist = || Ok::<_, Failure>(Source::mnist().split(of.valid, of.split_seed)?);
             match &of.place {

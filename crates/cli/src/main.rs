@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod compare;
 mod data;
+mod get;
 mod look;
 mod models;
 mod report;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, DataCommand};
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -51,7 +52,10 @@ fn main() -> ExitCode {
         Command::Look(args) => look::look(&args),
         Command::Models(args) => models::models(&args),
         Command::Bench(args) => bench::bench(&args),
-        Command::Data(args) => data::data(&args),
+        Command::Data(args) => match &args.command {
+            Some(DataCommand::Get(args)) => get::get(args),
+            None => data::data(&args),
+        },
     };
     match result {
         Ok(code) => ExitCode::from(code),

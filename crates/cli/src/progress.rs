@@ -41,6 +41,21 @@ pub(crate) fn bar(name: &str, of: usize) -> ProgressBar {
     ProgressBar::with_draw_target(Some(of as u64), target).with_prefix(output::plain(name)).with_style(style)
 }
 
+/// A bar for the bytes of a file, of which `of` are expected, where a person watches.
+pub(crate) fn bytes_bar(name: &str, of: Option<u64>) -> ProgressBar {
+    if !draws() {
+        return ProgressBar::hidden();
+    }
+    let words = match of {
+        Some(_) => "{prefix} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
+        None => "{prefix} {decimal_bytes}, {decimal_bytes_per_sec}",
+    };
+    let style = ProgressStyle::with_template(words).expect("the template is right").progress_chars("=> ");
+    ProgressBar::with_draw_target(of, ProgressDrawTarget::stderr_with_hz(10))
+        .with_prefix(output::plain(name))
+        .with_style(style)
+}
+
 /// Whether a person watches a terminal that can draw.
 fn draws() -> bool {
     stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

@@ -7,6 +7,7 @@ use tenfold_report::format::count;
 use tenfold_report::look::terminal::Tile;
 
 use crate::failure::{DONE, Failure, USAGE};
+use crate::get::resolve;
 use crate::look;
 use crate::look::terminal::Screen;
 use crate::output::{self, plain};
@@ -20,6 +21,7 @@ const MOST_EXAMPLES: usize = 20;
 
 /// Reads `path` as `settings` say, and prints what was understood, what each class has, and what is wrong.
 pub(crate) fn show(path: &Path, settings: &[String], screen: &Screen) -> Result<u8, Failure> {
+    let path = &resolve(path)?;
     let collection = tenfold_data::read(path, &options(settings)?)?;
     output::out(&describe(&collection, path))?;
     if screen.shows() && !collection.train.pixels.is_empty() {

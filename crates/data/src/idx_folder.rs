@@ -1,5 +1,6 @@
 //! A folder of IDX files, by any of their usual names.
 
+mod qmnist;
 #[cfg(test)]
 mod tests;
 
@@ -89,7 +90,8 @@ fn one<'a>(
 fn part(images: &Item, labels: &Item, role: Role, found: &mut Found) -> Result<Images, DataError> {
     let (images_name, labels_name) = (images.path.display().to_string(), labels.path.display().to_string());
     let (pixels, shape) = images_of(&images_name, idx::read_file(&images.path)?, &mut found.notes)?;
-    let file = idx::read_file(&labels.path)?;
+    let mut file = idx::read_file(&labels.path)?;
+    let groups = qmnist::writers(&mut file, found);
     let (n, count) = (pixels.len() / shape.len(), file.values.len());
     let file = LabelFile::new(labels_name.clone(), file)?;
     // Before each label becomes a number of four bytes.
@@ -106,7 +108,7 @@ fn part(images: &Item, labels: &Item, role: Role, found: &mut Found) -> Result<I
     }
     let on_side = images.name.to_ascii_lowercase().contains("emnist");
     let (name, values, labels) = (images.name.clone(), Values::U8(pixels), numbers);
-    Ok(Images { role: Some(role), name, shape, layout: Layout::First, values, labels, groups: vec![], on_side })
+    Ok(Images { role: Some(role), name, shape, layout: Layout::First, values, labels, groups, on_side })
 }
 
 /// Calls classes by the characters that EMNIST's `mapping.txt` gives them: lines such as `1 65 97`.

@@ -1,6 +1,7 @@
 //! The program as a person meets it: what it prints where, what it writes, and how it ends.
 
 mod data;
+mod get;
 mod look;
 
 use std::fs;

@@ -72,3 +72,33 @@ fn labels_that_are_no_classes_are_refused() {
     let expected = "train-labels.idx1-ubyte: holds more than 1000 different labels, expected one for each class";
     assert!(message.ends_with(expected), "{message}");
 }
+
+#[test]
+fn writers_of_qmnist_are_groups() {
+    let folder = Folder::new("idx-qmnist");
+    let labels = |rows: &[[u32; 8]]| {
+        let bytes: Vec<u8> = rows.iter().flatten().flat_map(|number| number.to_be_bytes()).collect();
+        gzip(&file(0x0c, &[rows.len() as u32, 8], &bytes))
+    };
+    // The first two rows of the published training labels, and the second of the test labels.
+    let train = [[5, 4, 2154, 59, 35, 229_421, 0, 0], [0, 0, 0, 0, 30, 0, 0, 0]];
+    folder.write("qmnist-train-images-idx3-ubyte.gz", &gzip(&file(8, &[2, 1, 2], &[1, 2, 255, 4])));
+    folder.write("qmnist-train-labels-idx2-int.gz", &labels(&train));
+    folder.write("qmnist-test-images-idx3-ubyte.gz", &gzip(&file(8, &[1, 1, 2], &[5, 6])));
+    folder.write("qmnist-test-labels-idx2-int.gz", &labels(&[[5, 4, 2359, 55, 35, 253_328, 0, 0]]));
+    let collection = of(&folder);
+    assert_eq!(
+        (&collection.classes[..], &collection.train.labels[..]),
+        (&["0", "5"].map(str::to_owned)[..], &[1, 0][..])
+    );
+    assert_eq!(collection.groups, ["2154", "0", "2359"]);
+    let test = collection.test.unwrap();
+    assert_eq!((&collection.train.groups[..], &test.groups[..], &test.labels[..]), (&[0, 1][..], &[2][..], &[1][..]));
+    let about = |note: &&String| note.contains("QMNIST");
+    assert_eq!(collection.notes.iter().filter(about).count(), 1, "{:?}", collection.notes);
+
+    // Of other numbers nothing is known.
+    folder.write("qmnist-test-labels-idx2-int.gz", &gzip(&file(0x0c, &[1, 3], &[0; 12])));
+    let message = read(&folder.0, &Options::default()).unwrap_err().to_string();
+    assert!(message.contains("holds 1x3 elements of type i32, expected labels"), "{message}");
+}

@@ -67,9 +67,12 @@ pub struct Unreadable {
 
 /// What a part of the data is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Role {
+pub enum Role {
+    /// For fitting.
     Train,
+    /// For choosing.
     Valid,
+    /// For the final measurement.
     Test,
 }
 
@@ -91,7 +94,8 @@ impl Role {
         roles.all(|role| role == first).then_some(first)
     }
 
-    pub(crate) fn word(self) -> &'static str {
+    /// What the part is called: `training`, `validation` or `test`.
+    pub fn word(self) -> &'static str {
         match self {
             Role::Train => "training",
             Role::Valid => "validation",

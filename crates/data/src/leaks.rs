@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::apart::{Known, choose};
 use crate::rng::{Rng, Stream};
 use crate::words::{are, counted};
-use crate::{Alike, Collection, DataError, Examples, ImageShape, alike, hex};
+use crate::{Alike, Collection, DataError, Examples, ImageShape, hex};
 
 /// A collection in three parts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,14 +57,26 @@ impl Collection {
     ///
     /// # Errors
     /// If nothing can be set apart without parting what belongs together.
-    pub fn split(mut self, shares: Shares, seed: u64) -> Result<Parted, DataError> {
+    pub fn split(self, shares: Shares, seed: u64) -> Result<Parted, DataError> {
+        let found = self.alike(&mut |_| {});
+        self.split_knowing(&found, shares, seed)
+    }
+
+    /// As [`Collection::split`], where it is known what is [`Collection::alike`].
+    ///
+    /// # Errors
+    /// As [`Collection::split`].
+    ///
+    /// # Panics
+    /// If `found` is not of as many images as have labels.
+    pub fn split_knowing(mut self, found: &Alike, shares: Shares, seed: u64) -> Result<Parted, DataError> {
         let shape = self.shape;
         let all = std::mem::take(&mut self.train);
         let (valid, test) = (self.valid.take(), self.test.take());
         let empty = Examples::default();
         let parts = [&all, valid.as_ref().unwrap_or(&empty), test.as_ref().unwrap_or(&empty)];
-        let images: Vec<&[u8]> = parts.iter().flat_map(|part| part.pixels.chunks_exact(shape.len())).collect();
-        let found = alike(&images, shape);
+        let images: usize = parts.iter().map(|part| part.len(shape.len())).sum();
+        assert_eq!(found.nearly.len(), images, "likenesses and images");
         let mut notes = Vec::new();
         let mut digest = Sha256::new().chain_update(seed.to_le_bytes());
         // The training examples that are left, which come first: what is alike one of them first is one of them.
@@ -86,8 +98,8 @@ impl Collection {
         };
         let cut_test = if test.is_none() { Some(cut("test", shares.test, TEST)?) } else { None };
         let cut_valid = if valid.is_none() { Some(cut("validation", shares.valid, VALID)?) } else { None };
-        notes.extend(repeated(&found));
-        notes.extend(conflicts(parts, &found, shape));
+        notes.extend(repeated(found));
+        notes.extend(conflicts(parts, found, shape));
         let [of_train, of_valid] = [&all, parts[1]].map(|part| part.len(shape.len()) as u32);
         // The numbers of each part's images among all.
         let ids = [
@@ -98,7 +110,7 @@ impl Collection {
         let [valid, test] = [(valid, &ids[1]), (test, &ids[2])]
             .map(|(given, ids)| given.unwrap_or_else(|| all.select(ids, shape.len())));
         let train = if ids[0].len() == of_train as usize { all } else { all.select(&ids[0], shape.len()) };
-        notes.extend(leaks(&ids, [&train, &valid, &test], &found));
+        notes.extend(leaks(&ids, [&train, &valid, &test], found));
         notes.extend(without([&valid, &test], &self.classes));
         Ok(Parted { train, valid, test, collection: self, notes, split_sha256: hex(digest) })
     }

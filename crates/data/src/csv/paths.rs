@@ -9,6 +9,7 @@ use crate::collection::{Found, Role, listed};
 use crate::groups::GroupPattern;
 use crate::options::Options;
 use crate::pictures::{self, Entry};
+use crate::progress::Watch;
 use crate::walk;
 
 /// The most rows.
@@ -27,7 +28,13 @@ const UNNAMED: &[&str] = &["", "unnamed: 0"];
 const ENDINGS: [&str; 7] = ["", ".png", ".jpg", ".jpeg", ".JPG", ".bmp", ".gif"];
 
 /// Reads the pictures that a file names; `role` is that of all of them where no column says which each has.
-pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &mut Found) -> Result<(), DataError> {
+pub(crate) fn read(
+    table: Table,
+    role: Option<Role>,
+    options: &Options,
+    found: &mut Found,
+    watch: &mut Watch,
+) -> Result<(), DataError> {
     let path = &table.path;
     let first = &table.sample[0];
     let told = &options.columns;
@@ -136,7 +143,7 @@ pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &
         };
         entries.push(Entry { path: picture, shown: shown.to_owned(), role, label: number, group });
     }
-    pictures::read(path, entries, options, found)
+    pictures::read(path, entries, options, found, watch)
 }
 
 /// The column of paths, and where the first file is that it names: what is told, else the first with a usual name of

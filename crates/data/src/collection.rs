@@ -211,6 +211,7 @@ impl Found {
             };
             into.append(Examples { pixels, labels, groups, paths });
         }
+        collection.notes.extend(natural::of_one_number(&collection.classes));
         collection.say_counts();
         collection.sha256 = collection.fingerprint();
         Ok(collection)

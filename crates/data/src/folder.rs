@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::DataError;
 use crate::collection::{Found, Role, listed};
 use crate::groups::GroupPattern;
-use crate::options::Options;
+use crate::options::{NO_COLUMNS, ONE_LEVEL, Options, UPRIGHT};
 use crate::pictures::{self, Entry};
 use crate::progress::Watch;
 use crate::walk::{self, Item, Listing, PassedOver};
@@ -19,6 +19,7 @@ const MOST_WRAPPED: usize = 4;
 
 /// Reads the folders of classes in `path`.
 pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+    options.refuse(path, &[UPRIGHT, ONE_LEVEL, NO_COLUMNS])?;
     let mut found = Found::default();
     let mut passed_over = PassedOver::default();
     let group = options.group.as_deref().map(GroupPattern::new).transpose()?;

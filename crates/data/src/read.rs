@@ -1,5 +1,8 @@
 //! What a path leads to, by looking at it.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;

@@ -7,13 +7,14 @@ use super::npz::image_shape;
 use super::{Images, add, npy};
 use crate::DataError;
 use crate::collection::{Found, MAX_PIXEL_BYTES, Role, listed};
-use crate::options::Options;
+use crate::options::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
 use crate::progress::{Watch, Watched};
 use crate::read::open;
 use crate::walk::Item;
 
 /// Reads npy files as classes, called as they are.
 pub(crate) fn read(path: &Path, files: &[Item], options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+    options.refuse(path, &[NO_PATHS, ONE_LEVEL, NO_COLUMNS])?;
     if let Some(item) = files.iter().find(|item| is_of_a_set(item, files)) {
         let what = format!(
             "holds {}, named as an array of several classes is, expected one npy file for each class",

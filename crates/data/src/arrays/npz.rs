@@ -10,7 +10,7 @@ use super::npy::{self, Npy};
 use super::{Images, Layout, add, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
 use crate::idx::times;
-use crate::options::Options;
+use crate::options::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
 use crate::progress::{Watch, Watched};
 use crate::read::open;
 use crate::words::counted;
@@ -18,6 +18,7 @@ use crate::{DataError, ImageShape};
 
 /// Reads the images and labels of an npz file.
 pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+    options.refuse(path, &[NO_PATHS, ONE_LEVEL, NO_COLUMNS])?;
     let bad = |what: String, hint: &str| DataError::contents(path, what, Some(hint));
     let file = open(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file))

@@ -7,7 +7,7 @@ use super::table::Table;
 use crate::DataError;
 use crate::collection::{Found, Role, listed};
 use crate::groups::GroupPattern;
-use crate::options::Options;
+use crate::options::{ONE_LEVEL, Options, Setting, UPRIGHT, Useless};
 use crate::pictures::{self, Entry};
 use crate::progress::Watch;
 use crate::walk;
@@ -20,6 +20,12 @@ const MOST_TRIED: usize = 64;
 
 /// The longest field, in bytes, that is looked for as a file.
 const LONGEST_NAME: usize = 255;
+
+const TWO_GROUPS: Useless = Useless {
+    setting: Setting::Group,
+    why: "columns.group says which column names the groups",
+    remedy: "leave one of the two out",
+};
 
 /// What names of columns without a name are.
 const UNNAMED: &[&str] = &["", "unnamed: 0"];
@@ -36,6 +42,10 @@ pub(crate) fn read(
     watch: &mut Watch,
 ) -> Result<(), DataError> {
     let path = &table.path;
+    options.refuse(path, &[ONE_LEVEL, UPRIGHT])?;
+    if options.columns.group.is_some() {
+        options.refuse(path, &[TWO_GROUPS])?;
+    }
     let first = &table.sample[0];
     let told = &options.columns;
     let places = Place::all(path)?;
@@ -84,7 +94,10 @@ pub(crate) fn read(
         let hint = "say which columns hold them: columns.path = \"name\" and columns.label = \"name\"";
         return Err(DataError::contents(path, what, Some(hint)));
     }
-    let pattern = options.group.as_deref().filter(|_| group.is_none()).map(GroupPattern::new).transpose()?;
+    let pattern = options.group.as_deref().map(GroupPattern::new).transpose()?;
+    // What was told goes before what was guessed.
+    let guessed = group.filter(|_| pattern.is_some());
+    let group = group.filter(|_| pattern.is_none());
 
     let mut say = vec![format!("paths in {}", columns.name(file))];
     for (what, column) in [("classes", label), ("parts", split), ("groups", group)] {
@@ -93,6 +106,9 @@ pub(crate) fn read(
     let with = if header.is_some() { "with a header" } else { "without a header" };
     let parted = table.delimiter.name();
     found.notes.push(format!("a list of pictures, parted by {parted}, {with}: {}{}", say.join(", "), place.words()));
+    found.notes.extend(guessed.map(|column| {
+        format!("groups are named by group = \"...\"; {}, which may hold others, is passed over", columns.name(column))
+    }));
 
     let mut rows = table.rows()?;
     if header.is_some() {

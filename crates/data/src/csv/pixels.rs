@@ -7,7 +7,7 @@ use super::pixel_names::{self, Order};
 use super::table::{Rows, Table};
 use crate::arrays::{Images, Layout, Values, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
-use crate::options::Options;
+use crate::options::{ONE_LEVEL, Options, Setting, Useless};
 use crate::progress::Watch;
 use crate::{DataError, ImageShape, MAX_NAMED_CLASSES};
 
@@ -20,6 +20,7 @@ pub(crate) fn read(
     watch: &mut Watch,
 ) -> Result<Vec<Images>, DataError> {
     let path = &table.path;
+    options.refuse(path, &[ONE_LEVEL, NO_PATHS, NO_COLUMN_OF_PATHS])?;
     let first = &table.sample[0];
     let header = has_header(&table.sample).then_some(&first[..]);
     let columns = Columns { path, header, width: first.len() };
@@ -73,6 +74,18 @@ pub(crate) fn read(
     });
     Ok(images.collect())
 }
+
+const NO_PATHS: Useless = Useless {
+    setting: Setting::Group,
+    why: "it holds pixels, and groups are named by the paths of pictures",
+    remedy: "say which column holds the groups: columns.group = \"name\"",
+};
+
+const NO_COLUMN_OF_PATHS: Useless = Useless {
+    setting: Setting::ColumnOfPaths,
+    why: "it holds pixels, not the paths of pictures",
+    remedy: "leave it out, or name another file",
+};
 
 /// Whether the first row names columns: it is no row of numbers, or counts them.
 fn has_header(sample: &[Vec<String>]) -> bool {

@@ -10,6 +10,7 @@ mod look;
 mod models;
 mod report;
 mod run;
+mod sheet;
 
 mod picture_file;
 mod pictures;

@@ -41,7 +41,7 @@ pub(crate) fn show(path: &Path, settings: &[String], out: Option<&Path>, screen:
     }
     let found = collection.alike(&mut |progress| reading.show(progress));
     reading.finish();
-    let too_small = too_small(&collection.too_small(&found), &collection.classes);
+    let too_small = too_small(&collection.too_small(&found), &collection);
     let drawn = out.map(|_| sheet::draw(&collection, &found, &moments, too_small.clone(), path));
     let mut split = (String::new(), Vec::new());
     if !collection.train.pixels.is_empty() {
@@ -120,19 +120,22 @@ pub(crate) fn channels(n: usize) -> &'static [&'static str] {
 }
 
 /// A sentence on classes that are too small to be split.
-fn too_small(found: &TooSmall, classes: &[String]) -> Option<String> {
+fn too_small(found: &TooSmall, collection: &Collection) -> Option<String> {
     const NAMED: usize = 8;
     let TooSmall { needed, classes: small } = found;
-    let named =
-        small.iter().take(NAMED).map(|&(class, has)| format!("{} has {has}", cut(&classes[usize::from(class)])));
+    let named = small
+        .iter()
+        .take(NAMED)
+        .map(|&(class, has)| format!("{} has {has}", cut(&collection.classes[usize::from(class)])));
     let named = named.collect::<Vec<_>>().join(", ");
     let more = small.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more have fewer") } else { String::new() };
     let (one, parts) = (small.len() == 1, if *needed == 3 { "training, validation and test" } else { "both parts" });
+    let grouped = if collection.groups.is_empty() { "" } else { ", of different groups" };
     let are = if one { "class is" } else { "classes are" };
     (!small.is_empty()).then(|| {
         format!(
-            "{} {are} too small to be in {parts}, which takes {needed} images that are not alike: {named}{more}",
+            "{} {are} too small to be in {parts}, which takes {needed} images that are not alike{grouped}: {named}{more}",
             small.len()
         )
     })

@@ -21,7 +21,7 @@ const ROWS_SHOWN: usize = 60;
 const STYLE: &str = ".classes{display:flex;flex-wrap:wrap;gap:1.25rem}.class{max-width:100%;overflow-wrap:anywhere}\
 .class h3{margin:0 0 .35rem}.class .tiles{gap:.3rem}.names tbody th{white-space:normal;overflow-wrap:anywhere;min-width:9rem;\
 max-width:28rem}.entries .tiles{gap:.75rem;flex-wrap:nowrap}.side{flex:1 1 0;min-width:0;font-size:.85rem;overflow-wrap:anywhere}\
-li{overflow-wrap:anywhere}";
+li,.note{overflow-wrap:anywhere}.entries{grid-template-columns:repeat(auto-fill,minmax(18rem,1fr))}";
 
 /// The page. The same input gives the same bytes.
 pub fn data_page(sheet: &DataSheet) -> String {

@@ -147,7 +147,7 @@ fn images_are_shrunk_by_means_and_keep_their_proportions() {
     for [height, width] in [[1, 256], [256, 1], [256, 255], [3, 4], [5, 4], [4, 5]] {
         let small = layout.shrunk(&image(7, [1, height, width]));
         assert_eq!(small.pixels.len(), small.height * small.width, "{height}x{width}");
-        assert!(small.width <= 4.max(width.min(4)) && (small.height <= 4 || width == 1), "{height}x{width}");
+        assert!(small.width <= 4 && (small.height <= 4 || width == 1), "{height}x{width}");
     }
     let same = image(3, [1, 4, 4]);
     assert_eq!(layout.shrunk(&same), same);

@@ -2,6 +2,7 @@
 
 mod data;
 mod look;
+mod sheet;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -168,7 +168,7 @@ fn shown(classes: &[&Class], sprite: &Sprite) -> Markup {
         p.note {
             @if first as u64 == all { "All " (count(all)) " images." }
             @else {
-                (count(first as u64)) " of " (count(all)) " images, at most " (most) " of each class, picked evenly; those \
+                (count(first as u64)) " of " (count(all)) " images" @if classes.len() > 1 { ", at most " (most) " of each class" } ", picked evenly; those \
                  between them are not shown."
             }
         }

@@ -437,6 +437,9 @@ pub(crate) struct DataArgs {
     /// repeated.
     #[arg(long, value_name = "SETTING", requires = "path")]
     pub(crate) set: Vec<String>,
+    /// Write a page and a contact sheet of PATH to this folder: data.html and contact-sheet.png.
+    #[arg(long, value_name = "DIR", requires = "path")]
+    pub(crate) out: Option<PathBuf>,
     /// Show the data set in this folder too: the four IDX files, named as MNIST's, gzipped or not.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -452,6 +455,7 @@ const DATA_EXAMPLES: &str = "\
 Examples:
   tenfold data                     MNIST, which is inside the program
   tenfold data my-pictures         what is understood of pictures of your own
+  tenfold data my-pictures --out sheet    the same, and a page and a contact sheet to look at
   tenfold data list.csv --set columns.label=breed
   tenfold data get                 published data sets that can be fetched
   tenfold data get fashion-mnist   fetches one; then its name will do: tenfold data fashion-mnist

@@ -23,7 +23,7 @@ const IN_LINE: usize = 5;
 pub(crate) fn data(args: &DataArgs) -> Result<u8, Failure> {
     let screen = Screen::new(args.show);
     if let Some(path) = &args.path {
-        return understood::show(path, &args.set, &screen);
+        return understood::show(path, &args.set, args.out.as_deref(), &screen);
     }
     show(Source::mnist(), "inside this program", &screen)?;
     if let Some(folder) = &args.data {

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use tenfold_nn::data::{Options, Source, Splits, read};
+use tenfold_nn::data::{Options, Source, Splits, read_with};
 use tenfold_study::record::{DataPlace, Reading};
 use tenfold_study::{DataSettings, Study};
 use toml::{Table, Value};
 
 use crate::args::GivenArgs;
 use crate::failure::{Failure, USAGE};
-use crate::{get, images};
+use crate::{get, images, progress};
 
 /// Images of a study, divided.
 pub(crate) struct Given {
@@ -44,8 +44,16 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
         return Ok(Given { splits: divided(mnist, data)?, place, reading: None });
     }
     let reading = Reading { options: data.options.clone(), shares: data.shares };
-    let splits = Splits::of(read(&path, &reading.options)?, reading.shares, data.split_seed)?;
+    let splits = read_as(&path, &reading, data.split_seed)?;
     Ok(Given { splits, place, reading: Some(reading) })
+}
+
+/// What is at this path, understood and divided so, with a bar where a person watches.
+pub(crate) fn read_as(path: &Path, reading: &Reading, split_seed: u64) -> Result<Splits, Failure> {
+    let mut bar = progress::Reading::default();
+    let mut watch = |progress| bar.show(progress);
+    let collection = read_with(path, &reading.options, &mut watch)?;
+    Ok(Splits::of(collection, reading.shares, split_seed, &mut watch)?)
 }
 
 fn divided(source: Source, data: &DataSettings) -> Result<Splits, Failure> {

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use tenfold_nn::data::{Source, Splits, read};
+use tenfold_nn::data::{Source, Splits};
 use tenfold_study::record::{DataPlace, DatasetRecord, RESULTS, StudyRecord};
 
 use crate::failure::{DATA, Failure};
-use crate::get;
+use crate::{get, given};
 
 const GIVE_IT: &str = "give the folder or file that has the images of the run: --data PATH";
 
@@ -45,7 +45,7 @@ pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -
 /// What is at this path, understood and divided as the record says.
 fn read_as(path: &Path, of: &DatasetRecord) -> Result<Splits, Failure> {
     match &of.reading {
-        Some(reading) => Ok(Splits::of(read(path, &reading.options)?, reading.shares, of.split_seed)?),
+        Some(reading) => given::read_as(path, reading, of.split_seed),
         // The four IDX files, as versions that knew no others understood them.
         None => Ok(Source::read_dir(path, Some(of.labels()))?.split(of.valid, of.split_seed)?),
     }

@@ -11,6 +11,7 @@ mod look;
 mod models;
 mod report;
 mod run;
+mod sheet;
 
 mod picture_file;
 mod pictures;

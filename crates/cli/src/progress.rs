@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{IsTerminal, stderr};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use tenfold_data::Stage;
 use tenfold_report::format::{count, seconds};
 
 use crate::failure::Failure;
@@ -54,6 +55,43 @@ pub(crate) fn bytes_bar(name: &str, of: Option<u64>) -> ProgressBar {
     ProgressBar::with_draw_target(of, ProgressDrawTarget::stderr_with_hz(10))
         .with_prefix(output::plain(name))
         .with_style(style)
+}
+
+/// A bar for each stage of reading data, one after the other, where a person watches.
+#[derive(Default)]
+pub(crate) struct Reading {
+    stage: Option<(Stage, ProgressBar)>,
+}
+
+impl Reading {
+    /// So much is done.
+    pub(crate) fn show(&mut self, progress: tenfold_data::Progress) {
+        if self.stage.as_ref().is_none_or(|(stage, _)| *stage != progress.stage) {
+            self.finish();
+            let style =
+                ProgressStyle::with_template("{prefix} [{wide_bar}] {percent:>3}%").expect("the template is right");
+            self.stage = Some((progress.stage, bar(progress.stage.words(), progress.of).with_style(style)));
+        }
+        if let Some((_, bar)) = &self.stage {
+            // Of several files, each has a length of its own.
+            bar.set_length(progress.of as u64);
+            bar.set_position(progress.done as u64);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&mut self) {
+        if let Some((_, bar)) = self.stage.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Reading {
+    /// Before what is wrong is said.
+    fn drop(&mut self) {
+        self.finish();
+    }
 }
 
 /// Whether a person watches a terminal that can draw.

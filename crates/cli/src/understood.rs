@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use tenfold_data::{Collection, Options, Shares};
+use tenfold_data::{Collection, Moments, Options, Shares, TooSmall, class_counts};
 use tenfold_report::format::count;
 use tenfold_report::look::terminal::Tile;
 
-use crate::failure::{DONE, Failure, USAGE};
+use crate::failure::{DONE, Failure};
 use crate::get::resolve;
+use crate::given::with_settings;
 use crate::look;
 use crate::look::terminal::Screen;
 use crate::output::{self, plain};
+use crate::progress::Reading;
+use crate::sheet;
 
 /// The most unreadable files that are named.
 const MOST_UNREADABLE: usize = 20;
@@ -18,51 +21,70 @@ const MOST_UNREADABLE: usize = 20;
 const LONGEST_NAME: usize = 40;
 /// The most classes of which an example is shown.
 const MOST_EXAMPLES: usize = 20;
+/// The most classes that are counted one by one; of more, the largest and the smallest.
+const MOST_COUNTED: usize = 60;
+const LARGEST: usize = 10;
 
-/// Reads `path` as `settings` say, and prints what was understood, what each class has, and what is wrong.
-pub(crate) fn show(path: &Path, settings: &[String], screen: &Screen) -> Result<u8, Failure> {
+/// Reads `path` as `settings` say, and prints what was understood, what each class has, and what is wrong; writes a page
+/// and a contact sheet to the folder `out`.
+pub(crate) fn show(path: &Path, settings: &[String], out: Option<&Path>, screen: &Screen) -> Result<u8, Failure> {
     let path = &resolve(path)?;
-    let collection = tenfold_data::read(path, &options(settings)?)?;
-    output::out(&describe(&collection, path))?;
+    let options = with_settings(&Options::default(), settings)?;
+    if let Some(out) = out {
+        sheet::check(out, path)?;
+    }
+    let mut reading = Reading::default();
+    let collection = tenfold_data::read_with(path, &options, &mut |progress| reading.show(progress))?;
+    reading.finish();
+    let moments = collection.train.moments(collection.shape);
+    output::out(&describe(&collection, &moments, path))?;
     if screen.shows() && !collection.train.pixels.is_empty() {
         output::out("one training image of each class:\n")?;
         screen.mosaic(|| examples(&collection, screen))?;
     }
+    let found = collection.alike(&mut |progress| reading.show(progress));
+    reading.finish();
+    let too_small = too_small(&collection.too_small(&found), &collection);
+    let drawn = out.map(|_| sheet::draw(&collection, &found, &moments, too_small.clone(), path));
+    let mut split = (String::new(), Vec::new());
     if !collection.train.pixels.is_empty() {
         let whole = collection.valid.is_some() && collection.test.is_some();
-        output::out(if whole { "its parts:\n" } else { "as it is split, by seed 0:\n" })?;
+        split.0 = if whole { "Its parts" } else { "As it is split, by seed 0" }.to_owned();
         // What cannot be split can still be looked at.
-        let mut notes = collection
-            .split(Shares::default(), 0)
-            .map_or_else(|error| vec![error.to_string()], |parted| [parted.notes, parted.warnings].concat());
-        if notes.is_empty() {
-            notes.push("no image is on two sides, and none is there twice".to_owned());
+        let parted = collection.split_knowing(&found, Shares::default(), 0);
+        split.1 =
+            parted.map_or_else(|error| vec![error.to_string()], |parted| [parted.notes, parted.warnings].concat());
+        if split.1.is_empty() {
+            split.1.push("no image is on two sides, and none is there twice".to_owned());
         }
-        for note in notes {
-            output::out(&format!("  {}\n", plain(&note)))?;
+        output::out(&format!("{}:\n", split.0.to_lowercase()))?;
+        for note in split.1.iter().chain(&too_small) {
+            output::out(&format!("  {}\n", plain(note)))?;
         }
+    }
+    match (out, drawn) {
+        (Some(out), Some(mut drawn)) => {
+            drawn.page.split = split;
+            for file in drawn.write(out)? {
+                output::out(&format!("{}\n", plain(&file.display().to_string())))?;
+            }
+        }
+        _ => output::out("to look at it, with images of each class: the same command with --out DIR\n")?,
     }
     Ok(DONE)
 }
 
-/// Settings as they would stand in a study file, one in a line; words need no quotes.
-fn options(settings: &[String]) -> Result<Options, Failure> {
-    let is_toml = |line: &str| toml::from_str::<toml::Table>(line).is_ok();
-    let quoted = |line: &String| match line.split_once('=') {
-        Some((name, word)) if !is_toml(line) => format!("{name} = {}", toml::Value::from(word.trim())),
-        _ => line.clone(),
-    };
-    let lines: Vec<String> = settings.iter().map(quoted).collect();
-    toml::from_str(&lines.join("\n")).map_err(|error: toml::de::Error| {
-        let hint = "write it as in a study file: --set 'size = [32, 32]'; `tenfold data --help` lists the settings";
-        Failure::new(USAGE, format!("--set: {}", error.message()), Some(hint.to_owned()))
-    })
-}
-
-fn describe(collection: &Collection, path: &Path) -> String {
+fn describe(collection: &Collection, moments: &[Moments], path: &Path) -> String {
     let mut text = format!("{}: {}\n", plain(&collection.name), plain(&path.display().to_string()));
     for note in &collection.notes {
         text.push_str(&format!("  {}\n", plain(note)));
+    }
+    for (name, Moments { mean, deviation }) in channels(moments.len()).iter().zip(moments) {
+        text.push_str(&format!(
+            "  {name} of training images, 0 to 255: mean {mean:.2}, standard deviation {deviation:.2} (0 to 1: {:.4}, {:.4})\n",
+            mean / 255.0,
+            deviation / 255.0
+        ));
     }
     text.push_str(&format!("  sha256 {}\n", collection.sha256));
     let unreadable = &collection.unreadable;
@@ -82,31 +104,65 @@ fn describe(collection: &Collection, path: &Path) -> String {
     text
 }
 
-/// How many images each class has in each part.
-fn table(collection: &Collection) -> String {
-    let parts: Vec<_> = collection.parts().filter(|(_, part)| !part.labels.is_empty()).collect();
-    let short = |name: &String| match plain(name) {
+/// What channels are called, where there are so many.
+pub(crate) fn channels(n: usize) -> &'static [&'static str] {
+    if n == 1 { &["pixels"] } else { &["red", "green", "blue"] }
+}
+
+/// A sentence on classes that are too small to be split.
+fn too_small(found: &TooSmall, collection: &Collection) -> Option<String> {
+    const NAMED: usize = 8;
+    let TooSmall { needed, classes: small } = found;
+    let named = small
+        .iter()
+        .take(NAMED)
+        .map(|&(class, has)| format!("{} has {has}", cut(&collection.classes[usize::from(class)])));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = small.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more have fewer") } else { String::new() };
+    let (one, parts) = (small.len() == 1, if *needed == 3 { "training, validation and test" } else { "both parts" });
+    let grouped = if collection.groups.is_empty() { "" } else { ", of different groups" };
+    let are = if one { "class is" } else { "classes are" };
+    (!small.is_empty()).then(|| {
+        format!(
+            "{} {are} too small to be in {parts}, which takes {needed} images that are not alike{grouped}: {named}{more}",
+            small.len()
+        )
+    })
+}
+
+/// A name that is not too long.
+fn cut(name: &str) -> String {
+    match plain(name) {
         name if name.chars().count() > LONGEST_NAME => name.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
         name => name,
-    };
-    let names: Vec<String> = collection.classes.iter().map(short).collect();
-    let width = names.iter().map(|name| name.chars().count()).chain(["class".len()]).max().unwrap_or(0);
+    }
+}
+
+/// How many images each class has in each part; of many classes the largest and the smallest.
+fn table(collection: &Collection) -> String {
+    let parts: Vec<_> = collection.parts().filter(|(_, part)| !part.labels.is_empty()).collect();
+    let names: Vec<String> = collection.classes.iter().map(|name| cut(name)).collect();
+    let counts: Vec<Vec<u64>> = parts.iter().map(|(_, part)| class_counts(&part.labels, names.len())).collect();
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    let passed_over = if names.len() > MOST_COUNTED { names.len() - 2 * LARGEST } else { 0 };
+    if passed_over > 0 {
+        order.sort_by_key(|&class| std::cmp::Reverse(counts.first().map_or(0, |counts| counts[class])));
+        order.drain(LARGEST..LARGEST + passed_over);
+    }
+    let width = order.iter().map(|&class| names[class].chars().count()).chain(["class".len()]).max().unwrap_or(0);
     let mut text = format!("  {:width$}", "class");
     parts.iter().for_each(|(part, _)| text.push_str(&format!("  {part:>11}")));
     text.push('\n');
-    let counts: Vec<Vec<u64>> = parts.iter().map(|(_, part)| counts(&part.labels, names.len())).collect();
-    for (class, name) in names.iter().enumerate() {
-        text.push_str(&format!("  {name:width$}"));
+    for (n, class) in order.into_iter().enumerate() {
+        if n == LARGEST && passed_over > 0 {
+            text.push_str(&format!("  ... and {passed_over} classes of sizes between\n"));
+        }
+        text.push_str(&format!("  {:width$}", names[class]));
         counts.iter().for_each(|counts| text.push_str(&format!("  {:>11}", count(counts[class]))));
         text.push('\n');
     }
     text
-}
-
-fn counts(labels: &[u16], classes: usize) -> Vec<u64> {
-    let mut counts = vec![0; classes];
-    labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
-    counts
 }
 
 /// A training image of each class, in order.

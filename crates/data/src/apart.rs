@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::class_counts;
 use crate::duplicates::Sets;
 use crate::rng::{Rng, permutation};
 
@@ -37,8 +38,7 @@ pub fn choose(known: Known, count: usize, rng: &Rng) -> Vec<u32> {
         alike.len()
     );
     let units = units(groups, alike);
-    let mut of_class = vec![0_u64; classes];
-    labels.iter().for_each(|&label| of_class[usize::from(label)] += 1);
+    let of_class = class_counts(labels, classes);
     let wanted = targets(&of_class, count);
 
     let mut order: Vec<&Vec<u32>> =

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::arrays::{Images, Layout, Values, add};
 use crate::collection::{Found, Role};
-use crate::options::{Level, Options};
+use crate::options::{Level, NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
 use crate::read::{PICKLE_REMEDY, open};
 use crate::walk::{Item, Listing};
 use crate::{DataError, ImageShape};
@@ -62,6 +62,10 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
     } else {
         return Ok(None);
     };
+    options.refuse(path, &[NO_PATHS, NO_COLUMNS])?;
+    if variant == Variant::Ten {
+        options.refuse(path, &[ONE_LEVEL])?;
+    }
     let coarse = variant == Variant::Hundred && options.labels == Level::Coarse;
     let (at, classes, names_file) = match (variant, coarse) {
         (Variant::Ten, _) => (0, 10, "batches.meta.txt"),

@@ -64,9 +64,12 @@ pub struct Unreadable {
 
 /// What a part of the data is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Role {
+pub enum Role {
+    /// For fitting.
     Train,
+    /// For choosing.
     Valid,
+    /// For the final measurement.
     Test,
 }
 
@@ -88,7 +91,8 @@ impl Role {
         roles.all(|role| role == first).then_some(first)
     }
 
-    pub(crate) fn word(self) -> &'static str {
+    /// What the part is called: `training`, `validation` or `test`.
+    pub fn word(self) -> &'static str {
         match self {
             Role::Train => "training",
             Role::Valid => "validation",
@@ -204,6 +208,7 @@ impl Found {
             };
             into.append(Examples { pixels, labels, groups, paths });
         }
+        collection.notes.extend(natural::of_one_number(&collection.classes));
         collection.say_counts();
         collection.sha256 = collection.fingerprint();
         Ok(collection)
@@ -248,8 +253,8 @@ impl Examples {
     }
 
     /// Orders the examples by their contents, so that a training does not depend on how files are called and in which of
-    /// them the images are.
-    pub(crate) fn sort_by_contents(&mut self, image_len: usize) {
+    /// them the images are; gives the number that each had.
+    pub(crate) fn sort_by_contents(&mut self, image_len: usize) -> Vec<u32> {
         let order = self.by_contents(image_len);
         let by_order = |n: &u32| *n as usize;
         if !self.labels.is_empty() {
@@ -261,7 +266,8 @@ impl Examples {
         if !self.paths.is_empty() {
             self.paths = order.iter().map(|n| std::mem::take(&mut self.paths[by_order(n)])).collect();
         }
-        reorder(&mut self.pixels, image_len, order);
+        reorder(&mut self.pixels, image_len, order.clone());
+        order
     }
 }
 

@@ -8,7 +8,8 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::ImageShape;
+use crate::progress::Watch;
+use crate::{ImageShape, Progress, Stage};
 
 /// Hashes of pairs that may be alike differ in no more bits than this. As many bytes less one are equal in none.
 const MOST_BITS: u32 = 7;
@@ -22,6 +23,9 @@ const MOST_COMPARISONS: usize = 60_000_000;
 /// what JPEG of quality 75 does to a photograph, and less than lies between the most similar digits of two hands.
 const PARTS: u64 = 200;
 
+/// After how many images it is told how far the search is.
+const TOLD: u32 = 256;
+
 /// Which images are alike.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Alike {
@@ -33,11 +37,31 @@ pub struct Alike {
     pub whole: bool,
 }
 
+impl Alike {
+    /// The same, where image `n` is the one that was number `order[n]`.
+    ///
+    /// # Panics
+    /// If `order` does not have each number once.
+    pub(crate) fn reordered(&self, order: &[u32]) -> Alike {
+        assert_eq!(order.len(), self.identical.len(), "numbers and images");
+        let firsts = |before: &[u32]| {
+            let mut first_of = HashMap::new();
+            (0_u32..).zip(order).map(|(n, &was)| *first_of.entry(before[was as usize]).or_insert(n)).collect()
+        };
+        Alike { identical: firsts(&self.identical), nearly: firsts(&self.nearly), whole: self.whole }
+    }
+}
+
 /// Finds images that are alike among `images`, each `[C, H, W]` of one shape.
 ///
 /// # Panics
 /// If there are more than `u32::MAX` images.
 pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
+    alike_with(images, shape, &mut |_| {})
+}
+
+/// As [`alike`], and tells `watch` how far it is.
+pub(crate) fn alike_with(images: &[&[u8]], shape: ImageShape, watch: &mut Watch) -> Alike {
     assert!(u32::try_from(images.len()).is_ok(), "{} images", images.len());
     let mut first: HashMap<&[u8], u32> = HashMap::with_capacity(images.len());
     let identical: Vec<u32> =
@@ -45,10 +69,20 @@ pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
     drop(first);
     let mut sets = Sets(identical.clone());
     let cosines = cosines();
+    // Hashing takes about as long as all comparisons do.
+    let mut tell = |parts: usize, of: usize| {
+        let done = (images.len() as f64 * parts as f64 / of.max(1) as f64 / 2.0) as usize;
+        watch(Progress { stage: Stage::Likeness, done, of: images.len() });
+    };
     let looks: Vec<Look> = images.iter().map(|image| Look::of(image)).collect();
     let mut hashes: Vec<(u64, u32)> = (0..images.len() as u32)
         .filter(|&n| identical[n as usize] == n)
-        .filter_map(|n| Some((hash(images[n as usize], shape, &cosines)?, n)))
+        .filter_map(|n| {
+            if n.is_multiple_of(TOLD) {
+                tell(n as usize, images.len());
+            }
+            Some((hash(images[n as usize], shape, &cosines)?, n))
+        })
         .collect();
     let most = (MOST_COMPARISONS / images.len().max(1)).clamp(100, MOST_COMPARED);
     let mut whole = true;
@@ -56,6 +90,10 @@ pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
     for byte in 0..8 {
         hashes.sort_unstable_by_key(|&(hash, n)| (hash.rotate_left(8 * byte), n));
         for (at, &(hash, n)) in hashes.iter().enumerate() {
+            if (at as u32).is_multiple_of(TOLD) {
+                let passes = 8 * hashes.len();
+                tell(passes + byte as usize * hashes.len() + at, passes);
+            }
             let agrees = |other: u64, byte: u32| (hash ^ other).rotate_left(8 * byte) >> 56 == 0;
             let same_byte = hashes[at + 1..].iter().take_while(|(other, _)| agrees(*other, byte));
             // Each pair in the first byte that agrees.

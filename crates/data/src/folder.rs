@@ -8,8 +8,9 @@ use std::path::Path;
 use crate::DataError;
 use crate::collection::{Found, Role, listed};
 use crate::groups::GroupPattern;
-use crate::options::Options;
+use crate::options::{NO_COLUMNS, ONE_LEVEL, Options, UPRIGHT};
 use crate::pictures::{self, Entry};
+use crate::progress::Watch;
 use crate::walk::{self, Item, Listing, PassedOver};
 use crate::words::{are, counted};
 
@@ -17,7 +18,8 @@ use crate::words::{are, counted};
 const MOST_WRAPPED: usize = 4;
 
 /// Reads the folders of classes in `path`.
-pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
+pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+    options.refuse(path, &[UPRIGHT, ONE_LEVEL, NO_COLUMNS])?;
     let mut found = Found::default();
     let mut passed_over = PassedOver::default();
     let group = options.group.as_deref().map(GroupPattern::new).transpose()?;
@@ -62,7 +64,7 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
         let hint = "each class is a folder with its pictures in it";
         return Err(DataError::contents(&root, "its folders hold no files", Some(hint)));
     }
-    pictures::read(&root, entries, options, &mut found)?;
+    pictures::read(&root, entries, options, &mut found, watch)?;
     Ok(found)
 }
 

@@ -11,7 +11,7 @@ use crate::arrays::{Images, Layout, Values, add};
 use crate::collection::{Found, Role, listed};
 use crate::idx;
 use crate::labels::LabelFile;
-use crate::options::Options;
+use crate::options::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
 use crate::published::images_of;
 use crate::read::open;
 use crate::walk::{Item, Listing};
@@ -25,6 +25,7 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
     let mut found = Found::default();
     let train = pair(path, listing, Role::Train, &mut found.notes)?;
     let Some((train_images, train_labels)) = train else { return Ok(None) };
+    options.refuse(path, &[NO_PATHS, ONE_LEVEL, NO_COLUMNS])?;
     let test = pair(path, listing, Role::Test, &mut found.notes)?;
     let mut parts = Vec::new();
     let mut files = vec![train_images.name.clone(), train_labels.name.clone()];

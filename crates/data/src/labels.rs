@@ -98,6 +98,16 @@ impl LabelFile {
     }
 }
 
+/// How many examples each of `classes` classes has.
+///
+/// # Panics
+/// If a label is not in `0..classes`.
+pub fn class_counts(labels: &[u16], classes: usize) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+    counts
+}
+
 /// Whether an array of these dimensions has one element for each of its first dimension.
 pub(crate) fn one_each(dims: &[usize]) -> bool {
     dims.iter().skip(1).all(|&dim| dim == 1)
@@ -224,6 +234,12 @@ mod tests {
         assert_eq!(negative.hint().unwrap(), "labels cannot be negative: write the files anew with labels from 0 on");
         let wide = read(&file(0x0b, &[2], &[0, 0, 0x03, 0xe8])).unwrap().classes(Labels::from_zero(10)).unwrap_err();
         assert!(wide.hint().unwrap().starts_with("there can be at most 1000 classes"));
+    }
+
+    #[test]
+    fn the_examples_of_each_class_are_counted() {
+        assert_eq!(class_counts(&[2, 0, 2], 4), [1, 0, 2, 0]);
+        assert_eq!(class_counts(&[], 1), [0]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::apart::{Known, choose};
 use crate::rng::{Rng, Stream};
 use crate::words::{are, counted};
-use crate::{Alike, Collection, DataError, Examples, ImageShape, alike, hex};
+use crate::{Alike, Collection, DataError, Examples, ImageShape, Progress, hex};
 
 /// A collection in three parts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,16 +85,60 @@ impl Collection {
     ///
     /// # Errors
     /// If nothing can be set apart without parting what belongs together, or nothing would be left to train on.
-    pub fn split(mut self, shares: Shares, seed: u64) -> Result<Parted, DataError> {
+    pub fn split(self, shares: Shares, seed: u64) -> Result<Parted, DataError> {
+        self.split_with(shares, seed, &mut |_| {})
+    }
+
+    /// As [`Collection::split`], and tells `watch` how far the search for images that are alike is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn split_with(
+        mut self,
+        shares: Shares,
+        seed: u64,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<Parted, DataError> {
+        // Before images are compared: where there are too many to compare them all, their order says which are.
+        self.sort_by_contents();
+        let found = self.alike(watch);
+        self.parted(&found, shares, seed)
+    }
+
+    /// As [`Collection::split`], where it is known what is [`Collection::alike`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// If `found` is not of as many images as have labels.
+    pub fn split_knowing(mut self, found: &Alike, shares: Shares, seed: u64) -> Result<Parted, DataError> {
+        let order = self.sort_by_contents();
+        self.parted(&found.reordered(&order), shares, seed)
+    }
+
+    /// Orders training and validation examples by their contents; gives the number that each labelled example had.
+    fn sort_by_contents(&mut self) -> Vec<u32> {
+        let len = self.shape.len();
+        let mut order = self.train.sort_by_contents(len);
+        for (part, sorted) in [(&mut self.valid, true), (&mut self.test, false)] {
+            let Some(part) = part else { continue };
+            let before = order.len() as u32;
+            let numbers = if sorted { part.sort_by_contents(len) } else { (0..part.len(len) as u32).collect() };
+            order.extend(numbers.into_iter().map(|n| before + n));
+        }
+        order
+    }
+
+    /// The parts of a collection in the order of contents.
+    fn parted(mut self, found: &Alike, shares: Shares, seed: u64) -> Result<Parted, DataError> {
         let shape = self.shape;
-        let mut all = std::mem::take(&mut self.train);
-        let (mut valid, test) = (self.valid.take(), self.test.take());
-        all.sort_by_contents(shape.len());
-        valid.iter_mut().for_each(|valid| valid.sort_by_contents(shape.len()));
+        let all = std::mem::take(&mut self.train);
+        let (valid, test) = (self.valid.take(), self.test.take());
         let empty = Examples::default();
         let parts = [&all, valid.as_ref().unwrap_or(&empty), test.as_ref().unwrap_or(&empty)];
-        let images: Vec<&[u8]> = parts.iter().flat_map(|part| part.pixels.chunks_exact(shape.len())).collect();
-        let found = alike(&images, shape);
+        let images: usize = parts.iter().map(|part| part.len(shape.len())).sum();
+        assert_eq!(found.nearly.len(), images, "likenesses and images");
         let mut notes = Vec::new();
         let mut digest = Sha256::new();
         // The training examples that are left, which come first: what is alike one of them first is one of them.
@@ -124,8 +168,8 @@ impl Collection {
         } else {
             None
         };
-        let mut warnings: Vec<String> = repeated(&found).into_iter().collect();
-        warnings.extend(conflicts(parts, &found, shape));
+        let mut warnings: Vec<String> = repeated(found).into_iter().collect();
+        warnings.extend(conflicts(parts, found, shape));
         let [of_train, of_valid] = [&all, parts[1]].map(|part| part.len(shape.len()) as u32);
         // The numbers of each part's images among all.
         let ids = [
@@ -136,7 +180,7 @@ impl Collection {
         let [valid, test] = [(valid, &ids[1]), (test, &ids[2])]
             .map(|(given, ids)| given.unwrap_or_else(|| all.select(ids, shape.len())));
         let train = if ids[0].len() == of_train as usize { all } else { all.select(&ids[0], shape.len()) };
-        warnings.extend(leaks(&ids, [&train, &valid, &test], &found));
+        warnings.extend(leaks(&ids, [&train, &valid, &test], found));
         warnings.extend(without([&valid, &test], &self.classes));
         Ok(Parted { train, valid, test, collection: self, notes, warnings, split_sha256: hex(digest) })
     }

@@ -21,10 +21,13 @@ mod labelled;
 mod labels;
 mod leaks;
 mod mnist;
+mod moments;
 mod names;
 mod natural;
 mod options;
+mod pairs;
 mod pictures;
+mod progress;
 mod published;
 mod read;
 pub mod rng;
@@ -35,15 +38,18 @@ pub mod words;
 
 use sha2::{Digest, Sha256};
 
-pub use collection::{Collection, Examples, Unreadable};
+pub use collection::{Collection, Examples, Role, Unreadable};
 pub use duplicates::{Alike, alike};
 pub use error::DataError;
 pub use labelled::{ImageShape, Labelled};
-pub use labels::{Labels, MAX_CLASSES};
+pub use labels::{Labels, MAX_CLASSES, class_counts};
 pub use leaks::{Parted, Portion, Shares};
+pub use moments::Moments;
 pub use options::{Background, Channels, Columns, DEFAULT_SIDE, Fit, Level, MAX_SIDE, Options};
+pub use pairs::{Pair, Pairs, Place, TooSmall};
+pub use progress::{Progress, Stage};
 pub use published::{FileCheck, Published};
-pub use read::read;
+pub use read::{read, read_with};
 
 /// A finished digest in hex.
 pub fn hex(digest: Sha256) -> String {

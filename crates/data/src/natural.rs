@@ -23,6 +23,33 @@ fn value(name: &str) -> Option<f64> {
     (all_digits(whole) && all_digits(part)).then(|| name.parse().ok()).flatten()
 }
 
+/// A sentence on names that are one number, written in several ways; `sorted` are in natural order.
+pub(crate) fn of_one_number(sorted: &[String]) -> Option<String> {
+    const NAMED: usize = 4;
+    // As text, since numbers of many digits are not told apart by their value.
+    let number = |name: &str| -> Option<(String, bool)> {
+        value(name)?;
+        let digits = name.trim_start_matches('-');
+        let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+        let plain = format!("{}.{}", whole.trim_start_matches('0'), part.trim_end_matches('0'));
+        let negative = name.starts_with('-') && plain != ".";
+        Some((plain, negative))
+    };
+    let of_one: Vec<String> = sorted
+        .chunk_by(|a, b| number(a).is_some() && number(a) == number(b))
+        .filter(|names| names.len() > 1)
+        .map(|names| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" and "))
+        .collect();
+    let more = of_one.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more such numbers") } else { String::new() };
+    let named = of_one.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    (!of_one.is_empty()).then(|| {
+        format!(
+            "classes of one number written in several ways: {named}{more}; if each is one class, write it in one way"
+        )
+    })
+}
+
 fn by_parts(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     loop {
@@ -81,5 +108,18 @@ mod tests {
             names.sort_by(|a, b| compare(a, b));
             prop_assert!(compare(&names[0], &names[2]).is_le());
         }
+    }
+
+    #[test]
+    fn numbers_written_in_several_ways_are_told() {
+        let told = |names: &[&str]| of_one_number(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(told(&["0", "1", "2", "10", "a", "A"]), None);
+        assert_eq!(told(&["-1", "1", "v1", "v01"]), None);
+        assert_eq!(told(&["12345678901234567890", "12345678901234567891"]), None);
+        let expected = "classes of one number written in several ways: \"0\" and \"00\", \"01\" and \"1\" and \"1.0\"; \
+                        if each is one class, write it in one way";
+        let mut names = ["1.0", "00", "1", "2", "01", "0"].map(str::to_owned);
+        names.sort_by(|a, b| compare(a, b));
+        assert_eq!(of_one_number(&names).as_deref(), Some(expected));
     }
 }

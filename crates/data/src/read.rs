@@ -1,5 +1,8 @@
 //! What a path leads to, by looking at it.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -7,7 +10,8 @@ use std::path::Path;
 use crate::arrays::{npy_folder, npz};
 use crate::collection::Found;
 use crate::options::Options;
-use crate::{Collection, DataError, cifar, csv, folder, idx_folder, walk};
+use crate::progress::Watch;
+use crate::{Collection, DataError, Progress, cifar, csv, folder, idx_folder, walk};
 
 /// Reads labelled images from whatever `path` leads to, and says in [`Collection::notes`] what it understood:
 ///
@@ -25,6 +29,15 @@ use crate::{Collection, DataError, cifar, csv, folder, idx_folder, walk};
 /// # Errors
 /// If `path` cannot be read, holds nothing of the above, something damaged, or classes that training does not have.
 pub fn read(path: &Path, options: &Options) -> Result<Collection, DataError> {
+    read_with(path, options, &mut |_| {})
+}
+
+/// As [`read`], and tells `watch` often how far it is, where there is much to read: on the thread that calls, whatever
+/// others do.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(path: &Path, options: &Options, watch: &mut dyn FnMut(Progress)) -> Result<Collection, DataError> {
     options.check()?;
     let metadata = fs::metadata(path).map_err(|reason| DataError::io(path, reason))?;
     let found = if metadata.is_dir() {
@@ -38,14 +51,14 @@ pub fn read(path: &Path, options: &Options) -> Result<Collection, DataError> {
             found
         } else if !npy.is_empty() && listing.folders.is_empty() {
             // Beside folders, which are classes more likely, an array is a mean or the like.
-            npy_folder::read(path, &npy, options)?
-        } else if let Some(found) = csv::read_folder(path, &listing, options)? {
+            npy_folder::read(path, &npy, options, watch)?
+        } else if let Some(found) = csv::read_folder(path, &listing, options, watch)? {
             found
         } else {
-            folder::read(path, options)?
+            folder::read(path, options, watch)?
         }
     } else if metadata.is_file() {
-        read_file(path, options)?
+        read_file(path, options, watch)?
     } else {
         return Err(no_file(path));
     };
@@ -65,14 +78,14 @@ fn no_file(path: &Path) -> DataError {
     DataError::contents(path, "is a pipe, socket or device, expected a file or a folder", None)
 }
 
-fn read_file(path: &Path, options: &Options) -> Result<Found, DataError> {
+fn read_file(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
     let mut start = Vec::new();
     let io = |reason| DataError::io(path, reason);
     open(path)?.take(16).read_to_end(&mut start).map_err(io)?;
     let refused = |what: &str, hint: &str| Err(DataError::contents(path, what, Some(hint)));
     match &start[..] {
         [] => refused("is empty", "copy or download it again"),
-        [b'P', b'K', 3, 4, ..] => npz::read(path, options),
+        [b'P', b'K', 3, 4, ..] => npz::read(path, options, watch),
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => refused(
             "is one npy array, expected images and their labels",
             "save both with numpy.savez(file, images, labels), or name a folder with an npy file for each class",
@@ -90,7 +103,7 @@ fn read_file(path: &Path, options: &Options) -> Result<Found, DataError> {
         [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] | [b'G', b'I', b'F', b'8', ..] => {
             refused("is one picture", "name the folder that holds a folder of pictures for each class")
         }
-        _ => csv::read(path, options),
+        _ => csv::read(path, options, watch),
     }
 }
 

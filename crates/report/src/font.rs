@@ -45,12 +45,7 @@ impl Face {
 
     /// The rows of one glyph, the leftmost pixel in the highest of `width` bits. A character outside Latin-1 is a box.
     pub fn rows(self, character: char) -> &'static [u16] {
-        let index = match plain(character) as u32 {
-            code @ 0x20..=0x7e => Some(code as usize - 0x20),
-            code @ 0xa0..=0xff => Some(code as usize - 0xa0 + 95),
-            _ => None,
-        };
-        match (self, index) {
+        match (self, index(character)) {
             (Face::Regular, Some(index)) => &REGULAR[index],
             (Face::Bold, Some(index)) => &BOLD[index],
             (Face::Title, Some(index)) => &TITLE[index],
@@ -65,6 +60,20 @@ static BOLD: [[u16; 13]; 191] = glyphs::BOLD;
 static TITLE: [[u16; 15]; 191] = glyphs::TITLE;
 static MISSING: [u16; 13] = [0, 0, 0x7e, 0x42, 0x42, 0x42, 0x42, 0x42, 0x42, 0x42, 0x7e, 0, 0];
 static MISSING_TITLE: [u16; 15] = [0, 0, 0xfe, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0xfe, 0, 0, 0];
+
+/// Where the glyph of a character is in each face.
+fn index(character: char) -> Option<usize> {
+    match plain(character) as u32 {
+        code @ 0x20..=0x7e => Some(code as usize - 0x20),
+        code @ 0xa0..=0xff => Some(code as usize - 0xa0 + 95),
+        _ => None,
+    }
+}
+
+/// Whether the faces have a glyph for a character; if not, it is a box.
+pub fn draws(character: char) -> bool {
+    index(character).is_some()
+}
 
 /// Typographic signs with a plain twin in Latin-1.
 fn plain(character: char) -> char {
@@ -122,5 +131,7 @@ mod tests {
             assert_ne!(face.rows('\u{4e2d}'), face.rows(' '));
             assert_eq!(face.rows('\u{2212}'), face.rows('-'));
         }
+        assert!(['a', 'é', '\u{2212}'].iter().all(|&sign| draws(sign)));
+        assert!(!['\u{4e2d}', '\u{1f600}', '\n', '\u{80}'].iter().any(|&sign| draws(sign)));
     }
 }

@@ -10,6 +10,7 @@ pub mod text;
 pub mod comparison;
 
 pub mod curves;
+pub mod data;
 pub mod feature_maps;
 pub mod filters;
 pub mod html;

@@ -197,7 +197,7 @@ fn files_that_look_like_the_right_ones_are_named() {
 }
 
 /// A grey PNG picture of 8 by 8, noise of this number.
-fn picture(path: &Path, number: usize) {
+pub(super) fn picture(path: &Path, number: usize) {
     fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder can be made");
     let levels: Vec<u8> = (0..64).map(|at| noise(64 * number + at)).collect();
     let mut encoder = png::Encoder::new(fs::File::create(path).expect("the file can be made"), 8, 8);

@@ -3,6 +3,7 @@
 mod data;
 mod get;
 mod look;
+mod sheet;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -9,7 +9,7 @@ mod tests;
 use std::path::Path;
 
 use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role};
-use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options};
+use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options, Setting, Useless};
 use crate::pictures::plane::Picture;
 use crate::pictures::within;
 use crate::words::counted;
@@ -149,6 +149,13 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
     }
     let upright = if on_side { ImageShape { height: shape.width, width: shape.height, ..shape } } else { shape };
     let plan = Reshaping::new(upright, options, &mut found.notes);
+    let resized = [plan.to.height, plan.to.width] != [upright.height, upright.width];
+    if !resized {
+        options.refuse(path, &[NOT_FITTED])?;
+    }
+    if upright.channels != 4 && !(resized && options.fit == Fit::Pad) {
+        options.refuse(path, &[NO_BACKGROUND])?;
+    }
     let images: u64 = parts.iter().map(|part| (part.values.len() / shape.len()) as u64).sum();
     let bytes = images.saturating_mul(plan.to.len() as u64);
     if bytes > MAX_PIXEL_BYTES {
@@ -176,6 +183,18 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
     found.shape = Some(plan.to);
     Ok(())
 }
+
+const NOT_FITTED: Useless = Useless {
+    setting: Setting::Fit,
+    why: "images keep their size",
+    remedy: "say which they are to have, size = [height, width], or leave it out",
+};
+
+const NO_BACKGROUND: Useless = Useless {
+    setting: Setting::Background,
+    why: "no image is transparent, and nothing is put around one",
+    remedy: "leave it out",
+};
 
 /// The largest number of all parts; a sentence where they cannot be on one scale, such as 0 to 1 beside 0 to 255.
 fn one_scale(parts: &[Images]) -> Result<f32, String> {

@@ -7,12 +7,14 @@ use super::npz::image_shape;
 use super::{Images, add, npy};
 use crate::DataError;
 use crate::collection::{Found, MAX_PIXEL_BYTES, Role, listed};
-use crate::options::Options;
+use crate::options::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
+use crate::progress::{Watch, Watched};
 use crate::read::open;
 use crate::walk::Item;
 
 /// Reads npy files as classes, called as they are.
-pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Found, DataError> {
+pub(crate) fn read(path: &Path, files: &[Item], options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+    options.refuse(path, &[NO_PATHS, ONE_LEVEL, NO_COLUMNS])?;
     if let Some(item) = files.iter().find(|item| is_of_a_set(item, files)) {
         let what = format!(
             "holds {}, named as an array of several classes is, expected one npy file for each class",
@@ -27,7 +29,9 @@ pub(crate) fn read(path: &Path, files: &[Item], options: &Options) -> Result<Fou
     for item in files {
         let bad = |what: String, hint: &str| DataError::contents(&item.path, what, Some(hint));
         let file = open(&item.path)?;
-        let array = npy::read(BufReader::new(file), left).map_err(|what| bad(what, "look at it with numpy.load"))?;
+        let of = file.metadata().map_err(|reason| DataError::io(&item.path, reason))?.len() as usize;
+        let reader = BufReader::new(Watched { reader: file, done: 0, of, watch: &mut *watch });
+        let array = npy::read(reader, left).map_err(|what| bad(what, "look at it with numpy.load"))?;
         left -= array.bytes();
         let (shape, layout) = image_shape(&array, options).map_err(|(what, hint)| bad(what, hint))?;
         let (n, type_name) = (array.dims[0], array.type_name());

@@ -10,13 +10,15 @@ use super::npy::{self, Npy};
 use super::{Images, Layout, add, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
 use crate::idx::times;
-use crate::options::Options;
+use crate::options::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
+use crate::progress::{Watch, Watched};
 use crate::read::open;
 use crate::words::counted;
 use crate::{DataError, ImageShape};
 
 /// Reads the images and labels of an npz file.
-pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
+pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+    options.refuse(path, &[NO_PATHS, ONE_LEVEL, NO_COLUMNS])?;
     let bad = |what: String, hint: &str| DataError::contents(path, what, Some(hint));
     let file = open(path)?;
     let mut archive = ZipArchive::new(BufReader::new(file))
@@ -54,6 +56,8 @@ pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
         let reader = archive.by_index(number).map_err(|reason| {
             bad(format!("{name} cannot be unpacked ({reason})"), "write it with numpy.savez or numpy.savez_compressed")
         })?;
+        let of = reader.size() as usize;
+        let reader = Watched { reader, done: 0, of, watch: &mut *watch };
         let npy =
             npy::read(reader, left).map_err(|what| bad(format!("{name} {what}"), "look at it with numpy.load"))?;
         left -= npy.bytes();

@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::DataError;
 use crate::collection::{Found, Role, listed};
 use crate::options::Options;
+use crate::progress::Watch;
 use crate::walk::{Item, Listing};
 use table::Table;
 
@@ -20,21 +21,26 @@ use table::Table;
 const FEWEST_PIXELS: usize = 16;
 
 /// Reads a CSV file.
-pub(crate) fn read(path: &Path, options: &Options) -> Result<Found, DataError> {
+pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
     let table = Table::open(path)?;
     let mut found = Found::default();
     if is_of_pixels(&table) {
-        let parts = pixels::read(table, Some(Role::Train), options, &mut found)?;
+        let parts = pixels::read(table, Some(Role::Train), options, &mut found, watch)?;
         crate::arrays::add(path, parts, options, &mut found)?;
     } else {
-        paths::read(table, Some(Role::Train), options, &mut found)?;
+        paths::read(table, Some(Role::Train), options, &mut found, watch)?;
     }
     Ok(found)
 }
 
 /// Reads a folder with a CSV file of pixels for each part, as `train.csv` and `test.csv`; none if it holds none of
 /// these.
-pub(crate) fn read_folder(path: &Path, listing: &Listing, options: &Options) -> Result<Option<Found>, DataError> {
+pub(crate) fn read_folder(
+    path: &Path,
+    listing: &Listing,
+    options: &Options,
+    watch: &mut Watch,
+) -> Result<Option<Found>, DataError> {
     let is_csv = |item: &&Item| [".csv", ".csv.gz", ".tsv"].iter().any(|end| item.name.ends_with(end));
     let parts: Vec<(&Item, Role)> =
         listing.files.iter().filter(is_csv).filter_map(|item| Some((item, Role::within(&item.name)?))).collect();
@@ -46,7 +52,7 @@ pub(crate) fn read_folder(path: &Path, listing: &Listing, options: &Options) -> 
     for (item, role) in &parts {
         let table = Table::open(&item.path)?;
         if is_of_pixels(&table) {
-            of_pixels.extend(pixels::read(table, Some(*role), options, &mut found)?);
+            of_pixels.extend(pixels::read(table, Some(*role), options, &mut found, watch)?);
         } else {
             others.push(item.name.clone());
         }

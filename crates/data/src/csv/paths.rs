@@ -7,8 +7,9 @@ use super::table::Table;
 use crate::DataError;
 use crate::collection::{Found, Role, listed};
 use crate::groups::GroupPattern;
-use crate::options::Options;
+use crate::options::{ONE_LEVEL, Options, Setting, UPRIGHT, Useless};
 use crate::pictures::{self, Entry};
+use crate::progress::Watch;
 use crate::walk;
 
 /// The most rows.
@@ -20,6 +21,12 @@ const MOST_TRIED: usize = 64;
 /// The longest field, in bytes, that is looked for as a file.
 const LONGEST_NAME: usize = 255;
 
+const TWO_GROUPS: Useless = Useless {
+    setting: Setting::Group,
+    why: "columns.group says which column names the groups",
+    remedy: "leave one of the two out",
+};
+
 /// What names of columns without a name are.
 const UNNAMED: &[&str] = &["", "unnamed: 0"];
 
@@ -27,8 +34,18 @@ const UNNAMED: &[&str] = &["", "unnamed: 0"];
 const ENDINGS: [&str; 7] = ["", ".png", ".jpg", ".jpeg", ".JPG", ".bmp", ".gif"];
 
 /// Reads the pictures that a file names; `role` is that of all of them where no column says which each has.
-pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &mut Found) -> Result<(), DataError> {
+pub(crate) fn read(
+    table: Table,
+    role: Option<Role>,
+    options: &Options,
+    found: &mut Found,
+    watch: &mut Watch,
+) -> Result<(), DataError> {
     let path = &table.path;
+    options.refuse(path, &[ONE_LEVEL, UPRIGHT])?;
+    if options.columns.group.is_some() {
+        options.refuse(path, &[TWO_GROUPS])?;
+    }
     let first = &table.sample[0];
     let told = &options.columns;
     let places = Place::all(path)?;
@@ -77,7 +94,10 @@ pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &
         let hint = "say which columns hold them: columns.path = \"name\" and columns.label = \"name\"";
         return Err(DataError::contents(path, what, Some(hint)));
     }
-    let pattern = options.group.as_deref().filter(|_| group.is_none()).map(GroupPattern::new).transpose()?;
+    let pattern = options.group.as_deref().map(GroupPattern::new).transpose()?;
+    // What was told goes before what was guessed.
+    let guessed = group.filter(|_| pattern.is_some());
+    let group = group.filter(|_| pattern.is_none());
 
     let mut say = vec![format!("paths in {}", columns.name(file))];
     for (what, column) in [("classes", label), ("parts", split), ("groups", group)] {
@@ -86,6 +106,9 @@ pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &
     let with = if header.is_some() { "with a header" } else { "without a header" };
     let parted = table.delimiter.name();
     found.notes.push(format!("a list of pictures, parted by {parted}, {with}: {}{}", say.join(", "), place.words()));
+    found.notes.extend(guessed.map(|column| {
+        format!("groups are named by group = \"...\"; {}, which may hold others, is passed over", columns.name(column))
+    }));
 
     let mut rows = table.rows()?;
     if header.is_some() {
@@ -136,7 +159,7 @@ pub(crate) fn read(table: Table, role: Option<Role>, options: &Options, found: &
         };
         entries.push(Entry { path: picture, shown: shown.to_owned(), role, label: number, group });
     }
-    pictures::read(path, entries, options, found)
+    pictures::read(path, entries, options, found, watch)
 }
 
 /// The column of paths, and where the first file is that it names: what is told, else the first with a usual name of

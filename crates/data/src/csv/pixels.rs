@@ -7,7 +7,8 @@ use super::pixel_names::{self, Order};
 use super::table::{Rows, Table};
 use crate::arrays::{Images, Layout, Values, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
-use crate::options::Options;
+use crate::options::{ONE_LEVEL, Options, Setting, Useless};
+use crate::progress::Watch;
 use crate::{DataError, ImageShape, MAX_CLASSES};
 
 /// Reads the images of a file; `role` is that of all of them where no column says which each has.
@@ -16,8 +17,10 @@ pub(crate) fn read(
     role: Option<Role>,
     options: &Options,
     found: &mut Found,
+    watch: &mut Watch,
 ) -> Result<Vec<Images>, DataError> {
     let path = &table.path;
+    options.refuse(path, &[ONE_LEVEL, NO_PATHS, NO_COLUMN_OF_PATHS])?;
     let first = &table.sample[0];
     let header = has_header(&table.sample).then_some(&first[..]);
     let columns = Columns { path, header, width: first.len() };
@@ -31,18 +34,24 @@ pub(crate) fn read(
         let part = parts.entry(read.role).or_default();
         part.labels.extend(plan.label.map(|_| found.names.number(&read.label)));
         part.groups.extend(plan.group.map(|_| found.groups.number(&read.group)));
+        watch(rows.progress());
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if plan.undecided {
         plan.decide(path, &mut parts, &mut found.names)?;
     }
-    let label = match plan.label {
+    let mut holds = match plan.label {
         Some(column) => format!("the label in {}", columns.name(column)),
         None => "no labels".to_owned(),
     };
+    for (what, column) in [("the part", plan.split), ("the group", plan.group)] {
+        if let Some(column) = column {
+            holds.push_str(&format!(", {what} in {}", columns.name(column)));
+        }
+    }
     let with = if header.is_some() { "with a header" } else { "without a header" };
     let shape = plan.shape;
-    found.notes.push(format!("{file}: pixels parted by {}, {with}, {shape} in a row, {label}", table.delimiter.name()));
+    found.notes.push(format!("{file}: pixels parted by {}, {with}, {shape} in a row, {holds}", table.delimiter.name()));
     if !plan.unused.is_empty() {
         found.notes.push(format!("{file}: passed over: {}", listed(&plan.unused)));
     }
@@ -65,6 +74,18 @@ pub(crate) fn read(
     });
     Ok(images.collect())
 }
+
+const NO_PATHS: Useless = Useless {
+    setting: Setting::Group,
+    why: "it holds pixels, and groups are named by the paths of pictures",
+    remedy: "say which column holds the groups: columns.group = \"name\"",
+};
+
+const NO_COLUMN_OF_PATHS: Useless = Useless {
+    setting: Setting::ColumnOfPaths,
+    why: "it holds pixels, not the paths of pictures",
+    remedy: "leave it out, or name another file",
+};
 
 /// Whether the first row names columns: it is no row of numbers, or counts them.
 fn has_header(sample: &[Vec<String>]) -> bool {

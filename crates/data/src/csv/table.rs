@@ -1,6 +1,7 @@
 //! A CSV file as rows of fields: its delimiter found, its lines counted.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -8,7 +9,7 @@ use std::rc::Rc;
 use ::csv::ByteRecord;
 use flate2::bufread::MultiGzDecoder;
 
-use crate::{DataError, read};
+use crate::{DataError, Progress, Stage, read};
 
 /// How much is looked at to find the delimiter: some rows of the largest images.
 const SAMPLE: u64 = 4 << 20;
@@ -54,7 +55,10 @@ impl Table {
     pub(crate) fn open(path: &Path) -> Result<Table, DataError> {
         let bad = |what: &str, hint: &str| DataError::contents(path, what, Some(hint));
         let mut start = Vec::new();
-        reader(path)?.take(SAMPLE).read_to_end(&mut start).map_err(|reason| DataError::io(path, reason))?;
+        unpacked(read::open(path)?, path)?
+            .take(SAMPLE)
+            .read_to_end(&mut start)
+            .map_err(|reason| DataError::io(path, reason))?;
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
             return Err(bad("is UTF-16, expected UTF-8", "save it as CSV UTF-8"));
         }
@@ -97,14 +101,32 @@ impl Table {
 
     /// All rows from the first on.
     pub(crate) fn rows(&self) -> Result<Rows, DataError> {
-        Ok(Rows::new(reader(&self.path)?, self.delimiter, &self.path))
+        let file = read::open(&self.path)?;
+        let len = file.metadata().map_err(|reason| DataError::io(&self.path, reason))?.len();
+        let at = Rc::new(Cell::new(0));
+        let counted = Counted { file, at: Rc::clone(&at) };
+        let rows = Rows::new(unpacked(counted, &self.path)?, self.delimiter, &self.path);
+        Ok(Rows { at, len, ..rows })
     }
 }
 
-fn reader(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let io = |reason| DataError::io(path, reason);
-    let mut file = BufReader::with_capacity(1 << 16, read::open(path)?);
-    let gzipped = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
+/// A file that counts how much of it was read.
+struct Counted {
+    file: File,
+    at: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.at.set(self.at.get() + n as u64);
+        Ok(n)
+    }
+}
+
+fn unpacked(file: impl Read + 'static, path: &Path) -> Result<Box<dyn Read>, DataError> {
+    let mut file = BufReader::with_capacity(1 << 16, file);
+    let gzipped = file.fill_buf().map_err(|reason| DataError::io(path, reason))?.starts_with(&[0x1f, 0x8b]);
     let reader: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     Ok(Box::new(reader.take(MOST_BYTES)))
 }
@@ -119,6 +141,9 @@ pub(crate) struct Rows {
     ended: bool,
     /// How much has been read for the row at hand.
     read: Rc<Cell<u64>>,
+    /// How much of the file has been read, packed as it may be, and how much there is.
+    at: Rc<Cell<u64>>,
+    len: u64,
 }
 
 /// A reader that gives no more than [`MOST_ROW`] for a row.
@@ -154,12 +179,18 @@ impl Rows {
             )),
             Delimiter::Blanks => Source::Blanks(BufReader::new(reader)),
         };
-        Rows { path: path.to_owned(), source, row: ByteRecord::new(), line: 0, ended: false, read }
+        let (path, at) = (path.to_owned(), Rc::default());
+        Rows { path, source, row: ByteRecord::new(), line: 0, ended: false, read, at, len: 0 }
     }
 
     /// The row that was read last, if there was one.
     pub(crate) fn current(&self) -> Option<&ByteRecord> {
         (!self.ended).then_some(&self.row)
+    }
+
+    /// How much of the file has been read.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress { stage: Stage::File, done: self.at.get().min(self.len) as usize, of: self.len as usize }
     }
 
     /// The next row; lines without anything are none.

@@ -1,28 +1,26 @@
 //! Many picture files, of any size and mode, as images of one shape.
 
 mod decode;
+mod parallel;
 pub(crate) mod plane;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role, Unreadable};
 use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options};
+use crate::progress::Watch;
 use crate::words::counted;
-use crate::{DataError, ImageShape};
+use crate::{DataError, ImageShape, Stage};
 use decode::{Head, Wanted};
+use parallel::in_parallel;
 use plane::Picture;
 
 /// Data of which more than one file in so many cannot be read is refused.
 const ONE_IN: usize = 4;
-
-/// The most threads that decode; each holds a picture.
-const MOST_THREADS: usize = 8;
 
 /// Pictures of more pixels than this are decoded one at a time, so that memory is bounded by one of them.
 const LARGE: u64 = 16 << 20;
@@ -47,9 +45,15 @@ pub(crate) fn is_picture(path: &Path) -> bool {
 ///
 /// Files that cannot be read are collected with their reasons. If they are more than a quarter, something else is
 /// wrong.
-pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &mut Found) -> Result<(), DataError> {
+pub(crate) fn read(
+    root: &Path,
+    entries: Vec<Entry>,
+    options: &Options,
+    found: &mut Found,
+    watch: &mut Watch,
+) -> Result<(), DataError> {
     let all = entries.len();
-    let heads = in_parallel(&entries, |entry| decode::head(&entry.path));
+    let heads = in_parallel(&entries, Stage::Sizes, watch, |entry| decode::head(&entry.path));
     let mut good = Vec::with_capacity(all);
     for (entry, head) in entries.into_iter().zip(heads) {
         match head {
@@ -87,7 +91,7 @@ pub(crate) fn read(root: &Path, entries: Vec<Entry>, options: &Options, found: &
     let full = if deep { u16::MAX } else { 255 };
     let paper = if options.background == Background::White { full } else { 0 };
     let one_large = Mutex::new(());
-    let decoded = in_parallel(&good, |(entry, head)| {
+    let decoded = in_parallel(&good, Stage::Pictures, watch, |(entry, head)| {
         let large = u64::from(head.width) * u64::from(head.height) > LARGE;
         let _alone = large.then(|| one_large.lock().unwrap_or_else(PoisonError::into_inner));
         decode::decode(&entry.path, wanted).map(|picture| {
@@ -297,28 +301,4 @@ fn describe(heads: &[Head], options: &Options, notes: &mut Vec<String>) {
             counted(alpha, "picture", "pictures")
         ));
     }
-}
-
-/// What `work` makes of each item, in order.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(items.len().max(1));
-    let next = AtomicUsize::new(0);
-    let run = || {
-        let mut done = Vec::new();
-        loop {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(n) else { return done };
-            done.push((n, work(item)));
-        }
-    };
-    let mut done = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        let mut done = run();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_unstable_by_key(|(n, _)| *n);
-    done.into_iter().map(|(_, result)| result).collect()
 }

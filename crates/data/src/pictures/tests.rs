@@ -174,7 +174,7 @@ fn deep_pictures_share_one_range() {
         entries.push(Entry { path, shown: n.to_string(), role: Some(Role::Train), label: n as u32, group: None });
     }
     let mut found = Found::default();
-    read(&folder.0, entries, &Options::default(), &mut found).unwrap();
+    read(&folder.0, entries, &Options::default(), &mut found, &mut |_| {}).unwrap();
     // Halfway, and rounded up: each by its own maximum would make both of them 255.
     assert_eq!(found.parts[0].pixels, [0, 128, 128, 255]);
     assert!(found.notes.iter().any(|note| note.starts_with("samples of 16 bits: 1000 to 3000")), "{:?}", found.notes);
@@ -189,7 +189,7 @@ fn paper_around_deep_pictures_leaves_their_range() {
     for (background, paper) in [(Background::White, 255), (Background::Black, 0)] {
         let mut found = Found::default();
         let options = Options { size: Some([3, 2]), background, ..Options::default() };
-        read(&folder.0, vec![entry.clone()], &options, &mut found).unwrap();
+        read(&folder.0, vec![entry.clone()], &options, &mut found, &mut |_| {}).unwrap();
         assert_eq!(found.parts[0].pixels, [paper, paper, 0, 255, paper, paper]);
     }
 }

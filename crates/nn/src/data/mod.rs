@@ -14,6 +14,7 @@ pub use dataset::Dataset;
 pub use source::Source;
 pub use split::{HeldOut, Origins, Splits};
 pub use tenfold_data::{
-    Collection, DataError, FileCheck, ImageShape, Labels, MAX_CLASSES, Options, Portion, Shares, digit, read, words,
+    Collection, DataError, FileCheck, ImageShape, Labels, MAX_CLASSES, Options, Portion, Shares, digit, read,
+    read_with, words,
 };
 pub use writers::test_writers;

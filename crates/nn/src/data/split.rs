@@ -1,7 +1,7 @@
 //! Validation images set apart, and the test images out of training's reach.
 
 use sha2::{Digest, Sha256};
-use tenfold_data::{Collection, Examples, Labels, Parted, Shares, hex};
+use tenfold_data::{Collection, Examples, Labels, Parted, Progress, Shares, hex};
 
 use super::{DataError, Dataset, ImageShape, Source};
 use crate::rng::{Rng, Stream, permutation};
@@ -117,13 +117,18 @@ pub struct Origins {
 }
 
 impl Splits {
-    /// Divides what people brought, as [`Collection::split`] does.
+    /// Divides what people brought, as [`Collection::split`] does, and tells `watch` how far that is.
     ///
     /// # Errors
     /// As there, and if training, validation or test images are more than a data set may have.
-    pub fn of(collection: Collection, shares: Shares, seed: u64) -> Result<Splits, DataError> {
-        let Parted { train, valid, test, collection, notes, warnings, split_sha256 } =
-            collection.split(shares, seed)?;
+    pub fn of(
+        collection: Collection,
+        shares: Shares,
+        seed: u64,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<Splits, DataError> {
+        let parted = collection.split_with(shares, seed, watch)?;
+        let Parted { train, valid, test, collection, notes, warnings, split_sha256 } = parted;
         let Collection { name, shape, classes, groups, sha256, notes: mut understood, .. } = collection;
         understood.extend(notes);
         let dataset = |part: Examples| Dataset::new(part.pixels, part.labels, shape, classes.len());

@@ -23,9 +23,6 @@ pub(crate) fn epoch_line(name: &str, width: usize, seed: u64, epoch: &EpochRecor
     )
 }
 
-/// Classes beyond which nobody would read a confusion matrix; `result.json` has it.
-const MOST_CLASSES: usize = 100;
-
 /// Everything about one trial that has ended.
 pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> String {
     let mut text = format!(
@@ -41,10 +38,8 @@ pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64) -> Strin
         let test = test_metrics(test);
         text.push_str(&format!("\non the test images (loss {:.4})\n\n", test.loss));
         text.push_str(&per_class_table(&test, &[]));
-        if test.confusion.len() <= MOST_CLASSES {
-            text.push('\n');
-            text.push_str(&confusion_table(&test.confusion, &[]));
-        }
+        text.push('\n');
+        text.push_str(&confusion_table(&test.confusion, &[]));
     }
     text
 }

@@ -81,7 +81,7 @@ impl PixelTable {
     #[inline(always)]
     pub(crate) fn same(&self, places: Range<usize>) -> Option<&ChannelTable> {
         let channel = places.start / self.plane;
-        (channel == (places.end - 1) / self.plane).then(|| &self.channels[channel])
+        (places.end <= (channel + 1) * self.plane).then(|| &self.channels[channel])
     }
 }
 

@@ -158,11 +158,17 @@ fn forward_any<L: Lanes>(
     y: &mut Columns<'_, f32>,
     mask: &mut [NonzeroImages],
 ) {
-    any_outputs!(outputs, L, forward_body(simd, images, weight, bias, y, mask))
+    if images.table.is_one_for_all() {
+        any_outputs!(outputs, L, forward_one(simd, images, weight, bias, y, mask))
+    } else {
+        any_outputs!(outputs, L, forward_each(simd, images, weight, bias, y, mask))
+    }
 }
 
+/// [`forward_body`] where all channels have one table: small networks are fast enough for its cost to be seen, were it
+/// looked for block by block.
 #[inline(always)]
-fn forward_body<L: Lanes, const O: usize>(
+fn forward_one<L: Lanes, const O: usize>(
     simd: L,
     images: Images,
     weight: &[f32],
@@ -170,6 +176,32 @@ fn forward_body<L: Lanes, const O: usize>(
     y: &mut Columns<'_, f32>,
     mask: &mut [NonzeroImages],
 ) {
+    forward_body::<L, O, false>(simd, images, weight, bias, y, mask);
+}
+
+/// [`forward_body`] where each channel has its table.
+#[inline(always)]
+fn forward_each<L: Lanes, const O: usize>(
+    simd: L,
+    images: Images,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut Columns<'_, f32>,
+    mask: &mut [NonzeroImages],
+) {
+    forward_body::<L, O, true>(simd, images, weight, bias, y, mask);
+}
+
+#[inline(always)]
+fn forward_body<L: Lanes, const O: usize, const EACH: bool>(
+    simd: L,
+    images: Images,
+    weight: &[f32],
+    bias: &[f32],
+    y: &mut Columns<'_, f32>,
+    mask: &mut [NonzeroImages],
+) {
+    let one = Values::new(simd, images.table.of(0));
     let skips = images.table.zero_is_nothing();
     let (blocks, _) = weight.as_chunks::<LANES>().0.as_chunks::<O>();
     for (first, mask) in (0..images.indices.len()).step_by(LANES).zip(mask.chunks_exact_mut(blocks.len())) {
@@ -184,7 +216,7 @@ fn forward_body<L: Lanes, const O: usize>(
         for o in 0..O {
             acc[o] = simd.splat(bias[o]);
         }
-        for ((block, weight), of_block) in blocks.iter().enumerate().zip(mask) {
+        for ((block, weight), bits) in blocks.iter().enumerate().zip(mask) {
             let mut square = [[0; LANES]; LANES];
             for (image, sixteen) in starts[..rows].iter().zip(&mut square) {
                 // SAFETY: each is where an image starts.
@@ -194,20 +226,22 @@ fn forward_body<L: Lanes, const O: usize>(
             let all = !(u32::MAX << places.len());
             let mut mask = if skips { u32::from(nonzero(union(&square))) } else { all };
             if mask == 0 {
-                *of_block = [0; 2];
+                *bits = [0; 2];
                 continue;
             }
             let columns = transpose(&square);
             let some = if skips { nonzero(union(&columns)) } else { every };
-            *of_block = some.to_le_bytes();
-            let value = images.table.same(places.clone()).map(|table| Values::new(simd, table));
+            *bits = some.to_le_bytes();
+            let same = if EACH { images.table.same(places.clone()) } else { None };
+            let of_block = same.map(|table| Values::new(simd, table));
             while mask != 0 {
                 let pixel = mask.trailing_zeros() as usize % LANES;
                 mask &= mask - 1;
                 let column = columns[pixel].as_ptr();
                 // SAFETY: a column is 16 bytes.
                 let x = unsafe {
-                    match &value {
+                    match &of_block {
+                        _ if !EACH => one.of(column),
                         Some(value) => value.of(column),
                         // A block in which channels meet.
                         None => Values::new(simd, images.table.of(places.start + pixel)).of(column),
@@ -269,15 +303,17 @@ fn backward_any<L: Lanes>(
     grad_weight: &mut [f32],
     next: Next,
 ) {
-    any_outputs!(outputs, L, backward_body(simd, images, mask, blocks, grad_y, grad_y_stride, grad_weight, next))
+    if images.table.is_one_for_all() {
+        any_outputs!(outputs, L, backward_one(simd, images, mask, blocks, grad_y, grad_y_stride, grad_weight, next));
+    } else {
+        any_outputs!(outputs, L, backward_each(simd, images, mask, blocks, grad_y, grad_y_stride, grad_weight, next));
+    }
 }
 
-/// Groups of sixteen images whose bits make a word.
-const WORD: usize = 4;
-
+/// [`backward_body`] where all channels have one table.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
-fn backward_body<L: Lanes, const O: usize>(
+#[expect(clippy::too_many_arguments, reason = "those of its caller")]
+fn backward_one<L: Lanes, const O: usize>(
     simd: L,
     images: Images,
     mask: &[NonzeroImages],
@@ -287,6 +323,41 @@ fn backward_body<L: Lanes, const O: usize>(
     grad_weight: &mut [f32],
     next: Next,
 ) {
+    backward_body::<L, O, false>(simd, images, mask, blocks, grad_y, grad_y_stride, grad_weight, next);
+}
+
+/// [`backward_body`] where each channel has its table.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller")]
+fn backward_each<L: Lanes, const O: usize>(
+    simd: L,
+    images: Images,
+    mask: &[NonzeroImages],
+    blocks: Range<usize>,
+    grad_y: &[f32],
+    grad_y_stride: usize,
+    grad_weight: &mut [f32],
+    next: Next,
+) {
+    backward_body::<L, O, true>(simd, images, mask, blocks, grad_y, grad_y_stride, grad_weight, next);
+}
+
+/// Groups of sixteen images whose bits make a word.
+const WORD: usize = 4;
+
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
+fn backward_body<L: Lanes, const O: usize, const EACH: bool>(
+    simd: L,
+    images: Images,
+    mask: &[NonzeroImages],
+    blocks: Range<usize>,
+    grad_y: &[f32],
+    grad_y_stride: usize,
+    grad_weight: &mut [f32],
+    next: Next,
+) {
+    let one = Values::new(simd, images.table.of(0));
     let all = images.inputs.div_ceil(LANES);
     let pixels = blocks.start * LANES..(blocks.end * LANES).min(images.inputs);
     let (grad_blocks, _) = grad_weight.as_chunks_mut::<LANES>().0.as_chunks_mut::<O>();
@@ -298,7 +369,8 @@ fn backward_body<L: Lanes, const O: usize>(
             fetch(if next.whole.contains(&n) { image } else { &image[pixels.clone()] });
         }
         let places = block * LANES..images.inputs.min((block + 1) * LANES);
-        let value = images.table.same(places.clone()).map(|table| Values::new(simd, table));
+        let same = if EACH { images.table.same(places.clone()) } else { None };
+        let of_block = same.map(|table| Values::new(simd, table));
         let mut acc = [simd.zero(); O];
         for (word, groups) in mask.chunks(WORD * all).enumerate() {
             let mut bits = 0;
@@ -314,7 +386,8 @@ fn backward_body<L: Lanes, const O: usize>(
                 // `grad_y` have a vector.
                 unsafe {
                     let sixteen = sixteen(images.image(n), images.inputs, block);
-                    let x = match &value {
+                    let x = match &of_block {
+                        _ if !EACH => one.of(sixteen.as_ptr()),
                         Some(value) => value.of(sixteen.as_ptr()),
                         None => simd.load(values_of(images.table, &places, &sixteen).as_ptr()),
                     };

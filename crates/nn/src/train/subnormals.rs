@@ -23,7 +23,7 @@ fn subnormals(numbers: &[f32]) -> usize {
 fn assert_none_is_kept(recipe: &Recipe, data: &Dataset, pin: &str) {
     let layers = recipe.layers.iter().map(|l| l.parse().expect("a layer")).collect();
     let net = Architecture::new(data.shape(), layers, data.classes()).expect("fits");
-    let mut trainer = Trainer::new(Isa::detect(), &net, &recipe.config, &data, 2);
+    let mut trainer = Trainer::new(Isa::detect(), &net, &recipe.config, data, 2);
     let mut epoch = 0;
     while (trainer.steps() as usize) < STEPS {
         epoch += 1;

@@ -39,7 +39,7 @@ pub(crate) fn text(splits: &Splits) -> Option<Vec<u8>> {
 pub(crate) fn parse(bytes: &[u8], images: usize) -> Result<TestOrigins, String> {
     let mut reader = csv::Reader::from_reader(bytes);
     let header = reader.headers().map_err(|error| error.to_string())?;
-    if header != &HEADER[..] {
+    if !header.iter().eq(HEADER) {
         return Err(format!("its first line is not {}", HEADER.join(",")));
     }
     let mut numbers = HashMap::new();

@@ -68,7 +68,7 @@ fn images_on_two_sides_are_paired_with_the_nearest() {
     assert_eq!((classes.identical, classes.nearly), (1, 1));
     assert_eq!(classes.shown, [expected[1], expected[3]]);
     // A split counts the same.
-    let notes = collection.split(crate::Shares::default(), 0).unwrap().notes;
+    let notes = collection.split(crate::Shares::default(), 0).unwrap().warnings;
     let of_test = "3 of 4 test images are among the training or validation images too (1 identical, 2 nearly): test \
                    accuracy is too optimistic";
     let of_valid = "1 of 2 validation images is among the training images too (1 identical, 0 nearly): validation \

@@ -12,7 +12,7 @@ use crate::{DataError, ImageShape, MAX_CLASSES, hex, natural};
 pub(crate) const MAX_PIXEL_BYTES: u64 = 4 << 30;
 
 /// Labelled images of one shape, as people brought them.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Collection {
     /// The name of the folder or file, without what follows a dot.
     pub name: String,
@@ -35,6 +35,10 @@ pub struct Collection {
     pub notes: Vec<String>,
     /// Files that could not be read.
     pub unreadable: Vec<Unreadable>,
+    /// The number of arrays that became 255, where it was another.
+    pub white: Option<f32>,
+    /// The samples of 16-bit pictures that became 0 and 255, where there are such.
+    pub range16: Option<[u16; 2]>,
     /// The SHA-256, in hex, of shape, classes, and each part with its labels, groups and pixels (those of training and
     /// validation in the order of their contents): all that training and evaluation see, however it was stored.
     pub sha256: String,
@@ -159,12 +163,25 @@ pub(crate) struct Found {
     pub(crate) groups: Names,
     pub(crate) notes: Vec<String>,
     pub(crate) unreadable: Vec<Unreadable>,
+    pub(crate) white: Option<f32>,
+    pub(crate) range16: Option<[u16; 2]>,
+}
+
+/// What the labels of images are for.
+#[derive(Clone, Copy, Debug)]
+pub enum Naming<'a> {
+    /// To be learned: classes are those that training images have.
+    Learned,
+    /// To be compared with what a network says, whose classes these are, in its order.
+    Known(&'a [String]),
+    /// Nothing: they are left out, and so are classes.
+    Unused,
 }
 
 impl Found {
     /// The whole: classes numbered, parts joined, identified.
-    pub(crate) fn collect(self, path: &Path) -> Result<Collection, DataError> {
-        let Found { parts, shape, names, listed, groups, mut notes, unreadable } = self;
+    pub(crate) fn collect(self, path: &Path, naming: Naming) -> Result<Collection, DataError> {
+        let Found { mut parts, shape, names, listed, groups, mut notes, unreadable, white, range16 } = self;
         let bad = |what: String, hint: &str| DataError::contents(path, what, Some(hint));
         let Some(shape) = shape.filter(|_| parts.iter().any(|part| !part.pixels.is_empty())) else {
             return Err(bad("holds no images".to_owned(), "name the folder or file that holds them"));
@@ -178,11 +195,18 @@ impl Found {
             );
             return Err(bad(what, "give both files a column of groups, or leave one of them out"));
         }
-        let classes = if parts.iter().any(|part| part.role.is_some()) {
-            Classes::of_training(&parts, &names, listed, path)?
-        } else {
-            notes.push("there are no labels: these images can be predicted, not trained on".to_owned());
-            Classes::default()
+        let labelled = parts.iter().any(|part| part.role.is_some());
+        let classes = match naming {
+            Naming::Learned if labelled => Classes::of_training(&parts, &names, listed, path)?,
+            Naming::Learned => {
+                notes.push("there are no labels: these images can be predicted, not trained on".to_owned());
+                Classes::default()
+            }
+            Naming::Known(classes) => Classes::known(classes, &names),
+            Naming::Unused => {
+                parts.iter_mut().for_each(|part| part.labels.clear());
+                Classes::default()
+            }
         };
         let mut collection = Collection {
             name: name_of(path),
@@ -195,6 +219,8 @@ impl Found {
             groups: groups.list,
             notes,
             unreadable,
+            white,
+            range16,
             sha256: String::new(),
         };
         for part in parts {
@@ -350,9 +376,17 @@ impl Collection {
 struct Classes {
     names: Vec<String>,
     class_of: Vec<Option<u16>>,
+    /// Whether they are those of a network, rather than of training images.
+    known: bool,
 }
 
 impl Classes {
+    /// The classes of a network.
+    fn known(classes: &[String], names: &Names) -> Classes {
+        let class_of = names.list.iter().map(|name| classes.iter().position(|class| class == name).map(|n| n as u16));
+        Classes { names: classes.to_vec(), class_of: class_of.collect(), known: true }
+    }
+
     /// The classes that training has: whatever is missing elsewhere, none of them moves.
     fn of_training(parts: &[Part], names: &Names, listed: bool, path: &Path) -> Result<Classes, DataError> {
         let mut used = vec![listed; names.list.len()];
@@ -383,7 +417,7 @@ impl Classes {
         for (class, &number) in order.iter().enumerate() {
             class_of[number as usize] = Some(class as u16);
         }
-        Ok(Classes { names: classes, class_of })
+        Ok(Classes { names: classes, class_of, known: false })
     }
 
     fn labels(&self, part: &Part, names: &Names, path: &Path) -> Result<Vec<u16>, DataError> {
@@ -391,14 +425,21 @@ impl Classes {
         if let Some(&label) = unknown {
             let count = part.labels.iter().filter(|&&other| other == label).count();
             let role = part.role.map_or("unlabelled", Role::word);
+            let (why, hint) = if self.known {
+                ("which the network does not know", "correct the name of the class, or leave these images out")
+            } else {
+                (
+                    "of which there is no training image",
+                    "give the class training images, correct its name, or leave these images out",
+                )
+            };
             let what = format!(
-                "{}: {} of class {:?}, of which there is no training image, expected one of {}",
+                "{}: {} of class {:?}, {why}, expected one of {}",
                 part.name,
                 counted(count, &format!("{role} image is"), &format!("{role} images are")),
                 names.list[label as usize],
                 listed(&self.names)
             );
-            let hint = "give the class training images, correct its name, or leave these images out";
             return Err(DataError::contents(path, what, Some(hint)));
         }
         Ok(part.labels.iter().filter_map(|&label| self.class_of[label as usize]).collect())

@@ -14,7 +14,7 @@ use crate::words::{are, counted};
 use crate::{Alike, Collection, DataError, Examples, ImageShape, Progress, hex};
 
 /// A collection in three parts.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Parted {
     /// For fitting.
     pub train: Examples,

@@ -38,7 +38,7 @@ pub mod words;
 
 use sha2::{Digest, Sha256};
 
-pub use collection::{Collection, Examples, Role, Unreadable};
+pub use collection::{Collection, Examples, Naming, Role, Unreadable};
 pub use duplicates::{Alike, alike};
 pub use error::DataError;
 pub use labelled::{ImageShape, Labelled};
@@ -47,9 +47,11 @@ pub use leaks::{Parted, Portion, Shares};
 pub use moments::Moments;
 pub use options::{Background, Channels, Columns, DEFAULT_SIDE, Fit, Level, MAX_SIDE, Options};
 pub use pairs::{Pair, Pairs, Place, TooSmall};
+pub use pictures::read_pictures;
 pub use progress::{Progress, Stage};
 pub use published::{FileCheck, Published};
-pub use read::{read, read_with};
+pub use read::{read, read_for, read_with};
+pub use walk::files_below;
 
 /// A finished digest in hex.
 pub fn hex(digest: Sha256) -> String {

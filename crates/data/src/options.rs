@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::DataError;
+use crate::{DataError, ImageShape};
 
 /// How data is to be understood. The default is to go by what it looks like, and to say so.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Rows and columns of each image. By default those that all images share, where they are at most [`MAX_SIDE`],
@@ -25,6 +25,12 @@ pub struct Options {
     /// EMNIST, whose images lie on their side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transpose: Option<bool>,
+    /// The number in arrays that is white, where they are not bytes from 0 to 255; by default the largest of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub white: Option<f32>,
+    /// The samples of 16-bit pictures that are black and white; by default the lowest and the highest of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range16: Option<[u16; 2]>,
     /// Which of two sets of labels, where there are two, as in CIFAR-100.
     pub labels: Level,
     /// A regular expression with one capture, which names the group in the path of a picture (`/` between folders):
@@ -34,29 +40,53 @@ pub struct Options {
     /// What the columns of a CSV file hold.
     #[serde(skip_serializing_if = "Columns::is_empty")]
     pub columns: Columns,
+    /// Whether settings pass that change nothing: those of images that were trained on, for others.
+    #[serde(skip)]
+    pub(crate) lenient: bool,
 }
 
 impl Options {
     /// The name of each, as a study file calls it, in order.
-    pub const NAMES: [&'static str; 8] =
-        ["size", "channels", "fit", "background", "transpose", "labels", "group", "columns"];
+    pub const NAMES: [&'static str; 10] =
+        ["size", "channels", "fit", "background", "transpose", "white", "range16", "labels", "group", "columns"];
 
-    /// Whether images can have the size asked for.
+    /// Whether images can have the size asked for, and numbers the range.
     pub(crate) fn check(&self) -> Result<(), DataError> {
-        match self.size {
-            Some(size) if size.iter().any(|side| !(1..=MAX_SIDE).contains(side)) => Err(DataError::Option {
-                name: "size",
-                found: format!("{}x{}", size[0], size[1]),
-                reason: format!("expected sides of 1 to {MAX_SIDE}"),
-            }),
+        let refused = |name, found, reason| Err(DataError::Option { name, found, reason });
+        if let Some([height, width]) = self.size
+            && [height, width].iter().any(|side| !(1..=MAX_SIDE).contains(side))
+        {
+            return refused("size", format!("{height}x{width}"), format!("expected sides of 1 to {MAX_SIDE}"));
+        }
+        if let Some(white) = self.white.filter(|white| !(*white > 0.0 && white.is_finite())) {
+            return refused("white", white.to_string(), "expected a number above 0".to_owned());
+        }
+        match self.range16 {
+            Some([low, high]) if low >= high => {
+                let reason = "expected the sample that is black, and a higher one that is white".to_owned();
+                refused("range16", format!("[{low}, {high}]"), reason)
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Of the images that a network was trained on, what holds for others that it is to tell apart: the shape, and how
+    /// pixels come about.
+    pub fn of_others(&self, shape: ImageShape) -> Options {
+        Options {
+            size: Some([shape.height, shape.width]),
+            columns: Columns::default(),
+            labels: Level::default(),
+            group: None,
+            lenient: true,
+            ..self.clone()
         }
     }
 
     /// Refuses settings that were told and that change nothing: who told them expects something else. Those with the
     /// value that they have by themselves pass.
     pub(crate) fn refuse(&self, path: &Path, settings: &[Useless]) -> Result<(), DataError> {
-        for useless in settings {
+        for useless in settings.iter().filter(|_| !self.lenient) {
             if let Some((name, found)) = self.told(useless.setting) {
                 let reason = format!("it changes nothing: {}: {}; {}", path.display(), useless.why, useless.remedy);
                 return Err(DataError::Option { name, found, reason });
@@ -262,7 +292,7 @@ mod tests {
     fn options_have_these_names_and_read_back_as_they_were() {
         let value: serde_json::Value = serde_json::json!({
             "size": [3, 4], "channels": "grey", "fit": "crop", "background": "black", "transpose": true,
-            "labels": "coarse", "group": "(.)", "columns": { "label": "breed" },
+            "white": 16.0, "range16": [3, 4000], "labels": "coarse", "group": "(.)", "columns": { "label": "breed" },
         });
         let options: super::Options = serde_json::from_value(value.clone()).unwrap();
         assert_eq!(serde_json::to_value(&options).unwrap(), value);

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::arrays::{npy_folder, npz};
-use crate::collection::Found;
+use crate::collection::{Found, Naming};
 use crate::options::Options;
 use crate::progress::Watch;
 use crate::{Collection, DataError, Progress, cifar, csv, folder, idx_folder, walk};
@@ -38,6 +38,19 @@ pub fn read(path: &Path, options: &Options) -> Result<Collection, DataError> {
 /// # Errors
 /// As [`read`].
 pub fn read_with(path: &Path, options: &Options, watch: &mut dyn FnMut(Progress)) -> Result<Collection, DataError> {
+    read_for(path, options, Naming::Learned, watch)
+}
+
+/// As [`read_with`], for labels that are used so.
+///
+/// # Errors
+/// As [`read`]; of labels that are known, if one is none of the classes.
+pub fn read_for(
+    path: &Path,
+    options: &Options,
+    naming: Naming,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Collection, DataError> {
     options.check()?;
     let metadata = fs::metadata(path).map_err(|reason| DataError::io(path, reason))?;
     let found = if metadata.is_dir() {
@@ -62,7 +75,7 @@ pub fn read_with(path: &Path, options: &Options, watch: &mut dyn FnMut(Progress)
     } else {
         return Err(no_file(path));
     };
-    found.collect(path)
+    found.collect(path, naming)
 }
 
 /// Opens a regular file. It looks before: to open a pipe is to wait for its writer.

@@ -88,6 +88,14 @@ pub(crate) fn list(folder: &Path) -> Result<Listing, DataError> {
     Ok(listing)
 }
 
+/// All files in `folder` and the folders in it, in natural order, without hidden ones.
+///
+/// # Errors
+/// If a folder cannot be read, or there are too many files.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    Ok(files(folder, &mut PassedOver::default())?.into_iter().map(|(path, _)| path).collect())
+}
+
 /// All files in `folder` and the folders in it, each with its path below `folder`, with `/`. A folder that links lead
 /// to more than once is gone through once: each of a few levels of such links would double the way.
 pub(crate) fn files(folder: &Path, passed_over: &mut PassedOver) -> Result<Vec<(PathBuf, String)>, DataError> {

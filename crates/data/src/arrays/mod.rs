@@ -133,9 +133,14 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
         )
     })?;
     // What uses at least half of a byte's range is bytes already.
-    let largest = if largest == 0.0 || (128.0..=255.0).contains(&largest) { 255.0 } else { largest };
+    let largest = match options.white {
+        Some(white) => white,
+        None if largest == 0.0 || (128.0..=255.0).contains(&largest) => 255.0,
+        None => largest,
+    };
     if largest != 255.0 {
-        found.notes.push(format!("numbers are 0 to {largest}: they become 0 to 255"));
+        found.notes.push(format!("numbers are 0 to {largest}: they become 0 to 255 (white = {largest})"));
+        found.white = Some(largest);
     }
     if layout == Layout::Last && shape.channels > 1 {
         found.notes.push(format!(

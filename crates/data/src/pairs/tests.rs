@@ -34,6 +34,8 @@ fn collection(train: Examples, valid: Option<Examples>, test: Option<Examples>) 
         groups: vec![],
         notes: vec![],
         unreadable: vec![],
+        white: None,
+        range16: None,
         sha256: String::new(),
     }
 }

@@ -36,6 +36,24 @@ pub(crate) struct Entry {
     pub(crate) group: Option<u32>,
 }
 
+/// Picture files as images of `shape`, in order, each `[C, H, W]`, or what is wrong with it. `options` are those of the
+/// images that a network was trained on ([`Options::of_others`]).
+pub fn read_pictures(paths: &[PathBuf], shape: ImageShape, options: &Options) -> Vec<Result<Vec<u8>, String>> {
+    let deep = options.range16.is_some();
+    let wanted = Wanted { deep, channels: options.channels, background: options.background };
+    let full = if deep { u16::MAX } else { 255 };
+    let paper = if options.background == Background::White { full } else { 0 };
+    let range = options.range16.unwrap_or([0, 255]);
+    let one_large = Mutex::new(());
+    in_parallel(paths, Stage::Pictures, &mut |_| {}, |path| {
+        let head = decode::head(path)?;
+        let large = u64::from(head.width) * u64::from(head.height) > LARGE;
+        let _alone = large.then(|| one_large.lock().unwrap_or_else(PoisonError::into_inner));
+        let picture = decode::decode(path, wanted)?.fitted([shape.height, shape.width], options.fit, paper);
+        Ok(Stored::of(picture, range, deep).bytes(shape.channels, range))
+    })
+}
+
 /// Whether the file begins as a picture does that can be read.
 pub(crate) fn is_picture(path: &Path) -> bool {
     decode::head(path).is_ok()
@@ -65,7 +83,7 @@ pub(crate) fn read(
     let heads: Vec<Head> = good.iter().map(|(_, head)| *head).collect();
     let size = size(&heads, options, &mut found.notes);
     describe(&heads, options, &mut found.notes);
-    let deep = heads.iter().any(|head| head.deep);
+    let deep = options.range16.is_some() || heads.iter().any(|head| head.deep);
     let most_channels = match options.channels {
         Some(channels) => channels.count(),
         None => {
@@ -132,7 +150,7 @@ pub(crate) fn read(
             }
         });
     }
-    store(pictures, channels, deep, found);
+    store(pictures, channels, deep, options.range16, found);
     found.shape = Some(ImageShape { channels, height: size[0], width: size[1] });
     Ok(())
 }
@@ -190,12 +208,15 @@ fn range(samples: &[u16]) -> [u16; 2] {
 }
 
 /// Adds pictures to the parts that they belong to, in order.
-fn store(pictures: Vec<(Entry, Stored)>, channels: usize, deep: bool, found: &mut Found) {
-    let range =
+fn store(pictures: Vec<(Entry, Stored)>, channels: usize, deep: bool, range16: Option<[u16; 2]>, found: &mut Found) {
+    let all =
         pictures.iter().map(|(_, picture)| picture.range).fold([u16::MAX, 0], |[a, b], [c, d]| [a.min(c), b.max(d)]);
+    let range = range16.unwrap_or(all);
     if deep {
         let [low, high] = range;
-        found.notes.push(format!("samples of 16 bits: {low} to {high}, the range of all pictures, become 0 to 255"));
+        let which = if range16.is_some() { "as was told" } else { "the range of all pictures" };
+        found.notes.push(format!("samples of 16 bits: {low} to {high}, {which}, become 0 to 255"));
+        found.range16 = Some(range);
     }
     let grouped = !pictures.is_empty() && pictures.iter().all(|(entry, _)| entry.group.is_some());
     let mut parts: BTreeMap<Option<Role>, Part> = BTreeMap::new();

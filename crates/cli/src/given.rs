@@ -43,8 +43,11 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
     if let Some(mnist) = mnist(&path).filter(|_| data.options == Options::default()) {
         return Ok(Given { splits: divided(mnist, data)?, place, reading: None });
     }
-    let reading = Reading { options: data.options.clone(), shares: data.shares };
+    let mut reading = Reading { options: data.options.clone(), shares: data.shares };
     let splits = read_as(&path, &reading, data.split_seed)?;
+    // As every default is written out: other images are to be seen as these are.
+    reading.options.white = splits.white;
+    reading.options.range16 = splits.range16;
     Ok(Given { splits, place, reading: Some(reading) })
 }
 

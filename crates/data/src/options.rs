@@ -42,7 +42,7 @@ pub struct Options {
     pub columns: Columns,
     /// Whether settings pass that change nothing: those of images that were trained on, for others.
     #[serde(skip)]
-    pub(crate) lenient: bool,
+    pub lenient: bool,
 }
 
 impl Options {

@@ -1,3 +1,4 @@
 //! Other programs' formats.
 
+pub mod model_file;
 pub mod safetensors;

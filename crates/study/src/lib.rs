@@ -40,4 +40,4 @@ pub use plan::{PlanError, PlannedStudy, Settings, TrialState};
 pub use run::{DataChange, ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError};
 pub use tenfold_nn::nearest;
-pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained};
+pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained, whole};

@@ -103,6 +103,13 @@ pub struct Reading {
 }
 
 impl DatasetRecord {
+    /// How other images are to be read for a network that was trained on these.
+    pub fn images(&self) -> Options {
+        let [channels, height, width] = self.shape;
+        let options = self.reading.as_ref().map(|reading| reading.options.clone()).unwrap_or_default();
+        options.of_others(ImageShape { channels, height, width })
+    }
+
     /// What the numbers of its label files mean, in runs of versions that did not name classes.
     pub fn labels(&self) -> Labels {
         Labels { first: self.first_label, classes: self.classes }

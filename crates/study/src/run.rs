@@ -212,8 +212,13 @@ fn run_trials(
             folder.keep_reserved(room.network + kept_last);
             write_results(folder, &record)?;
             let evaluation = measure(splits, &outcome.model, threads, &mut trial);
-            let product =
-                Product { model: &outcome.model, filters: &kept, evaluation: &evaluation, test: &splits.test };
+            let product = Product {
+                model: &outcome.model,
+                filters: &kept,
+                evaluation: &evaluation,
+                test: &splits.test,
+                dataset: &plan.dataset,
+            };
             spared = trial::write(folder, &mut trial, Some(product), kept_last)?;
         } else if !earlier_stays {
             spared = trial::write(folder, &mut trial, None, kept_last)?;

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use tenfold_nn::data::HeldOut;
 use tenfold_nn::evaluate::Evaluation;
+use tenfold_nn::interop::model_file::{About, TrainedModel};
 use tenfold_nn::interop::safetensors::{self, Array, SafetensorsError};
 use tenfold_nn::model::{Architecture, Model};
 use tenfold_nn::train::{Pixels, PixelsFrom};
@@ -16,7 +17,7 @@ use crate::folder::{FolderError, MOST_BYTES, RunFolder};
 use crate::identity::{TrialSettings, layers, sha256};
 use crate::json;
 use crate::look::KeptFilters;
-use crate::record::{EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
+use crate::record::{DatasetRecord, EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
 
 pub(crate) const RESULT: &str = "result.json";
 const EPOCHS: &str = "epochs.csv";
@@ -107,20 +108,10 @@ pub(crate) struct Product<'a> {
     pub(crate) filters: &'a KeptFilters,
     pub(crate) evaluation: &'a Evaluation,
     pub(crate) test: &'a HeldOut,
+    pub(crate) dataset: &'a DatasetRecord,
 }
 
-/// What the weights say about themselves.
-#[derive(Serialize)]
-struct About<'a> {
-    recipe: &'a str,
-    seed: u64,
-    identity: &'a str,
-    layers: Vec<String>,
-    /// What the network sees of a pixel; the numbers themselves where they were computed from the training images.
-    pixels: &'a Pixels,
-}
-
-/// Of [`About`], what is read back.
+/// Of [`About`], what is read back with the record beside it.
 #[derive(Deserialize)]
 struct AboutPixels {
     pixels: Pixels,
@@ -186,13 +177,7 @@ fn write_to(
     let file = |name: &str| format!("{at}/{name}");
     let mut spared = Vec::new();
     if let Some(product) = product {
-        let about = About {
-            recipe: &record.recipe,
-            seed: record.seed,
-            identity: &record.identity,
-            layers: layers(product.model.architecture()),
-            pixels: product.model.pixels(),
-        };
+        let about = about(product.model, product.dataset, record);
         let about = serde_json::to_string(&about).expect("names are plain values");
         let weights = safetensors::write(product.model, Some(&about));
         folder.write(file(WEIGHTS), &weights)?;
@@ -211,6 +196,35 @@ fn write_to(
     folder.keep_reserved(0);
     folder.write(file(RESULT), json::pretty(record).as_bytes())?;
     Ok(spared)
+}
+
+/// What the file of a trial's network says of it.
+fn about(model: &Model, dataset: &DatasetRecord, record: &TrialRecord) -> About {
+    About {
+        recipe: record.recipe.clone(),
+        seed: record.seed,
+        identity: record.identity.clone(),
+        layers: layers(model.architecture()),
+        shape: dataset.shape,
+        classes: dataset.class_names.clone(),
+        pixels: model.pixels().clone(),
+        precision: record.precision,
+        images: dataset.images(),
+        temperature: None,
+    }
+}
+
+/// The trained network of a finished trial of `record`, with all that it takes to use it.
+///
+/// # Errors
+/// As [`trained`].
+///
+/// # Panics
+/// If the record has no such recipe.
+pub fn whole(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) -> Result<TrainedModel, TrialFileError> {
+    let model = trained(folder, record, trial)?;
+    let about = about(&model, &record.dataset, trial);
+    Ok(TrainedModel { model, about })
 }
 
 /// Lets a trial that is whole take its place, and clears up what is left of one that is not. May be called at any time.

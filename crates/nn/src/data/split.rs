@@ -99,6 +99,10 @@ pub struct Splits {
     pub split_sha256: String,
     /// Whether the data is MNIST.
     pub is_mnist: bool,
+    /// The number of arrays that became 255, where it was another.
+    pub white: Option<f32>,
+    /// The samples of 16-bit pictures that became 0 and 255, where there are such.
+    pub range16: Option<[u16; 2]>,
     /// Sentences on how the data was understood and divided, where that is not plain.
     pub notes: Vec<String>,
     /// Sentences on images and groups in two parts, where these were looked for when the data was divided.
@@ -129,7 +133,7 @@ impl Splits {
     ) -> Result<Splits, DataError> {
         let parted = collection.split_with(shares, seed, watch)?;
         let Parted { train, valid, test, collection, notes, warnings, split_sha256 } = parted;
-        let Collection { name, shape, classes, groups, sha256, notes: mut understood, .. } = collection;
+        let Collection { name, shape, classes, groups, sha256, notes: mut understood, white, range16, .. } = collection;
         understood.extend(notes);
         let dataset = |part: Examples| Dataset::new(part.pixels, part.labels, shape, classes.len());
         let Examples { pixels, labels, groups: test_groups, paths } = test;
@@ -144,6 +148,8 @@ impl Splits {
             source_sha256: sha256,
             split_sha256,
             is_mnist: false,
+            white,
+            range16,
             notes: understood,
             leaks: Some(warnings),
         })
@@ -183,6 +189,8 @@ impl Source {
             split_sha256: hex(digest),
             // A folder may be called mnist; only its contents make it MNIST.
             is_mnist: !self.files.is_empty() && self.files.iter().all(|file| file.known),
+            white: None,
+            range16: None,
             notes: self.notes,
             leaks: None,
         })

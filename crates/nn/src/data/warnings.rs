@@ -180,6 +180,8 @@ mod tests {
             source_sha256: String::new(),
             split_sha256: String::new(),
             is_mnist: false,
+            white: None,
+            range16: None,
             notes: vec![],
             leaks: None,
         }

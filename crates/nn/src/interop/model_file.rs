@@ -1,0 +1,350 @@
+//! A model file that is whole: weights, layers, class names, and how pictures become the network's input.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::safetensors::{self, SafetensorsError};
+use crate::Precision;
+use crate::data::{DataError, Dataset, ImageShape, MAX_CLASSES, Options};
+use crate::evaluate::evaluate;
+use crate::model::{Architecture, Layer, Model};
+use crate::train::Pixels;
+
+/// Larger files are no model of this program.
+const MAX_BYTES: u64 = 4 << 30;
+/// The most layers.
+const MAX_LAYERS: usize = 1_000;
+/// The most pixels of an image, all channels together.
+const MAX_PIXELS: usize = 1 << 26;
+/// The longest name of a class, in bytes.
+const LONGEST_NAME: usize = 4_096;
+
+/// What a model file says of its network, besides the weights: JSON, under the key `tenfold` of its metadata.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct About {
+    /// The recipe that it was trained by.
+    #[serde(default)]
+    pub recipe: String,
+    /// The seed that it was trained from.
+    #[serde(default)]
+    pub seed: u64,
+    /// What identifies the training.
+    #[serde(default)]
+    pub identity: String,
+    /// Each layer in its canonical form.
+    pub layers: Vec<String>,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// The name of each class, in the order of the outputs.
+    pub classes: Vec<String>,
+    /// What the network sees of a pixel.
+    pub pixels: Pixels,
+    /// What its large products are computed of.
+    #[serde(default)]
+    pub precision: Precision,
+    /// How pictures and arrays become images of that shape.
+    #[serde(default)]
+    pub images: Options,
+    /// What logits are divided by, so that probabilities mean what they say; none if they are taken as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+}
+
+/// A trained network with all that it takes to use it.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tenfold_nn::interop::model_file::TrainedModel;
+///
+/// let network = TrainedModel::read("runs/digits/trials/cnn2/seed-1/model.safetensors".as_ref())?;
+/// let image = vec![0; 28 * 28]; // `[C, H, W]`, from 0 (black) to 255; as many images as you like, one behind the other
+/// let said = network.predict(&image, 1)?;
+/// println!("{} ({:.3})", network.about.classes[said.class(0)], said.of(0)[said.class(0)]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TrainedModel {
+    /// The network.
+    pub model: Model,
+    /// What is known of it.
+    pub about: About,
+}
+
+/// What a network says of images.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Predictions {
+    /// `[N, classes]`, each row summing to one.
+    pub probabilities: Vec<f32>,
+    /// The number of classes.
+    pub classes: usize,
+}
+
+/// Why a file is no model that can be used.
+#[derive(Debug, Error)]
+pub enum ModelFileError {
+    /// It cannot be read.
+    #[error("{}: cannot be read: {reason}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// It is not of the size of a model.
+    #[error("{}: is larger than {MAX_BYTES} bytes, expected a model.safetensors of this program", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its arrays are not those of a network.
+    #[error("{}: {error}", .path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        error: SafetensorsError,
+    },
+    /// What it says of the network makes none, or is missing.
+    #[error("{}: {fault}", .path.display())]
+    About {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+impl About {
+    /// The network, without its weights.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong with what is said of it.
+    pub fn architecture(&self) -> Result<Architecture, String> {
+        if !(2..=MAX_CLASSES).contains(&self.classes.len()) {
+            return Err(format!("it has {} classes, expected 2 to {MAX_CLASSES}", self.classes.len()));
+        }
+        if let Some(long) = self.classes.iter().position(|name| name.len() > LONGEST_NAME) {
+            return Err(format!("the name of class {long} is longer than {LONGEST_NAME} bytes"));
+        }
+        if self.layers.len() > MAX_LAYERS {
+            return Err(format!("it has {} layers, expected at most {MAX_LAYERS}", self.layers.len()));
+        }
+        if let Some(temperature) = self.temperature.filter(|t| !(1e-3..=1e3).contains(t)) {
+            return Err(format!("its temperature is {temperature}, expected 0.001 to 1000"));
+        }
+        let [channels, height, width] = self.shape;
+        let pixels = self.shape.iter().try_fold(1_usize, |pixels, &side| pixels.checked_mul(side));
+        if pixels.is_none_or(|pixels| !(1..=MAX_PIXELS).contains(&pixels)) {
+            return Err(format!("its images are of shape {:?}, expected 1 to {MAX_PIXELS} pixels", self.shape));
+        }
+        self.pixels.check().and_then(|()| self.pixels.check_channels(channels))?;
+        let layers: Result<Vec<Layer>, _> = self.layers.iter().map(|layer| layer.parse::<Layer>()).collect();
+        let layers = layers.map_err(|error| error.to_string())?;
+        let shape = ImageShape { channels, height, width };
+        Architecture::new(shape, layers, self.classes.len()).map_err(|error| error.to_string())
+    }
+}
+
+impl TrainedModel {
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no model file of this program, says of its network what makes none, or has other arrays
+    /// than that network, or numbers that are not finite.
+    pub fn read(path: &Path) -> Result<TrainedModel, ModelFileError> {
+        let failed = |reason| ModelFileError::Io { path: path.to_owned(), reason };
+        // Before opening: to open a pipe is to wait for its writer.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(failed(io::Error::new(io::ErrorKind::IsADirectory, "it is not a regular file")));
+        }
+        let mut bytes = Vec::new();
+        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(ModelFileError::TooLarge { path: path.to_owned() });
+        }
+        TrainedModel::from_bytes(&bytes, path)
+    }
+
+    /// What [`TrainedModel::read`] makes of the contents of a file; errors call it `path`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<TrainedModel, ModelFileError> {
+        let weights = |error| ModelFileError::Weights { path: path.to_owned(), error };
+        let fault = |fault: String| ModelFileError::About { path: path.to_owned(), fault };
+        let about = safetensors::metadata(bytes).map_err(weights)?;
+        let about = about.ok_or_else(|| fault("does not say which network these weights are of".to_owned()))?;
+        let about: About = serde_json::from_str(&about).map_err(|error| {
+            fault(format!("does not say all that it takes to use the network ({error}): an earlier version wrote it"))
+        })?;
+        let architecture = about.architecture().map_err(fault)?;
+        let model = safetensors::read(bytes, &architecture, about.pixels.clone()).map_err(weights)?;
+        Ok(TrainedModel { model: model.with_precision(about.precision), about })
+    }
+
+    /// The bytes of its file.
+    #[expect(clippy::missing_panics_doc, reason = "what is known of a network is plain values, which JSON has")]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let about = serde_json::to_string(&self.about).expect("names and numbers are plain values");
+        safetensors::write(&self.model, Some(&about))
+    }
+
+    /// The shape of the images that it takes.
+    pub fn shape(&self) -> ImageShape {
+        self.model.architecture().input()
+    }
+
+    /// What it says of images, `[N, C, H, W]` of its [`shape`](TrainedModel::shape), from 0 to 255; on so many threads,
+    /// whose number changes no bit.
+    ///
+    /// # Errors
+    /// If the pixels make no whole number of images, or none.
+    pub fn predict(&self, pixels: &[u8], threads: usize) -> Result<Predictions, DataError> {
+        let (shape, classes) = (self.shape(), self.about.classes.len());
+        let images = pixels.len() / shape.len();
+        // Nobody looks at the labels.
+        let data = Dataset::new(pixels.to_vec(), vec![0; images], shape, classes)?;
+        let mut probabilities = evaluate(&self.model, &data, threads.max(1)).probabilities;
+        if let Some(temperature) = self.about.temperature {
+            probabilities.chunks_exact_mut(classes).for_each(|row| cool(row, temperature));
+        }
+        Ok(Predictions { probabilities, classes })
+    }
+}
+
+/// Probabilities as if their logits had been divided by the temperature.
+fn cool(probabilities: &mut [f32], temperature: f64) {
+    let powers: Vec<f64> = probabilities.iter().map(|&p| f64::from(p).powf(1.0 / temperature)).collect();
+    let sum: f64 = powers.iter().sum();
+    probabilities.iter_mut().zip(powers).for_each(|(p, power)| *p = (power / sum) as f32);
+}
+
+impl Predictions {
+    /// How many images there were.
+    pub fn len(&self) -> usize {
+        self.probabilities.len() / self.classes
+    }
+
+    /// Whether there were none.
+    pub fn is_empty(&self) -> bool {
+        self.probabilities.is_empty()
+    }
+
+    /// The probability of each class for image `n`.
+    ///
+    /// # Panics
+    /// If there are no more than `n` images.
+    pub fn of(&self, n: usize) -> &[f32] {
+        &self.probabilities[n * self.classes..(n + 1) * self.classes]
+    }
+
+    /// The most probable class of image `n`, the first of equals.
+    ///
+    /// # Panics
+    /// If there are no more than `n` images.
+    pub fn class(&self, n: usize) -> usize {
+        let row = self.of(n);
+        (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Init;
+
+    fn trained() -> TrainedModel {
+        let about = About {
+            recipe: "a".to_owned(),
+            seed: 3,
+            identity: "x".to_owned(),
+            layers: vec!["conv 2 3x3 same".to_owned(), "relu".to_owned(), "linear 3".to_owned()],
+            shape: [2, 4, 5],
+            classes: ["cat", "<script>", "\u{732b}\n\u{1b}[31m"].map(str::to_owned).to_vec(),
+            pixels: Pixels::all(0.5, 0.25),
+            precision: Precision::F32,
+            images: Options { size: Some([4, 5]), ..Options::default() },
+            temperature: None,
+        };
+        let model = Model::new(about.architecture().unwrap(), Init::Pytorch, 7, about.pixels.clone());
+        TrainedModel { model, about }
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        TrainedModel::from_bytes(bytes, "m".as_ref()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_says_the_same() {
+        let trained = trained();
+        let bytes = trained.to_bytes();
+        let again = TrainedModel::from_bytes(&bytes, "m".as_ref()).unwrap();
+        assert_eq!(again.about, trained.about);
+        let images: Vec<u8> = (0..5 * 40).map(|n| (n * 37 % 251) as u8).collect();
+        let (one, two) = (trained.predict(&images, 1).unwrap(), again.predict(&images, 2).unwrap());
+        assert_eq!((one.len(), one.classes), (5, 3));
+        assert_eq!(one, two);
+        assert!((0..5).all(|n| (one.of(n).iter().sum::<f32>() - 1.0).abs() < 1e-6));
+        assert!(trained.predict(&images[1..], 1).is_err() && trained.predict(&[], 1).is_err());
+    }
+
+    #[test]
+    fn a_temperature_divides_logits() {
+        let mut trained = trained();
+        let image: Vec<u8> = (0..40).map(|n| n * 6).collect();
+        let plain = trained.predict(&image, 1).unwrap();
+        trained.about.temperature = Some(2.0);
+        let cooled = trained.predict(&image, 1).unwrap();
+        // ln p is the logit less a constant.
+        let logit = |p: &Predictions, class: usize| f64::from(p.of(0)[class]).ln() - f64::from(p.of(0)[0]).ln();
+        for class in 0..3 {
+            assert!((logit(&cooled, class) - logit(&plain, class) / 2.0).abs() < 1e-6);
+        }
+        assert_eq!(cooled.class(0), plain.class(0));
+        assert_eq!(Predictions { probabilities: vec![0.2, 0.4, 0.4], classes: 3 }.class(0), 1, "the first of equals");
+    }
+
+    #[test]
+    fn files_that_are_not_whole_are_refused() {
+        let good = trained();
+        let changed = |change: &dyn Fn(&mut About)| {
+            let mut model = good.clone();
+            change(&mut model.about);
+            refusal(&model.to_bytes())
+        };
+        assert!(changed(&|a| a.classes.truncate(1)).ends_with("it has 1 classes, expected 2 to 1000"));
+        assert!(changed(&|a| a.classes.truncate(2)).contains("\"linear 3\""));
+        assert!(changed(&|a| a.classes[0] = "x".repeat(5_000)).contains("longer than 4096 bytes"));
+        assert!(changed(&|a| a.layers[0] = "lineer 3".to_owned()).contains("there is no layer"));
+        assert!(changed(&|a| a.layers[0] = "conv 4000000000 3x3".to_owned()).contains("conv 4000000000 3x3"));
+        assert!(changed(&|a| a.shape = [2, 4, 6]).contains("fc1.weight"));
+        assert!(changed(&|a| a.shape = [usize::MAX, 4, 6]).contains("its images are of shape"));
+        assert!(changed(&|a| a.temperature = Some(0.0)).contains("its temperature is 0"));
+        assert!(changed(&|a| a.pixels = Pixels::all(0.0, 0.0)).contains("std"));
+        assert!(refusal(&safetensors::write(&good.model, None)).contains("does not say which network"));
+        let old = r#"{"recipe":"a","seed":1,"identity":"x","layers":["linear 3"]}"#;
+        assert!(refusal(&safetensors::write(&good.model, Some(old))).contains("an earlier version wrote it"));
+        let bytes = good.to_bytes();
+        for cut in (0..bytes.len()).step_by(7) {
+            assert!(TrainedModel::from_bytes(&bytes[..cut], "m".as_ref()).is_err(), "cut at {cut}");
+        }
+        // A header with any byte changed is refused, or read without harm.
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        for at in 0..header {
+            for flip in [1, 0x80] {
+                let mut other = bytes.clone();
+                other[at] ^= flip;
+                let _ = TrainedModel::from_bytes(&other, "m".as_ref());
+            }
+        }
+        let mut nan = bytes.clone();
+        let end = nan.len();
+        nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(refusal(&nan).starts_with("m: "));
+    }
+}

@@ -28,6 +28,7 @@ Examples:
   tenfold compare runs/digits        which differences between them are real
   tenfold report runs/digits         one page with everything, to look at and to mail
   tenfold look runs/digits           filters, feature maps and what matters, of each network
+  tenfold predict runs/images-my-pictures new-pictures   what the picked network says of other images
   tenfold models                     their layers, shapes, parameters and multiply-adds
   tenfold bench                      how fast they train on this machine
 
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     Report(ReportArgs),
     Look(LookArgs),
+    Predict(PredictArgs),
+    Evaluate(EvaluateArgs),
     Models(ModelsArgs),
     Bench(BenchArgs),
     Data(DataArgs),
@@ -337,6 +340,97 @@ pub(crate) enum CompareFormat {
     Json,
     /// The same sentences and tables for a paper.
     Latex,
+}
+
+/// Says of images what trained networks take them for.
+///
+/// One row for each image, in the order in which they come: its file, its class, the probability of each class. Pictures
+/// become images as those did that the network was trained on. Files that cannot be read are named at the end, and the
+/// others are predicted.
+#[derive(clap::Args, Debug)]
+#[command(after_help = PREDICT_EXAMPLES)]
+pub(crate) struct PredictArgs {
+    /// A model.safetensors, or trainings in a folder that `tenfold run` wrote: DIR:RECIPE:SEED; DIR:RECIPE is the mean
+    /// of all its seeds, DIR the picked network.
+    pub(crate) model: String,
+    /// Pictures, folders of pictures, or a CSV, npz, IDX or CIFAR file or folder, of which the images without labels
+    /// are taken, else the test images, else all. - is a list of pictures on standard input, one in a line.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Write to this file, CSV or .json. [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// How to write. [default: by the name of the file, else csv]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<PredictFormat>,
+    /// The K most probable classes, instead of the probability of each.
+    #[arg(long, value_name = "K", value_parser = whole(1000))]
+    pub(crate) top: Option<usize>,
+    /// ImageId,Label: what Kaggle takes, with numbers from 1 on.
+    #[arg(long, conflicts_with_all = ["top", "format"])]
+    pub(crate) kaggle: bool,
+    /// Name no class where the most probable one has a probability of less than P.
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub(crate) abstain: Option<f64>,
+    /// How PATH is to be understood where that differs from what was trained on, as with `tenfold data`.
+    #[arg(long, value_name = "SETTING")]
+    pub(crate) set: Vec<String>,
+    /// Compute on N threads. [default: all cores]
+    #[arg(long, value_name = "N", value_parser = whole(1024))]
+    pub(crate) threads: Option<usize>,
+}
+
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  tenfold predict runs/digits:cnn2:1 7.png          one network, one picture
+  tenfold predict runs/images-cats new-pictures --out said.csv   a folder of pictures, by the picked network
+  tenfold predict runs/images-train:cnn test.csv --kaggle --out submission.csv   the mean of all seeds
+  find . -name '*.jpg' | tenfold predict model.safetensors - --top 3";
+
+/// Measures a trained network on labelled images that it has never seen.
+///
+/// The test images of PATH, or where it has no test part all its images, with the figures of a run and where they lie
+/// for other images like these. Classes are matched by name.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EVALUATE_EXAMPLES)]
+pub(crate) struct EvaluateArgs {
+    /// A model.safetensors, or trainings in a folder that `tenfold run` wrote: DIR:RECIPE:SEED; DIR:RECIPE is the mean
+    /// of all its seeds, DIR the picked network.
+    pub(crate) model: String,
+    /// The images, in any form that `tenfold data` understands.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: PathBuf,
+    /// How they are to be understood where that differs from what was trained on, as with `tenfold data`.
+    #[arg(long, value_name = "SETTING")]
+    pub(crate) set: Vec<String>,
+    /// Compute on N threads. [default: all cores]
+    #[arg(long, value_name = "N", value_parser = whole(1024))]
+    pub(crate) threads: Option<usize>,
+    /// Tables, or one JSON object.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  tenfold evaluate runs/images-cats --data cats-of-another-year
+  tenfold evaluate model.safetensors --data qmnist --format json";
+
+/// How predictions are written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PredictFormat {
+    /// A header, and a row for each image.
+    Csv,
+    /// A list of objects.
+    Json,
+}
+
+/// A share from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a probability from 0 to 1".to_owned()),
+    }
 }
 
 /// Shows the layers, shapes, parameters and multiply-adds of each recipe of a study.

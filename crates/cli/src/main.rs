@@ -6,9 +6,11 @@ mod args;
 mod bench;
 mod compare;
 mod data;
+mod evaluate;
 mod get;
 mod look;
 mod models;
+mod predict;
 mod report;
 mod run;
 mod sheet;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&args),
         Command::Look(args) => look::look(&args),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
+        Command::Predict(args) => predict::predict(&args),
         Command::Models(args) => models::models(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Data(args) => match &args.command {

@@ -136,7 +136,7 @@ fn picks(record: &StudyRecord) -> String {
     text
 }
 
-fn test_metrics(metrics: &Metrics) -> TestMetrics {
+pub(crate) fn test_metrics(metrics: &Metrics) -> TestMetrics {
     let class = |m: &tenfold_study::metrics::ClassMetrics| ClassMetrics {
         precision: m.precision.unwrap_or(f64::NAN),
         recall: m.recall.unwrap_or(f64::NAN),

@@ -50,7 +50,7 @@ pub use pairs::{Pair, Pairs, Place, TooSmall};
 pub use pictures::read_pictures;
 pub use progress::{Progress, Stage};
 pub use published::{FileCheck, Published};
-pub use read::{read, read_for, read_with};
+pub use read::{holds_pictures, read, read_for, read_with};
 pub use walk::files_below;
 
 /// A finished digest in hex.

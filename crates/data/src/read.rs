@@ -78,6 +78,21 @@ pub fn read_for(
     found.collect(path, naming)
 }
 
+/// Whether `path` is a picture file, or a folder without arrays and tables: whose files are pictures, if it holds any.
+///
+/// # Errors
+/// If it cannot be read, or is a pipe or the like.
+pub fn holds_pictures(path: &Path) -> Result<bool, DataError> {
+    if fs::metadata(path).map_err(|reason| DataError::io(path, reason))?.is_dir() {
+        let others = [".npy", ".csv", ".tsv", "-ubyte", "-ubyte.gz", ".bin"];
+        let listing = walk::list(path)?;
+        return Ok(!listing.files.iter().any(|file| others.iter().any(|end| file.name.ends_with(end))));
+    }
+    // What is empty or no picture is told by whoever reads it.
+    open(path)?;
+    Ok(crate::pictures::is_picture(path))
+}
+
 /// Opens a regular file. It looks before: to open a pipe is to wait for its writer.
 pub(crate) fn open(path: &Path) -> Result<File, DataError> {
     let io = |reason| DataError::io(path, reason);

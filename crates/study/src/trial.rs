@@ -1,7 +1,7 @@
 //! One trial on disk: what identifies it, what its folder holds, and whether that is whole.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use tenfold_nn::model::{Architecture, Model};
 use tenfold_nn::train::{Pixels, PixelsFrom};
 use thiserror::Error;
 
-use crate::folder::{FolderError, MOST_BYTES, RunFolder};
+use crate::folder::{FolderError, MOST_BYTES, RunFolder, bounded};
 use crate::identity::{TrialSettings, layers, sha256};
 use crate::json;
 use crate::look::KeptFilters;
@@ -221,8 +221,18 @@ fn about(model: &Model, dataset: &DatasetRecord, record: &TrialRecord) -> About 
 ///
 /// # Panics
 /// If the record has no such recipe.
-pub fn whole(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) -> Result<TrainedModel, TrialFileError> {
-    let model = trained(folder, record, trial)?;
+pub fn whole(folder: &Path, record: &StudyRecord, trial: &TrialRecord) -> Result<TrainedModel, TrialFileError> {
+    let file = folder.join(seed_folder(&trial.recipe, trial.seed)).join(WEIGHTS);
+    let read = |limit: u64| {
+        // Whatever a run is doing meanwhile, its files are whole.
+        let bytes = bounded(&file, limit).unwrap_or_default();
+        if trial.weights_sha256.as_deref() != Some(&*sha256(&bytes)) {
+            let record = file.with_file_name(RESULT);
+            return Err(TrialFileError::Changed { path: file.clone(), record });
+        }
+        Ok((file.clone(), bytes))
+    };
+    let model = model_of(&folder.join(RESULTS), record, trial, read)?;
     let about = about(&model, &record.dataset, trial);
     Ok(TrainedModel { model, about })
 }
@@ -289,14 +299,24 @@ pub enum TrialFileError {
 /// # Panics
 /// If the record has no such recipe.
 pub fn trained(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) -> Result<Model, TrialFileError> {
+    let read = |limit| written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref(), limit);
+    model_of(&folder.path().join(RESULTS), record, trial, read)
+}
+
+/// The network of a trial, of whose weights `read` gives the path and at most so many bytes.
+fn model_of(
+    results: &Path,
+    record: &StudyRecord,
+    trial: &TrialRecord,
+    read: impl FnOnce(u64) -> Result<(PathBuf, Vec<u8>), TrialFileError>,
+) -> Result<Model, TrialFileError> {
     let recipe = record.recipes.iter().find(|recipe| recipe.name == trial.recipe).expect("the trial is of this record");
     let architecture = recipe.architecture(&record.dataset).map_err(|fault| {
-        let path = folder.path().join(RESULTS);
+        let path = results.to_owned();
         TrialFileError::Layers { path, recipe: recipe.name.clone(), fault }
     })?;
     // The arrays, and room for what the header says of them.
-    let limit = 4 * architecture.parameters() as u64 + HEADER_BYTES;
-    let (path, bytes) = written(folder, trial, WEIGHTS, trial.weights_sha256.as_deref(), limit)?;
+    let (path, bytes) = read(4 * architecture.parameters() as u64 + HEADER_BYTES)?;
     let read = seen(&bytes, &recipe.settings.pixels, &architecture)
         .and_then(|pixels| safetensors::read(&bytes, &architecture, pixels));
     read.map(|model| model.with_precision(trial.precision)).map_err(|error| TrialFileError::Weights { path, error })

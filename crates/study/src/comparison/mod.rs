@@ -11,6 +11,7 @@ mod choice;
 mod compare;
 mod estimates;
 mod mistakes;
+mod network;
 mod pairs;
 mod resample;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 mod time;
 
 pub use compare::{Groups, RecipeTrials, TestImages, compare};
+pub use network::of_network;
 
 /// The share of intervals that are to contain what they are about.
 pub const LEVEL: f64 = 0.95;

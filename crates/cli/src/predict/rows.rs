@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::args::{PredictArgs, PredictFormat};
 use crate::failure::{Failure, IO};
 
@@ -60,7 +62,7 @@ impl<'a> Rows<'a> {
         let mut rows = Rows { columns, classes, threshold, to, file, rows: 0, undecided: 0 };
         let head = rows.head();
         match &mut rows.to {
-            To::Csv(csv) => csv.write_record(head).map_err(|error| failed(&rows.file, error.into()))?,
+            To::Csv(csv) => csv.write_record(head).map_err(|error| failed(&rows.file, of_csv(error)))?,
             To::Json(to) => to.write_all(b"[").map_err(|error| failed(&rows.file, error))?,
         }
         Ok(rows)
@@ -106,20 +108,20 @@ impl<'a> Rows<'a> {
                     }
                     Columns::Kaggle => vec![self.rows.to_string(), said.to_owned()],
                 };
-                csv.write_record(row).map_err(|error| failed(&self.file, error.into()))
+                csv.write_record(row).map_err(|error| failed(&self.file, of_csv(error)))
             }
             To::Json(to) => {
                 let shown = match self.columns {
                     Columns::Top(top) => order().into_iter().take(top).collect(),
                     _ => (0..probabilities.len()).collect::<Vec<usize>>(),
                 };
-                let listed = shown.into_iter().map(|n| serde_json::json!([self.classes[n], probabilities[n]]));
-                let row = serde_json::json!({
-                    "file": name,
-                    "class": decided.then_some(said),
-                    "probability": probabilities[class],
-                    "probabilities": listed.collect::<Vec<_>>(),
-                });
+                let row = Object {
+                    file: name,
+                    class: decided.then_some(said),
+                    probability: probabilities[class],
+                    probabilities: shown.into_iter().map(|n| (self.classes[n].as_str(), probabilities[n])).collect(),
+                };
+                let row = serde_json::to_string(&row).expect("names and numbers are plain values");
                 let mark = if self.rows == 1 { "\n" } else { ",\n" };
                 write!(to, "{mark}{row}").map_err(|error| failed(&self.file, error))
             }
@@ -143,6 +145,26 @@ impl<'a> Rows<'a> {
         }
         Ok((rows, undecided))
     }
+}
+
+/// What the system said.
+fn of_csv(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(reason) => reason,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
+/// A row as JSON.
+#[derive(Serialize)]
+struct Object<'a> {
+    file: &'a str,
+    /// Null where none is probable enough.
+    class: Option<&'a str>,
+    /// Of the most probable class.
+    probability: f32,
+    /// By class.
+    probabilities: Vec<(&'a str, f32)>,
 }
 
 /// What a failure to write means: nobody may be listening any more.

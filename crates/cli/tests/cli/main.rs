@@ -3,6 +3,7 @@
 mod data;
 mod get;
 mod look;
+mod predict;
 mod sheet;
 
 use std::fs;

@@ -58,7 +58,8 @@ pub fn of_network(said: Vec<Prediction>, loss: f64, images: &TestImages) -> (Met
         predictions: BTreeMap::from([(1, said)]),
     };
     let statistics = compare(&[recipe], images, MARGIN).recipes.pop();
-    (metrics, statistics.filter(|statistics| statistics.accuracy.new.is_some()))
+    // Without draws there is only a formula for images that have nothing in common.
+    (metrics, statistics.filter(|statistics| statistics.balanced_accuracy.new.is_some()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,200 @@
+//! What was trained, used: on pictures, arrays and tables, alone and together.
+
+use super::*;
+
+/// A run of two recipes and two seeds on a small part of MNIST, whose class 7 has an odd name.
+fn trained(name: &str) -> PathBuf {
+    let path = with_data(name, |_, _| {});
+    let ended = run_in(&path, &["--only", "softmax,mlp", "--epochs", "2", "--seeds", "2"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    path
+}
+
+/// Test image `n` of the small part, as a PNG.
+fn picture(path: &Path, n: usize) {
+    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("the folder can be made");
+    let mut encoder = png::Encoder::new(fs::File::create(path).expect("the file can be made"), 28, 28);
+    encoder.set_color(png::ColorType::Grayscale);
+    let pixels = &small()[2][16 + 784 * n..][..784];
+    encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels)).expect("the picture can be written");
+}
+
+/// Class and its probability of each row, as `predictions.csv` of a run has them.
+fn of_run(path: &Path, trial: &str) -> Vec<(String, String)> {
+    let csv =
+        fs::read_to_string(path.join("out/trials").join(trial).join("predictions.csv")).expect("the run wrote it");
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        (fields[2].to_owned(), fields[3].to_owned())
+    };
+    csv.lines().skip(1).map(row).collect()
+}
+
+/// The same of what `predict` printed.
+fn of_rows(out: &str) -> Vec<(String, String)> {
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.rsplitn(12, ',').collect();
+        let class = fields[10].to_owned();
+        let at = class.parse::<usize>().map_or(0, |class| 9 - class);
+        (class, fields[at].to_owned())
+    };
+    out.lines().skip(1).map(row).collect()
+}
+
+#[test]
+fn pictures_and_arrays_are_predicted_as_the_run_did_to_the_last_digit() {
+    let path = trained("predict-same");
+    (0..30).for_each(|n| picture(&path.join(format!("new/{n}.png")), n));
+    let (out, new, data) = (path.join("out"), path.join("new"), path.join("data"));
+    let model = format!("{}:mlp:2", text(&out));
+    let expected = of_run(&path, "mlp/seed-2");
+    let ended = run(&["predict", &model, text(&new)]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+    assert!(ended.out.starts_with("file,class,p_0,p_1,"), "{}", ended.out);
+    let named: Vec<&str> = ended.out.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert!(named[2].ends_with("new/2.png") && named[10].ends_with("new/10.png"), "in natural order: {named:?}");
+    assert_eq!(of_rows(&ended.out), expected[..30]);
+    // The test images of the four files, by a mailed model file, on one thread.
+    let mailed = path.join("mailed.safetensors");
+    fs::copy(out.join("trials/mlp/seed-2/model.safetensors"), &mailed).unwrap();
+    let ended = run(&["predict", text(&mailed), text(&data), "--threads", "1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.ends_with("data: 200 test images are predicted\n"), "{}", ended.err);
+    assert_eq!(of_rows(&ended.out), expected);
+    // A table of pixels without labels, into a file.
+    let table: String = (0..3)
+        .map(|n| small()[2][16 + 784 * n..][..784].iter().map(u8::to_string).collect::<Vec<_>>().join(",") + "\n")
+        .collect();
+    let header: Vec<String> = (0..784).map(|n| format!("pixel{n}")).collect();
+    fs::write(path.join("test.csv"), format!("{}\n{table}", header.join(","))).unwrap();
+    let written = path.join("said.csv");
+    let ended = run(&["predict", &model, text(&path.join("test.csv")), "--out", text(&written)]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{}", ended.err);
+    assert_eq!(of_rows(&fs::read_to_string(&written).unwrap()), expected[..3]);
+    // As Kaggle wants it.
+    let ended = run(&["predict", &model, text(&path.join("test.csv")), "--kaggle"]);
+    let rows: Vec<String> = (0..3).map(|n| format!("{},{}\n", n + 1, expected[n].0)).collect();
+    assert_eq!(ended.out, format!("ImageId,Label\n{}", rows.concat()));
+}
+
+#[test]
+fn several_seeds_speak_with_one_voice() {
+    let path = trained("predict-seeds");
+    (0..3).for_each(|n| picture(&path.join(format!("new/{n}.png")), n));
+    let out = text(&path.join("out")).to_owned();
+    let said = |model: &str, more: &[&str]| {
+        let ended = run(&[&["predict", &format!("{out}{model}"), text(&path.join("new"))], more].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        ended.out
+    };
+    let numbers = |out: &str| -> Vec<f64> {
+        out.lines().skip(1).flat_map(|line| line.rsplitn(12, ',').take(10)).map(|p| p.parse().unwrap()).collect()
+    };
+    let (one, two, both) = (said(":mlp:1", &[]), said(":mlp:2", &[]), said(":mlp", &[]));
+    for ((one, two), both) in numbers(&one).into_iter().zip(numbers(&two)).zip(numbers(&both)) {
+        assert!(((one + two) / 2.0 - both).abs() < 1e-7, "{one} {two} {both}");
+    }
+    // The folder alone is its pick.
+    assert!([said(":softmax:1", &[]), said(":softmax:2", &[]), one, two].contains(&said("", &[])));
+    let json: serde_json::Value = serde_json::from_str(&said(":mlp", &["--format", "json", "--top", "2"])).unwrap();
+    assert_eq!((json.as_array().map(Vec::len), json[0]["probabilities"].as_array().map(Vec::len)), (Some(3), Some(2)));
+    assert_eq!(json[0]["class"], json[0]["probabilities"][0][0]);
+    let top = said(":mlp", &["--top", "3"]);
+    assert!(top.starts_with("file,class_1,p_1,class_2,p_2,class_3,p_3\n"), "{top}");
+    let none = said(":mlp", &["--abstain", "1"]);
+    assert!(none.lines().skip(1).all(|line| line.contains(".png,,")), "{none}");
+}
+
+#[test]
+fn what_cannot_be_predicted_is_named_and_the_rest_is_predicted() {
+    let path = trained("predict-odd");
+    let (out, new) = (path.join("out"), path.join("new"));
+    picture(&new.join("a, \"b\".png"), 0);
+    picture(&new.join("z.png"), 1);
+    fs::write(new.join("notes.txt"), "text").unwrap();
+    let model = format!("{}:softmax", text(&out));
+    let ended = run(&["predict", &model, text(&new)]);
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(ended.out.contains("a, \"\"b\"\".png\",") && ended.out.lines().count() == 3, "{}", ended.out);
+    assert!(
+        ended.err.starts_with("error: 1 file was not predicted, 2 were\n")
+            && ended.err.contains("notes.txt: it is no picture"),
+        "{}",
+        ended.err
+    );
+    // A list on standard input, in its order; the last is not there.
+    let mut child = tenfold(&["predict", &model, "-", "--top", "1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let list = format!("{0}/z.png\n{0}/a, \"b\".png\n{0}/none.png", text(&new));
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), list.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let rows = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(rows.lines().nth(1).is_some_and(|row| row.contains("z.png")) && rows.lines().count() == 3, "{rows}");
+    // What is typed wrongly, and what cannot be written.
+    let other = path.join("other.safetensors");
+    let weights = fs::read(out.join("trials/softmax/seed-1/model.safetensors")).unwrap();
+    fs::write(&other, &weights[..weights.len() - 4]).unwrap();
+    let (picture, nowhere) = (text(&new.join("z.png")).to_owned(), path.join("none/x.csv"));
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["nowhere", &picture], 2, "there is no such model file or run folder"),
+        (&[&format!("{}:softmaxx", text(&out)), &picture], 2, "did you mean \"softmax\"?"),
+        (&[&format!("{}:softmax:9", text(&out)), &picture], 2, "no such training has finished"),
+        (&[&model, "nowhere.png"], 2, "nowhere.png: there is no such file or folder"),
+        (&[&model, &picture, "--top", "11"], 2, "--top is 11, and the network has 10 classes"),
+        (&[text(&other), &picture], 3, "other.safetensors: "),
+        (&[&model, &picture, "--out", text(&nowhere)], 4, "x.csv"),
+        (&[&model, &picture, "--abstain", "1.5"], 2, "expected a probability from 0 to 1"),
+    ];
+    for (arguments, code, words) in cases {
+        let ended = run(&[&["predict"], arguments].concat());
+        assert_eq!((ended.code, ended.out.as_str()), (Some(code), ""), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(words), "{words}: {}", ended.err);
+    }
+}
+
+#[test]
+fn a_network_is_measured_on_other_images_by_the_names_of_their_classes() {
+    let path = trained("evaluate");
+    let out = path.join("out");
+    let model = format!("{}:mlp:1", text(&out));
+    let ended = run(&["evaluate", &model, "--data", text(&path.join("data")), "--format", "json"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let record: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    let trial = &results(&path)["recipes"][1]["trials"][0];
+    assert_eq!(
+        (&record["metrics"]["confusion"], &record["network"]),
+        (&trial["test"]["confusion"], &"mlp seed 1".into())
+    );
+    let (loss, of_run) = (record["metrics"]["loss"].as_f64().unwrap(), trial["test"]["loss"].as_f64().unwrap());
+    assert!((loss - of_run).abs() < 1e-6, "{loss} {of_run}");
+    // Two classes in a folder each, called as those of the network are.
+    (0..40).for_each(|n| {
+        let label = small()[3][8 + n];
+        if label == 1 || label == 7 {
+            picture(&path.join(format!("some/{label}/{n}.png")), n);
+        }
+    });
+    let ended = run(&["evaluate", &model, "--data", text(&path.join("some"))]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.starts_with("mlp seed 1 on ") && ended.out.contains("\n95 % intervals: "), "{}", ended.out);
+    fs::rename(path.join("some/7"), path.join("some/seven")).unwrap();
+    let ended = run(&["evaluate", &model, "--data", text(&path.join("some"))]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""));
+    assert!(
+        ended.err.contains("of class \"seven\", which the network does not know, expected one of 0, 1, 2"),
+        "{}",
+        ended.err
+    );
+    // Nothing says what these are.
+    fs::rename(path.join("some/seven"), path.join("some/7")).unwrap();
+    let header: Vec<String> = (0..784).map(|n| format!("pixel{n}")).collect();
+    fs::write(path.join("test.csv"), format!("{}\n{}\n", header.join(","), vec!["7"; 784].join(","))).unwrap();
+    let ended = run(&["evaluate", &model, "--data", text(&path.join("test.csv"))]);
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("its images have no labels"), "{}", ended.err);
+}

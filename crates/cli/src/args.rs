@@ -512,10 +512,10 @@ fn duration(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Shows the data sets that the program knows, or yours, and checks that they are whole.
+/// Shows the data set that is inside the program, or what is understood of yours.
 ///
-/// Counts the images of each label, shows one of each on a terminal, and warns of what is odd: classes without images,
-/// test images that are training images too, and so on. Nothing is trained.
+/// Counts the images of each class, shows one of each on a terminal, and tells what is odd: files that cannot be read,
+/// images that are there twice or in two parts, contradicting labels, and so on. Nothing is trained.
 #[derive(clap::Args, Debug)]
 #[command(after_help = DATA_EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct DataArgs {
@@ -524,22 +524,15 @@ pub(crate) struct DataArgs {
     /// Show what is understood of this: a folder with a folder of pictures for each class (or train, valid and test
     /// with such folders in them), a CSV of pixels or of paths, an npz file, a folder of npy, CIFAR's or IDX files; or
     /// of a data set that `tenfold data get` has fetched, by its name. (A folder called get is ./get.)
-    #[arg(conflicts_with_all = ["data", "classes"])]
     pub(crate) path: Option<PathBuf>,
     /// How PATH is to be understood, as a line of TOML: size = [32, 32], channels = "grey", fit = "crop", background =
-    /// "black", transpose = true, labels = "coarse", group = "regular expression", columns.label = "name". May be
-    /// repeated.
+    /// "black", transpose = true, white = 16, range16 = [0, 4095], labels = "coarse", group = "regular expression",
+    /// columns.label = "name". May be repeated.
     #[arg(long, value_name = "SETTING", requires = "path")]
     pub(crate) set: Vec<String>,
     /// Write a page and a contact sheet of PATH to this folder: data.html and contact-sheet.png.
     #[arg(long, value_name = "DIR", requires = "path")]
     pub(crate) out: Option<PathBuf>,
-    /// Show the data set in this folder too: the four IDX files, named as MNIST's, gzipped or not.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Expect labels of N classes from 0 on. [default: the labels that occur]
-    #[arg(long, value_name = "N", requires = "data", value_parser = RangedU64ValueParser::<usize>::new().range(2..=1000))]
-    pub(crate) classes: Option<usize>,
     /// How to show images on the terminal.
     #[arg(long, value_enum, default_value_t = ShowOn::Auto)]
     pub(crate) show: ShowOn,
@@ -552,8 +545,7 @@ Examples:
   tenfold data my-pictures --out sheet    the same, and a page and a contact sheet to look at
   tenfold data list.csv --set columns.label=breed
   tenfold data get                 published data sets that can be fetched
-  tenfold data get fashion-mnist   fetches one; then its name will do: tenfold data fashion-mnist
-  tenfold data --data my-images    images of your own, and what to write under [data] in a study file";
+  tenfold data get fashion-mnist   fetches one; then its name will do: tenfold data fashion-mnist";
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum DataCommand {

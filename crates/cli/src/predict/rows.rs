@@ -34,7 +34,7 @@ pub(super) struct Rows<'a> {
 }
 
 enum To {
-    Csv(csv::Writer<Box<dyn Write>>),
+    Csv(Box<csv::Writer<Box<dyn Write>>>),
     Json(Box<dyn Write>),
 }
 
@@ -56,7 +56,7 @@ impl<'a> Rows<'a> {
         let to = match args.format {
             Some(PredictFormat::Json) => To::Json(to),
             None if by_name => To::Json(to),
-            _ => To::Csv(csv::Writer::from_writer(to)),
+            _ => To::Csv(Box::new(csv::Writer::from_writer(to))),
         };
         let threshold = args.abstain.unwrap_or(0.0);
         let mut rows = Rows { columns, classes, threshold, to, file, rows: 0, undecided: 0 };

@@ -171,29 +171,15 @@ fn channels_last_are_taken_as_such() {
 fn an_example_of_each_class_is_shown() {
     let path = labelled("cli-examples", &cycled(40, 1, 4), &cycled(8, 1, 4));
     let data = path.join("data");
-    let output = tenfold(&["data", "--data", text(&data), "--show", "blocks"]).output().expect("the program starts");
-    let out = String::from_utf8(output.stdout).expect("the program prints text");
-    assert_eq!(output.status.code(), Some(0));
-    let parts: Vec<&str> = out.split("one training image of each class:\n").collect();
-    assert_eq!(parts.len(), 3, "MNIST's and those of the folder");
-    // Small images are enlarged: four of 8 pixels, one apart, two pixels to a character.
-    let blocks: Vec<usize> =
-        parts[2].lines().map(|line| line.matches('▀').count()).take_while(|&blocks| blocks > 0).collect();
-    assert_eq!(blocks, [35; 4]);
-    assert!(!run(&["data", "--data", text(&data)]).out.contains("one training image"), "nobody looks");
-}
-
-#[test]
-fn files_that_look_like_the_right_ones_are_named() {
-    let path = labelled("cli-names", &cycled(40, 0, 10), &cycled(20, 0, 10));
-    let data = path.join("data");
-    for file in FILES {
-        let other = format!("emnist-letters-{}", file.replace("t10k", "test"));
-        fs::rename(data.join(file), data.join(other)).unwrap();
+    for (arguments, blocks) in [(&["data", text(&data)][..], [4 * 8 + 3; 4]), (&["data"], [10 * 28 / 2 + 9; 4])] {
+        let output = tenfold(&[arguments, &["--show", "blocks"]].concat()).output().expect("the program starts");
+        let out = String::from_utf8(output.stdout).expect("the program prints text");
+        assert_eq!(output.status.code(), Some(0));
+        let shown = out.split("one training image of each class:\n").nth(1).expect("it is shown");
+        let found = shown.lines().find(|line| line.contains('▀')).map_or(0, |line| line.matches('▀').count());
+        assert!(found > 0 && found <= blocks[0], "{found}\n{shown}");
+        assert!(!run(arguments).out.contains("one training image"), "nobody looks");
     }
-    let ended = run(&["data", "--data", text(&data)]);
-    let hint = "hint: rename emnist-letters-train-images-idx3-ubyte to train-images-idx3-ubyte, ";
-    assert!(ended.code == Some(3) && ended.err.contains(hint), "{}", ended.err);
 }
 
 /// A grey PNG picture of 8 by 8, noise of this number.

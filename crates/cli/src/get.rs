@@ -132,6 +132,11 @@ fn gather(set: &DataSet, work: &Work, source: &Source, assembled: &Path) -> Resu
             }
         }
     }
+    if !set.names.is_empty() {
+        let path = assembled.join("classes.txt");
+        let list: String = set.names.iter().map(|name| format!("{name}\n")).collect();
+        unpack::write(list.as_bytes(), &path, list.len() as u64, &path).map_err(|fault| fault.about(&path))?;
+    }
     inspect(set, assembled)
 }
 

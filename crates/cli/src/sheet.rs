@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use tenfold_data::{Alike, Collection, Examples, Moments, Pairs, Place, Role, class_counts};
+use tenfold_data::{Alike, Collection, Examples, Likeness, Moments, Pairs, Place, Role, class_counts};
 use tenfold_report::data::contact_sheet::contact_sheet;
 use tenfold_report::data::layout::{Layout, MOST, evenly};
 use tenfold_report::data::page::data_page;
@@ -188,12 +188,17 @@ fn pairs(collection: &Collection, pairs: Pairs) -> data::Pairs {
         Side { example, part: called.to_owned(), class: class.unwrap_or_default() }
     };
     let pair = |pair: &tenfold_data::Pair| data::Pair {
-        identical: pair.identical,
+        likeness: match pair.likeness {
+            Likeness::Identical => "identical",
+            Likeness::Nearly => "nearly identical",
+            Likeness::Turned => "turned or mirrored",
+        },
         sides: [side(pair.first), side(pair.second)],
     };
     data::Pairs {
         identical: pairs.identical as u64,
         nearly: pairs.nearly as u64,
+        turned: pairs.turned as u64,
         shown: pairs.shown.iter().map(pair).collect(),
     }
 }

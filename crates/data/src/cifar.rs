@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::arrays::{Images, Layout, Values, add};
-use crate::collection::{Found, Role};
+use crate::collection::{Found, Order, Role};
 use crate::options::{Level, NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
 use crate::read::{PICKLE_REMEDY, open};
 use crate::walk::{Item, Listing};
@@ -72,7 +72,7 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
         (Variant::Hundred, false) => (1, 100, "fine_label_names.txt"),
         (Variant::Hundred, true) => (0, 20, "coarse_label_names.txt"),
     };
-    let mut found = Found { listed: true, ..Found::default() };
+    let mut found = Found { order: Order::Whole, ..Found::default() };
     let names = named(names_file).map(|item| names(&item.path)).transpose()?.unwrap_or_default();
     for class in 0..classes {
         // Called by their numbers where the list is missing, or short.

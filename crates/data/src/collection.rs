@@ -152,14 +152,25 @@ pub(crate) struct Part {
     pub(crate) paths: Vec<String>,
 }
 
+/// In which order classes come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Order {
+    /// Their names were met on the way.
+    #[default]
+    Natural,
+    /// Their names are a list with an order of its own.
+    Listed,
+    /// And each of the list is a class, whether images of it are there or not.
+    Whole,
+}
+
 /// What a reader found.
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) parts: Vec<Part>,
     pub(crate) shape: Option<ImageShape>,
     pub(crate) names: Names,
-    /// Whether the names are a list with an order of its own, rather than what was met on the way.
-    pub(crate) listed: bool,
+    pub(crate) order: Order,
     pub(crate) groups: Names,
     pub(crate) notes: Vec<String>,
     pub(crate) unreadable: Vec<Unreadable>,
@@ -181,7 +192,7 @@ pub enum Naming<'a> {
 impl Found {
     /// The whole: classes numbered, parts joined, identified.
     pub(crate) fn collect(self, path: &Path, naming: Naming) -> Result<Collection, DataError> {
-        let Found { mut parts, shape, names, listed, groups, mut notes, unreadable, white, range16 } = self;
+        let Found { mut parts, shape, names, order, groups, mut notes, unreadable, white, range16 } = self;
         let bad = |what: String, hint: &str| DataError::contents(path, what, Some(hint));
         let Some(shape) = shape.filter(|_| parts.iter().any(|part| !part.pixels.is_empty())) else {
             return Err(bad("holds no images".to_owned(), "name the folder or file that holds them"));
@@ -197,7 +208,7 @@ impl Found {
         }
         let labelled = parts.iter().any(|part| part.role.is_some());
         let classes = match naming {
-            Naming::Learned if labelled => Classes::of_training(&parts, &names, listed, path)?,
+            Naming::Learned if labelled => Classes::of_training(&parts, &names, order, path)?,
             Naming::Learned => {
                 notes.push("there are no labels: these images can be predicted, not trained on".to_owned());
                 Classes::default()
@@ -388,8 +399,8 @@ impl Classes {
     }
 
     /// The classes that training has: whatever is missing elsewhere, none of them moves.
-    fn of_training(parts: &[Part], names: &Names, listed: bool, path: &Path) -> Result<Classes, DataError> {
-        let mut used = vec![listed; names.list.len()];
+    fn of_training(parts: &[Part], names: &Names, by: Order, path: &Path) -> Result<Classes, DataError> {
+        let mut used = vec![by == Order::Whole; names.list.len()];
         let mut examples = 0;
         for part in parts.iter().filter(|part| part.role == Some(Role::Train)) {
             part.labels.iter().for_each(|&label| used[label as usize] = true);
@@ -400,7 +411,7 @@ impl Classes {
             return Err(DataError::contents(path, "holds no training images".to_owned(), Some(hint)));
         }
         let mut order: Vec<u32> = (0..names.list.len() as u32).filter(|&number| used[number as usize]).collect();
-        if !listed {
+        if by == Order::Natural {
             order.sort_by(|&a, &b| natural::compare(&names.list[a as usize], &names.list[b as usize]));
         }
         let classes: Vec<String> = order.iter().map(|&number| names.list[number as usize].clone()).collect();

@@ -1,10 +1,12 @@
 //! Images that are the same picture: pixel for pixel, or but for compression, a little brightness, a little scaling.
 //!
 //! A perceptual hash (64 signs of the lowest frequencies of a picture of 32 by 32) finds pairs that may be alike, and
-//! their pixels decide. All is whole numbers, so that every computer finds the same.
+//! their pixels decide. All is whole numbers, so that every computer finds the same. Copies that are turned or mirrored
+//! are found where they are so pixel for pixel.
 
 #[cfg(test)]
 mod tests;
+pub(crate) mod turned;
 
 use std::collections::HashMap;
 
@@ -33,6 +35,8 @@ pub struct Alike {
     pub identical: Vec<u32>,
     /// For each image the first of those that are alike, identical or nearly so.
     pub nearly: Vec<u32>,
+    /// For each image the first of those that are alike once some of them are turned by quarters or mirrored.
+    pub turned: Vec<u32>,
     /// Whether every pair was compared that may be alike; where too many may be, some are left out.
     pub whole: bool,
 }
@@ -44,11 +48,12 @@ impl Alike {
     /// If `order` does not have each number once.
     pub(crate) fn reordered(&self, order: &[u32]) -> Alike {
         assert_eq!(order.len(), self.identical.len(), "numbers and images");
-        let firsts = |before: &[u32]| {
+        let firsts = |before: &[u32]| -> Vec<u32> {
             let mut first_of = HashMap::new();
             (0_u32..).zip(order).map(|(n, &was)| *first_of.entry(before[was as usize]).or_insert(n)).collect()
         };
-        Alike { identical: firsts(&self.identical), nearly: firsts(&self.nearly), whole: self.whole }
+        let [identical, nearly, turned] = [&self.identical, &self.nearly, &self.turned].map(|before| firsts(before));
+        Alike { identical, nearly, turned, whole: self.whole }
     }
 }
 
@@ -113,8 +118,10 @@ pub(crate) fn alike_with(images: &[&[u8]], shape: ImageShape, watch: &mut Watch)
             }
         }
     }
-    let nearly = (0..images.len() as u32).map(|n| sets.first(n)).collect();
-    Alike { identical, nearly, whole }
+    let nearly = sets.firsts();
+    let pairs = turned::pairs(images, shape, &identical);
+    pairs.found.iter().for_each(|&(n, m)| sets.join(n, m));
+    Alike { identical, nearly, turned: sets.firsts(), whole: whole && pairs.whole }
 }
 
 /// Sets of numbers, each known by its first.
@@ -134,6 +141,11 @@ impl Sets {
             n = above;
         }
         n
+    }
+
+    /// For each number the first of its set.
+    fn firsts(&mut self) -> Vec<u32> {
+        (0..self.0.len() as u32).map(|n| self.first(n)).collect()
     }
 
     pub(crate) fn join(&mut self, a: u32, b: u32) {

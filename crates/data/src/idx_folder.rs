@@ -1,5 +1,6 @@
 //! A folder of IDX files, by any of their usual names.
 
+mod class_names;
 mod qmnist;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,9 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
         parts.push(part(images, labels, Role::Test, &mut found)?);
     }
     found.notes.insert(0, format!("IDX files: {}", listed(&files)));
-    name_characters(listing, &mut found)?;
+    if !class_names::apply(listing, &mut parts, &mut found)? {
+        name_characters(listing, &mut found)?;
+    }
     add(path, parts, options, &mut found)?;
     Ok(Some(found))
 }

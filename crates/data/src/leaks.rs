@@ -145,7 +145,7 @@ impl Collection {
         let mut left: Vec<u32> = (0..all.len(shape.len()) as u32).collect();
         let mut cut = |what: &'static str, portion: Portion, rng: Rng| {
             let count = portion.of(left.len());
-            let apart = set_apart(&all, &found.nearly, &left, self.classes.len(), count, &rng);
+            let apart = set_apart(&all, &found.turned, &left, self.classes.len(), count, &rng);
             digest.update((apart.len() as u64).to_le_bytes());
             apart.iter().for_each(|&n| digest.update(u64::from(n).to_le_bytes()));
             if apart.is_empty() || apart.len() == left.len() {
@@ -168,7 +168,7 @@ impl Collection {
         } else {
             None
         };
-        let mut warnings: Vec<String> = repeated(found).into_iter().collect();
+        let mut warnings = repeated(found);
         warnings.extend(conflicts(parts, found, shape));
         let [of_train, of_valid] = [&all, parts[1]].map(|part| part.len(shape.len()) as u32);
         // The numbers of each part's images among all.
@@ -186,10 +186,10 @@ impl Collection {
     }
 }
 
-/// Chooses from the examples that are `left`; `nearly` is of all examples.
-fn set_apart(all: &Examples, nearly: &[u32], left: &[u32], classes: usize, count: usize, rng: &Rng) -> Vec<u32> {
+/// Chooses from the examples that are `left`; `alike` is of all examples.
+fn set_apart(all: &Examples, alike: &[u32], left: &[u32], classes: usize, count: usize, rng: &Rng) -> Vec<u32> {
     let mut first_of = HashMap::new();
-    let likeness = left.iter().enumerate().map(|(at, &n)| *first_of.entry(nearly[n as usize]).or_insert(at as u32));
+    let likeness = left.iter().enumerate().map(|(at, &n)| *first_of.entry(alike[n as usize]).or_insert(at as u32));
     let alike: Vec<u32> = likeness.collect();
     let labels: Vec<u16> = left.iter().map(|&n| all.labels[n as usize]).collect();
     let groups: Vec<u32> = left.iter().filter_map(|&n| all.groups.get(n as usize).copied()).collect();
@@ -222,13 +222,18 @@ fn leaks(ids: &[Vec<u32>; 3], [train, valid, test]: [&Examples; 3], found: &Alik
             let seen: HashSet<u32> = seen.iter().flat_map(|ids| ids.iter().map(|&n| firsts[n as usize])).collect();
             ids.iter().filter(|&&n| seen.contains(&firsts[n as usize])).count()
         };
-        let (identical, nearly) = (count(&found.identical), count(&found.nearly));
-        if nearly > 0 {
+        let all = count(&found.turned);
+        if all > 0 {
+            let (identical, nearly) = (count(&found.identical), count(&found.nearly));
+            let turned = match all - nearly {
+                0 => String::new(),
+                n => format!(", {n} turned or mirrored"),
+            };
             sentences.push(format!(
-                "{nearly} of {} {part} images {} among the {others} images too ({identical} identical, {} nearly): {part} accuracy is too \
-                 optimistic",
+                "{all} of {} {part} images {} among the {others} images too ({identical} identical, {} nearly{turned}): {part} \
+                 accuracy is too optimistic",
                 ids.len(),
-                are(nearly),
+                are(all),
                 nearly - identical
             ));
         }
@@ -268,18 +273,22 @@ fn without(parts: [&Examples; 2], classes: &[String]) -> Vec<String> {
     parts.into_iter().zip(["validation", "test"]).filter_map(sentence).collect()
 }
 
-/// A sentence on images that are there more than once.
-fn repeated(found: &Alike) -> Option<String> {
+/// Sentences on images that are there more than once, and on those that are so turned or mirrored.
+fn repeated(found: &Alike) -> Vec<String> {
     let count = |firsts: &[u32]| firsts.iter().enumerate().filter(|&(n, &first)| first as usize != n).count();
     let (identical, nearly) = (count(&found.identical), count(&found.nearly));
-    (nearly > 0).then(|| {
+    let turned = count(&found.turned) - nearly;
+    let copies = (nearly > 0).then(|| {
         let copies = counted(nearly, "image is a copy", "images are copies");
         let rest = if found.whole { "" } else { "; so many look alike that not every pair was compared" };
         format!("{copies} of another ({identical} identical, {} nearly){rest}", nearly - identical)
-    })
+    });
+    let words = ["image is a turned or mirrored copy of another", "images are turned or mirrored copies of others"];
+    copies.into_iter().chain((turned > 0).then(|| counted(turned, words[0], words[1]))).collect()
 }
 
-/// Sentences on images that are alike and of different classes: identical ones, and nearly identical ones.
+/// Sentences on images that are alike and of different classes: identical ones, and nearly identical ones. (A turned 6
+/// may well be a 9.)
 fn conflicts(parts: [&Examples; 3], found: &Alike, shape: ImageShape) -> Vec<String> {
     let labels: Vec<Option<u16>> =
         parts.iter().flat_map(|part| (0..part.len(shape.len())).map(|n| part.labels.get(n).copied())).collect();

@@ -6,6 +6,7 @@ mod tests;
 use std::collections::HashSet;
 
 use crate::duplicates::alike_with;
+use crate::duplicates::turned::{Views, difference};
 use crate::{Alike, Collection, Examples, Progress, Role};
 
 /// With how many of a set of images that are alike one is compared to find the nearest.
@@ -27,19 +28,33 @@ pub struct Pair {
     pub first: Place,
     /// The other.
     pub second: Place,
-    /// Whether they are so pixel for pixel.
-    pub identical: bool,
+    /// How much.
+    pub likeness: Likeness,
+}
+
+/// How much two images are alike.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Likeness {
+    /// Pixel for pixel.
+    Identical,
+    /// But for compression, a little brightness, a little scaling.
+    Nearly,
+    /// Once one of them is turned by quarters or mirrored.
+    Turned,
 }
 
 /// Pairs of one kind, as many as were asked for, and how many there are.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Pairs {
-    /// Identical ones first; of both kinds half at least where there are as many.
+    /// Identical ones first, then those that are nearly so, then turned ones; of identical and other ones half at least
+    /// where there are as many.
     pub shown: Vec<Pair>,
     /// How many images are identical to one before them.
     pub identical: usize,
     /// How many are nearly so.
     pub nearly: usize,
+    /// How many others are like one before them that is turned or mirrored.
+    pub turned: usize,
 }
 
 /// Classes that cannot be split.
@@ -85,13 +100,14 @@ impl Collection {
     pub fn pairs_across(&self, found: &Alike, most: usize) -> Pairs {
         let starts = self.starts();
         let part = |n: usize| starts.iter().filter(|&&start| start <= n).count();
-        self.pairs(found, most, |n, other| part(other) < part(n))
+        self.pairs(found, most, true, |n, other| part(other) < part(n))
     }
 
-    /// Images that are alike to one of another class, `most` of them at most; each with the most similar one.
+    /// Images that are alike to one of another class, `most` of them at most; each with the most similar one. Turned ones
+    /// are left out: a turned 6 may well be a 9.
     pub fn pairs_of_two_classes(&self, found: &Alike, most: usize) -> Pairs {
         let labels: Vec<u16> = ROLES.iter().flat_map(|&role| &self.part(role).labels).copied().collect();
-        self.pairs(found, most, |n, other| labels.get(n).zip(labels.get(other)).is_some_and(|(a, b)| a != b))
+        self.pairs(found, most, false, |n, other| labels.get(n).zip(labels.get(other)).is_some_and(|(a, b)| a != b))
     }
 
     /// Classes with fewer images that are not alike than there are to be parts of the training images, which are split
@@ -100,7 +116,7 @@ impl Collection {
         let needed = 1 + [Role::Valid, Role::Test].iter().filter(|&&role| self.part(role).pixels.is_empty()).count();
         let classes = self.classes.len();
         let (mut firsts, mut groups) = (vec![HashSet::new(); classes], vec![HashSet::new(); classes]);
-        for (n, (&label, &first)) in self.train.labels.iter().zip(&found.nearly).enumerate() {
+        for (n, (&label, &first)) in self.train.labels.iter().zip(&found.turned).enumerate() {
             let class = usize::from(label);
             firsts[class].insert(first);
             // Each a group of its own where none are known.
@@ -111,35 +127,42 @@ impl Collection {
         TooSmall { needed, classes: small.map(|class| (class as u16, has(class))).collect() }
     }
 
-    /// Pairs of which `counts(n, other)` holds, for an image and one that comes before it.
-    fn pairs(&self, found: &Alike, most: usize, counts: impl Fn(usize, usize) -> bool) -> Pairs {
-        let (mut identical, mut nearly) = (Vec::new(), Vec::new());
+    /// Pairs of which `counts(n, other)` holds, for an image and one that comes before it; turned ones where asked for.
+    fn pairs(&self, found: &Alike, most: usize, turned: bool, counts: impl Fn(usize, usize) -> bool) -> Pairs {
+        let (mut identical, mut nearly, mut others) = (Vec::new(), Vec::new(), Vec::new());
         let mut pairs = Pairs::default();
         for n in 0..found.nearly.len() {
-            let [same, like] = [&found.identical, &found.nearly].map(|firsts| firsts[n] as usize);
+            let [same, like, other] = [&found.identical, &found.nearly, &found.turned].map(|firsts| firsts[n] as usize);
             if counts(n, same) {
                 pairs.identical += 1;
                 identical.extend((identical.len() < most).then_some((n, same)));
             } else if counts(n, like) {
                 pairs.nearly += 1;
-                nearly.extend((nearly.len() < most).then_some(n));
+                nearly.extend((nearly.len() < most).then_some((n, Likeness::Nearly)));
+            } else if turned && counts(n, other) {
+                pairs.turned += 1;
+                others.extend((others.len() < most).then_some((n, Likeness::Turned)));
             }
         }
+        nearly.append(&mut others);
         nearly.truncate((most / 2).max(most - identical.len()));
         identical.truncate(most - nearly.len());
-        let pair = |n: usize, other: usize, identical: bool| {
+        let pair = |n: usize, other: usize, likeness: Likeness| {
             let [first, second] = [n.min(other), n.max(other)].map(|n| self.place(n));
-            Pair { first, second, identical }
+            Pair { first, second, likeness }
         };
-        pairs.shown = identical.into_iter().map(|(n, same)| pair(n, same, true)).collect();
-        pairs.shown.extend(nearly.into_iter().map(|n| {
-            let of_its_set = (0..found.nearly.len()).filter(|&m| found.nearly[m] == found.nearly[n] && counts(n, m));
+        pairs.shown = identical.into_iter().map(|(n, same)| pair(n, same, Likeness::Identical)).collect();
+        let views = Views::of(self.shape);
+        pairs.shown.extend(nearly.into_iter().map(|(n, likeness)| {
+            let is_turned = likeness == Likeness::Turned;
+            let sets = if is_turned { &found.turned } else { &found.nearly };
+            let of_its_set = (0..sets.len()).filter(|&m| sets[m] == sets[n] && counts(n, m));
             let difference = |m: usize| -> u64 {
                 let [a, b] = [n, m].map(|n| self.image(self.place(n)));
-                a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum()
+                if is_turned { views.difference(a, b) } else { difference(a, b) }
             };
             let nearest = of_its_set.take(MOST_COMPARED).min_by_key(|&m| difference(m));
-            pair(n, nearest.unwrap_or(found.nearly[n] as usize), false)
+            pair(n, nearest.unwrap_or(sets[n] as usize), likeness)
         }));
         pairs
     }

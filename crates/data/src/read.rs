@@ -22,7 +22,8 @@ use crate::{Collection, DataError, Progress, cifar, csv, folder, idx_folder, wal
 /// * a CSV file of pixels, one image in a row, with labels or without, or a folder with `train.csv` and `test.csv` of these;
 ///   a CSV file with the paths of pictures, their classes, and perhaps their parts and groups;
 /// * a folder with the binary files of CIFAR-10 or CIFAR-100;
-/// * a folder of IDX files, by the names of MNIST, EMNIST (whose images are turned) and others like them.
+/// * a folder of IDX files, by the names of MNIST, EMNIST (whose images are turned) and others like them; `classes.txt` or
+///   `labels.txt` beside them names the classes.
 ///
 /// Pictures that cannot be read are collected in [`Collection::unreadable`]; more than a quarter of all are refused.
 ///

@@ -14,6 +14,8 @@ pub(crate) struct DataSet {
     /// How many training and test images there are; of EMNIST's letters two editions are about.
     pub(crate) images: &'static [[usize; 2]],
     pub(crate) classes: usize,
+    /// What they are called, by label, where no file of the data set says so.
+    pub(crate) names: &'static [&'static str],
     pub(crate) shape: ImageShape,
     /// What is kept while it is fetched is called so; data sets of one archive share it.
     pub(crate) family: &'static str,

@@ -68,7 +68,7 @@ fn missing(member: &Member) -> Fault {
 }
 
 /// Writes at most `most` bytes to a new file.
-fn write(mut from: impl Read, archive: &Path, most: u64, to: &Path) -> Result<(), Fault> {
+pub(crate) fn write(mut from: impl Read, archive: &Path, most: u64, to: &Path) -> Result<(), Fault> {
     let mut file = File::create(to).map_err(Fault::writing(to))?;
     let (mut block, mut written) = (vec![0; BLOCK], 0);
     loop {

@@ -68,7 +68,7 @@ fn the_digits_of_mnist_are_not_taken_for_each_other() {
     let mnist = Published::mnist();
     let images: Vec<&[u8]> = mnist.test.pixels.chunks_exact(784).collect();
     let found = alike(&images, mnist.test.shape);
-    let alarms = (0..images.len()).filter(|&n| found.nearly[n] != n as u32).count();
+    let alarms = (0..images.len()).filter(|&n| found.turned[n] != n as u32).count();
     assert_eq!(alarms, 0, "of {} digits", images.len());
 }
 
@@ -76,8 +76,11 @@ fn the_digits_of_mnist_are_not_taken_for_each_other() {
 fn blank_images_are_alike_only_where_they_are_identical() {
     let levels: Vec<Vec<u8>> = [7, 9, 7].iter().map(|&level| vec![level; SHAPE.len()]).collect();
     let images: Vec<&[u8]> = levels.iter().map(Vec::as_slice).collect();
-    assert_eq!(alike(&images, SHAPE), Alike { identical: vec![0, 1, 0], nearly: vec![0, 1, 0], whole: true });
-    assert_eq!(alike(&[], SHAPE), Alike { identical: vec![], nearly: vec![], whole: true });
+    let firsts = || vec![0, 1, 0];
+    let expected = Alike { identical: firsts(), nearly: firsts(), turned: firsts(), whole: true };
+    assert_eq!(alike(&images, SHAPE), expected);
+    let none = Alike { identical: vec![], nearly: vec![], turned: vec![], whole: true };
+    assert_eq!(alike(&[], SHAPE), none);
     let one = GrayImage::from_pixel(1, 1, Luma([3])).into_raw();
     assert_eq!(alike(&[&one, &one], ImageShape { channels: 1, height: 1, width: 1 }).nearly, [0, 0]);
 }

@@ -55,12 +55,12 @@ fn images_on_two_sides_are_paired_with_the_nearest() {
     assert_eq!((across.identical, across.nearly), (2, 2));
     use Role::{Test, Train, Valid};
     let expected = [
-        (place(Train, 0), place(Valid, 1), true),
-        (place(Train, 1), place(Test, 2), true),
-        (place(Valid, 0), place(Test, 0), false),
-        (place(Train, 0), place(Test, 3), false),
+        (place(Train, 0), place(Valid, 1), Likeness::Identical),
+        (place(Train, 1), place(Test, 2), Likeness::Identical),
+        (place(Valid, 0), place(Test, 0), Likeness::Nearly),
+        (place(Train, 0), place(Test, 3), Likeness::Nearly),
     ];
-    let expected = expected.map(|(first, second, identical)| Pair { first, second, identical });
+    let expected = expected.map(|(first, second, likeness)| Pair { first, second, likeness });
     assert_eq!(across.shown, expected);
     // Half of each kind, where there are as many.
     assert_eq!(collection.pairs_across(&found, 2), Pairs { shown: vec![expected[0], expected[2]], ..across.clone() });
@@ -76,6 +76,30 @@ fn images_on_two_sides_are_paired_with_the_nearest() {
     let of_valid = "1 of 2 validation images is among the training images too (1 identical, 0 nearly): validation \
                     accuracy is too optimistic";
     assert!(notes.iter().any(|note| note == of_test) && notes.iter().any(|note| note == of_valid), "{notes:?}");
+}
+
+#[test]
+fn turned_images_on_two_sides_are_paired_with_the_one_that_they_are() {
+    let views = crate::duplicates::turned::Views::of(SHAPE);
+    let turned = |seed: u64, view: usize| views.apply(view, &noise(seed)).collect::<Vec<u8>>();
+    let train = part(&[(noise(1), 0), (nearly(1), 0), (noise(2), 1), (noise(3), 1)]);
+    let test = part(&[(turned(2, 3), 0), (turned(1, 5), 0), (noise(4), 1), (noise(3), 1)]);
+    let collection = collection(train, None, Some(test));
+    let found = collection.alike(&mut |_| {});
+    let across = collection.pairs_across(&found, 40);
+    assert_eq!((across.identical, across.nearly, across.turned), (1, 0, 2));
+    let shown: Vec<_> = across.shown.iter().map(|pair| (pair.first.index, pair.second.index, pair.likeness)).collect();
+    assert_eq!(shown, [(3, 3, Likeness::Identical), (2, 0, Likeness::Turned), (0, 1, Likeness::Turned)]);
+    // A turned 6 may be a 9: not another class by mistake.
+    assert_eq!(collection.pairs_of_two_classes(&found, 40), Pairs::default());
+    let notes = collection.split(crate::Shares::default(), 0).unwrap().warnings;
+    let expected = [
+        "2 images are copies of another (1 identical, 1 nearly)",
+        "2 images are turned or mirrored copies of others",
+        "3 of 4 test images are among the training or validation images too (1 identical, 0 nearly, 2 turned or mirrored): \
+         test accuracy is too optimistic",
+    ];
+    assert!(expected.iter().all(|expected| notes.iter().any(|note| note == expected)), "{notes:?}");
 }
 
 #[test]

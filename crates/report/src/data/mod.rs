@@ -82,21 +82,23 @@ pub struct Pairs {
     pub identical: u64,
     /// How many are nearly so.
     pub nearly: u64,
+    /// How many are so turned or mirrored.
+    pub turned: u64,
     /// Those that are shown.
     pub shown: Vec<Pair>,
 }
 
 impl Pairs {
     fn all(&self) -> u64 {
-        self.identical + self.nearly
+        self.identical + self.nearly + self.turned
     }
 }
 
 /// Two images that are alike.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Pair {
-    /// Whether they are so pixel for pixel.
-    pub identical: bool,
+    /// How much, in a word or two: `identical`.
+    pub likeness: &'static str,
     /// The two.
     pub sides: [Side; 2],
 }

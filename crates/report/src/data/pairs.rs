@@ -49,6 +49,7 @@ pub(super) fn section(pairs: &Pairs, sprite: &Sprite, first: usize, words: &Word
             p {
                 (count(all)) " " (if all == 1 { words.one } else { words.more }) " " (words.what) ": "
                 (count(pairs.identical)) " identical, " (count(pairs.nearly)) " nearly so"
+                @if pairs.turned > 0 { ", " (count(pairs.turned)) " turned or mirrored" }
                 @if (pairs.shown.len() as u64) < all { "; " (count(pairs.shown.len() as u64)) " shown" } "."
             }
             ul.entries {
@@ -61,7 +62,7 @@ pub(super) fn section(pairs: &Pairs, sprite: &Sprite, first: usize, words: &Word
 fn of_pair(pair: &Pair, sprite: &Sprite, number: usize) -> Markup {
     html! {
         li.entry {
-            p { b { @if pair.identical { "identical" } @else { "nearly identical" } } }
+            p { b { (pair.likeness) } }
             div.tiles {
                 @for (n, side) in pair.sides.iter().enumerate() {
                     div.side {

@@ -28,13 +28,13 @@ fn class(name: &str, examples: usize, shape: [usize; 3]) -> Class {
     Class { name: name.to_owned(), counts: vec![1234, 5], examples, of: 1234 }
 }
 
-fn pair(name: &str, identical: bool) -> Pair {
+fn pair(name: &str, likeness: &'static str) -> Pair {
     let side = |n: usize, part: &str| Side {
         example: Example { name: format!("{part}/{name}"), image: image(n, [3, 8, 8]) },
         part: part.to_owned(),
         class: name.to_owned(),
     };
-    Pair { identical, sides: [side(1, "training"), side(2, "test")] }
+    Pair { likeness, sides: [side(1, "training"), side(2, "test")] }
 }
 
 fn sheet(name: &str) -> DataSheet {
@@ -49,8 +49,13 @@ fn sheet(name: &str) -> DataSheet {
         channels: vec![Channel { name: "red".to_owned(), mean: 33.318, deviation: 78.567 }],
         too_small: Some("one class is too small".to_owned()),
         split: ("Its parts".to_owned(), vec![name.to_owned()]),
-        across: Pairs { identical: 1, nearly: 4321, shown: vec![pair(name, true), pair("b", false)] },
-        of_two_classes: Pairs { identical: 0, nearly: 1, shown: vec![pair("c", false)] },
+        across: Pairs {
+            identical: 1,
+            nearly: 4317,
+            turned: 4,
+            shown: vec![pair(name, "identical"), pair("b", "turned or mirrored")],
+        },
+        of_two_classes: Pairs { nearly: 1, shown: vec![pair("c", "nearly identical")], ..Pairs::default() },
         unreadable: vec![(name.to_owned(), name.to_owned())],
         unreadable_count: 9,
     }
@@ -76,7 +81,7 @@ fn the_page_says_what_there_is_and_what_is_not_shown() {
         "<a href=\"#classes\">one class is too small</a>",
         "<td class=\"number\">33.32</td><td class=\"number\">78.57</td><td class=\"number\">0.1307</td><td class=\"number\">0.3081</td>",
         "5 of 2,468 images, at most 3 of each class, picked evenly",
-        "4,322 validation or test images are like one of a part before it: 1 identical, 4,321 nearly so; 2 shown.",
+        "4,322 validation or test images are like one of a part before it: 1 identical, 4,317 nearly so, 4 turned or mirrored; 2 shown.",
         "1 image is like one of another class: 0 identical, 1 nearly so.",
         "aria-label=\"test/b, b\"",
         "And 8 more.",

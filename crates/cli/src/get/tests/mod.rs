@@ -79,6 +79,7 @@ fn set_of(mirrors: &[&'static str], files: Vec<Download>) -> &'static DataSet {
         licence: "none",
         images: leak([IMAGES]),
         classes: 2,
+        names: &["one", "another"],
         shape: SHAPE,
         family: "tiny-family",
         mirrors: mirrors.to_vec().leak(),
@@ -165,9 +166,12 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> (u8, String, Stri
 /// Whether the data set is there as it was published, and nothing else.
 #[track_caller]
 fn assert_whole(cache: &Folder) {
-    let mut expected = NAMES.map(str::to_owned);
+    let mut expected = NAMES.map(str::to_owned).to_vec();
+    expected.push("classes.txt".to_owned());
     expected.sort();
     assert_eq!(cache.names("tiny"), expected);
+    let collection = tenfold_data::read(&cache.0.join("tiny"), &tenfold_data::Options::default()).unwrap();
+    assert_eq!(collection.classes, ["one", "another"]);
     for (name, file) in NAMES.iter().zip(files()) {
         assert!(fs::read(cache.0.join("tiny").join(name)).unwrap() == file, "{name}");
     }

@@ -1,3 +1,4 @@
 //! Other programs' formats.
 
+pub mod onnx;
 pub mod safetensors;

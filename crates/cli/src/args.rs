@@ -48,6 +48,7 @@ pub(crate) enum Command {
     Look(LookArgs),
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
+    Export(ExportArgs),
     Models(ModelsArgs),
     Bench(BenchArgs),
     Data(DataArgs),
@@ -415,6 +416,26 @@ const EVALUATE_EXAMPLES: &str = "\
 Examples:
   tenfold evaluate runs/images-cats --data cats-of-another-year
   tenfold evaluate model.safetensors --data qmnist --format json";
+
+/// Writes a trained network for other programs.
+///
+/// ONNX (.onnx) takes bytes [N, H, W, C] and has all that follows inside, so that onnxruntime says the same; .safetensors
+/// is the model file itself. How each is read is printed.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub(crate) struct ExportArgs {
+    /// A model.safetensors, or one training in a folder that `tenfold run` wrote: DIR:RECIPE:SEED; DIR is the picked
+    /// network.
+    pub(crate) model: String,
+    /// The file to write, by its name .onnx or .safetensors.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  tenfold export runs/digits --to digits.onnx
+  tenfold export runs/digits:cnn2:1 --to cnn2.safetensors";
 
 /// How predictions are written.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,6 +7,7 @@ mod bench;
 mod compare;
 mod data;
 mod evaluate;
+mod export;
 mod get;
 mod look;
 mod models;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Look(args) => look::look(&args),
         Command::Evaluate(args) => evaluate::evaluate(&args),
+        Command::Export(args) => export::export(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Models(args) => models::models(&args),
         Command::Bench(args) => bench::bench(&args),

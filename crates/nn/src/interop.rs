@@ -1,4 +1,5 @@
 //! Other programs' formats.
 
 pub mod model_file;
+pub mod onnx;
 pub mod safetensors;

@@ -20,6 +20,7 @@ mod run;
 mod test_images;
 mod trial;
 
+pub mod calibration;
 pub mod comparison;
 pub mod look;
 pub mod metrics;

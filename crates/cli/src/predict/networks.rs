@@ -36,6 +36,10 @@ impl Networks {
         Ok(Networks { networks, threads })
     }
 
+    pub(crate) fn networks(&self) -> &[TrainedModel] {
+        &self.networks
+    }
+
     pub(crate) fn shape(&self) -> ImageShape {
         self.networks[0].shape()
     }

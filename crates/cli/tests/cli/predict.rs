@@ -198,3 +198,27 @@ fn a_network_is_measured_on_other_images_by_the_names_of_their_classes() {
     assert_eq!(ended.code, Some(3), "{}", ended.err);
     assert!(ended.err.contains("its images have no labels"), "{}", ended.err);
 }
+
+#[test]
+fn a_network_is_exported_once_and_several_are_not() {
+    let path = trained("export");
+    let out = text(&path.join("out")).to_owned();
+    let to = path.join("net.onnx");
+    let ended = run(&["export", &format!("{out}:mlp:1"), "--to", text(&to)]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+    assert!(ended.out.contains("numpy.zeros((1, 28, 28, 1), numpy.uint8)") && ended.out.contains("grey from 0 to 255"));
+    let bytes = fs::read(&to).unwrap();
+    assert!(bytes.len() > 4 * 199_210 && bytes.windows(7).any(|part| part == b"tenfold"));
+    let copy = path.join("net.safetensors");
+    assert_eq!(run(&["export", &format!("{out}:mlp:1"), "--to", text(&copy)]).code, Some(0));
+    assert_eq!(fs::read(&copy).unwrap(), fs::read(path.join("out/trials/mlp/seed-1/model.safetensors")).unwrap());
+    for (model, to, code, words) in [
+        (format!("{out}:mlp"), "x.onnx", 2, "is several trainings, and a file holds one"),
+        (out.clone(), "x.h5", 2, "x.h5: is neither .onnx nor .safetensors"),
+        (out.clone(), "none/x.onnx", 4, "x.onnx: cannot be written"),
+    ] {
+        let ended = run(&["export", &model, "--to", text(&path.join(to))]);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(code), ""), "{}", ended.err);
+        assert!(ended.err.contains(words), "{}", ended.err);
+    }
+}

@@ -6,9 +6,9 @@
 //! | output `logits` | f32 `[N, classes]` | what the last layer gives, divided by the temperature if there is one |
 //! | output `probabilities` | f32 `[N, classes]` | their softmax |
 //!
-//! The normalisation of pixels is part of the graph. Bringing a picture to `H` by `W` pixels is not, since programs scale
-//! differently. The metadata have `classes`, the classes' names as a JSON list, and `tenfold`, a JSON object with `name`
-//! and `version` of [`OnnxAbout`], `layers`, `pixels` and `temperature`.
+//! The normalisation of pixels is part of the graph. Bringing a picture to `H` by `W` pixels is not, since programs
+//! scale differently. The metadata have `classes`, the classes' names as a JSON list, and `tenfold`, a JSON object with
+//! `name` and `version` of [`OnnxAbout`], `layers`, `pixels` and `temperature`.
 
 #[cfg(test)]
 mod check;
@@ -72,11 +72,12 @@ const MAX_BYTES: usize = i32::MAX as usize;
 const FLOAT: i64 = 1;
 const UINT8: i64 = 2;
 
-/// The bytes of an ONNX model that computes what `model` does, in f32, with dropout switched off. The same model and the
-/// same words give the same bytes.
+/// The bytes of an ONNX model that computes what `model` does, in f32, with dropout switched off. The same model and
+/// the same words give the same bytes.
 ///
 /// # Errors
-/// If there is not one name for each class, the temperature is outside 1e-6 to 1e6, or the file would have more than 2^31 - 1 bytes.
+/// If there is not one name for each class, the temperature is outside 1e-6 to 1e6, or the file would have more than
+/// 2^31 - 1 bytes.
 pub fn write(model: &Model, about: &OnnxAbout) -> Result<Vec<u8>, OnnxError> {
     let (found, expected) = (about.class_names.len(), model.architecture().classes());
     if found != expected {

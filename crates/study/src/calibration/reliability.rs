@@ -1,12 +1,13 @@
-//! The reliability diagram and the expected calibration error (Naeini and others, Obtaining well calibrated probabilities
-//! using Bayesian binning, AAAI 2015), with bins of equally many answers (Nguyen and O'Connor, EMNLP 2015).
+//! The reliability diagram and the expected calibration error (Naeini and others, Obtaining well calibrated
+//! probabilities using Bayesian binning, AAAI 2015), with bins of equally many answers (Nguyen and O'Connor, EMNLP
+//! 2015).
 //!
 //! The error of few answers is larger than that of many: accuracy in a bin strays from confidence by chance, and every
-//! straying counts. Draws of the bootstrap stray once more, so that all their quantiles may lie above the truth. Mirrored
-//! at the error, as far below it as they are above, they allow for that, but are skewed the wrong way where a network is
-//! seldom wrong. Simulated (500 to 10,000 answers, calibrated or not), the first cover the truth in 0 to 96 of a
-//! hundred cases, and the second in 48 to 96. So the interval spans both, and it begins at 0 where a calibrated network
-//! would show as large an error by chance in one of twenty tries: that covers in 93 or more.
+//! straying counts. Draws of the bootstrap stray once more, so that all their quantiles may lie above the truth.
+//! Mirrored at the error, as far below it as they are above, they allow for that, but are skewed the wrong way where a
+//! network is seldom wrong. Simulated (500 to 10,000 answers, calibrated or not), the first cover the truth in 0 to 96
+//! of a hundred cases, and the second in 48 to 96. So the interval spans both, and it begins at 0 where a calibrated
+//! network would show as large an error by chance in one of twenty tries: that covers in 93 or more.
 
 use tenfold_nn::rng::{Rng, Stream};
 
@@ -62,8 +63,8 @@ pub struct Calibration {
 /// How far `answers` are from meaning what they say. `units` has the number, from 0, of what each image belongs to (a
 /// writer, a patient, or itself): the images of one unit are alike, and drawn together.
 ///
-/// An answer is in bin `floor(15 r / N)`, where `r` of `N` answers are less confident: equal ones are always together, so
-/// that nothing depends on the order of images.
+/// An answer is in bin `floor(15 r / N)`, where `r` of `N` answers are less confident: equal ones are always together,
+/// so that nothing depends on the order of images.
 ///
 /// `None` if there are no answers, or a confidence is not between 0 and 1.
 ///

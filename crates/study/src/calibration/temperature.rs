@@ -7,8 +7,8 @@ const RANGE: (f64, f64) = (0.01, 100.0);
 /// Halvings of that range's logarithm, until a hundred thousandth of a millionth of it is left.
 const HALVINGS: usize = 40;
 
-/// The temperature by which divided `logits` (`[N, classes]`; logarithms of probabilities will do, if none is zero) have
-/// the smallest cross-entropy with `labels` (`[N]`), rounded to a millionth.
+/// The temperature by which divided `logits` (`[N, classes]`; logarithms of probabilities will do, if none is zero)
+/// have the smallest cross-entropy with `labels` (`[N]`), rounded to a millionth.
 ///
 /// `None` if there is none between 0.01 and 100: where every label has the largest logit, the surer the better, and
 /// where labels have smaller logits than others have on average, the less sure the better. `None`, too, if there are no

@@ -215,8 +215,9 @@ pub(crate) struct LookArgs {
     /// Whether image N is of the test or of the validation images.
     #[arg(long, value_enum, default_value_t = Of::Test, requires = "image")]
     pub(crate) of: Of,
-    /// What each layer makes of your own picture, a PNG; it is centred as MNIST's digits were.
-    #[arg(long, value_name = "PNG", group = "what")]
+    /// What each layer makes of your own picture. For MNIST it is a PNG, which is centred as its digits were; for other
+    /// data any picture, which is made like those that the network was trained on.
+    #[arg(long, value_name = "FILE", group = "what")]
     pub(crate) file: Option<PathBuf>,
     /// The class whose pixels are looked for, by its name or its number from 0. [default: the one that the network names]
     #[arg(long, value_name = "CLASS")]

@@ -7,8 +7,8 @@ use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, DecodingError, Transformations};
-use tenfold_nn::data::ImageShape;
 use tenfold_nn::data::digit::{self, Grey};
+use tenfold_nn::data::{ImageShape, Options, read_pictures};
 use tenfold_report::feature_maps::Image;
 
 use crate::failure::{DATA, Failure, USAGE, unread};
@@ -91,6 +91,22 @@ pub(crate) fn input_for(shape: ImageShape, path: &Path) -> Result<(Steps, Vec<u8
     let ImageShape { channels, height, width } = shape;
     let step = Image { channels, height, width, pixels: pixels.clone() };
     Ok((vec![(colour.described(), step)], pixels))
+}
+
+/// The picture in the file as an image of `shape`, read as `options` say that those were that the network was trained on.
+pub(crate) fn input_like(shape: ImageShape, options: &Options, path: &Path) -> Result<(Steps, Vec<u8>), Failure> {
+    fs::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::new(USAGE, format!("{}: there is no such file", path.display()), None),
+        _ => Failure::new(unread(&error), format!("{}: cannot be read: {error}", path.display()), None),
+    })?;
+    let mut pictures = read_pictures(&[path.to_owned()], shape, options);
+    let pixels = pictures
+        .pop()
+        .expect("there is one picture")
+        .map_err(|why| Failure::new(DATA, format!("{}: it {why}", path.display()), None))?;
+    let ImageShape { channels, height, width } = shape;
+    let words = format!("made {height} x {width} as the images were that the network was trained on");
+    Ok((vec![(words, Image { channels, height, width, pixels: pixels.clone() })], pixels))
 }
 
 const NO_INK: &str = "colours are taken as grey, and what is transparent as white paper";

@@ -15,7 +15,7 @@ use super::{Looked, Network, class_names, image, names, no_such};
 use crate::args::{LookArgs, Of, UnitName};
 use crate::failure::{Failure, USAGE};
 use crate::output::{self, plain};
-use crate::picture_file::input_for;
+use crate::picture_file::{input_for, input_like};
 
 /// Maps of a layer that are shown unless somebody asks for more.
 const MAPS: usize = 16;
@@ -58,7 +58,13 @@ pub(crate) struct GivenImage {
 /// The image that was asked for, if one was.
 pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<GivenImage>, Failure> {
     if let Some(path) = &args.file {
-        let (steps, pixels) = input_for(looked.splits.train.shape(), path)?;
+        let dataset = &looked.study.record.dataset;
+        let shape = looked.splits.train.shape();
+        // Pictures of people's own become images as those did that the network was trained on; MNIST's were centred.
+        let (steps, pixels) = match &dataset.reading {
+            Some(_) => input_like(shape, &dataset.images(), path)?,
+            None => input_for(shape, path)?,
+        };
         let name = names::of_picture(path);
         let heading = plain(&path.file_name().unwrap_or_default().to_string_lossy());
         return Ok(Some(GivenImage { heading, name, steps, pixels, label: None }));

@@ -109,6 +109,12 @@ fn groups_are_drawn_as_a_whole_and_pictures_are_told_by_their_paths() {
     let words = run(&["compare", text(&out)]).out;
     assert!(words.contains("test images in ") && words.contains("a bootstrap over groups"), "{words}");
     assert!(results(&path)["comparison"]["image_groups"].as_u64().is_some_and(|n| n > 2));
+    // A picture of one's own is seen as those were; classes go by name.
+    let own = path.join("own.png");
+    picture(&own, 1_000);
+    let ended = run(&["look", text(&out), "--file", text(&own), "--class", "a,b"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("own.png is ") && ended.out.contains("caf\u{e9} & <b>"), "{}", ended.out);
     fs::write(out.join("test-images.csv"), "image,class\n").unwrap();
     let ended = run(&["compare", text(&out)]);
     assert_eq!(ended.code, Some(4), "{}", ended.err);

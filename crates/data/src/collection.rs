@@ -82,8 +82,9 @@ impl Role {
     pub(crate) fn of(word: &str) -> Option<Role> {
         match word.to_ascii_lowercase().as_str() {
             "train" | "training" | "trn" => Some(Role::Train),
-            "valid" | "val" | "validation" | "validate" | "dev" => Some(Role::Valid),
-            "test" | "testing" | "tst" | "t10k" => Some(Role::Test),
+            // FER2013's public test was there to choose by, its private test to measure with.
+            "valid" | "val" | "validation" | "validate" | "dev" | "publictest" => Some(Role::Valid),
+            "test" | "testing" | "tst" | "t10k" | "privatetest" => Some(Role::Test),
             _ => None,
         }
     }

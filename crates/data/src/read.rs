@@ -19,8 +19,9 @@ use crate::{Collection, DataError, Progress, cifar, csv, folder, idx_folder, wal
 ///   them PNG, JPEG, BMP, PNM or GIF pictures (the first frame) of any sizes and modes;
 /// * an npz file with the names of MedMNIST (`train_images`, `train_labels` ...), Keras (`x_train`, `y_train` ...) or
 ///   `numpy.savez(file, images, labels)`; a folder of npy files, one for each class;
-/// * a CSV file of pixels, one image in a row, with labels or without, or a folder with `train.csv` and `test.csv` of these;
-///   a CSV file with the paths of pictures, their classes, and perhaps their parts and groups;
+/// * a CSV file of pixels, one image in a row (in a field each, or all in one), with labels or without, or a folder with
+///   `train.csv` and `test.csv` of these; a CSV file with the paths of pictures, their classes, and perhaps their parts
+///   and groups;
 /// * a folder with the binary files of CIFAR-10 or CIFAR-100;
 /// * a folder of IDX files, by the names of MNIST, EMNIST (whose images are turned) and others like them; `classes.txt` or
 ///   `labels.txt` beside them names the classes.

@@ -218,9 +218,11 @@ fn tables() -> Vec<Case> {
     let row = |level: usize| (0..16).map(|n| (level * n).to_string()).collect::<Vec<_>>();
     let pixels = format!("label{header}\n1,{}\n0,{}\n1,{}\n", row(3).join(","), row(17).join(","), row(5).join(","));
     let bare = format!("{};a\n{};b\n", row(3).join(";"), row(2).join(";"));
+    let one = format!("emotion,pixels,Usage\n1,{},Training\n0,{},Training\n", row(3).join(" "), row(2).join(" "));
     vec![
         table("CSV of pixels", &pixels),
         table("CSV of pixels without a header", &bare),
+        table("CSV of pixels in one field", &one),
         table("CSV of paths", "path,label,split,group\na.pgm,x,train,g1\nb.pgm,\"y\",train,g2\na.pgm,x,test,g3\n"),
     ]
 }

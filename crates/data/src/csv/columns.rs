@@ -4,7 +4,8 @@ use crate::DataError;
 use crate::collection::listed;
 
 /// The usual names of columns.
-pub(crate) const LABEL: &[&str] = &["label", "labels", "class", "class_name", "classname", "category", "target", "y"];
+pub(crate) const LABEL: &[&str] =
+    &["label", "labels", "class", "class_name", "classname", "category", "target", "emotion", "y"];
 pub(crate) const SPLIT: &[&str] = &["split", "set", "subset", "partition", "usage"];
 pub(crate) const GROUP: &[&str] =
     &["group", "groups", "patient", "patient_id", "patientid", "subject", "subject_id", "writer"];
@@ -43,7 +44,7 @@ impl Columns<'_> {
     ) -> Result<Option<usize>, DataError> {
         let header = self.header.unwrap_or_default();
         let Some(told) = told else {
-            return Ok(header.iter().position(|name| usual.contains(&name.to_lowercase().as_str())));
+            return Ok(header.iter().position(|name| usual.contains(&name.trim().to_lowercase().as_str())));
         };
         if let Some(column) = header.iter().position(|name| name == told) {
             return Ok(Some(column));

@@ -1,6 +1,9 @@
 //! CSV files: of pixels, one image in a row, or of the paths of pictures.
 
+mod besides;
 mod columns;
+mod growing;
+mod one_field;
 mod paths;
 mod pixel_names;
 mod pixels;
@@ -11,6 +14,7 @@ mod tests;
 use std::path::Path;
 
 use crate::DataError;
+use crate::arrays::Images;
 use crate::collection::{Found, Role, listed};
 use crate::options::Options;
 use crate::progress::Watch;
@@ -24,11 +28,12 @@ const FEWEST_PIXELS: usize = 16;
 pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
     let table = Table::open(path)?;
     let mut found = Found::default();
-    if is_of_pixels(&table) {
-        let parts = pixels::read(table, Some(Role::Train), options, &mut found, watch)?;
-        crate::arrays::add(path, parts, options, &mut found)?;
-    } else {
-        paths::read(table, Some(Role::Train), options, &mut found, watch)?;
+    match images(&table) {
+        Some(images) => {
+            let parts = images.read(table, Some(Role::Train), options, &mut found, watch)?;
+            crate::arrays::add(path, parts, options, &mut found)?;
+        }
+        None => paths::read(table, Some(Role::Train), options, &mut found, watch)?,
     }
     Ok(found)
 }
@@ -51,10 +56,9 @@ pub(crate) fn read_folder(
     let (mut of_pixels, mut others) = (Vec::new(), Vec::new());
     for (item, role) in &parts {
         let table = Table::open(&item.path)?;
-        if is_of_pixels(&table) {
-            of_pixels.extend(pixels::read(table, Some(*role), options, &mut found, watch)?);
-        } else {
-            others.push(item.name.clone());
+        match images(&table) {
+            Some(images) => of_pixels.extend(images.read(table, Some(*role), options, &mut found, watch)?),
+            None => others.push(item.name.clone()),
         }
     }
     if of_pixels.is_empty() {
@@ -68,8 +72,36 @@ pub(crate) fn read_folder(
     Ok(Some(found))
 }
 
-/// Whether rows hold pixels: many numbers.
-fn is_of_pixels(table: &Table) -> bool {
-    let row = table.sample.get(1).or(table.sample.first());
-    row.is_some_and(|row| row.iter().filter(|field| field.parse::<f32>().is_ok()).count() >= FEWEST_PIXELS)
+/// Where the pixels of an image are.
+#[derive(Clone, Copy)]
+enum Pixels {
+    /// Each in a field of its own.
+    Fields,
+    /// All in this column.
+    Column(usize),
+}
+
+/// Where rows hold pixels, if they do: many numbers.
+fn images(table: &Table) -> Option<Pixels> {
+    let row = table.sample.get(1).or(table.sample.first())?;
+    if row.iter().filter(|field| field.parse::<f32>().is_ok()).count() >= FEWEST_PIXELS {
+        return Some(Pixels::Fields);
+    }
+    one_field::column(table).map(Pixels::Column)
+}
+
+impl Pixels {
+    fn read(
+        self,
+        table: Table,
+        role: Option<Role>,
+        options: &Options,
+        found: &mut Found,
+        watch: &mut Watch,
+    ) -> Result<Vec<Images>, DataError> {
+        match self {
+            Pixels::Fields => pixels::read(table, role, options, found, watch),
+            Pixels::Column(column) => one_field::read(table, column, role, options, found, watch),
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::besides::{Besides, RowSays};
 use super::columns::{Columns, GROUP, LABEL, NUMBER, SPLIT};
+use super::growing::{Growing, number};
 use super::pixel_names::{self, Order};
 use super::table::{Rows, Table};
-use crate::arrays::{Images, Layout, Values, flat_shape};
+use crate::arrays::{Images, Layout, flat_shape};
 use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
 use crate::options::{ONE_LEVEL, Options, Setting, Useless};
 use crate::progress::Watch;
@@ -32,23 +34,15 @@ pub(crate) fn read(
     let mut parts: BTreeMap<Option<Role>, Read> = BTreeMap::new();
     while let Some(read) = row(&mut rows, &columns, &plan, role, &mut parts)? {
         let part = parts.entry(read.role).or_default();
-        part.labels.extend(plan.label.map(|_| found.names.number(&read.label)));
-        part.groups.extend(plan.group.map(|_| found.groups.number(&read.group)));
+        part.labels.extend(plan.besides.label.map(|_| found.names.number(&read.label)));
+        part.groups.extend(plan.besides.group.map(|_| found.groups.number(&read.group)));
         watch(rows.progress());
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if plan.undecided {
         plan.decide(path, &mut parts, &mut found.names)?;
     }
-    let mut holds = match plan.label {
-        Some(column) => format!("the label in {}", columns.name(column)),
-        None => "no labels".to_owned(),
-    };
-    for (what, column) in [("the part", plan.split), ("the group", plan.group)] {
-        if let Some(column) = column {
-            holds.push_str(&format!(", {what} in {}", columns.name(column)));
-        }
-    }
+    let holds = plan.besides.words(&columns);
     let with = if header.is_some() { "with a header" } else { "without a header" };
     let shape = plan.shape;
     found.notes.push(format!("{file}: pixels parted by {}, {with}, {shape} in a row, {holds}", table.delimiter.name()));
@@ -61,7 +55,7 @@ pub(crate) fn read(
         _ => (Layout::First, None),
     };
     found.notes.extend(words.map(|words| format!("{file}: {words}")));
-    let labelled = plan.label.is_some();
+    let labelled = plan.besides.label.is_some();
     let images = parts.into_iter().map(|(role, part)| Images {
         role: role.filter(|_| labelled),
         name: file.clone(),
@@ -75,13 +69,13 @@ pub(crate) fn read(
     Ok(images.collect())
 }
 
-const NO_PATHS: Useless = Useless {
+pub(super) const NO_PATHS: Useless = Useless {
     setting: Setting::Group,
     why: "it holds pixels, and groups are named by the paths of pictures",
     remedy: "say which column holds the groups: columns.group = \"name\"",
 };
 
-const NO_COLUMN_OF_PATHS: Useless = Useless {
+pub(super) const NO_COLUMN_OF_PATHS: Useless = Useless {
     setting: Setting::ColumnOfPaths,
     why: "it holds pixels, not the paths of pictures",
     remedy: "leave it out, or name another file",
@@ -101,9 +95,7 @@ fn has_header(sample: &[Vec<String>]) -> bool {
 
 /// What each column is.
 struct Plan {
-    label: Option<usize>,
-    split: Option<usize>,
-    group: Option<usize>,
+    besides: Besides,
     is_pixel: Vec<bool>,
     shape: ImageShape,
     order: Order,
@@ -176,7 +168,7 @@ impl Plan {
             ));
         };
         let order = pixel_names::order(columns, &is_pixel)?;
-        Ok(Plan { label, split, group, is_pixel, shape, order, undecided, unused })
+        Ok(Plan { besides: Besides { label, split, group }, is_pixel, shape, order, undecided, unused })
     }
 
     /// Takes the label out of the images: the first column or the last, whichever alone can be one.
@@ -210,7 +202,7 @@ impl Plan {
         };
         part.labels =
             part.values.take_column(column, width).map(|value| names.number(&(value as u32).to_string())).collect();
-        self.label = Some(column);
+        self.besides.label = Some(column);
         Ok(())
     }
 }
@@ -221,13 +213,6 @@ struct Read {
     values: Growing,
     labels: Vec<u32>,
     groups: Vec<u32>,
-}
-
-/// What a row says besides its pixels.
-struct RowSays {
-    role: Option<Role>,
-    label: String,
-    group: String,
 }
 
 /// Adds the pixels of the next row to those of its part.
@@ -248,27 +233,8 @@ fn row(
             "copy or write the file again",
         ));
     }
-    let text = |column: Option<usize>| -> Result<String, DataError> {
-        let Some(column) = column else { return Ok(String::new()) };
-        let field = std::str::from_utf8(&row[column]).ok().filter(|field| !field.is_empty());
-        field.map(str::to_owned).ok_or_else(|| {
-            bad(format!("{} is empty or not UTF-8", columns.name(column)), "fill it, and save the file as UTF-8")
-        })
-    };
-    let role = match plan.split {
-        None => role,
-        Some(column) => {
-            let word = text(Some(column))?;
-            Some(Role::of(&word).ok_or_else(|| {
-                bad(
-                    format!("{} is {word:?}, expected train, valid or test", columns.name(column)),
-                    "write one of these",
-                )
-            })?)
-        }
-    };
-    let says = RowSays { role, label: text(plan.label)?, group: text(plan.group)? };
-    let part = parts.entry(role).or_default();
+    let says = plan.besides.of(columns, line, row, role)?;
+    let part = parts.entry(says.role).or_default();
     for (column, field) in row.iter().enumerate().filter(|(column, _)| plan.is_pixel[*column]) {
         let value = number(field).ok_or_else(|| {
             let what = format!("{} is {:?}, expected a number", columns.name(column), String::from_utf8_lossy(field));
@@ -280,73 +246,4 @@ fn row(
         return Err(bad(format!("images are more than {MAX_PIXEL_BYTES} bytes by now"), "take fewer rows"));
     }
     Ok(Some(says))
-}
-
-/// The number that a field holds; most are whole and small.
-fn number(field: &[u8]) -> Option<f32> {
-    if (1..=3).contains(&field.len()) && field.iter().all(u8::is_ascii_digit) {
-        return Some(field.iter().fold(0.0, |number, digit| 10.0 * number + f32::from(digit - b'0')));
-    }
-    std::str::from_utf8(field).ok()?.parse().ok().filter(|value: &f32| value.is_finite())
-}
-
-/// Numbers as bytes for as long as all of them are.
-enum Growing {
-    Bytes(Vec<u8>),
-    Floats(Vec<f32>),
-}
-
-impl Default for Growing {
-    fn default() -> Growing {
-        Growing::Bytes(Vec::new())
-    }
-}
-
-impl Growing {
-    fn push(&mut self, value: f32) {
-        match self {
-            Growing::Bytes(bytes) if value.fract() == 0.0 && (0.0..=255.0).contains(&value) => bytes.push(value as u8),
-            Growing::Bytes(bytes) => {
-                let floats = bytes.iter().map(|&byte| f32::from(byte)).chain([value]).collect();
-                *self = Growing::Floats(floats);
-            }
-            Growing::Floats(floats) => floats.push(value),
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        match self {
-            Growing::Bytes(bytes) => bytes.len() as u64,
-            Growing::Floats(floats) => 4 * floats.len() as u64,
-        }
-    }
-
-    fn column(&self, column: usize, width: usize) -> Box<dyn Iterator<Item = f32> + '_> {
-        match self {
-            Growing::Bytes(bytes) => Box::new(bytes.iter().skip(column).step_by(width).map(|&byte| f32::from(byte))),
-            Growing::Floats(floats) => Box::new(floats.iter().skip(column).step_by(width).copied()),
-        }
-    }
-
-    /// Removes a column.
-    fn take_column(&mut self, column: usize, width: usize) -> std::vec::IntoIter<f32> {
-        let taken: Vec<f32> = self.column(column, width).collect();
-        let mut n = 0;
-        let mut keep = || {
-            n += 1;
-            (n - 1) % width != column
-        };
-        match self {
-            Growing::Bytes(bytes) => bytes.retain(|_| keep()),
-            Growing::Floats(floats) => floats.retain(|_| keep()),
-        }
-        taken.into_iter()
-    }
-
-    fn into_values(self) -> Values {
-        match self {
-            Growing::Bytes(bytes) => Values::U8(bytes),
-            Growing::Floats(floats) => Values::F32(floats),
-        }
-    }
 }

@@ -395,3 +395,45 @@ proptest::proptest! {
         let _ = read(&path, &Options::default());
     }
 }
+
+#[test]
+fn all_pixels_in_one_field_as_fer2013_has_them() {
+    let folder = Folder::new("csv-one-field");
+    let pixels = |n: usize| row(n).replace(',', " ");
+    let line = |label: &str, n: usize, part: &str| format!("{label},{},{part}\n", pixels(n));
+    let lines =
+        [line("3", 0, "Training"), line("0", 1, "Training"), line("3", 24, "PublicTest"), line("0", 2, "PrivateTest")];
+    let text = format!("emotion,pixels,Usage\n{}", lines.concat());
+    let path = folder.write("fer2013.csv", text.as_bytes());
+    let collection = of(&path);
+    assert_eq!(collection.shape, ImageShape { channels: 1, height: 4, width: 4 });
+    assert_eq!(collection.classes, ["0", "3"]);
+    let (valid, test) = (collection.valid.as_ref().unwrap(), collection.test.as_ref().unwrap());
+    assert_eq!((&collection.train.labels[..], &valid.labels[..], &test.labels[..]), (&[1, 0][..], &[1][..], &[0][..]));
+    let from = |n: u8| (n..=n + 15).collect::<Vec<u8>>();
+    assert_eq!((&collection.train.pixels, &valid.pixels), (&[from(0), from(10)].concat(), &from(240)));
+    let note = "fer2013.csv: 1x4x4 pixels parted by blanks in column pixels, the label in column emotion, the part in column Usage";
+    assert!(says(&collection, note), "{:?}", collection.notes);
+
+    // As its challenge had it: a part in each file, blanks before the names, and test images without labels.
+    let both = Folder::new("csv-one-field-folder");
+    both.write("train.csv", format!("emotion, pixels\n1,{}\n2,{}\n", pixels(0), pixels(24)).as_bytes());
+    both.write("test.csv", format!(" pixels\n{}\n", pixels(3)).as_bytes());
+    let collection = of(&both.0);
+    assert_eq!((&collection.train.labels[..], collection.unlabelled.unwrap().pixels), (&[0, 1][..], from(30)));
+
+    for (broken, message) in [
+        (text.replacen("0 1 2 3", "0 1 x 3", 1), "line 2: number 3 of column pixels is \"x\", expected a number"),
+        (
+            text.replacen("10 11 12", "10 12", 1),
+            "line 3: column pixels holds 15 pixels, expected 16 as in the first row",
+        ),
+        (text.replace("PrivateTest", "Nobody"), "line 5: column Usage is \"Nobody\", expected train, valid or test"),
+        (text.replacen(",Training", "", 1), "line 2: holds 2 fields, expected 3"),
+        (text.replace("emotion", "mood").replace("Usage", "x"), "it may be one of column mood, column x"),
+    ] {
+        let path = folder.write("fer2013.csv", broken.as_bytes());
+        let (found, _) = refusal(&path, &Options::default());
+        assert!(found.contains(message), "{found}");
+    }
+}

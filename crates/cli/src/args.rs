@@ -348,7 +348,7 @@ pub(crate) enum CompareFormat {
 ///
 /// One row for each image, in the order in which they come: its file, its class, the probability of each class. Pictures
 /// become images as those did that the network was trained on. Files that cannot be read are named at the end, and the
-/// others are predicted.
+/// others are predicted. (Digits of your own hand are not made like MNIST's here: `tenfold look --file` does that.)
 #[derive(clap::Args, Debug)]
 #[command(after_help = PREDICT_EXAMPLES)]
 pub(crate) struct PredictArgs {
@@ -369,7 +369,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "K", value_parser = whole(1000))]
     pub(crate) top: Option<usize>,
     /// ImageId,Label: what Kaggle takes, with numbers from 1 on.
-    #[arg(long, conflicts_with_all = ["top", "format"])]
+    #[arg(long, conflicts_with_all = ["top", "format", "abstain"])]
     pub(crate) kaggle: bool,
     /// Name no class where the most probable one has a probability of less than P.
     #[arg(long, value_name = "P", value_parser = share)]
@@ -384,7 +384,7 @@ pub(crate) struct PredictArgs {
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:
-  tenfold predict runs/digits:cnn2:1 7.png          one network, one picture
+  tenfold predict runs/images-cats:cnn:1 cat.jpg    one network, one picture
   tenfold predict runs/images-cats new-pictures --out said.csv   a folder of pictures, by the picked network
   tenfold predict runs/images-train:cnn test.csv --kaggle --out submission.csv   the mean of all seeds
   find . -name '*.jpg' | tenfold predict model.safetensors - --top 3";

@@ -1,7 +1,8 @@
 //! `tenfold evaluate`: how good a trained network is on labelled images that it has never seen.
 
 use serde::Serialize;
-use tenfold_data::{Examples, Naming};
+use tenfold_data::{Collection, Examples, Naming, Options};
+use tenfold_nn::data::words::{are, counted};
 use tenfold_report::format::{count, percent};
 use tenfold_report::text::{confusion_table, per_class_table};
 use tenfold_study::Prediction;
@@ -25,6 +26,8 @@ struct EvaluationRecord<'a> {
     part: &'a str,
     sha256: String,
     images: usize,
+    /// Files that could not be read and are in no figure.
+    unreadable: usize,
     classes: &'a [String],
     metrics: &'a Metrics,
     /// With 95 % intervals for new images like these.
@@ -36,8 +39,25 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
     let networks = Networks::read(&args.model, environment(args.threads).threads)?;
     let options = with_settings(&networks.options(), &args.set)?;
     let path = get::resolve(&args.data)?;
-    let collection = networks.read_images(&path, &options, Naming::Known(networks.classes()))?;
+    let collection = read(&networks, &path, &options)?;
     let sha256 = collection.sha256.clone();
+    if sha256 == networks.data() {
+        let own = "the data that the network was trained on";
+        if collection.test.is_none() {
+            let message = format!("{}: is {own}, so it has seen most of these images", path.display());
+            let hint =
+                "its test images, which it has not seen, are measured in the run: tenfold compare DIR".to_owned();
+            return Err(Failure::new(DATA, message, Some(hint)));
+        }
+        output::note(&format!(
+            "{}: is {own}; these are the test images of its run, looked at once more",
+            path.display()
+        ));
+    }
+    for file in &collection.unreadable {
+        output::note(&format!("not measured: {}: it {}", plain(&file.path.display().to_string()), plain(&file.reason)));
+    }
+    let unreadable = collection.unreadable.len();
     let (part, examples) = match (collection.test, collection.valid, collection.train) {
         (Some(test), ..) => ("test images", test),
         (None, valid, train) => ("images", joined(train, valid)),
@@ -78,6 +98,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
             part,
             sha256,
             images: n,
+            unreadable,
             classes: networks.classes(),
             metrics: &metrics,
             statistics: &statistics,
@@ -103,15 +124,42 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
         }
         None => text.push_str("\none image, or one group of them, says nothing of others: no intervals\n"),
     }
+    if unreadable > 0 {
+        text.push_str(&format!(
+            "{} could not be read and {} in no figure\n",
+            counted(unreadable, "file", "files"),
+            are(unreadable)
+        ));
+    }
     output::out(&text)?;
     Ok(DONE)
+}
+
+/// The images, with the groups of the paths as in training, where paths have such.
+fn read(networks: &Networks, path: &std::path::Path, options: &Options) -> Result<Collection, Failure> {
+    let naming = Naming::Known(networks.classes());
+    if let (Some(group), None) = (networks.group(), &options.group) {
+        let grouped = Options { group: Some(group.to_owned()), ..options.clone() };
+        match networks.read_images(path, &grouped, naming) {
+            Ok(collection) if !collection.groups.is_empty() => return Ok(collection),
+            _ => output::note(
+                "the network was trained with groups, and none are known here: if images belong together, say by what with \
+                 --set group=..., else intervals are too narrow",
+            ),
+        }
+    }
+    networks.read_images(path, options, naming)
 }
 
 fn joined(mut train: Examples, valid: Option<Examples>) -> Examples {
     let Some(valid) = valid else { return train };
     train.pixels.extend(valid.pixels);
     train.labels.extend(valid.labels);
-    train.groups.extend(valid.groups);
+    if train.groups.is_empty() || valid.groups.is_empty() {
+        train.groups.clear();
+    } else {
+        train.groups.extend(valid.groups);
+    }
     train
 }
 

@@ -8,9 +8,10 @@ use tenfold_nn::interop::model_file::TrainedModel;
 use tenfold_nn::interop::onnx::{self, OnnxAbout};
 
 use crate::args::ExportArgs;
-use crate::failure::{DATA, DONE, Failure, IO, USAGE};
+use crate::failure::{DATA, DONE, Failure, USAGE};
 use crate::output::{self, plain};
 use crate::predict::networks::Networks;
+use crate::predict::rows::{beside, cannot_write};
 
 /// Writes the file, and says how it is read elsewhere.
 pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failure> {
@@ -28,12 +29,9 @@ pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failure> {
             return Err(Failure::new(USAGE, message, Some("--to network.onnx".to_owned())));
         }
     };
-    let mut temporary = args.to.clone().into_os_string();
-    temporary.push(".tmp");
-    fs::write(&temporary, &bytes).and_then(|()| fs::rename(&temporary, &args.to)).map_err(|reason| {
-        let _ = fs::remove_file(&temporary);
-        Failure::new(IO, format!("{}: cannot be written: {reason}", args.to.display()), None)
-    })?;
+    let mut file = beside(&args.to);
+    fs::write(&file.temporary, &bytes).map_err(|reason| cannot_write(&args.to, &reason))?;
+    file.keep()?;
     output::out(&words)?;
     Ok(DONE)
 }
@@ -61,9 +59,21 @@ fn onnx_words(network: &TrainedModel, to: &Path) -> String {
         3 => "red, green and blue".to_owned(),
         n => format!("{n} channels"),
     };
+    let images = &network.about.images;
+    let mut before = format!(
+        "Before: pictures are scaled to {height} rows and {width} columns (fit = \"{}\", background = \"{}\")",
+        images.fit.name(),
+        images.background.name()
+    );
+    if let Some(white) = images.white.filter(|white| *white != 255.0) {
+        before.push_str(&format!("; numbers of arrays are multiplied by 255 / {white}"));
+    }
+    if let Some([low, high]) = images.range16 {
+        before.push_str(&format!("; samples from {low} to {high} become 0 to 255"));
+    }
     format!(
         "{}: bytes [N, {height}, {width}, {channels}] in, {colours} from 0 to 255; logits and probabilities out.\n\
-         Scale pictures to {height} rows and {width} columns before; everything else is inside.\n\n\
+         {before}. The normalisation of these bytes, and all that follows, is inside.\n\n\
          import json, numpy, onnxruntime\n\
          network = onnxruntime.InferenceSession({})\n\
          images = numpy.zeros((1, {height}, {width}, {channels}), numpy.uint8)\n\

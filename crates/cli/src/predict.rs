@@ -2,7 +2,7 @@
 
 pub(crate) mod inputs;
 pub(crate) mod networks;
-mod rows;
+pub(crate) mod rows;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,9 @@ use crate::given::with_settings;
 use crate::output::{self, plain};
 use crate::progress::bar;
 
-/// Pictures that are decoded together: memory is bounded by them, whatever there is.
+/// Pictures that are decoded together, and bytes of them: memory is bounded by these, whatever there is.
 const PICTURES: usize = 2_048;
+const PICTURE_BYTES: usize = 256 << 20;
 /// Unreadable files that are named.
 const NAMED: usize = 20;
 
@@ -34,7 +35,14 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
         return Err(Failure::new(USAGE, message, None));
     }
     let options = with_settings(&networks.options(), &args.set)?;
-    let found = inputs(&args.paths)?;
+    options.check()?;
+    let shape = networks.shape();
+    if options.size != Some([shape.height, shape.width]) {
+        let message = format!("--set: size is that of the images that the network was trained on: {shape}");
+        return Err(Failure::new(USAGE, message, None));
+    }
+    let together = PICTURES.min(PICTURE_BYTES / shape.len()).max(1);
+    let found = inputs(&args.paths, args.out.as_deref())?;
     let columns = if args.kaggle { Columns::Kaggle } else { args.top.map_or(Columns::All, Columns::Top) };
     let mut rows = Rows::open(args, columns, networks.classes())?;
     let pictures = found.iter().filter(|input| matches!(input, Input::Picture(_))).count();
@@ -45,7 +53,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
         match input {
             Input::Picture(path) => {
                 waiting.push(path);
-                if waiting.len() == PICTURES {
+                if waiting.len() == together {
                     progress.inc(waiting.len() as u64);
                     of_pictures(&std::mem::take(&mut waiting), &networks, &options, &mut rows, &mut unreadable)?;
                 }
@@ -95,6 +103,12 @@ fn of_pictures(
                 pixels.extend(picture);
                 read.push(path);
             }
+            // Numbers are places in the list: without a row for each image all that follow would be those of others.
+            Err(why) if rows.are_numbered() => {
+                let message = format!("{}: it {why}; nothing was written", path.display());
+                let hint = "--kaggle numbers the images, so each has to be read".to_owned();
+                return Err(Failure::new(DATA, message, Some(hint)));
+            }
             Err(why) => unreadable.push((path.clone(), why)),
         }
     }
@@ -118,6 +132,10 @@ fn of_images(
         (None, Some(test)) => vec![("test images", test)],
         (None, None) => train.into_iter().chain(collection.valid).map(|part| ("images", part)).collect(),
     };
+    for note in &collection.notes {
+        output::note(&format!("  {}", plain(note)));
+    }
+    let mut number = 0;
     for (what, part) in parts {
         let n = part.len(networks.shape().len());
         output::note(&format!(
@@ -127,8 +145,9 @@ fn of_images(
             are(n)
         ));
         let shown = path.display().to_string();
-        let named = (0..n).map(|n| part.paths.get(n).cloned().unwrap_or_else(|| format!("{shown}[{n}]")));
+        let named = (0..n).map(|n| part.paths.get(n).cloned().unwrap_or_else(|| format!("{shown}[{}]", number + n)));
         of_pixels(&part.pixels, named, networks, rows)?;
+        number += n;
     }
     Ok(())
 }

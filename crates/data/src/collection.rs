@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::words::counted;
 use crate::{DataError, ImageShape, MAX_CLASSES, hex, natural};
 
+/// The longest name of a class, in bytes.
+pub const MAX_NAME_BYTES: usize = 1_000;
+
 /// The most bytes of pixels of a collection: 4 GiB.
 pub(crate) const MAX_PIXEL_BYTES: u64 = 4 << 30;
 
@@ -416,6 +419,14 @@ impl Classes {
             order.sort_by(|&a, &b| natural::compare(&names.list[a as usize], &names.list[b as usize]));
         }
         let classes: Vec<String> = order.iter().map(|&number| names.list[number as usize].clone()).collect();
+        if let Some(long) = classes.iter().find(|name| name.len() > MAX_NAME_BYTES) {
+            let start: String = long.chars().take(40).collect();
+            let what = format!(
+                "has a class of a name of {} bytes, expected {MAX_NAME_BYTES} at most: {start:?} …",
+                long.len()
+            );
+            return Err(DataError::contents(path, what, Some("is this the column of the labels?")));
+        }
         if !(2..=MAX_CLASSES).contains(&classes.len()) {
             let what = match classes.len() {
                 1 => format!("holds training images of one class, {:?}", classes[0]),

@@ -38,7 +38,7 @@ pub mod words;
 
 use sha2::{Digest, Sha256};
 
-pub use collection::{Collection, Examples, Naming, Role, Unreadable};
+pub use collection::{Collection, Examples, MAX_NAME_BYTES, Naming, Role, Unreadable};
 pub use duplicates::{Alike, alike};
 pub use error::DataError;
 pub use labelled::{ImageShape, Labelled};

@@ -51,7 +51,10 @@ impl Options {
         ["size", "channels", "fit", "background", "transpose", "white", "range16", "labels", "group", "columns"];
 
     /// Whether images can have the size asked for, and numbers the range.
-    pub(crate) fn check(&self) -> Result<(), DataError> {
+    ///
+    /// # Errors
+    /// The first setting that cannot be met.
+    pub fn check(&self) -> Result<(), DataError> {
         let refused = |name, found, reason| Err(DataError::Option { name, found, reason });
         if let Some([height, width]) = self.size
             && [height, width].iter().any(|side| !(1..=MAX_SIDE).contains(side))

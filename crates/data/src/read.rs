@@ -88,7 +88,9 @@ pub fn holds_pictures(path: &Path) -> Result<bool, DataError> {
     if fs::metadata(path).map_err(|reason| DataError::io(path, reason))?.is_dir() {
         let others = [".npy", ".csv", ".tsv", "-ubyte", "-ubyte.gz", ".bin"];
         let listing = walk::list(path)?;
-        return Ok(!listing.files.iter().any(|file| others.iter().any(|end| file.name.ends_with(end))));
+        let arrays = listing.files.iter().any(|file| others.iter().any(|end| file.name.ends_with(end)));
+        // A table beside pictures, such as that of an earlier prediction, is not what they are told by.
+        return Ok(!arrays || listing.files.iter().any(|file| crate::pictures::is_picture(&file.path)));
     }
     // What is empty or no picture is told by whoever reads it.
     open(path)?;

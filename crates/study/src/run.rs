@@ -187,7 +187,7 @@ fn run_trials(
         let (architecture, threads) = (&plan.architectures[recipe], plan.environment.threads);
         let (name, config) = (&plan.recipe(recipe).0.name, plan.recipe(recipe).0.config(seed));
         // What is dear is sure of its place before hours go into it: network and record, and results.json twice.
-        let room = Room::of(architecture, config.settings.epochs, splits.test.len());
+        let room = Room::of(architecture, config.settings.epochs, splits.test.len(), &splits.class_names);
         let kept_last = 2 * room.result + results_bytes;
         folder.reserve(room.network + kept_last + results_bytes, &format!("the training of {name} seed {seed}"))?;
         let (before, started) = (processor_time(), Instant::now());

@@ -127,13 +127,15 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// For a trial of at most so many epochs that is measured on so many test images.
-    pub(crate) fn of(architecture: &Architecture, epochs: usize, test: usize) -> Room {
+    /// For a trial of at most so many epochs that is measured on so many test images of these classes.
+    pub(crate) fn of(architecture: &Architecture, epochs: usize, test: usize, class_names: &[String]) -> Room {
         let (classes, epochs, test) = (architecture.classes() as u64, epochs as u64, test as u64);
         let digits = |n: u64| u64::from(n.max(1).ilog10()) + 1;
         // An entry of a header for each array, a line of text for each layer; two numbers for each channel.
         let layers = 512 * architecture.layers().len() as u64 + 60 * architecture.input().channels as u64;
-        let weights = 4 * architecture.parameters() as u64 + layers + BLOCKS;
+        // A quotation mark may take four bytes within a text within a text.
+        let names = class_names.iter().map(|name| 4 * name.len() as u64 + 8).sum::<u64>();
+        let weights = 4 * architecture.parameters() as u64 + layers + names + BLOCKS;
         // Number, two classes, a probability of single precision that is not small, and what is between them.
         let predictions = test * (digits(test) + 2 * digits(classes) + 20) + BLOCKS;
         // A line of JSON for each number of each epoch, and twice of each class; and two matrices of counts, each of
@@ -210,6 +212,8 @@ fn about(model: &Model, dataset: &DatasetRecord, record: &TrialRecord) -> About 
         pixels: model.pixels().clone(),
         precision: record.precision,
         images: dataset.images(),
+        data: dataset.sha256.clone(),
+        group: dataset.reading.as_ref().and_then(|reading| reading.options.group.clone()),
         temperature: None,
     }
 }
@@ -348,7 +352,7 @@ pub(crate) fn kept_filters(folder: &RunFolder, trial: &TrialRecord) -> Result<Ve
 }
 
 /// The most bytes of the header of a network's weights.
-const HEADER_BYTES: u64 = 1 << 20;
+const HEADER_BYTES: u64 = 8 << 20;
 
 /// Path and contents of the file of this name that the trial wrote, with this checksum and of at most `limit` bytes.
 fn written(

@@ -22,20 +22,22 @@ pub(crate) enum Input {
 }
 
 /// What the paths lead to; `-` is a list of paths on standard input, one in a line.
-pub(crate) fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, Failure> {
+///
+/// None of them may be `out`, which would be written over.
+pub(crate) fn inputs(paths: &[PathBuf], out: Option<&Path>) -> Result<Vec<Input>, Failure> {
     let mut found = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            for line in io::stdin().lock().lines() {
+            for line in io::stdin().lock().split(b'\n') {
                 let line = line.map_err(|reason| unread(Path::new("standard input"), &reason))?;
                 if found.len() == MOST_LINES {
                     let message = format!("standard input: has more than {MOST_LINES} lines");
                     return Err(Failure::new(USAGE, message, None));
                 }
                 // Nobody who pipes a list wants to lose it all for one name: what is wrong is told at the end.
-                let line = line.trim_end_matches('\r');
+                let line = line.strip_suffix(b"\r").unwrap_or(&line);
                 if !line.is_empty() {
-                    found.push(Input::Picture(line.into()));
+                    found.push(Input::Picture(path_of(line)));
                 }
             }
             continue;
@@ -48,8 +50,29 @@ pub(crate) fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, Failure> {
             false => found.push(Input::Images(path)),
         }
     }
+    if let Some(out) = out.and_then(|out| out.canonicalize().ok()) {
+        let is_out = |input: &Input| match input {
+            Input::Picture(path) | Input::Images(path) => path.canonicalize().is_ok_and(|path| path == out),
+        };
+        if found.iter().any(is_out) {
+            let message = format!("--out {}: is one of the files to predict", out.display());
+            return Err(Failure::new(USAGE, message, Some("write to another file".to_owned())));
+        }
+    }
     if found.is_empty() {
         return Err(Failure::new(USAGE, "there is nothing to predict".to_owned(), None));
     }
     Ok(found)
+}
+
+/// A path of any bytes.
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(bytes).into()
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(bytes).into_owned().into()
 }

@@ -53,6 +53,16 @@ impl Networks {
         self.networks[0].about.images.of_others(self.shape())
     }
 
+    /// What identifies the data that they were trained on.
+    pub(crate) fn data(&self) -> &str {
+        &self.networks[0].about.data
+    }
+
+    /// By what groups were told in the paths of pictures that they were trained on.
+    pub(crate) fn group(&self) -> Option<&str> {
+        self.networks[0].about.group.as_deref()
+    }
+
     /// `cnn2 seed 1`, or `cnn2, the mean of 5 seeds`.
     pub(crate) fn title(&self) -> String {
         let about = &self.networks[0].about;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub(super) struct Rows<'a> {
     threshold: f64,
     to: To,
     /// Standard output, or a file that takes its name when it is whole.
-    file: Option<[PathBuf; 2]>,
+    file: Option<Target>,
     rows: usize,
     undecided: usize,
 }
@@ -40,13 +40,9 @@ enum To {
 
 impl<'a> Rows<'a> {
     pub(super) fn open(args: &PredictArgs, columns: Columns, classes: &'a [String]) -> Result<Rows<'a>, Failure> {
-        let file = args.out.as_ref().map(|path| {
-            let mut temporary = path.clone().into_os_string();
-            temporary.push(".tmp");
-            [temporary.into(), path.clone()]
-        });
+        let file = args.out.as_ref().map(|path| beside(path));
         let to: Box<dyn Write> = match &file {
-            Some([temporary, _]) => {
+            Some(Target { temporary, .. }) => {
                 let file = File::create(temporary).map_err(|reason| cannot_write(temporary, &reason))?;
                 Box::new(BufWriter::new(file))
             }
@@ -78,6 +74,11 @@ impl<'a> Rows<'a> {
             }
             Columns::Kaggle => vec!["ImageId".to_owned(), "Label".to_owned()],
         }
+    }
+
+    /// Whether a row is told by its number alone.
+    pub(super) fn are_numbered(&self) -> bool {
+        self.columns == Columns::Kaggle
     }
 
     /// A row: what the image is called, the probability of each class, and the most probable one.
@@ -130,7 +131,7 @@ impl<'a> Rows<'a> {
 
     /// Ends the output; gives how many rows there are, and in how many no class is named.
     pub(super) fn finish(self) -> Result<(usize, usize), Failure> {
-        let Rows { to, file, rows, undecided, .. } = self;
+        let Rows { to, mut file, rows, undecided, .. } = self;
         let mut to = match to {
             To::Csv(csv) => csv.into_inner().map_err(|error| failed(&file, error.into_error()))?,
             To::Json(mut to) => {
@@ -140,8 +141,8 @@ impl<'a> Rows<'a> {
         };
         to.flush().map_err(|error| failed(&file, error))?;
         drop(to);
-        if let Some([temporary, path]) = &file {
-            fs::rename(temporary, path).map_err(|reason| cannot_write(path, &reason))?;
+        if let Some(file) = &mut file {
+            file.keep()?;
         }
         Ok((rows, undecided))
     }
@@ -167,18 +168,53 @@ struct Object<'a> {
     probabilities: Vec<(&'a str, f32)>,
 }
 
-/// What a failure to write means: nobody may be listening any more.
-fn failed(file: &Option<[PathBuf; 2]>, reason: io::Error) -> Failure {
-    match file {
-        Some([temporary, path]) => {
-            let _ = fs::remove_file(temporary);
-            cannot_write(path, &reason)
+/// A file that takes its name when it is whole; until then, and where that never happens, what was there stays.
+pub(crate) struct Target {
+    path: PathBuf,
+    pub(crate) temporary: PathBuf,
+    kept: bool,
+}
+
+/// Where to write what is to become the file `path`: beside it, or to itself if it is a pipe or a device.
+pub(crate) fn beside(path: &Path) -> Target {
+    // A link stays one, and leads to what is written.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return Target { temporary: path.clone(), path, kept: true };
+    }
+    let mut temporary = path.clone().into_os_string();
+    temporary.push(".tmp");
+    Target { path, temporary: temporary.into(), kept: false }
+}
+
+impl Target {
+    /// Gives the file its name.
+    pub(crate) fn keep(&mut self) -> Result<(), Failure> {
+        if !self.kept {
+            fs::rename(&self.temporary, &self.path).map_err(|reason| cannot_write(&self.path, &reason))?;
+            self.kept = true;
         }
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// What a failure to write means: nobody may be listening any more.
+fn failed(file: &Option<Target>, reason: io::Error) -> Failure {
+    match file {
+        Some(file) => cannot_write(&file.path, &reason),
         None if reason.kind() == io::ErrorKind::BrokenPipe => Failure::NobodyListens,
         None => Failure::new(IO, format!("standard output: cannot be written: {reason}"), None),
     }
 }
 
-fn cannot_write(path: &std::path::Path, reason: &io::Error) -> Failure {
+pub(crate) fn cannot_write(path: &Path, reason: &io::Error) -> Failure {
     Failure::new(IO, format!("{}: cannot be written: {reason}", path.display()), None)
 }

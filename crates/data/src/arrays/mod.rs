@@ -116,7 +116,8 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
     if ![1, 3, 4].contains(&shape.channels) {
         // Such as the bands of a satellite: as they are, for nobody can say how they would be scaled or made grey.
         let large = shape.height.max(shape.width) > MAX_SIDE || shape.channels > MAX_SIDE;
-        if large || options.size.is_some() || options.channels.is_some() {
+        let other = options.size.is_some_and(|size| size != [shape.height, shape.width]);
+        if large || other || options.channels.is_some() {
             let what = format!(
                 "{name} holds images of {shape}; only those of 1 (grey), 3 (red, green, blue) or 4 channels (and alpha) \
                  can be given another size or other channels"
@@ -133,6 +134,7 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
         )
     })?;
     // What uses at least half of a byte's range is bytes already.
+    let found_largest = largest;
     let largest = match options.white {
         Some(white) => white,
         None if largest == 0.0 || (128.0..=255.0).contains(&largest) => 255.0,
@@ -140,8 +142,15 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
     };
     if largest != 255.0 {
         found.notes.push(format!("numbers are 0 to {largest}: they become 0 to 255 (white = {largest})"));
-        found.white = Some(largest);
     }
+    if found_largest > largest {
+        found.notes.push(format!(
+            "numbers go to {found_largest}, and what is more than {largest} is as white as that: are they on the scale of \
+             white = {largest}?"
+        ));
+    }
+    // Of 255 too: other images are to be seen on the same scale, however dark they are.
+    found.white = Some(largest);
     if layout == Layout::Last && shape.channels > 1 {
         found.notes.push(format!(
             "each image is {} rows, {} columns and {} channels, in this order",

@@ -39,6 +39,10 @@ pub(crate) struct Entry {
 /// Picture files as images of `shape`, in order, each `[C, H, W]`, or what is wrong with it. `options` are those of the
 /// images that a network was trained on ([`Options::of_others`]).
 pub fn read_pictures(paths: &[PathBuf], shape: ImageShape, options: &Options) -> Vec<Result<Vec<u8>, String>> {
+    if ![1, 3].contains(&shape.channels) {
+        let why = format!("is a picture, and the images of the network have {} channels", shape.channels);
+        return vec![Err(why); paths.len()];
+    }
     let deep = options.range16.is_some();
     let wanted = Wanted { deep, channels: options.channels, background: options.background };
     let full = if deep { u16::MAX } else { 255 };
@@ -83,7 +87,8 @@ pub(crate) fn read(
     let heads: Vec<Head> = good.iter().map(|(_, head)| *head).collect();
     let size = size(&heads, options, &mut found.notes);
     describe(&heads, options, &mut found.notes);
-    let deep = options.range16.is_some() || heads.iter().any(|head| head.deep);
+    // What a network of other pictures is to see is on their scale, whatever lies beside it.
+    let deep = options.range16.is_some() || !options.lenient && heads.iter().any(|head| head.deep);
     let most_channels = match options.channels {
         Some(channels) => channels.count(),
         None => {

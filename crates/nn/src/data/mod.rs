@@ -14,7 +14,7 @@ pub use dataset::Dataset;
 pub use source::Source;
 pub use split::{HeldOut, Origins, Splits};
 pub use tenfold_data::{
-    Collection, DataError, Examples, FileCheck, ImageShape, Labels, MAX_CLASSES, Naming, Options, Portion, Progress,
-    Shares, digit, files_below, read, read_for, read_pictures, read_with, words,
+    Collection, DataError, Examples, FileCheck, ImageShape, Labels, MAX_CLASSES, MAX_NAME_BYTES, Naming, Options,
+    Portion, Progress, Shares, digit, files_below, read, read_for, read_pictures, read_with, words,
 };
 pub use writers::test_writers;

@@ -1,5 +1,6 @@
 //! A model file that is whole: weights, layers, class names, and how pictures become the network's input.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use thiserror::Error;
 
 use super::safetensors::{self, SafetensorsError};
 use crate::Precision;
-use crate::data::{DataError, Dataset, ImageShape, MAX_CLASSES, Options};
+use crate::data::{DataError, Dataset, ImageShape, MAX_CLASSES, MAX_NAME_BYTES, Options};
 use crate::evaluate::evaluate;
 use crate::model::{Architecture, Layer, Model};
 use crate::train::Pixels;
@@ -20,8 +21,6 @@ const MAX_BYTES: u64 = 4 << 30;
 const MAX_LAYERS: usize = 1_000;
 /// The most pixels of an image, all channels together.
 const MAX_PIXELS: usize = 1 << 26;
-/// The longest name of a class, in bytes.
-const LONGEST_NAME: usize = 4_096;
 
 /// What a model file says of its network, besides the weights: JSON, under the key `tenfold` of its metadata.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -49,6 +48,12 @@ pub struct About {
     /// How pictures and arrays become images of that shape.
     #[serde(default)]
     pub images: Options,
+    /// What identifies the data that it was trained on.
+    #[serde(default)]
+    pub data: String,
+    /// By what its groups were told in the paths of pictures, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What logits are divided by, so that probabilities mean what they say; none if they are taken as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -128,9 +133,14 @@ impl About {
         if !(2..=MAX_CLASSES).contains(&self.classes.len()) {
             return Err(format!("it has {} classes, expected 2 to {MAX_CLASSES}", self.classes.len()));
         }
-        if let Some(long) = self.classes.iter().position(|name| name.len() > LONGEST_NAME) {
-            return Err(format!("the name of class {long} is longer than {LONGEST_NAME} bytes"));
+        if let Some(long) = self.classes.iter().position(|name| name.len() > MAX_NAME_BYTES) {
+            return Err(format!("the name of class {long} is longer than {MAX_NAME_BYTES} bytes"));
         }
+        let different: HashSet<&String> = self.classes.iter().collect();
+        if different.len() < self.classes.len() {
+            return Err("two of its classes have one name".to_owned());
+        }
+        self.images.check().map_err(|error| error.to_string())?;
         if self.layers.len() > MAX_LAYERS {
             return Err(format!("it has {} layers, expected at most {MAX_LAYERS}", self.layers.len()));
         }
@@ -219,7 +229,9 @@ impl TrainedModel {
 
 /// Probabilities as if their logits had been divided by the temperature.
 fn cool(probabilities: &mut [f32], temperature: f64) {
-    let powers: Vec<f64> = probabilities.iter().map(|&p| f64::from(p).powf(1.0 / temperature)).collect();
+    // In parts of the largest, which stays 1: no temperature makes all of them vanish.
+    let most = f64::from(probabilities.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
+    let powers: Vec<f64> = probabilities.iter().map(|&p| (f64::from(p) / most).powf(1.0 / temperature)).collect();
     let sum: f64 = powers.iter().sum();
     probabilities.iter_mut().zip(powers).for_each(|(p, power)| *p = (power / sum) as f32);
 }
@@ -269,6 +281,8 @@ mod tests {
             pixels: Pixels::all(0.5, 0.25),
             precision: Precision::F32,
             images: Options { size: Some([4, 5]), ..Options::default() },
+            data: "d".to_owned(),
+            group: None,
             temperature: None,
         };
         let model = Model::new(about.architecture().unwrap(), Init::Pytorch, 7, about.pixels.clone());
@@ -306,6 +320,9 @@ mod tests {
             assert!((logit(&cooled, class) - logit(&plain, class) / 2.0).abs() < 1e-6);
         }
         assert_eq!(cooled.class(0), plain.class(0));
+        trained.about.temperature = Some(0.001);
+        let hot = trained.predict(&image, 1).unwrap();
+        assert!(hot.of(0).iter().all(|p| p.is_finite()) && hot.class(0) == plain.class(0), "{hot:?}");
         assert_eq!(Predictions { probabilities: vec![0.2, 0.4, 0.4], classes: 3 }.class(0), 1, "the first of equals");
     }
 
@@ -319,7 +336,9 @@ mod tests {
         };
         assert!(changed(&|a| a.classes.truncate(1)).ends_with("it has 1 classes, expected 2 to 1000"));
         assert!(changed(&|a| a.classes.truncate(2)).contains("\"linear 3\""));
-        assert!(changed(&|a| a.classes[0] = "x".repeat(5_000)).contains("longer than 4096 bytes"));
+        assert!(changed(&|a| a.classes[0] = a.classes[1].clone()).contains("two of its classes have one name"));
+        assert!(changed(&|a| a.images.range16 = Some([9, 3])).contains("range16"));
+        assert!(changed(&|a| a.classes[0] = "x".repeat(5_000)).contains("longer than 1000 bytes"));
         assert!(changed(&|a| a.layers[0] = "lineer 3".to_owned()).contains("there is no layer"));
         assert!(changed(&|a| a.layers[0] = "conv 4000000000 3x3".to_owned()).contains("conv 4000000000 3x3"));
         assert!(changed(&|a| a.shape = [2, 4, 6]).contains("fc1.weight"));

@@ -15,8 +15,10 @@ use crate::trial::Prediction;
 /// cross-entropy.
 ///
 /// # Panics
-/// If there are not as many predictions as images, or one is of no class.
+/// If there are not as many predictions as images, or as groups if there are any, or one is of no class.
 pub fn of_network(said: Vec<Prediction>, loss: f64, images: &TestImages) -> (Metrics, Option<RecipeStatistics>) {
+    let groups = images.groups.as_ref().map_or(images.labels.len(), |groups| groups.of.len());
+    assert_eq!(groups, images.labels.len(), "groups and images");
     let predictions: Vec<u16> = said.iter().map(|said| said.prediction).collect();
     let metrics = Metrics::new(&images.labels, &predictions, images.classes, loss);
     let nothing = String::new;

@@ -241,7 +241,7 @@ fn what_a_trial_takes_is_reserved_and_no_more_than_twice_as_much() {
     broken(&plan, &splits, at.path(), 0..0).ended.expect("nothing fails");
     for recipe in [0, 1] {
         let (recipe, architecture) = plan.recipe(recipe);
-        let room = Room::of(architecture, recipe.settings.epochs, splits.test.len());
+        let room = Room::of(architecture, recipe.settings.epochs, splits.test.len(), &splits.class_names);
         let length = |file: &str| {
             let path = at.path().join(seed_folder(&recipe.name, 1)).join(file);
             std::fs::metadata(path).expect("it is there").len()
@@ -266,7 +266,7 @@ fn a_record_of_a_thousand_classes_has_a_line_for_each_row_and_fits_its_room() {
     let json = crate::json::pretty(&record);
     // Two matrices, and six lines for each class of each.
     assert!(json.lines().count() < 2 * 1_000 * 7 + 200, "{} lines", json.lines().count());
-    let room = Room::of(&architecture, record.epochs.len(), labels.len()).result;
+    let room = Room::of(&architecture, record.epochs.len(), labels.len(), &[]).result;
     assert!(json.len() as u64 + 4096 <= room, "{} of {room}", json.len());
     assert_eq!(serde_json::from_str::<crate::record::TrialRecord>(&json).expect("it reads back"), record);
 }

@@ -1,6 +1,7 @@
 //! `tenfold evaluate`: how good a trained network is on labelled images that it has never seen.
 
 use serde::Serialize;
+use tenfold_data::apart::unit_of;
 use tenfold_data::{Collection, Examples, Naming, Options};
 use tenfold_nn::data::words::{are, counted};
 use tenfold_report::format::{count, percent};
@@ -85,8 +86,11 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
         }
     }
     loss /= said.len() as f64;
-    let grouped = !examples.groups.is_empty();
-    let groups = grouped.then_some(Groups { of: examples.groups, are_writers: false });
+    let pictures: Vec<&[u8]> = examples.pixels.chunks_exact(networks.shape().len()).collect();
+    let of = unit_of(&examples.groups, &tenfold_data::alike(&pictures, networks.shape()).turned);
+    // Copies say no more than one of them.
+    let grouped = (0_u32..).zip(&of).any(|(n, &unit)| n != unit);
+    let groups = grouped.then_some(Groups { of, are_writers: false });
     let images = TestImages { labels: examples.labels, classes, groups };
     let n = images.labels.len();
     let (metrics, statistics) = of_network(said, loss, &images);
@@ -115,7 +119,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
     text.push_str(&confusion_table(&metrics.confusion, &names));
     match &statistics {
         Some(statistics) => {
-            let drawn = if grouped { "new groups of images" } else { "new images" };
+            let drawn = if grouped { "new groups of images (copies are a group)" } else { "new images" };
             text.push_str(&format!(
                 "\naccuracy {}, balanced accuracy {}\n95 % intervals: where they lie for {drawn} like these\n",
                 with_interval(&statistics.accuracy),

@@ -5,7 +5,7 @@ mod tests;
 
 use crate::class_counts;
 use crate::duplicates::Sets;
-use crate::rng::{Rng, permutation};
+use crate::rng::Rng;
 
 /// What is known of the examples that are to be parted.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub struct Known<'a> {
     pub groups: &'a [u32],
     /// For each the first example that is alike ([`Alike::nearly`](crate::Alike)).
     pub alike: &'a [u32],
+    /// A number of each by its contents, which says when it is its turn; or none, then that is its place.
+    pub keys: &'a [u64],
 }
 
 /// Chooses about `count` examples to set apart, at random by `rng`; gives their numbers, ascending.
@@ -29,7 +31,7 @@ pub struct Known<'a> {
 /// # Panics
 /// If there are not as many groups (unless none) and likenesses as labels, or a label is not in `0..classes`.
 pub fn choose(known: Known, count: usize, rng: &Rng) -> Vec<u32> {
-    let Known { labels, classes, groups, alike } = known;
+    let Known { labels, classes, groups, alike, keys } = known;
     let n = labels.len();
     assert!(
         alike.len() == n && (groups.is_empty() || groups.len() == n),
@@ -38,13 +40,18 @@ pub fn choose(known: Known, count: usize, rng: &Rng) -> Vec<u32> {
         alike.len()
     );
     let units = units(groups, alike);
+    assert!(keys.is_empty() || keys.len() == n, "{n} labels, {} keys", keys.len());
     let of_class = class_counts(labels, classes);
     let wanted = targets(&of_class, count);
 
-    let mut order: Vec<&Vec<u32>> =
-        permutation(units.len() as u32, rng).into_iter().map(|u| &units[u as usize]).collect();
-    // The large ones first, while there is room for them; the small ones fill up what is left.
-    order.sort_by_key(|unit| std::cmp::Reverse(unit.len()));
+    // At random, whatever their size: large ones first would fill the part with them. By contents, so that a few images
+    // more or fewer move few others.
+    let turn = |unit: &Vec<u32>| {
+        let number = |&n: &u32| keys.get(n as usize).copied().unwrap_or_else(|| u64::from(n));
+        unit.iter().map(number).min().map_or(0, |number| rng.u64_at(number))
+    };
+    let mut order: Vec<&Vec<u32>> = units.iter().collect();
+    order.sort_by_key(|unit| turn(unit));
     let mut apart = vec![0_u64; classes];
     let mut chosen = Vec::new();
     // The unit that would do least harm, if none does good.
@@ -86,6 +93,18 @@ fn of_classes(unit: &[u32], labels: &[u16]) -> Vec<(usize, u64)> {
         }
     }
     counts
+}
+
+/// The unit of each example: examples of one group, and those that are alike, are of one; as the number of its first.
+///
+/// # Panics
+/// If there are not as many groups (unless none) as likenesses.
+pub fn unit_of(groups: &[u32], alike: &[u32]) -> Vec<u32> {
+    let mut of = vec![0; alike.len()];
+    for unit in units(groups, alike) {
+        unit.iter().for_each(|&n| of[n as usize] = unit[0]);
+    }
+    of
 }
 
 /// Examples that belong together, in the order of their first.

@@ -58,6 +58,9 @@ pub struct Examples {
     pub groups: Vec<u32>,
     /// The path of each image, `[N]`; empty where images have no files of their own.
     pub paths: Vec<String>,
+    /// A number of each image, `[N]`, by its pixels before they took a size, a shape or colours: what is set apart goes by
+    /// these, so that it stays the same whatever settings are tried. Empty where none are known.
+    pub keys: Vec<u64>,
 }
 
 /// A file that could not be read, and why.
@@ -154,6 +157,8 @@ pub(crate) struct Part {
     pub(crate) labels: Vec<u32>,
     pub(crate) groups: Vec<u32>,
     pub(crate) paths: Vec<String>,
+    /// As [`Examples::keys`].
+    pub(crate) keys: Vec<u64>,
 }
 
 /// In which order classes come.
@@ -240,14 +245,14 @@ impl Found {
         };
         for part in parts {
             let labels = classes.labels(&part, &names, path)?;
-            let Part { role, pixels, groups, paths, .. } = part;
+            let Part { role, pixels, groups, paths, keys, .. } = part;
             let into = match role {
                 Some(Role::Train) => &mut collection.train,
                 Some(Role::Valid) => collection.valid.get_or_insert_default(),
                 Some(Role::Test) => collection.test.get_or_insert_default(),
                 None => collection.unlabelled.get_or_insert_default(),
             };
-            into.append(Examples { pixels, labels, groups, paths });
+            into.append(Examples { pixels, labels, groups, paths, keys });
         }
         collection.notes.extend(natural::of_one_number(&collection.classes));
         collection.say_counts();
@@ -279,6 +284,7 @@ impl Examples {
         self.labels.append(&mut other.labels);
         self.groups.append(&mut other.groups);
         self.paths.append(&mut other.paths);
+        self.keys.append(&mut other.keys);
     }
 
     /// Their numbers by their pixels; of those that are the same by label, group and path.
@@ -304,12 +310,22 @@ impl Examples {
         if !self.groups.is_empty() {
             self.groups = order.iter().map(|n| self.groups[by_order(n)]).collect();
         }
+        if !self.keys.is_empty() {
+            self.keys = order.iter().map(|n| self.keys[by_order(n)]).collect();
+        }
         if !self.paths.is_empty() {
             self.paths = order.iter().map(|n| std::mem::take(&mut self.paths[by_order(n)])).collect();
         }
         reorder(&mut self.pixels, image_len, order.clone());
         order
     }
+}
+
+/// The number of an image by its size and its pixels, `[H, W, C]`: the first bytes of their SHA-256.
+pub(crate) fn key(width: usize, height: usize, bytes: &[u8]) -> u64 {
+    let sizes = [width, height].map(|side| (side as u64).to_le_bytes()).concat();
+    let digest = Sha256::new().chain_update(sizes).chain_update(bytes).finalize();
+    digest.iter().take(8).fold(0, |key, &byte| key << 8 | u64::from(byte))
 }
 
 /// Puts image `order[n]` in place `n`, for every n, without a second copy of them all: there may be gigabytes.
@@ -509,11 +525,13 @@ mod tests {
             labels: vec![1, 0, 0, 1],
             groups: vec![3, 2, 1, 0],
             paths,
+            keys: vec![7, 8, 9, 6],
         };
         examples.sort_by_contents(2);
         assert_eq!(examples.pixels, [1, 0, 1, 1, 9, 0, 9, 0]);
         assert_eq!((examples.labels, examples.groups), (vec![1, 0, 0, 1], vec![0, 2, 1, 3]));
         assert_eq!(examples.paths, ["a", "c", "b", "d"]);
+        assert_eq!(examples.keys, [6, 8, 9, 7]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::apart::{Known, choose};
+use crate::apart::{Known, choose, unit_of};
 use crate::rng::{Rng, Stream};
 use crate::words::{are, counted};
 use crate::{Alike, Collection, DataError, Examples, ImageShape, Progress, hex};
@@ -22,6 +22,9 @@ pub struct Parted {
     pub valid: Examples,
     /// For the final measurement.
     pub test: Examples,
+    /// Which test images belong together, because they are of one group or alike: for each a number that those share;
+    /// empty where none do.
+    pub test_units: Vec<u32>,
     /// The collection without them: shape, classes, what is known. Its own parts are empty.
     pub collection: Collection,
     /// Sentences on what was set apart.
@@ -180,9 +183,18 @@ impl Collection {
         let [valid, test] = [(valid, &ids[1]), (test, &ids[2])]
             .map(|(given, ids)| given.unwrap_or_else(|| all.select(ids, shape.len())));
         let train = if ids[0].len() == of_train as usize { all } else { all.select(&ids[0], shape.len()) };
+        let firsts: Vec<u32> = {
+            let mut first_of = HashMap::new();
+            let alike = (0_u32..).zip(&ids[2]).map(|(at, &n)| *first_of.entry(found.turned[n as usize]).or_insert(at));
+            alike.collect()
+        };
+        let mut test_units = unit_of(&test.groups, &firsts);
+        if (0_u32..).zip(&test_units).all(|(n, &unit)| n == unit) {
+            test_units.clear();
+        }
         warnings.extend(leaks(&ids, [&train, &valid, &test], found));
         warnings.extend(without([&valid, &test], &self.classes));
-        Ok(Parted { train, valid, test, collection: self, notes, warnings, split_sha256: hex(digest) })
+        Ok(Parted { train, valid, test, test_units, collection: self, notes, warnings, split_sha256: hex(digest) })
     }
 }
 
@@ -193,7 +205,9 @@ fn set_apart(all: &Examples, alike: &[u32], left: &[u32], classes: usize, count:
     let alike: Vec<u32> = likeness.collect();
     let labels: Vec<u16> = left.iter().map(|&n| all.labels[n as usize]).collect();
     let groups: Vec<u32> = left.iter().filter_map(|&n| all.groups.get(n as usize).copied()).collect();
-    let chosen = choose(Known { labels: &labels, classes, groups: &groups, alike: &alike }, count, rng);
+    let keys: Vec<u64> = left.iter().filter_map(|&n| all.keys.get(n as usize).copied()).collect();
+    let known = Known { labels: &labels, classes, groups: &groups, alike: &alike, keys: &keys };
+    let chosen = choose(known, count, rng);
     chosen.into_iter().map(|at| left[at as usize]).collect()
 }
 
@@ -206,6 +220,7 @@ impl Examples {
             part.labels.extend(self.labels.get(n));
             part.groups.extend(self.groups.get(n));
             part.paths.extend(self.paths.get(n).cloned());
+            part.keys.extend(self.keys.get(n));
         }
         part
     }
@@ -280,11 +295,13 @@ fn repeated(found: &Alike) -> Vec<String> {
     let turned = count(&found.turned) - nearly;
     let copies = (nearly > 0).then(|| {
         let copies = counted(nearly, "image is a copy", "images are copies");
-        let rest = if found.whole { "" } else { "; so many look alike that not every pair was compared" };
-        format!("{copies} of another ({identical} identical, {} nearly){rest}", nearly - identical)
+        format!("{copies} of another ({identical} identical, {} nearly)", nearly - identical)
     });
+    // Also where none was found.
+    let rest = (!found.whole)
+        .then(|| "so many images look alike that not every pair was compared: there may be more copies".to_owned());
     let words = ["image is a turned or mirrored copy of another", "images are turned or mirrored copies of others"];
-    copies.into_iter().chain((turned > 0).then(|| counted(turned, words[0], words[1]))).collect()
+    copies.into_iter().chain((turned > 0).then(|| counted(turned, words[0], words[1]))).chain(rest).collect()
 }
 
 /// Sentences on images that are alike and of different classes: identical ones, and nearly identical ones. (A turned 6

@@ -70,8 +70,13 @@ pub struct TooSmall {
 impl Collection {
     /// The part for training, validation or test; empty where there is none.
     pub fn part(&self, role: Role) -> &Examples {
-        const NONE: &Examples =
-            &Examples { pixels: Vec::new(), labels: Vec::new(), groups: Vec::new(), paths: Vec::new() };
+        const NONE: &Examples = &Examples {
+            pixels: Vec::new(),
+            labels: Vec::new(),
+            groups: Vec::new(),
+            paths: Vec::new(),
+            keys: Vec::new(),
+        };
         match role {
             Role::Train => &self.train,
             Role::Valid => self.valid.as_ref().unwrap_or(NONE),

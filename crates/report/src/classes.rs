@@ -43,8 +43,12 @@ pub(crate) fn heads(names: &[String], classes: usize) -> [Vec<String>; 2] {
     if called.iter().all(|name| name.chars().count() <= SHORT) {
         return [called.clone(), called];
     }
-    let numbers = (0..classes).map(|class| class.to_string());
-    [called.iter().enumerate().map(|(class, name)| format!("{class}: {name}")).collect(), numbers.collect()]
+    // Numbers, unless a name is one, which would be taken for another class.
+    let letters = called.iter().any(|name| name.parse::<f64>().is_ok()) && classes <= MATRIX;
+    let columns: Vec<String> = (0..classes)
+        .map(|class| if letters { char::from(b'A' + class as u8).to_string() } else { class.to_string() })
+        .collect();
+    [columns.iter().zip(&called).map(|(column, name)| format!("{column}: {name}")).collect(), columns]
 }
 
 /// The pairs of a true class and the class that it is taken for, with how often that happens: the most frequent first,
@@ -80,6 +84,7 @@ mod tests {
     fn columns_have_names_only_where_all_are_short() {
         assert_eq!(heads(&named(&["cat", "dog"]), 3), [named(&["cat", "dog", "2"]), named(&["cat", "dog", "2"])]);
         assert_eq!(heads(&named(&["cat", "sheep"]), 2), [named(&["0: cat", "1: sheep"]), named(&["0", "1"])]);
+        assert_eq!(heads(&named(&["1", "sheep"]), 2), [named(&["A: 1", "B: sheep"]), named(&["A", "B"])]);
     }
 
     #[test]

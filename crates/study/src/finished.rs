@@ -142,6 +142,8 @@ impl FinishedStudy {
         }
         let images = TestImages {
             groups: Groups::writers(&record.dataset.sha256, record.dataset.test)
+                // Copies say no more than one of them: those that are alike are drawn together too.
+                .or_else(|| (!origins.units.is_empty()).then_some(Groups { of: origins.units, are_writers: false }))
                 .or_else(|| (!origins.groups.is_empty()).then_some(Groups { of: origins.groups, are_writers: false })),
             labels: labels.unwrap_or_default(),
             classes: record.dataset.classes,

@@ -7,7 +7,7 @@ use tenfold_nn::data::Splits;
 /// The file in a run folder; only where something is known of its images.
 pub(crate) const TEST_IMAGES: &str = "test-images.csv";
 
-const HEADER: [&str; 4] = ["image", "class", "group", "path"];
+const HEADER: [&str; 5] = ["image", "class", "group", "path", "unit"];
 
 /// Where the test images come from, as the file says it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -16,21 +16,24 @@ pub(crate) struct TestOrigins {
     pub(crate) groups: Vec<u32>,
     /// The path of each image; empty where they have none.
     pub(crate) paths: Vec<String>,
+    /// Which images belong together, of one group or alike; empty where none do.
+    pub(crate) units: Vec<u32>,
 }
 
 /// The text of the file; none if nothing is known.
 pub(crate) fn text(splits: &Splits) -> Option<Vec<u8>> {
     let origins = &splits.test_origins;
-    if origins.groups.is_empty() && origins.paths.is_empty() {
+    if origins.groups.is_empty() && origins.paths.is_empty() && origins.units.is_empty() {
         return None;
     }
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut row = |fields: [&str; 4]| writer.write_record(fields).expect("a Vec takes every write");
+    let mut row = |fields: [&str; 5]| writer.write_record(fields).expect("a Vec takes every write");
     row(HEADER);
     for (n, &label) in splits.test.labels_for_report().iter().enumerate() {
         let group = origins.groups.get(n).map_or("", |&group| &origins.group_names[group as usize]);
         let path = origins.paths.get(n).map_or("", String::as_str);
-        row([&n.to_string(), &splits.class_names[usize::from(label)], group, path]);
+        let unit = origins.units.get(n).map_or(String::new(), u32::to_string);
+        row([&n.to_string(), &splits.class_names[usize::from(label)], group, path, &unit]);
     }
     writer.into_inner().ok()
 }
@@ -56,14 +59,19 @@ pub(crate) fn parse(bytes: &[u8], images: usize) -> Result<TestOrigins, String> 
         if let Some(path) = row.get(3).filter(|path| !path.is_empty()) {
             origins.paths.push(path.to_owned());
         }
+        if let Some(unit) = row.get(4).filter(|unit| !unit.is_empty()) {
+            origins
+                .units
+                .push(unit.parse().map_err(|_| format!("the unit of image {n} is {unit:?}, expected a number"))?);
+        }
     }
     // All images have one, or none has.
     let whole = |n: usize| n == 0 || n == images;
-    if whole(origins.groups.len()) && whole(origins.paths.len()) {
+    if whole(origins.groups.len()) && whole(origins.paths.len()) && whole(origins.units.len()) {
         return Ok(origins);
     }
-    let [groups, paths] = [origins.groups.len(), origins.paths.len()];
-    Err(format!("it has groups of {groups} and paths of {paths} images, expected {images}"))
+    let [groups, paths, units] = [origins.groups.len(), origins.paths.len(), origins.units.len()];
+    Err(format!("it has groups of {groups}, paths of {paths} and units of {units} images, expected {images}"))
 }
 
 #[cfg(test)]
@@ -89,29 +97,34 @@ mod tests {
         assert_eq!(text(&splits(Origins::default())), None);
         let paths = ["a,b.png", "\"\u{e9}\".png", "c\nd.png"].map(str::to_owned).to_vec();
         let group_names = ["ann", "bob, too"].map(str::to_owned).to_vec();
-        let both = Origins { groups: vec![1, 0, 1], group_names: group_names.clone(), paths: paths.clone() };
+        let both = Origins {
+            groups: vec![1, 0, 1],
+            group_names: group_names.clone(),
+            paths: paths.clone(),
+            units: vec![0, 1, 0],
+        };
         let written = text(&splits(both)).unwrap();
         assert_eq!(
             String::from_utf8(written.clone()).unwrap(),
-            "image,class,group,path\n0,\"a \"\"dog\"\",\nor so\",\"bob, too\",\"a,b.png\"\n1,cat,ann,\"\"\"\u{e9}\"\".png\"\n\
-             2,\"a \"\"dog\"\",\nor so\",\"bob, too\",\"c\nd.png\"\n"
+            "image,class,group,path,unit\n0,\"a \"\"dog\"\",\nor so\",\"bob, too\",\"a,b.png\",0\n1,cat,ann,\"\"\"\u{e9}\"\".png\",1\n\
+             2,\"a \"\"dog\"\",\nor so\",\"bob, too\",\"c\nd.png\",0\n"
         );
-        assert_eq!(parse(&written, 3), Ok(TestOrigins { groups: vec![0, 1, 0], paths }));
-        let groups = Origins { groups: vec![0, 0, 1], group_names, paths: Vec::new() };
+        assert_eq!(parse(&written, 3), Ok(TestOrigins { groups: vec![0, 1, 0], paths, units: vec![0, 1, 0] }));
+        let groups = Origins { groups: vec![0, 0, 1], group_names, ..Origins::default() };
         let written = text(&splits(groups)).unwrap();
-        assert_eq!(parse(&written, 3), Ok(TestOrigins { groups: vec![0, 0, 1], paths: Vec::new() }));
+        assert_eq!(parse(&written, 3), Ok(TestOrigins { groups: vec![0, 0, 1], ..TestOrigins::default() }));
     }
 
     #[test]
     fn what_was_edited_is_refused() {
         let refused = |text: &str| parse(text.as_bytes(), 2).unwrap_err();
-        assert_eq!(refused("image,class\n"), "its first line is not image,class,group,path");
-        assert_eq!(refused("image,class,group,path\n1,cat,,a\n"), "image 0 is missing");
+        assert_eq!(refused("image,class\n"), "its first line is not image,class,group,path,unit");
+        assert_eq!(refused("image,class,group,path,unit\n1,cat,,a,\n"), "image 0 is missing");
         assert_eq!(
-            refused("image,class,group,path\n0,cat,,a\n1,dog,g,b\n"),
-            "it has groups of 1 and paths of 2 images, expected 2"
+            refused("image,class,group,path,unit\n0,cat,,a,\n1,dog,g,b,\n"),
+            "it has groups of 1, paths of 2 and units of 0 images, expected 2"
         );
-        assert!(refused("image,class,group,path\n0,cat\n").contains("found record with 2 fields"));
+        assert!(refused("image,class,group,path,unit\n0,cat\n").contains("found record with 2 fields"));
         assert!(parse(b"\xff", 2).is_err());
     }
 }

@@ -28,21 +28,52 @@ fn classes_keep_their_proportions_and_the_split_is_pinned() {
             }
         })
         .collect();
-    let known = Known { labels: &labels, classes: 4, groups: &[], alike: &alone(100) };
+    let known = Known { labels: &labels, classes: 4, groups: &[], alike: &alone(100), keys: &[] };
     let chosen = choose(known, 20, &rng(42));
     let counts = [0, 1, 2].map(|class| chosen.iter().filter(|&&n| labels[n as usize] == class).count());
     assert_eq!(counts, [12, 7, 1]);
     assert_eq!(chosen, choose(known, 20, &rng(42)));
     assert_ne!(chosen, choose(known, 20, &rng(43)));
-    assert_eq!(chosen[..6], [2, 3, 8, 10, 18, 35], "{chosen:?}");
+    assert_eq!(chosen[..6], [0, 7, 11, 14, 17, 23], "{chosen:?}");
+}
+
+#[test]
+fn large_units_have_no_better_chance_than_small_ones() {
+    // 100 groups of 1 to 20 images of one class, and as many of another.
+    let sizes: Vec<usize> = (0..200).map(|group| 1 + group * 7 % 20).collect();
+    let groups: Vec<u32> = (0..200_u32).flat_map(|group| vec![group; sizes[group as usize]]).collect();
+    let labels: Vec<u16> = groups.iter().map(|group| (group % 2) as u16).collect();
+    let n = groups.len();
+    let known = Known { labels: &labels, classes: 2, groups: &groups, alike: &alone(n), keys: &[] };
+    let mean_size = |chosen: &[u32]| {
+        let mut found: Vec<u32> = chosen.iter().map(|&n| groups[n as usize]).collect();
+        found.dedup();
+        found.iter().map(|&group| sizes[group as usize]).sum::<usize>() as f64 / found.len() as f64
+    };
+    // The mean over 40 choices of some 40 groups each: the standard error is 0.15 of a mean of 10.5.
+    let mean = (0..40).map(|seed| mean_size(&choose(known, n / 5, &rng(seed)))).sum::<f64>() / 40.0;
+    assert!((9.7..11.3).contains(&mean), "{mean}");
+}
+
+#[test]
+fn what_is_set_apart_stays_when_images_are_added() {
+    let keys: Vec<u64> = (0..400).map(|n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
+    let labels: Vec<u16> = (0..400).map(|n| n % 4).collect();
+    let apart = |n: usize| {
+        let known = Known { labels: &labels[..n], classes: 4, groups: &[], alike: &alone(n), keys: &keys[..n] };
+        choose(known, n / 5, &rng(5))
+    };
+    let (few, many) = (apart(360), apart(400));
+    let stay = few.iter().filter(|&n| many.contains(n)).count();
+    assert!(stay * 10 > few.len() * 8, "{stay} of {}", few.len());
 }
 
 #[test]
 fn nothing_can_be_chosen_from_nothing() {
-    let none = Known { labels: &[], classes: 2, groups: &[], alike: &[] };
+    let none = Known { labels: &[], classes: 2, groups: &[], alike: &[], keys: &[] };
     assert_eq!(choose(none, 5, &rng(0)), [0; 0]);
     // All in one group: it stays together, so nothing is set apart.
-    let one = Known { labels: &[0, 1, 0, 1], classes: 2, groups: &[7; 4], alike: &alone(4) };
+    let one = Known { labels: &[0, 1, 0, 1], classes: 2, groups: &[7; 4], alike: &alone(4), keys: &[] };
     assert_eq!(choose(one, 2, &rng(0)), [0; 0]);
 }
 
@@ -60,7 +91,7 @@ proptest! {
         let groups = if grouped { &groups[..n] } else { &[] };
         // Some are alike an earlier one.
         let alike: Vec<u32> = (0..n as u32).map(|i| if likeness[i as usize] < 10 { likeness[i as usize].min(i) } else { i }).collect();
-        let known = Known { labels: &labels, classes: 4, groups, alike: &alike };
+        let known = Known { labels: &labels, classes: 4, groups, alike: &alike, keys: &[] };
         let chosen = choose(known, n * part / 100, &rng(seed));
         prop_assert!(chosen.is_sorted() && chosen.iter().all(|&i| (i as usize) < n));
         let apart: BTreeSet<u32> = chosen.iter().copied().collect();
@@ -81,7 +112,7 @@ proptest! {
     #[test]
     fn as_many_as_asked_for_where_everything_is_by_itself(labels in prop::collection::vec(0_u16..5, 20..200), seed: u64) {
         let n = labels.len();
-        let known = Known { labels: &labels, classes: 5, groups: &[], alike: &alone(n) };
+        let known = Known { labels: &labels, classes: 5, groups: &[], alike: &alone(n), keys: &[] };
         prop_assert_eq!(choose(known, n / 5, &rng(seed)).len(), n / 5);
     }
 }

@@ -8,7 +8,7 @@ mod tests;
 
 use std::path::Path;
 
-use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role};
+use crate::collection::{Found, MAX_PIXEL_BYTES, Part, Role, key};
 use crate::options::{Background, Channels, DEFAULT_SIDE, MAX_SIDE, Options, Setting, Useless};
 use crate::pictures::plane::Picture;
 use crate::pictures::within;
@@ -189,10 +189,11 @@ pub(crate) fn add(path: &Path, parts: Vec<Images>, options: &Options, found: &mu
         if on_side {
             pixels = transposed(&pixels, shape.height, shape.width);
         }
+        let keys = keys(&pixels, upright);
         if plan.to != upright {
             pixels = plan.apply(&pixels);
         }
-        found.parts.push(Part { role, name, pixels, labels, groups, ..Part::default() });
+        found.parts.push(Part { role, name, pixels, labels, groups, keys, ..Part::default() });
     }
     found.shape = Some(plan.to);
     Ok(())
@@ -209,6 +210,21 @@ const NO_BACKGROUND: Useless = Useless {
     why: "no image is transparent, and nothing is put around one",
     remedy: "leave it out",
 };
+
+/// The number of each image, `[C, H, W]`, by its contents: that of a picture of the same pixels.
+fn keys(pixels: &[u8], shape: ImageShape) -> Vec<u64> {
+    let ImageShape { channels, height, width } = shape;
+    let plane = height * width;
+    let of = |image: &[u8]| {
+        if channels == 1 {
+            return key(width, height, image);
+        }
+        let interleaved: Vec<u8> =
+            (0..plane).flat_map(|at| (0..channels).map(move |channel| image[channel * plane + at])).collect();
+        key(width, height, &interleaved)
+    };
+    pixels.chunks_exact(shape.len()).map(of).collect()
+}
 
 /// The largest number of all parts; a sentence where they cannot be on one scale, such as 0 to 1 beside 0 to 255.
 fn one_scale(parts: &[Images]) -> Result<f32, String> {

@@ -276,7 +276,11 @@ fn arrays_take_the_size_and_channels_asked_for() {
         &Options::default(),
     );
     assert_eq!(binary.train.pixels, [0, 255, 255, 0]);
-    assert!(binary.notes.contains(&"numbers are 0 to 1: they become 0 to 255".to_owned()), "{:?}", binary.notes);
+    assert!(
+        binary.notes.contains(&"numbers are 0 to 1: they become 0 to 255 (white = 1)".to_owned()),
+        "{:?}",
+        binary.notes
+    );
 }
 
 #[test]

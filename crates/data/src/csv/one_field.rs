@@ -21,7 +21,8 @@ pub(super) fn column(table: &Table) -> Option<usize> {
         let mut numbers = field.split_whitespace();
         numbers.clone().count() >= FEWEST_PIXELS && numbers.all(|word| word.parse::<f32>().is_ok())
     };
-    row.iter().position(are_pixels)
+    // A header may be shorter.
+    row.iter().position(are_pixels).filter(|&column| column < table.sample[0].len())
 }
 
 /// The images of a part.

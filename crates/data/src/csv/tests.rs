@@ -423,9 +423,9 @@ fn all_pixels_in_one_field_as_fer2013_has_them() {
     assert_eq!((&collection.train.labels[..], collection.unlabelled.unwrap().pixels), (&[0, 1][..], from(30)));
 
     for (broken, message) in [
-        (text.replacen("0 1 2 3", "0 1 x 3", 1), "line 2: number 3 of column pixels is \"x\", expected a number"),
+        (text.replacen("20 21 22", "20 21 x", 1), "line 3: number 13 of column pixels is \"x\", expected a number"),
         (
-            text.replacen("10 11 12", "10 12", 1),
+            text.replacen("20 21 22", "20 22", 1),
             "line 3: column pixels holds 15 pixels, expected 16 as in the first row",
         ),
         (text.replace("PrivateTest", "Nobody"), "line 5: column Usage is \"Nobody\", expected train, valid or test"),

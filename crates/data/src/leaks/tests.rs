@@ -56,6 +56,9 @@ fn without_parts_they_are_set_apart_and_share_nothing() {
         "4 of 40 images are set apart for validation, by class, images that are alike on one side"
     );
     assert_eq!(parted.notes.len(), 2);
+    // Each picture is there twice, so ten test images are five that belong together.
+    assert_eq!(parted.test_units.len(), 10);
+    assert_eq!(parted.test_units.iter().collect::<HashSet<_>>().len(), 5);
     assert_eq!(parted.warnings, ["25 images are copies of another (25 identical, 0 nearly)"]);
     assert_eq!(collection.clone().split(Shares::default(), 3).unwrap(), parted);
     // Another seed chooses other validation images; the test images are what they are.
@@ -133,6 +136,7 @@ fn examples(numbers: std::ops::Range<usize>, of: impl Fn(usize) -> (u16, u32)) -
         labels: numbers.clone().map(|n| of(n).0).collect(),
         groups: numbers.map(|n| of(n).1).collect(),
         paths: Vec::new(),
+        keys: Vec::new(),
     }
 }
 

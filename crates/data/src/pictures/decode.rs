@@ -7,6 +7,7 @@ use std::path::Path;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, metadata::Orientation};
 
 use super::plane::Picture;
+use crate::collection::key;
 use crate::options::{Background, Channels};
 
 /// The most pixels of a picture: a camera's 60 megapixels, and no decompression bomb.
@@ -69,13 +70,15 @@ pub(crate) fn head(path: &Path) -> Result<Head, String> {
     })
 }
 
-/// Decodes a file whose head is known to be good.
-pub(crate) fn decode(path: &Path, wanted: Wanted) -> Result<Picture, String> {
+/// Decodes a file whose head is known to be good; gives the picture and the number of its contents, whatever is wanted
+/// of them.
+pub(crate) fn decode(path: &Path, wanted: Wanted) -> Result<(Picture, u64), String> {
     let (mut decoder, _) = open(path)?;
     let turned = orientation(&mut decoder);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| damaged(&error))?;
     image.apply_orientation(turned);
-    Ok(planes(image, wanted))
+    let number = key(image.width() as usize, image.height() as usize, image.as_bytes());
+    Ok((planes(image, wanted), number))
 }
 
 fn open(path: &Path) -> Result<(impl ImageDecoder, &'static str), String> {

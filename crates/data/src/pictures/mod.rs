@@ -53,7 +53,7 @@ pub fn read_pictures(paths: &[PathBuf], shape: ImageShape, options: &Options) ->
         let head = decode::head(path)?;
         let large = u64::from(head.width) * u64::from(head.height) > LARGE;
         let _alone = large.then(|| one_large.lock().unwrap_or_else(PoisonError::into_inner));
-        let picture = decode::decode(path, wanted)?.fitted([shape.height, shape.width], options.fit, paper);
+        let picture = decode::decode(path, wanted)?.0.fitted([shape.height, shape.width], options.fit, paper);
         Ok(Stored::of(picture, range, deep).bytes(shape.channels, range))
     })
 }
@@ -88,6 +88,20 @@ pub(crate) fn read(
     let size = size(&heads, options, &mut found.notes);
     describe(&heads, options, &mut found.notes);
     // What a network of other pictures is to see is on their scale, whatever lies beside it.
+    let told = |name, found: String, reason: &str| Err(DataError::Option { name, found, reason: reason.to_owned() });
+    if let Some(white) = options.white.filter(|_| !options.lenient) {
+        return told("white", white.to_string(), "it changes nothing: pictures are no arrays; leave it out");
+    }
+    let of_16_bits = heads.iter().filter(|head| head.deep).count();
+    if let Some([low, high]) = options.range16.filter(|_| of_16_bits == 0 && !options.lenient) {
+        return told("range16", format!("[{low}, {high}]"), "none of the pictures has 16 bits; leave it out");
+    }
+    if of_16_bits > 0 && of_16_bits < heads.len() {
+        found.notes.push(format!(
+            "{of_16_bits} of {} pictures have 16 bits, the others 8: all are put on one scale, on which some may be dark",
+            heads.len()
+        ));
+    }
     let deep = options.range16.is_some() || !options.lenient && heads.iter().any(|head| head.deep);
     let most_channels = match options.channels {
         Some(channels) => channels.count(),
@@ -117,10 +131,10 @@ pub(crate) fn read(
     let decoded = in_parallel(&good, Stage::Pictures, watch, |(entry, head)| {
         let large = u64::from(head.width) * u64::from(head.height) > LARGE;
         let _alone = large.then(|| one_large.lock().unwrap_or_else(PoisonError::into_inner));
-        decode::decode(&entry.path, wanted).map(|picture| {
+        decode::decode(&entry.path, wanted).map(|(picture, key)| {
             // Before paper is put around it, which would stretch the range.
             let range = if deep { range(&picture.samples) } else { [0, 255] };
-            Stored::of(picture.fitted(size, options.fit, paper), range, deep)
+            Stored { key, ..Stored::of(picture.fitted(size, options.fit, paper), range, deep) }
         })
     });
     let mut pictures = Vec::with_capacity(good.len());
@@ -168,6 +182,8 @@ struct Stored {
     /// The lowest and the highest sample of the picture itself, without paper.
     range: [u16; 2],
     samples: Samples,
+    /// By its contents.
+    key: u64,
 }
 
 enum Samples {
@@ -184,7 +200,7 @@ impl Stored {
         } else {
             Samples::Shallow(samples.into_iter().map(|sample| sample.min(255) as u8).collect())
         };
-        Stored { size: [width, height], channels, colour, range, samples }
+        Stored { size: [width, height], channels, colour, range, samples, key: 0 }
     }
 
     /// As bytes `[C, H, W]`, the range spread over them; paper as its end.
@@ -231,6 +247,7 @@ fn store(pictures: Vec<(Entry, Stored)>, channels: usize, deep: bool, range16: O
             name: entry.role.map_or("unlabelled", Role::word).to_owned(),
             ..Part::default()
         });
+        part.keys.push(picture.key);
         part.pixels.extend(picture.bytes(channels, range));
         if entry.role.is_some() {
             part.labels.push(entry.label);

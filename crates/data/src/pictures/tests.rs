@@ -41,7 +41,7 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
 fn decoded(folder: &Folder, bytes: &[u8], wanted: Wanted) -> Picture {
     let path = folder.write("picture", bytes);
     head(&path).unwrap();
-    decode(&path, wanted).unwrap()
+    decode(&path, wanted).unwrap().0
 }
 
 fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -124,7 +124,7 @@ fn exif_orientation_is_obeyed() {
     let corners = |orientation: u8| {
         let path = folder.write("picture", &turned(&jpeg, orientation));
         let head = head(&path).unwrap();
-        let picture = decode(&path, WANTED).unwrap();
+        let picture = decode(&path, WANTED).unwrap().0;
         assert_eq!((head.width as usize, head.height as usize), (picture.width, picture.height));
         assert_eq!(head.turned, orientation != 1);
         let last = picture.samples.len() - 1;

@@ -118,6 +118,8 @@ pub struct Origins {
     pub group_names: Vec<String>,
     /// The path of each image, `[N]`; empty where images have no files of their own.
     pub paths: Vec<String>,
+    /// Which images belong together, because they are of one group or alike, `[N]`; empty where none do.
+    pub units: Vec<u32>,
 }
 
 impl Splits {
@@ -132,18 +134,18 @@ impl Splits {
         watch: &mut dyn FnMut(Progress),
     ) -> Result<Splits, DataError> {
         let parted = collection.split_with(shares, seed, watch)?;
-        let Parted { train, valid, test, collection, notes, warnings, split_sha256 } = parted;
+        let Parted { train, valid, test, test_units, collection, notes, warnings, split_sha256 } = parted;
         let Collection { name, shape, classes, groups, sha256, notes: mut understood, white, range16, .. } = collection;
         understood.extend(notes);
         let dataset = |part: Examples| Dataset::new(part.pixels, part.labels, shape, classes.len());
-        let Examples { pixels, labels, groups: test_groups, paths } = test;
+        let Examples { pixels, labels, groups: test_groups, paths, .. } = test;
         let test = Dataset::new(pixels, labels, shape, classes.len())?;
         Ok(Splits {
             name,
             train: dataset(train)?,
             valid: dataset(valid)?,
             test: HeldOut::new(test),
-            test_origins: Origins { groups: test_groups, group_names: groups, paths },
+            test_origins: Origins { groups: test_groups, group_names: groups, paths, units: test_units },
             class_names: classes,
             source_sha256: sha256,
             split_sha256,

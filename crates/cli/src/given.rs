@@ -91,7 +91,9 @@ pub(crate) fn with_settings(options: &Options, settings: &[String]) -> Result<Op
             (_, value) => drop(all.insert(name, value)),
         }
     }
-    all.try_into().map_err(|error: toml::de::Error| refused(error.message()))
+    let all: Options = all.try_into().map_err(|error: toml::de::Error| refused(error.message()))?;
+    // Which is no setting that a person writes.
+    Ok(Options { lenient: options.lenient, ..all })
 }
 
 #[cfg(test)]
@@ -109,5 +111,7 @@ mod tests {
         assert_eq!((both.size, both.columns.label.as_deref()), (Some([3, 4]), Some("17")));
         assert_eq!((both.columns.path, both.fit), (study.columns.path, tenfold_data::Fit::Stretch));
         assert_eq!(set(&Options::default(), &[]), Options::default());
+        let lenient = Options { lenient: true, ..Options::default() };
+        assert_eq!(set(&lenient, &[]), lenient);
     }
 }

@@ -95,10 +95,13 @@ pub(crate) fn input_for(shape: ImageShape, path: &Path) -> Result<(Steps, Vec<u8
 
 /// The picture in the file as an image of `shape`, read as `options` say that those were that the network was trained on.
 pub(crate) fn input_like(shape: ImageShape, options: &Options, path: &Path) -> Result<(Steps, Vec<u8>), Failure> {
-    fs::metadata(path).map_err(|error| match error.kind() {
+    let kind = fs::metadata(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::new(USAGE, format!("{}: there is no such file", path.display()), None),
         _ => Failure::new(unread(&error), format!("{}: cannot be read: {error}", path.display()), None),
     })?;
+    if !kind.is_file() {
+        return Err(Failure::new(USAGE, format!("{}: is no file, expected a picture", path.display()), None));
+    }
     let mut pictures = read_pictures(&[path.to_owned()], shape, options);
     let pixels = pictures
         .pop()

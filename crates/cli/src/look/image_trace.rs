@@ -60,10 +60,10 @@ pub(super) fn given(looked: &Looked, args: &LookArgs) -> Result<Option<GivenImag
     if let Some(path) = &args.file {
         let dataset = &looked.study.record.dataset;
         let shape = looked.splits.train.shape();
-        // Pictures of people's own become images as those did that the network was trained on; MNIST's were centred.
+        // Pictures become images as those did that the network was trained on. Arrays of 28 by 28 are made as MNIST was.
         let (steps, pixels) = match &dataset.reading {
-            Some(_) => input_like(shape, &dataset.images(), path)?,
-            None => input_for(shape, path)?,
+            Some(reading) if reading.options.white.is_none() => input_like(shape, &dataset.images(), path)?,
+            _ => input_for(shape, path)?,
         };
         let name = names::of_picture(path);
         let heading = plain(&path.file_name().unwrap_or_default().to_string_lossy());

@@ -105,7 +105,7 @@ fn groups_are_drawn_as_a_whole_and_pictures_are_told_by_their_paths() {
     let csv = fs::read_to_string(out.join("test-images.csv")).unwrap();
     let groups: std::collections::BTreeSet<&str> =
         csv.lines().skip(1).filter_map(|row| row.split('p').nth(1)).collect();
-    assert!(csv.starts_with("image,class,group,path\n0,") && groups.len() > 2, "{csv}");
+    assert!(csv.starts_with("image,class,group,path,unit\n0,") && groups.len() > 2, "{csv}");
     let words = run(&["compare", text(&out)]).out;
     assert!(words.contains("test images in ") && words.contains("a bootstrap over groups"), "{words}");
     assert!(results(&path)["comparison"]["image_groups"].as_u64().is_some_and(|n| n > 2));

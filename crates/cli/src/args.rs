@@ -144,7 +144,7 @@ A study file:
 All its settings, with their defaults, are in the study.toml that each run writes. pixels = { mean = 0.1307, std = 0.3081 }
 in a recipe makes (p / 255 - mean) / std of each pixel p; without it, pixels run from 0 to 1. pixels = \"standard\" takes both
 from the training images, for each channel, and a list has a number for each channel: mean = [0.49, 0.48, 0.45].
-class_weights = \"balanced\" makes each class count the same in the training loss, however many images it has.";
+class_weights = \"balanced\" gives each class the same total weight in the training loss, however many images it has.";
 
 /// Tells which differences between the recipes of a study, or of several, are real.
 ///

@@ -12,7 +12,8 @@ use crate::args::{BenchArgs, Format};
 use crate::environment::{environment, free_memory_bytes};
 use crate::failure::{DIVERGED, DONE, Failure};
 use crate::given::{Given, images_of};
-use crate::{output, study_file};
+use crate::output;
+use crate::study_file::{self, IMAGES};
 
 /// A training whose last steps take longer than its first by more than this factor is said to get slower.
 const SLOWER: f64 = 1.15;
@@ -60,9 +61,12 @@ struct BlockMs {
 /// Measures the recipes one after the other.
 pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     let isa = args.isa.unwrap_or_else(Isa::detect);
-    let (mut study, _) = study_file::find(args.study.as_deref(), &args.given)?;
+    let (mut study, built_in) = study_file::find(args.study.as_deref(), &args.given)?;
     study.select(&args.only)?;
     let Given { splits, .. } = images_of(&mut study, &args.given)?;
+    if built_in && study.name == IMAGES {
+        study.limit_batch_size(splits.train.len());
+    }
     let settings = Settings {
         seeds: 1,
         only: args.only.clone(),

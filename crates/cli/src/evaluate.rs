@@ -13,8 +13,7 @@ use tenfold_study::metrics::Metrics;
 use crate::args::{EvaluateArgs, Format};
 use crate::environment::environment;
 use crate::failure::{DATA, DONE, Failure};
-use crate::get;
-use crate::given::with_settings;
+use crate::given::{typed, with_settings};
 use crate::output::{self, plain};
 use crate::predict::networks::Networks;
 use crate::show::test_metrics;
@@ -39,7 +38,7 @@ struct EvaluationRecord<'a> {
 pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
     let networks = Networks::read(&args.model, environment(args.threads).threads)?;
     let options = with_settings(&networks.options(), &args.set)?;
-    let path = get::resolve(&args.data)?;
+    let path = typed(&args.data)?;
     let collection = read(&networks, &path, &options)?;
     let sha256 = collection.sha256.clone();
     if sha256 == networks.data() {

@@ -61,6 +61,24 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
+/// What the path of a study file leads to: a single name without a file beside the study file is that of a data set.
+///
+/// # Errors
+/// If there is no data set of that name, or it was not fetched.
+pub(crate) fn of_study(path: &Path) -> Result<PathBuf, Failure> {
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let name = path.display().to_string();
+    if let Some(set) = find(TABLE, &name) {
+        return kept_or_told(set, &cache::folder()?);
+    }
+    let message =
+        format!("{name}: there is no file or folder of that name beside the study file, and no such data set");
+    let hint = || "--data PATH names another place; `tenfold data get` lists the data sets".to_owned();
+    Err(Failure::new(USAGE, message, Some(meant(TABLE, &name).unwrap_or_else(hint))))
+}
+
 fn kept_or_told(set: &DataSet, cache: &Path) -> Result<PathBuf, Failure> {
     cache::kept(cache, set).ok_or_else(|| {
         let message = format!("{}: {} has not been fetched, and there is no file of that name", set.name, set.title);
@@ -166,16 +184,18 @@ fn find<'a>(table: &'a [DataSet], name: &str) -> Option<&'a DataSet> {
 
 fn named<'a>(table: &'a [DataSet], name: &str) -> Result<&'a DataSet, Failure> {
     find(table, name).ok_or_else(|| {
-        let names: Vec<&str> = table.iter().map(|set| set.name).collect();
-        let hint = match nearest(name, names.iter().copied()) {
-            _ if name.eq_ignore_ascii_case("mnist") => {
-                "MNIST is inside the program: every command takes it where no data are named".to_owned()
-            }
-            Some(near) => format!("did you mean {near:?}?"),
-            None => format!("there are {}", names.join(", ")),
-        };
+        let all = || format!("there are {}", table.iter().map(|set| set.name).collect::<Vec<_>>().join(", "));
+        let hint = meant(table, name).unwrap_or_else(all);
         Failure::new(USAGE, format!("there is no data set {name:?} to fetch"), Some(hint))
     })
+}
+
+/// What may have been meant by a name that no data set has.
+fn meant(table: &[DataSet], name: &str) -> Option<String> {
+    if name.eq_ignore_ascii_case("mnist") {
+        return Some("MNIST is inside the program: every command takes it where no data are named".to_owned());
+    }
+    nearest(name, table.iter().map(|set| set.name)).map(|near| format!("did you mean {near:?}?"))
 }
 
 /// A line for each data set.

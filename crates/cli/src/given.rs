@@ -1,8 +1,10 @@
 //! The images that a study is run on: those that the command line, the study file or a record names.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tenfold_nn::data::{Options, Source, Splits, read_with};
+use tenfold_nn::data::{DataError, Options, Source, Splits, read_with};
 use tenfold_study::record::{DataPlace, Reading};
 use tenfold_study::{DataSettings, Study};
 use toml::{Table, Value};
@@ -24,11 +26,13 @@ pub(crate) struct Given {
 /// told of them there is put into the study.
 pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Failure> {
     let data = &mut study.data;
-    if let Some(path) = &args.data {
-        data.path = Some(path.clone());
-    }
     data.options = with_settings(&data.options, &args.set)?;
-    let Some(path) = data.path.as_deref().map(get::resolve).transpose()? else {
+    let found = match (&args.data, &data.path) {
+        (Some(path), _) => Some((path, typed(path)?)),
+        (None, Some(path)) => Some((path, of_study(path)?)),
+        (None, None) => None,
+    };
+    let Some((named, path)) = found else {
         if data.options != Options::default() || data.classes.is_some_and(|n| n != 10) || data.first_label.is_some() {
             let message =
                 "the study says what its images are like, and those of the built-in MNIST are not to be chosen";
@@ -37,7 +41,7 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
         }
         return Ok(Given { splits: divided(Source::mnist(), data)?, place: None, reading: None });
     };
-    let place = images::place(args.data.as_deref().unwrap_or(&path), &path);
+    let place = images::place(named, &path);
     // As the run folder's study.toml is to name it.
     data.path = Some(place.as_ref().map_or(path.clone(), |place| PathBuf::from(&place.absolute)));
     if let Some(mnist) = mnist(&path).filter(|_| data.options == Options::default()) {
@@ -49,6 +53,33 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
     reading.options.white = splits.white;
     reading.options.range16 = splits.range16;
     Ok(Given { splits, place, reading: Some(reading) })
+}
+
+/// What a typed path or name leads to.
+///
+/// # Errors
+/// If that is nothing, or a data set that was not fetched.
+pub(crate) fn typed(path: &Path) -> Result<PathBuf, Failure> {
+    let hint = "a path begins at the current folder; `tenfold data get` lists data sets that have names";
+    there(get::resolve(path)?, hint)
+}
+
+/// What the path or name in a study file leads to.
+fn of_study(path: &Path) -> Result<PathBuf, Failure> {
+    let hint = "a path in a study file begins at the folder of that file; --data PATH names another place";
+    there(get::of_study(path)?, hint)
+}
+
+/// The path, if it leads to something.
+fn there(path: PathBuf, hint: &str) -> Result<PathBuf, Failure> {
+    match fs::metadata(&path) {
+        Err(reason) if reason.kind() == ErrorKind::NotFound => {
+            let error = DataError::Io { path, reason };
+            Err(Failure::new(USAGE, error.to_string(), Some(hint.to_owned())))
+        }
+        // Whoever reads it tells what else is wrong.
+        _ => Ok(path),
+    }
 }
 
 /// What is at this path, understood and divided so, with a bar where a person watches.

@@ -1,6 +1,6 @@
 //! Where the images of a run are: told to its record, and found again by it.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use tenfold_nn::data::{Source, Splits};
 use tenfold_study::record::{DataPlace, DatasetRecord, RESULTS, StudyRecord};
@@ -13,7 +13,32 @@ const GIVE_IT: &str = "give the folder or file that has the images of the run: -
 /// For the record: where the images are read from, and how that was typed. None where it is not text.
 pub(crate) fn place(given: &Path, path: &Path) -> Option<DataPlace> {
     let absolute = std::path::absolute(path).ok()?;
-    Some(DataPlace { given: given.to_str()?.to_owned(), absolute: absolute.to_str()?.to_owned() })
+    Some(DataPlace { given: given.to_str()?.to_owned(), absolute: absolute.to_str()?.to_owned(), from_run: None })
+}
+
+/// The way from the run folder `run` to `data`: it stays the same where a folder around both is moved. None where there
+/// is no such folder but the root, or where it is not text.
+pub(crate) fn from_run(run: &Path, data: &Path) -> Option<String> {
+    let (run, data) = (as_written(run)?, as_written(data)?);
+    let both: PathBuf = run.components().zip(data.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
+    both.parent()?;
+    let up = run.strip_prefix(&both).ok()?.components().map(|_| Some(".."));
+    let down = data.strip_prefix(&both).ok()?.components().map(|name| name.as_os_str().to_str());
+    Some(up.chain(down).collect::<Option<Vec<_>>>()?.join("/"))
+}
+
+/// A path from the root on, with each `..` and the name before it left out. No link is followed, so that one that is
+/// moved along leads where it did.
+fn as_written(path: &Path) -> Option<PathBuf> {
+    let mut written = PathBuf::new();
+    for part in std::path::absolute(path).ok()?.components() {
+        if part == Component::ParentDir {
+            written.pop();
+        } else {
+            written.push(part);
+        }
+    }
+    Some(written)
 }
 
 /// The images that the record of the run folder `run` tells of: those at `data`; without one, those inside the program
@@ -21,11 +46,11 @@ pub(crate) fn place(given: &Path, path: &Path) -> Option<DataPlace> {
 pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -> Result<Splits, Failure> {
     let of = &record.dataset;
     let splits = match data {
-        Some(data) => checked(read_as(&get::resolve(data)?, of)?, of, &data.display().to_string())?,
+        Some(data) => checked(read_as(&given::typed(data)?, of)?, of, &data.display().to_string())?,
         None => {
             let mnist = || Ok::<_, Failure>(Source::mnist().split(of.valid, of.split_seed)?);
             match &of.place {
-                Some(place) if of.reading.is_some() || Source::mnist().sha256 != of.sha256 => at(place, of)?,
+                Some(place) if of.reading.is_some() || Source::mnist().sha256 != of.sha256 => at(run, place, of)?,
                 // Those inside the program, wherever the run read them from.
                 _ => checked(mnist()?, of, "the built-in MNIST")?,
             }
@@ -51,10 +76,21 @@ fn read_as(path: &Path, of: &DatasetRecord) -> Result<Splits, Failure> {
     }
 }
 
-/// The images where the run found them; where the folder was moved together with what is around it, its path as it was
-/// given may lead to them.
-fn at(place: &DataPlace, of: &DatasetRecord) -> Result<Splits, Failure> {
-    let there = [&place.absolute, &place.given].map(PathBuf::from);
+/// The images where the run found them; where the folder was moved together with what is around it, what was given or
+/// the way from the run folder may lead to them.
+fn at(run: &Path, place: &DataPlace, of: &DatasetRecord) -> Result<Splits, Failure> {
+    let (given, unfetched) = match get::resolve(Path::new(&place.given)) {
+        Ok(given) => (std::path::absolute(given).ok(), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let from_run = place.from_run.as_ref().and_then(|way| as_written(&run.join(way)));
+    let mut there = vec![PathBuf::from(&place.absolute)];
+    for other in [given, from_run].into_iter().flatten() {
+        // What may be large is read once.
+        if !there.contains(&other) {
+            there.push(other);
+        }
+    }
     let mut refused = None;
     for folder in there.iter().filter(|folder| folder.exists()) {
         let name = folder.display().to_string();
@@ -69,7 +105,7 @@ fn at(place: &DataPlace, of: &DatasetRecord) -> Result<Splits, Failure> {
             Err(failure) => refused = refused.or(Some(failure)),
         }
     }
-    Err(refused.unwrap_or_else(|| {
+    Err(refused.or(unfetched).unwrap_or_else(|| {
         let message = format!("{}: what had the images of the run is not there any more", place.absolute);
         Failure::new(DATA, message, Some(GIVE_IT.to_owned()))
     }))
@@ -88,4 +124,25 @@ fn checked(splits: Splits, of: &DatasetRecord, found: &str) -> Result<Splits, Fa
         ),
         Some(GIVE_IT.to_owned()),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_from_the_run_folder_to_the_data() {
+        let way = |run: &str, data: &str| from_run(Path::new(run), Path::new(data));
+        for (run, data, expected) in [
+            ("/a/p/runs/mine", "/a/p/data", Some("../../data")),
+            ("/a/p/runs/mine", "/a/p/studies/../data/x.csv", Some("../../data/x.csv")),
+            ("/a/p", "/a/p/data", Some("data")),
+            ("/a/../b/./runs", "/b/data", Some("../data")),
+            ("runs/mine", "data", Some("../../data")),
+            ("/a/runs", "/data", None),
+        ] {
+            assert_eq!(way(run, data).as_deref(), expected, "{run} {data}");
+        }
+        assert_eq!(as_written(Path::new("/a/p/runs/mine/../../data")), as_written(Path::new("/a/p/data")));
+    }
 }

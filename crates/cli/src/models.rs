@@ -8,12 +8,16 @@ use tenfold_study::{PlanError, Recipe};
 use crate::args::ModelsArgs;
 use crate::failure::{DONE, Failure};
 use crate::given::{Given, images_of};
-use crate::{output, study_file};
+use crate::output;
+use crate::study_file::{self, IMAGES};
 
 /// Prints every recipe layer by layer.
 pub(crate) fn models(args: &ModelsArgs) -> Result<u8, Failure> {
-    let (mut study, _) = study_file::find(args.study.as_deref(), &args.given)?;
+    let (mut study, built_in) = study_file::find(args.study.as_deref(), &args.given)?;
     let Given { splits, .. } = images_of(&mut study, &args.given)?;
+    if built_in && study.name == IMAGES {
+        study.limit_batch_size(splits.train.len());
+    }
     let (shape, classes) = (splits.train.shape(), splits.train.classes());
     study.set_classes(classes);
     let mut text = String::new();

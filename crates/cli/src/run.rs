@@ -8,7 +8,7 @@ use tenfold_nn::train::{Event, Flow};
 use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
-use tenfold_study::record::{EpochRecord, RESULTS, Status, StudyRecord};
+use tenfold_study::record::{DataPlace, EpochRecord, RESULTS, Status, StudyRecord};
 use tenfold_study::{
     FinishedStudy, FolderError, PlannedStudy, RunFolder, Settings, StudyEvent, TrialState, changes_in_words,
 };
@@ -23,7 +23,7 @@ use crate::progress::Progress;
 use crate::remaining::Remaining;
 use crate::signals::Signals;
 use crate::study_file::{self, IMAGES};
-use crate::{pictures, report, show};
+use crate::{images, pictures, report, show};
 
 /// Runs a study and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
@@ -36,7 +36,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         // Its folder is called after the data, for that is what tells two of them apart.
         study.name = study_name(&splits.name);
         study.title = format!("{}: {}", study.title, splits.name);
+        study.limit_batch_size(splits.train.len());
     }
+    let path = args.out.clone().unwrap_or_else(|| {
+        let name = &study.name;
+        let bf16 = args.precision == Some(Precision::Bf16);
+        // A folder of its own: what is finished in f32 is not to be replaced.
+        PathBuf::from("runs").join(if bf16 { format!("{name}-bf16") } else { name.clone() })
+    });
+    let place = place.map(|place| DataPlace { from_run: images::from_run(&path, Path::new(&place.absolute)), ..place });
     let settings = Settings {
         seeds: args.seeds,
         only: args.only.clone(),
@@ -52,12 +60,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         margin: args.margin / 100.0,
     };
     let plan = PlannedStudy::new(study, &splits, settings)?;
-    let path = args.out.clone().unwrap_or_else(|| {
-        let name = &plan.study().name;
-        let bf16 = args.precision == Some(Precision::Bf16);
-        // A folder of its own: what is finished in f32 is not to be replaced.
-        PathBuf::from("runs").join(if bf16 { format!("{name}-bf16") } else { name.clone() })
-    });
     let folder = RunFolder::open(&path)?;
     let signals = Signals::watch()?;
 

@@ -7,8 +7,7 @@ use tenfold_report::format::count;
 use tenfold_report::look::terminal::Tile;
 
 use crate::failure::{DONE, Failure};
-use crate::get::resolve;
-use crate::given::with_settings;
+use crate::given::{typed, with_settings};
 use crate::look;
 use crate::look::terminal::Screen;
 use crate::output::{self, plain};
@@ -28,7 +27,7 @@ const LARGEST: usize = 10;
 /// Reads `path` as `settings` say, and prints what was understood, what each class has, and what is wrong; writes a page
 /// and a contact sheet to the folder `out`.
 pub(crate) fn show(path: &Path, settings: &[String], out: Option<&Path>, screen: &Screen) -> Result<u8, Failure> {
-    let path = &resolve(path)?;
+    let path = &typed(path)?;
     let options = with_settings(&Options::default(), settings)?;
     if let Some(out) = out {
         sheet::check(out, path)?;

@@ -161,6 +161,7 @@ impl PlanError {
             PlanError::Classes { .. } => {
                 Some("change or leave out the line under [data], or bring the data that it means")
             }
+            PlanError::BatchSize { .. } => Some("set a smaller batch_size in a study file"),
             _ => None,
         }
     }

@@ -130,6 +130,10 @@ pub struct DataPlace {
     pub given: String,
     /// From the root of the file system.
     pub absolute: String,
+    /// From the run folder on, with `/` between names; null where the two share no folder but the root, and in runs of
+    /// versions that did not keep it.
+    #[serde(default)]
+    pub from_run: Option<String>,
 }
 
 /// Where a trial was run.

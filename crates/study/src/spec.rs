@@ -1,7 +1,7 @@
 //! Study files: what is compared, read from TOML, checked, and written out again with every default.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use tenfold_nn::data::{ImageShape, Options, Shares};
 use tenfold_nn::model::{Architecture, ArchitectureError, Layer};
@@ -36,7 +36,8 @@ pub struct Study {
 /// The data of a study.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DataSettings {
-    /// Where it is, unless that is told when the study is run; relative paths begin at the folder of the study file.
+    /// Where it is, unless that is told when the study is run; relative paths begin at the folder of the study file. A
+    /// single name that is not there is kept as it is written, and may be that of a published data set.
     pub path: Option<PathBuf>,
     /// How it is to be understood.
     pub options: Options,
@@ -102,10 +103,20 @@ impl Study {
         })?;
         let mut study = Study::parse(&text, &name)?;
         if let (Some(data), Some(folder)) = (&mut study.data.path, path.parent()) {
-            // A run writes the study to its folder, where a relative path would lead elsewhere.
-            *data = std::path::absolute(folder.join(&*data)).map_err(failed)?;
+            let there = folder.join(&*data);
+            if !is_one_name(data) || there.symlink_metadata().is_ok() {
+                // A run writes the study to its folder, where a relative path would lead elsewhere.
+                *data = std::path::absolute(there).map_err(failed)?;
+            }
         }
         Ok(study)
+    }
+
+    /// Lets no step take more examples than there are.
+    pub fn limit_batch_size(&mut self, examples: usize) {
+        for recipe in &mut self.recipes {
+            recipe.settings.batch_size = recipe.settings.batch_size.min(examples.max(1));
+        }
     }
 
     /// Gives recipes that end in `linear classes` as many outputs as there are classes.
@@ -138,6 +149,11 @@ impl Recipe {
     pub fn runs_all_epochs(&self) -> bool {
         self.settings.target.is_none() && self.settings.patience.is_none()
     }
+}
+
+/// Whether a path is one name: not `./name`, nor `name/`.
+fn is_one_name(path: &Path) -> bool {
+    matches!(path.components().next(), Some(Component::Normal(name)) if name == path.as_os_str())
 }
 
 /// What a study file calls a setting: the validation accuracy to stop at is a sentence there,
@@ -208,8 +224,31 @@ mod tests {
         assert!(message(&path).contains("is larger than 1048576 bytes"));
         fs::write(&path, SMALL).unwrap();
         assert_eq!(Study::read(&path).unwrap().name, "mine");
-        fs::write(&path, SMALL.replace("\n\n", "\n[data]\npath = \"pictures\"\n")).unwrap();
-        assert_eq!(Study::read(&path).unwrap().data.path, Some(scratch.path().join("pictures")));
+    }
+
+    #[test]
+    fn data_is_looked_for_from_the_study_file_on() {
+        let scratch = crate::testing::scratch("spec-data");
+        let path = scratch.path().join("mine.toml");
+        let read = |data: &str| {
+            fs::write(&path, SMALL.replace("\n\n", &format!("\n[data]\npath = \"{data}\"\n"))).unwrap();
+            Study::read(&path).unwrap().data.path.unwrap()
+        };
+        assert_eq!(read("pictures"), Path::new("pictures"), "it may be the name of a data set");
+        for missing in ["./pictures", "pictures/", "more/pictures", "../pictures"] {
+            assert!(read(missing).is_absolute(), "{missing}");
+        }
+        fs::create_dir(scratch.path().join("pictures")).unwrap();
+        assert_eq!(read("pictures"), scratch.path().join("pictures"));
+    }
+
+    #[test]
+    fn a_batch_takes_no_more_than_there_is() {
+        let mut study = Study::built_in("images").expect("is built in");
+        for (examples, expected) in [(1_000, 32), (31, 31), (0, 1)] {
+            study.limit_batch_size(examples);
+            assert!(study.recipes.iter().all(|recipe| recipe.settings.batch_size == expected), "{examples}");
+        }
     }
 
     #[test]

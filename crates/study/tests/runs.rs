@@ -233,7 +233,7 @@ fn refusal(plan: &PlannedStudy, splits: &Splits, path: &Path) -> (String, Option
 #[test]
 fn a_finished_trial_of_other_settings_or_data_is_replaced_only_where_that_is_asked_for() {
     let (scratch, splits) = (scratch("changed"), splits(0));
-    let place = Some(DataPlace { given: "halves".to_owned(), absolute: "/data/halves".to_owned() });
+    let place = Some(DataPlace { given: "halves".to_owned(), absolute: "/data/halves".to_owned(), from_run: None });
     run_all(&plan(STUDY, &splits, Settings { place, ..settings(2) }), &splits, &scratch.0);
     let changed = STUDY.replacen("lr = 1e-2", "lr = 2e-2", 1);
     let (error, hint) = refusal(&plan(&changed, &splits, settings(2)), &splits, &scratch.0);
@@ -258,11 +258,11 @@ fn a_finished_trial_of_other_settings_or_data_is_replaced_only_where_that_is_ask
         [&*format!("  flat seed 1: {data}; optimizer.lr was 0.01 and is now 0.02"), &*format!("  conv seed 1: {data}")]
     );
     assert_eq!(hint, Some(format!("{usual}; their images were those of --data halves")));
-    let place = Some(DataPlace { given: "./halves".to_owned(), absolute: "/data/halves".to_owned() });
+    let place = Some(DataPlace { given: "./halves".to_owned(), absolute: "/data/halves".to_owned(), from_run: None });
     let (_, hint) = refusal(&plan(STUDY, &other, Settings { place, ..settings(1) }), &other, &scratch.0);
     assert_eq!(hint, Some(format!("{usual}; the images or labels in halves have changed since")));
     let reading = Some(Reading { options: Options::default(), shares: Shares::default() });
-    let place = Some(DataPlace { given: "halves".to_owned(), absolute: "/data/halves".to_owned() });
+    let place = Some(DataPlace { given: "halves".to_owned(), absolute: "/data/halves".to_owned(), from_run: None });
     let (_, hint) = refusal(&plan(STUDY, &other, Settings { place, reading, ..settings(1) }), &other, &scratch.0);
     assert_eq!(hint, Some(format!("{usual}; they were understood or divided by other settings")));
 

@@ -238,3 +238,73 @@ fn data_that_cannot_be_understood_end_with_the_remedy() {
         assert!(ended.err.contains(words), "{words}: {}", ended.err);
     }
 }
+
+#[test]
+fn a_project_that_is_moved_as_a_whole_finds_its_images() {
+    let path = folder("cli-moved");
+    let project = labelled("cli-moved/project", &cycled(120, 3, 3), &cycled(30, 3, 3));
+    fs::create_dir(project.join("studies")).unwrap();
+    study_file(&project.join("studies"), &study_of(3, "path = \"../data\""));
+    let output = tenfold(&["run", "studies/mine.toml", "--threads", "2"]).current_dir(&project).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let record = fs::read(project.join("runs/mine/results.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+    assert_eq!(record["dataset"]["place"]["from_run"], "../../data");
+    let moved = path.join("deeper/moved");
+    fs::create_dir(path.join("deeper")).unwrap();
+    fs::rename(&project, &moved).unwrap();
+    let ended = run(&["report", text(&moved.join("runs/mine"))]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    // The run folder alone has moved.
+    fs::rename(moved.join("runs/mine"), path.join("mine")).unwrap();
+    let ended = run(&["report", text(&path.join("mine"))]);
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("what had the images of the run is not there any more"), "{}", ended.err);
+}
+
+#[test]
+fn a_path_to_nothing_ends_with_where_paths_begin() {
+    let path = folder("cli-no-path");
+    let study = |data: &str| study_file(&path, &study_of(3, &format!("path = \"{data}\"")));
+    for (arguments, words) in [
+        (&["run", "--data", "no/where"][..], "hint: a path begins at the current folder; `tenfold data get` lists "),
+        (&["run", &study("no/where")], "hint: a path in a study file begins at the folder of that file; --data PATH "),
+    ] {
+        let ended = run(arguments);
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(
+            ended.err.contains("no/where: cannot be read: ") && ended.err.contains(words),
+            "{words}: {}",
+            ended.err
+        );
+    }
+    for (name, words) in [
+        ("nowhere", "hint: --data PATH names another place; `tenfold data get` lists the data sets"),
+        ("fashonmnist", "hint: did you mean \"fashion-mnist\"?"),
+        ("mnist", "hint: MNIST is inside the program"),
+    ] {
+        let ended = run(&["run", &study(name)]);
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        let told =
+            format!("{name}: there is no file or folder of that name beside the study file, and no such data set");
+        assert!(ended.err.contains(&told) && ended.err.contains(words), "{words}: {}", ended.err);
+    }
+}
+
+#[test]
+fn of_few_images_the_built_in_study_takes_all_in_a_step() {
+    let path = labelled("cli-few", &cycled(24, 0, 2), &cycled(8, 0, 2));
+    let (data, out) = (path.join("data"), path.join("out"));
+    let few = ["--data", text(&data), "--only", "softmax"];
+    let ended = run(&[&["run"], &few[..], &["--epochs", "1", "--out", text(&out), "--threads", "2"]].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let record = results(&path);
+    assert_eq!(record["recipes"][0]["batch_size"], record["dataset"]["train"]);
+    let ended = run(&[&["bench"], &few[..], &["--seconds", "0.05"]].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    // A study of one's own is taken at its word.
+    let file = study_file(&path, &study_of(2, "").replace("epochs = 1", "batch_size = 32"));
+    let ended = run_in(&path, &[&file]);
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    assert!(ended.err.contains("hint: set a smaller batch_size in a study file"), "{}", ended.err);
+}

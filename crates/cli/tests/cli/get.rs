@@ -109,3 +109,35 @@ fn what_cannot_be_the_data_set_is_refused() {
     let ended = with_cache(&file, &["data", "get", "kmnist", "--from", text(&data)]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(4), ""), "{}", ended.err);
 }
+
+#[test]
+fn a_study_file_may_name_a_data_set() {
+    let path = with_data("cli-get-study", |_, _| {});
+    let (cache, out) = (path.join("cache"), path.join("out"));
+    fs::create_dir(&cache).unwrap();
+    let file = study_file(&path, &STUDY.replace("\n\n", "\n\n[data]\npath = \"fashion-mnist\"\n\n"));
+    let study = ["run", &file, "--out", text(&out), "--threads", "2"];
+    let report = ["report", text(&out)];
+    let missed = |arguments: &[&str], cache: &Path| {
+        let ended = with_cache(cache, arguments);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{}", ended.err);
+        assert!(ended.err.contains("fashion-mnist: Fashion-MNIST has not been fetched"), "{}", ended.err);
+        assert!(ended.err.contains("hint: tenfold data get fashion-mnist"), "{}", ended.err);
+    };
+    missed(&study, &cache);
+    fs::rename(path.join("data"), cache.join("fashion-mnist")).unwrap();
+    let ended = with_cache(&cache, &study);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(results(&path)["dataset"]["place"]["given"], "fashion-mnist");
+    // On a machine with another cache folder.
+    let other = path.join("other");
+    fs::rename(&cache, &other).unwrap();
+    let ended = with_cache(&other, &report);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    missed(&report, &cache);
+    // A folder beside the study file goes before.
+    fs::create_dir(path.join("fashion-mnist")).unwrap();
+    let ended = with_cache(&other, &study);
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("cli-get-study/fashion-mnist: "), "{}", ended.err);
+}

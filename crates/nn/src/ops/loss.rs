@@ -8,7 +8,8 @@ use std::ops::Range;
 use tenfold_kernels::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
 
 /// Loss of the images `share` of the batch, whether each prediction is right, and while training the gradient of the
-/// logits. Where classes have weights, losses are such that their mean over the batch is the weighted mean.
+/// logits. Where classes have weights, the loss of an image is multiplied by the weight of its class, and the mean over
+/// the batch is still by the number of images: by the sum of weights, those of a batch of one class would cancel.
 pub(crate) fn forward_backward(
     step: &Step,
     logits: ValueId,
@@ -25,30 +26,20 @@ pub(crate) fn forward_backward(
     let (mut losses, mut correct) = (step.losses.write(share.clone()), step.correct.write(share.clone()));
     if step.plan.training {
         let mut grad = step.floats.write(step.plan.grad(logits, share));
-        let weights = batch.class_weights;
-        let all = weights.map_or(batch.len() as f64, |weights| sum_of_weights(batch, weights));
-        let (classes, scale) = (step.classes, (1.0 / all) as f32);
+        let (classes, scale) = (step.classes, (1.0 / batch.len() as f64) as f32);
         softmax_cross_entropy(
             step.isa,
             &x,
             stride,
             classes,
             labels,
-            weights,
+            batch.class_weights,
             scale,
             &mut losses,
             &mut correct,
             &mut grad,
         );
-        if weights.is_some() {
-            losses.iter_mut().for_each(|loss| *loss *= batch.len() as f64 / all);
-        }
     } else {
         cross_entropy(step.isa, &x, stride, step.classes, labels, &mut losses, &mut correct);
     }
-}
-
-/// Of all examples of the batch, in its order: each thread finds the same number.
-fn sum_of_weights(batch: &Batch, weights: &[f32]) -> f64 {
-    (0..batch.len()).map(|n| f64::from(weights[usize::from(batch.examples.label(n))])).sum()
 }

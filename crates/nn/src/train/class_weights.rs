@@ -9,9 +9,11 @@ pub enum ClassWeights {
     /// All the same.
     #[default]
     None,
-    /// Each class the same in all: one of its examples counts `N / (K n)`, where `n` of the `N` training examples are of
-    /// the class, and `K` classes occur. The loss of a step is the weighted mean over its batch, the sum of weighted
-    /// losses by the sum of the weights, as PyTorch's `CrossEntropyLoss(weight=...)` has it.
+    /// Each class has the same total weight: one of its examples counts `N / (K n)`, where `n` of the `N` training
+    /// examples are of the class, and `K` classes occur. That is 1 in the mean over the training examples. The loss of
+    /// a step is the sum of weighted losses by the number of its examples, as Keras's `class_weight` has it, and not by
+    /// the sum of their weights, as PyTorch's `CrossEntropyLoss(weight=...)`: there the weights of a batch of one class
+    /// cancel, and rare classes count too little in small batches.
     Balanced,
 }
 
@@ -42,7 +44,8 @@ mod tests {
     use crate::workers::Team;
     use tenfold_kernels::Isa;
 
-    /// Tolerances as in `train::pytorch`.
+    /// PyTorch divides the sum of weighted losses by the sum of the weights in the batch, we by the number of images:
+    /// its loss and gradients, times sum by number, are ours. Tolerances as in `train::pytorch`.
     #[test]
     fn weights_are_scikit_learns_and_losses_and_gradients_pytorchs() {
         let fixture = Fixture::at("class-weights");
@@ -53,12 +56,16 @@ mod tests {
         let (size, all) = (fixture.usize("batch"), (0..data.len() as u32).collect::<Vec<_>>());
         assert!(!all.len().is_multiple_of(size), "the last batch is a smaller one");
         for (number, indices) in all.chunks(size).enumerate() {
+            let sum: f64 = indices.iter().map(|&n| as_f64[usize::from(data.labels()[n as usize])]).sum();
+            let ours_by_theirs = sum / indices.len() as f64;
+            assert!((ours_by_theirs - 1.0).abs() > 0.01, "batch {number} does not tell one mean from the other");
             for &isa in Isa::available() {
                 for threads in [1, 3] {
                     let batch = Batch { class_weights: Some(&weights), ..Batch::evaluated(&data, indices) };
                     let (_, loss, grads) = gradients_of(isa, Team { threads, relay: false }, &model, &[batch]);
-                    fixture.check(&format!("batch{number}.loss"), None, &[loss], 1e-6);
-                    for (param, grad) in grads {
+                    fixture.check(&format!("batch{number}.loss"), None, &[loss / ours_by_theirs], 1e-6);
+                    for (param, mut grad) in grads {
+                        grad.iter_mut().for_each(|value| *value /= ours_by_theirs);
                         fixture.check(&format!("batch{number}.grad.{param}"), Some(&param), &grad, 1e-5);
                     }
                 }
@@ -69,23 +76,51 @@ mod tests {
     }
 
     #[test]
+    fn weights_have_mean_1_over_the_training_images_and_the_same_sum_in_each_class() {
+        let labels: Vec<u16> =
+            [(0, 700), (1, 1), (3, 90), (4, 209)].into_iter().flat_map(|(l, n)| vec![l; n]).collect();
+        let weights = ClassWeights::Balanced.of(&labels, 5).expect("there are weights");
+        let mut sums = [0.0; 5];
+        labels.iter().for_each(|&label| sums[usize::from(label)] += f64::from(weights[usize::from(label)]));
+        // Class 2 has no images. 1e-7: weights are f32.
+        assert_near(&sums, &[250.0, 250.0, 0.0, 250.0, 250.0], 1e-7, "sums of weights");
+    }
+
+    #[test]
+    fn weights_do_not_cancel_in_a_batch_of_one_class() {
+        let fixture = Fixture::at("class-weights");
+        let (model, data) = (fixture.model(Pixels::default()), fixture.data());
+        let weights = ClassWeights::Balanced.of(data.labels(), data.classes()).expect("there are weights");
+        for (class, &weight) in weights.iter().enumerate() {
+            let of_class: Vec<u32> =
+                (0..data.len() as u32).filter(|&n| usize::from(data.labels()[n as usize]) == class).collect();
+            let plain = Batch::evaluated(&data, &of_class);
+            let weighted = Batch { class_weights: Some(&weights), ..plain };
+            let of = |batch| gradients_of(Isa::detect(), Team { threads: 1, relay: false }, &model, &[batch]);
+            let ((_, loss, grads), (_, weighted_loss, weighted_grads)) = (of(plain), of(weighted));
+            let weight = f64::from(weight);
+            assert_near(&[weighted_loss], &[weight * loss], 1e-7, &format!("loss of class {class}"));
+            for ((param, grad), (_, weighted)) in grads.into_iter().zip(weighted_grads) {
+                let expected: Vec<f64> = grad.into_iter().map(|value| value * weight).collect();
+                assert_near(&weighted, &expected, 1e-5, &format!("gradient of {param}, class {class}"));
+            }
+        }
+    }
+
+    #[test]
     fn a_training_learns_from_weighted_losses_and_validates_with_all_the_same() {
         // Of digits 0 to 4 a fifth as many as of the others.
         let (digits, valid) = some_digits(400, 100);
         let few = (0..400).filter(|&n| digits.labels()[n as usize] > 4 || n % 5 == 0).collect::<Vec<u32>>();
         let train = digits.select(&few);
         let net = Architecture::new(train.shape(), vec!["linear 10".parse().expect("a layer")], 10).expect("fits");
-        let outcome = |class_weights, isa, threads| {
-            let optimizer = Optimizer::Sgd { lr: 0.05, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-            let settings = TrainSettings {
-                epochs: 1,
-                batch_size: train.len(),
-                optimizer,
-                class_weights,
-                ..TrainSettings::default()
-            };
+        let with = |batch_size, lr, class_weights, isa, threads| {
+            let optimizer = Optimizer::Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+            let settings =
+                TrainSettings { epochs: 1, batch_size, optimizer, class_weights, ..TrainSettings::default() };
             train_on(isa, &net, &settings.with_seed(1), &train, &valid, threads, &mut |_| Flow::Continue)
         };
+        let outcome = |class_weights, isa, threads| with(train.len(), 0.05, class_weights, isa, threads);
         let balanced = outcome(ClassWeights::Balanced, Isa::detect(), 1);
         let plain = outcome(ClassWeights::None, Isa::detect(), 1);
         // One step, from the parameters that both begin with: what its loss was, and which one it fell for.
@@ -94,12 +129,9 @@ mod tests {
             let evaluation = evaluate(model, &train, 1);
             let weights = ClassWeights::Balanced.of(train.labels(), 10).expect("there are weights");
             let examples = evaluation.probabilities.chunks(10).zip(train.labels());
-            let weighted = examples.map(|(p, &label)| {
-                let weight = f64::from(weights[usize::from(label)]);
-                (weight, -weight * f64::from(p[usize::from(label)]).ln())
-            });
-            let (weights, losses) = weighted.fold((0.0, 0.0), |(w, l), (weight, loss)| (w + weight, l + loss));
-            [evaluation.loss, losses / weights]
+            let weighted = examples
+                .map(|(p, &label)| -f64::from(weights[usize::from(label)]) * f64::from(p[usize::from(label)]).ln());
+            [evaluation.loss, weighted.sum::<f64>() / train.len() as f64]
         };
         let [unweighted, weighted] = loss(&start);
         assert!((plain.epochs[0].train_loss - unweighted).abs() < 1e-6, "{} {unweighted}", plain.epochs[0].train_loss);
@@ -108,6 +140,10 @@ mod tests {
             "{} {weighted}",
             balanced.epochs[0].train_loss
         );
+        // The same in batches of one image each, from which next to nothing is learned.
+        let one_by_one = with(1, 1e-12, ClassWeights::Balanced, Isa::detect(), 1).epochs[0].train_loss;
+        assert!((one_by_one - weighted).abs() < 1e-6, "{one_by_one} {weighted}");
+        assert!((weighted - unweighted).abs() > 1e-3, "{weighted} {unweighted}");
         let ([plain_all, plain_each], [all, each]) = (loss(&plain.model), loss(&balanced.model));
         assert!(plain_all < all && each < plain_each, "{plain_all} {all}, {each} {plain_each}");
         assert_eq!(balanced.epochs[0].valid_loss, evaluate(&balanced.model, &valid, 1).loss);

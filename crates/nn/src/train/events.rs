@@ -52,7 +52,7 @@ pub enum Flow {
 pub struct EpochResult {
     /// Its number, from 1.
     pub epoch: usize,
-    /// Mean loss per example as the training steps saw it, in nats: with class weights, the weighted mean of each step.
+    /// Mean loss per example as the training steps saw it, in nats: with class weights, the mean of weighted losses.
     pub train_loss: f64,
     /// Mean loss per example on the validation set after the epoch, in nats. Every example counts the same, whatever the
     /// class weights, so that recipes can be compared.

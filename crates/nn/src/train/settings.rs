@@ -36,7 +36,8 @@ pub struct TrainSettings {
     /// What the large products are computed of.
     #[serde(default)]
     pub precision: Precision,
-    /// What examples of each class count in the loss that is learned from.
+    /// What examples of each class count in the loss that is learned from: balanced, each class has the same total
+    /// weight there, however many examples it has. A batch has as its loss the mean over its examples of weighted ones.
     #[serde(default)]
     pub class_weights: ClassWeights,
 }

@@ -129,7 +129,7 @@ impl From<StopReason> for Reason {
 pub struct EpochRecord {
     /// From 1.
     pub epoch: usize,
-    /// Mean per example, as the training step saw it: with class weights, the weighted mean.
+    /// Mean per example, as the training step saw it: with class weights, the mean of the weighted losses.
     pub train_loss: Option<f64>,
     /// Mean per example.
     pub valid_loss: Option<f64>,

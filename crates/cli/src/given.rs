@@ -44,7 +44,9 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
     let place = images::place(named, &path);
     // As the run folder's study.toml is to name it.
     data.path = Some(place.as_ref().map_or(path.clone(), |place| PathBuf::from(&place.absolute)));
-    if let Some(mnist) = mnist(&path).filter(|_| data.options == Options::default()) {
+    if data.options == Options::default()
+        && let Some(mnist) = mnist(&path)
+    {
         return Ok(Given { splits: divided(mnist, data)?, place, reading: None });
     }
     let mut reading = Reading { options: data.options.clone(), shares: data.shares };

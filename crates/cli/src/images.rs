@@ -47,14 +47,17 @@ pub(crate) fn of_record(run: &Path, record: &StudyRecord, data: Option<&Path>) -
     let of = &record.dataset;
     let splits = match data {
         Some(data) => checked(read_as(&given::typed(data)?, of)?, of, &data.display().to_string())?,
-        None => {
-            let mnist = || Ok::<_, Failure>(Source::mnist().split(of.valid, of.split_seed)?);
-            match &of.place {
-                Some(place) if of.reading.is_some() || Source::mnist().sha256 != of.sha256 => at(run, place, of)?,
-                // Those inside the program, wherever the run read them from.
-                _ => checked(mnist()?, of, "the built-in MNIST")?,
+        None => match &of.place {
+            Some(place) if of.reading.is_some() => at(run, place, of)?,
+            place => {
+                let mnist = Source::mnist();
+                match place {
+                    Some(place) if mnist.sha256 != of.sha256 => at(run, place, of)?,
+                    // Those inside the program, wherever the run read them from.
+                    _ => checked(mnist.split(of.valid, of.split_seed)?, of, "the built-in MNIST")?,
+                }
             }
-        }
+        },
     };
     let shape = splits.train.shape();
     let found = ([shape.channels, shape.height, shape.width], splits.train.classes());

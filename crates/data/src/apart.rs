@@ -51,7 +51,7 @@ pub fn choose(known: Known, count: usize, rng: &Rng) -> Vec<u32> {
         unit.iter().map(number).min().map_or(0, |number| rng.u64_at(number))
     };
     let mut order: Vec<&Vec<u32>> = units.iter().collect();
-    order.sort_by_key(|unit| turn(unit));
+    order.sort_by_cached_key(|unit| turn(unit));
     let mut apart = vec![0_u64; classes];
     let mut chosen = Vec::new();
     // The unit that would do least harm, if none does good.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::words::counted;
+use crate::words::{self, counted};
 use crate::{DataError, ImageShape, MAX_CLASSES, hex, natural};
 
 /// The longest name of a class, in bytes.
@@ -487,11 +487,7 @@ impl Classes {
 
 /// The first of many names, and how many more there are.
 pub(crate) fn listed(names: &[String]) -> String {
-    const MOST: usize = 12;
-    match names.len() {
-        0..=MOST => names.join(", "),
-        all => format!("{} and {} more", names[..MOST].join(", "), all - MOST),
-    }
+    words::listed(names, 12)
 }
 
 /// The last part of the path, also of one such as `.` that has none, without what follows a dot in a file's.

@@ -48,13 +48,17 @@ impl Alike {
     /// If `order` does not have each number once.
     pub(crate) fn reordered(&self, order: &[u32]) -> Alike {
         assert_eq!(order.len(), self.identical.len(), "numbers and images");
-        let firsts = |before: &[u32]| -> Vec<u32> {
-            let mut first_of = HashMap::new();
-            (0_u32..).zip(order).map(|(n, &was)| *first_of.entry(before[was as usize]).or_insert(n)).collect()
-        };
-        let [identical, nearly, turned] = [&self.identical, &self.nearly, &self.turned].map(|before| firsts(before));
+        let [identical, nearly, turned] =
+            [&self.identical, &self.nearly, &self.turned].map(|firsts| firsts_among(firsts, order));
         Alike { identical, nearly, turned, whole: self.whole }
     }
+}
+
+/// Of some images, the ones of these numbers in this order: for each the first among them that has the same of all
+/// `firsts`.
+pub(crate) fn firsts_among(firsts: &[u32], numbers: &[u32]) -> Vec<u32> {
+    let mut first_of = HashMap::new();
+    (0_u32..).zip(numbers).map(|(at, &n)| *first_of.entry(firsts[n as usize]).or_insert(at)).collect()
 }
 
 /// Finds images that are alike among `images`, each `[C, H, W]` of one shape.

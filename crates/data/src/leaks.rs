@@ -3,12 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::apart::{Known, choose, unit_of};
+use crate::duplicates::firsts_among;
 use crate::rng::{Rng, Stream};
 use crate::words::{are, counted};
 use crate::{Alike, Collection, DataError, Examples, ImageShape, Progress, hex};
@@ -183,12 +184,7 @@ impl Collection {
         let [valid, test] = [(valid, &ids[1]), (test, &ids[2])]
             .map(|(given, ids)| given.unwrap_or_else(|| all.select(ids, shape.len())));
         let train = if ids[0].len() == of_train as usize { all } else { all.select(&ids[0], shape.len()) };
-        let firsts: Vec<u32> = {
-            let mut first_of = HashMap::new();
-            let alike = (0_u32..).zip(&ids[2]).map(|(at, &n)| *first_of.entry(found.turned[n as usize]).or_insert(at));
-            alike.collect()
-        };
-        let mut test_units = unit_of(&test.groups, &firsts);
+        let mut test_units = unit_of(&test.groups, &firsts_among(&found.turned, &ids[2]));
         if (0_u32..).zip(&test_units).all(|(n, &unit)| n == unit) {
             test_units.clear();
         }
@@ -200,9 +196,7 @@ impl Collection {
 
 /// Chooses from the examples that are `left`; `alike` is of all examples.
 fn set_apart(all: &Examples, alike: &[u32], left: &[u32], classes: usize, count: usize, rng: &Rng) -> Vec<u32> {
-    let mut first_of = HashMap::new();
-    let likeness = left.iter().enumerate().map(|(at, &n)| *first_of.entry(alike[n as usize]).or_insert(at as u32));
-    let alike: Vec<u32> = likeness.collect();
+    let alike = firsts_among(alike, left);
     let labels: Vec<u16> = left.iter().map(|&n| all.labels[n as usize]).collect();
     let groups: Vec<u32> = left.iter().filter_map(|&n| all.groups.get(n as usize).copied()).collect();
     let keys: Vec<u64> = left.iter().filter_map(|&n| all.keys.get(n as usize).copied()).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tenfold_nn::Precision;
 use tenfold_nn::data::Splits;
-use tenfold_nn::data::words::counted;
+use tenfold_nn::data::words::{counted, listed};
 use tenfold_nn::model::{Architecture, ArchitectureError};
 use tenfold_nn::nearest;
 use tenfold_nn::train::memory_bytes;
@@ -91,7 +91,7 @@ pub enum PlanError {
         error: ArchitectureError,
     },
     /// The data has other classes than the study says.
-    #[error("the study says {said}, and the data has {}: {}", counted(.names.len(), "class", "classes"), first(.names))]
+    #[error("the study says {said}, and the data has {}: {}", counted(.names.len(), "class", "classes"), listed(.names, 10))]
     Classes {
         /// What it says.
         said: String,
@@ -123,15 +123,6 @@ pub enum PlanError {
         /// What there is.
         free_bytes: u64,
     },
-}
-
-/// The first of many names, and how many more there are.
-fn first(names: &[String]) -> String {
-    const MOST: usize = 10;
-    match names.len() {
-        0..=MOST => names.join(", "),
-        all => format!("{} and {} more", names[..MOST].join(", "), all - MOST),
-    }
 }
 
 /// An error if the study says of the classes what is not so.

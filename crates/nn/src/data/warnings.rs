@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::{DataError, Dataset, Splits};
+use tenfold_data::class_counts;
+
+use super::{DataError, Dataset, Splits, words};
 
 /// Fewer training images of a class than this are too few to learn it from.
-const FEW: usize = 5;
+const FEW: u64 = 5;
 
 /// The most classes that a sentence names.
 const MOST_NAMED: usize = 10;
@@ -30,8 +32,8 @@ impl Splits {
     pub fn warnings(&self) -> Vec<String> {
         let names = &self.class_names;
         let mut warnings = Vec::new();
-        let test = counts(self.test.labels_for_report(), self.test.classes());
-        let [train, valid] = [&self.train, &self.valid].map(|part| counts(part.labels(), part.classes()));
+        let test = class_counts(self.test.labels_for_report(), self.test.classes());
+        let [train, valid] = [&self.train, &self.valid].map(|part| class_counts(part.labels(), part.classes()));
         if let Some(absent) = Classes::of(names, &train, |count| count == 0) {
             let it = absent.one_or_many("it", "they");
             warnings.push(format!("no training images of {absent}: {it} cannot be learned"));
@@ -93,7 +95,7 @@ struct Classes<'a> {
 
 impl Classes<'_> {
     /// Those whose count is as `wanted`; none if there are none.
-    fn of<'a>(names: &'a [String], counts: &[usize], wanted: impl Fn(usize) -> bool) -> Option<Classes<'a>> {
+    fn of<'a>(names: &'a [String], counts: &[u64], wanted: impl Fn(u64) -> bool) -> Option<Classes<'a>> {
         let numbers: Vec<usize> = (0..counts.len()).filter(|&class| wanted(counts[class])).collect();
         (!numbers.is_empty()).then_some(Classes { numbers, names })
     }
@@ -113,23 +115,13 @@ impl fmt::Display for Classes<'_> {
 
 /// Parts of a list, the first of them only where there are many.
 fn listed(parts: &[String]) -> String {
-    match parts.len() {
-        0..=MOST_NAMED => parts.join(", "),
-        all => format!("{} and {} more", parts[..MOST_NAMED].join(", "), all - MOST_NAMED),
-    }
-}
-
-/// How many examples each class has.
-fn counts(labels: &[u16], classes: usize) -> Vec<usize> {
-    let mut counts = vec![0; classes];
-    labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
-    counts
+    words::listed(parts, MOST_NAMED)
 }
 
 /// That validation images, chosen at random, are far from the proportions of the classes: by more than a quarter of
 /// some class, and by more than one image.
-fn disproportion(names: &[String], train: &[usize], valid: &[usize]) -> Option<String> {
-    let (of_train, of_valid) = (train.iter().sum::<usize>(), valid.iter().sum::<usize>());
+fn disproportion(names: &[String], train: &[u64], valid: &[u64]) -> Option<String> {
+    let (of_train, of_valid) = (train.iter().sum::<u64>(), valid.iter().sum::<u64>());
     let part = of_valid as f64 / (of_train + of_valid) as f64;
     let share = |class: usize| (train[class] + valid[class]) as f64 * part;
     let off = |class: &usize| valid[*class] as f64 - share(*class);

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tenfold_nn::data::{DataError, Options, Source, Splits, read_with};
+use tenfold_nn::data::{Collection, DataError, Options, Source, Splits, read_with};
 use tenfold_study::record::{DataPlace, Reading};
 use tenfold_study::{DataSettings, Study};
 use toml::{Table, Value};
@@ -39,7 +39,7 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
             let hint = "name the folder or file with its images: --data PATH";
             return Err(Failure::new(USAGE, message.to_owned(), Some(hint.to_owned())));
         }
-        return Ok(Given { splits: divided(Source::mnist(), data)?, place: None, reading: None });
+        return Ok(Given { splits: divided(Source::mnist(), data, "the built-in MNIST")?, place: None, reading: None });
     };
     let place = images::place(named, &path);
     // As the run folder's study.toml is to name it.
@@ -47,10 +47,14 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
     if data.options == Options::default()
         && let Some(mnist) = mnist(&path)
     {
-        return Ok(Given { splits: divided(mnist, data)?, place, reading: None });
+        return Ok(Given { splits: divided(mnist, data, &path.display().to_string())?, place, reading: None });
     }
     let mut reading = Reading { options: data.options.clone(), shares: data.shares };
-    let splits = read_as(&path, &reading, data.split_seed)?;
+    let useful = |collection: &Collection| {
+        let [test, valid] = [&collection.test, &collection.valid].map(Option::is_some);
+        reading.shares.refuse_useless(&path.display().to_string(), test, valid)
+    };
+    let splits = read_checked(&path, &reading, data.split_seed, useful)?;
     // As every default is written out: other images are to be seen as these are.
     reading.options.white = splits.white;
     reading.options.range16 = splits.range16;
@@ -86,13 +90,26 @@ fn there(path: PathBuf, hint: &str) -> Result<PathBuf, Failure> {
 
 /// What is at this path, understood and divided so, with a bar where a person watches.
 pub(crate) fn read_as(path: &Path, reading: &Reading, split_seed: u64) -> Result<Splits, Failure> {
+    // Records of earlier versions may have sizes of parts that the data brings.
+    read_checked(path, reading, split_seed, |_| Ok(()))
+}
+
+fn read_checked(
+    path: &Path,
+    reading: &Reading,
+    split_seed: u64,
+    check: impl Fn(&Collection) -> Result<(), DataError>,
+) -> Result<Splits, Failure> {
     let mut bar = progress::Reading::default();
     let mut watch = |progress| bar.show(progress);
     let collection = read_with(path, &reading.options, &mut watch)?;
+    check(&collection)?;
     Ok(Splits::of(collection, reading.shares, split_seed, &mut watch)?)
 }
 
-fn divided(source: Source, data: &DataSettings) -> Result<Splits, Failure> {
+/// MNIST, which people call `name`.
+fn divided(source: Source, data: &DataSettings, name: &str) -> Result<Splits, Failure> {
+    data.shares.refuse_useless(name, true, false)?;
     let valid = data.shares.valid.of(source.train.len());
     Ok(source.split(valid, data.split_seed)?)
 }

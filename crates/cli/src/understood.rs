@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tenfold_data::{Collection, Moments, Options, Shares, TooSmall, class_counts};
+use tenfold_data::{Collection, Copies, Moments, Options, Shares, TooSmall, class_counts};
 use tenfold_report::format::count;
 use tenfold_report::look::terminal::Tile;
 
@@ -120,11 +120,16 @@ fn too_small(found: &TooSmall, collection: &Collection) -> Option<String> {
     let more = small.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more have fewer") } else { String::new() };
     let (one, parts) = (small.len() == 1, if *needed == 3 { "training, validation and test" } else { "both parts" });
+    let distinct = match collection.copies {
+        Copies::Alike => " that are not alike",
+        Copies::Identical => " that are not identical",
+        Copies::Off => "",
+    };
     let grouped = if collection.groups.is_empty() { "" } else { ", of different groups" };
     let are = if one { "class is" } else { "classes are" };
     (!small.is_empty()).then(|| {
         format!(
-            "{} {are} too small to be in {parts}, which takes {needed} images that are not alike{grouped}: {named}{more}",
+            "{} {are} too small to be in {parts}, which takes {needed} images{distinct}{grouped}: {named}{more}",
             small.len()
         )
     })

@@ -26,7 +26,8 @@ pub struct Known<'a> {
 ///
 /// Examples of one group, and examples that are alike, stay together on one side. Of each class as near to its share as
 /// that allows, and exactly `count` where everything is by itself; no class is set apart as a whole. Where what belongs
-/// together is all more than was asked for, the fittest of it is set apart.
+/// together is all more than was asked for, the fittest of it is set apart; where that makes a part of one class, the
+/// fittest that has another is added, if there is such.
 ///
 /// # Panics
 /// If there are not as many groups (unless none) and likenesses as labels, or a label is not in `0..classes`.
@@ -52,34 +53,62 @@ pub fn choose(known: Known, count: usize, rng: &Rng) -> Vec<u32> {
     };
     let mut order: Vec<&Vec<u32>> = units.iter().collect();
     order.sort_by_cached_key(|unit| turn(unit));
-    let mut apart = vec![0_u64; classes];
-    let mut chosen = Vec::new();
-    // The unit that would do least harm, if none does good.
-    let mut least: Option<(i128, &Vec<u32>)> = None;
-    for unit in order {
-        let more = of_classes(unit, labels);
-        // By how much the squares of what is missing, or too much, change. Of a class something stays.
-        let change = |&(class, more): &(usize, u64)| {
-            let off = |apart: u64| i128::from(apart.abs_diff(wanted[class])).pow(2);
-            off(apart[class] + more) - off(apart[class])
-        };
-        if more.iter().any(|&(class, more)| apart[class] + more >= of_class[class]) {
-            continue;
-        }
-        let change = more.iter().map(change).sum::<i128>();
-        if change < 0 {
-            more.iter().for_each(|&(class, more)| apart[class] += more);
-            chosen.extend_from_slice(unit);
-        } else if least.is_none_or(|(other, _)| change < other) {
-            least = Some((change, unit));
+    let mut part = Part { labels, of_class, wanted, counts: vec![0; classes], chosen: Vec::new() };
+    for unit in &order {
+        if part.change(unit).is_some_and(|change| change < 0) {
+            part.take(unit);
         }
     }
     // Too many are better than none.
-    if let (true, Some((_, unit))) = (chosen.is_empty() && count > 0, least) {
-        chosen.extend_from_slice(unit);
+    if part.chosen.is_empty() && count > 0 {
+        part.take_fittest(&order, |_| true);
     }
-    chosen.sort_unstable();
-    chosen
+    // And than those of one class, which measure nothing.
+    let class = part.chosen.first().map(|&n| labels[n as usize]);
+    if part.chosen.iter().all(|&n| Some(labels[n as usize]) == class) && count > 0 {
+        part.take_fittest(&order, |unit| unit.iter().any(|&n| Some(labels[n as usize]) != class));
+    }
+    part.chosen.sort_unstable();
+    part.chosen
+}
+
+/// What is set apart.
+struct Part<'a> {
+    labels: &'a [u16],
+    /// Of each class, how many there are, how many the part should have, and how many it has.
+    of_class: Vec<u64>,
+    wanted: Vec<u64>,
+    counts: Vec<u64>,
+    chosen: Vec<u32>,
+}
+
+impl Part<'_> {
+    /// By how much the squares of what is missing, or too much, change with a unit; none where nothing of a class would be
+    /// left.
+    fn change(&self, unit: &[u32]) -> Option<i128> {
+        let more = of_classes(unit, self.labels);
+        if more.iter().any(|&(class, more)| self.counts[class] + more >= self.of_class[class]) {
+            return None;
+        }
+        let change = |&(class, more): &(usize, u64)| {
+            let off = |count: u64| i128::from(count.abs_diff(self.wanted[class])).pow(2);
+            off(self.counts[class] + more) - off(self.counts[class])
+        };
+        Some(more.iter().map(change).sum())
+    }
+
+    fn take(&mut self, unit: &[u32]) {
+        of_classes(unit, self.labels).into_iter().for_each(|(class, more)| self.counts[class] += more);
+        self.chosen.extend_from_slice(unit);
+    }
+
+    /// Takes the first of those units that do the least harm, if there are any that `fits`.
+    fn take_fittest(&mut self, units: &[&Vec<u32>], fits: impl Fn(&[u32]) -> bool) {
+        let changes = units.iter().filter(|unit| fits(unit)).filter_map(|unit| Some((self.change(unit)?, unit)));
+        if let Some((_, unit)) = changes.min_by_key(|(change, _)| *change) {
+            self.take(unit);
+        }
+    }
 }
 
 /// How many of each class there are in a unit.

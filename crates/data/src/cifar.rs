@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::arrays::{Images, Layout, Values, add};
 use crate::collection::{Found, Order, Role};
 use crate::options::{Level, NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
+use crate::progress::{Watch, Watched};
 use crate::read::{PICKLE_REMEDY, open};
 use crate::walk::{Item, Listing};
 use crate::{DataError, ImageShape};
@@ -39,7 +40,12 @@ impl Variant {
 }
 
 /// Reads the folder if its files are CIFAR's; none if they are something else.
-pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<Option<Found>, DataError> {
+pub(crate) fn read(
+    path: &Path,
+    listing: &Listing,
+    options: &Options,
+    watch: &mut Watch,
+) -> Result<Option<Found>, DataError> {
     let named = |name: &str| listing.files.iter().find(|item| item.name == name);
     let batches = |end: &str| -> Vec<&Item> {
         listing.files.iter().filter(|item| item.name.starts_with("data_batch_") && item.name.ends_with(end)).collect()
@@ -91,7 +97,7 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
     found.notes.push(format!("{kind}, the binary version{level}"));
     let mut parts = Vec::new();
     for (role, item) in files {
-        parts.push(records(item, role, variant, at, classes)?);
+        parts.push(records(item, (role, variant), [at, classes], watch)?);
     }
     add(path, parts, options, &mut found)?;
     Ok(Some(found))
@@ -105,7 +111,13 @@ fn names(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-fn records(item: &Item, role: Role, variant: Variant, at: usize, classes: usize) -> Result<Images, DataError> {
+/// The records of a file, whose label is byte `at` of each, below `classes`.
+fn records(
+    item: &Item,
+    (role, variant): (Role, Variant),
+    [at, classes]: [usize; 2],
+    watch: &mut Watch,
+) -> Result<Images, DataError> {
     let bad = |what: String| DataError::contents(&item.path, what, Some("copy or download it again"));
     let io = |reason| DataError::io(&item.path, reason);
     let file = open(&item.path)?;
@@ -115,7 +127,7 @@ fn records(item: &Item, role: Role, variant: Variant, at: usize, classes: usize)
         return Err(bad(format!("is {len} bytes, expected records of {record} bytes, {MOST_BYTES} at most")));
     }
     let mut bytes = Vec::new();
-    file.take(len).read_to_end(&mut bytes).map_err(io)?;
+    Watched { reader: file, done: 0, of: len as usize, watch }.take(len).read_to_end(&mut bytes).map_err(io)?;
     let n = bytes.len() / record;
     let (mut pixels, mut labels) = (Vec::with_capacity(n * SHAPE.len()), Vec::with_capacity(n));
     for (number, record) in bytes.chunks_exact(record).enumerate() {

@@ -42,6 +42,18 @@ pub struct Alike {
 }
 
 impl Alike {
+    /// Where only images that are the same pixel for pixel count.
+    pub(crate) fn identical(images: &[&[u8]]) -> Alike {
+        let firsts = firsts_of(images);
+        Alike { identical: firsts.clone(), nearly: firsts.clone(), turned: firsts, whole: true }
+    }
+
+    /// Where none of `n` images count.
+    pub(crate) fn none(n: usize) -> Alike {
+        let firsts: Vec<u32> = (0..n as u32).collect();
+        Alike { identical: firsts.clone(), nearly: firsts.clone(), turned: firsts, whole: true }
+    }
+
     /// The same, where image `n` is the one that was number `order[n]`.
     ///
     /// # Panics
@@ -72,10 +84,7 @@ pub fn alike(images: &[&[u8]], shape: ImageShape) -> Alike {
 /// As [`alike`], and tells `watch` how far it is.
 pub(crate) fn alike_with(images: &[&[u8]], shape: ImageShape, watch: &mut Watch) -> Alike {
     assert!(u32::try_from(images.len()).is_ok(), "{} images", images.len());
-    let mut first: HashMap<&[u8], u32> = HashMap::with_capacity(images.len());
-    let identical: Vec<u32> =
-        images.iter().enumerate().map(|(n, image)| *first.entry(image).or_insert(n as u32)).collect();
-    drop(first);
+    let identical = firsts_of(images);
     let mut sets = Sets(identical.clone());
     let cosines = cosines();
     // Hashing takes about as long as all comparisons do.
@@ -126,6 +135,12 @@ pub(crate) fn alike_with(images: &[&[u8]], shape: ImageShape, watch: &mut Watch)
     let pairs = turned::pairs(images, shape, &identical);
     pairs.found.iter().for_each(|&(n, m)| sets.join(n, m));
     Alike { identical, nearly, turned: sets.firsts(), whole: whole && pairs.whole }
+}
+
+/// For each image the first that has the same pixels.
+fn firsts_of(images: &[&[u8]]) -> Vec<u32> {
+    let mut first: HashMap<&[u8], u32> = HashMap::with_capacity(images.len());
+    (0_u32..).zip(images).map(|(n, image)| *first.entry(image).or_insert(n)).collect()
 }
 
 /// Sets of numbers, each known by its first.

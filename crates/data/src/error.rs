@@ -80,7 +80,12 @@ pub enum DataError {
         "of {examples} images {count} cannot be set apart for {what} without parting groups or images that are alike, or \
          leaving nothing to train on"
     )]
-    NothingApart { what: &'static str, examples: usize, count: usize },
+    NothingApart { what: &'static str, examples: usize, count: usize, scene: bool },
+    #[error(
+        "every image that can be set apart for {what} is of class {class}, expected two classes at least: figures of one \
+         class mean nothing"
+    )]
+    OneClassApart { what: &'static str, class: String, grouped: bool, scene: bool },
     #[error("{name} = {found:?}: {reason}")]
     Option { name: &'static str, found: String, reason: String },
     #[error("{}: {what}", .path.display())]
@@ -107,10 +112,32 @@ impl DataError {
             DataError::OneClass { .. } => {
                 Some("look at the file of the training labels; `tenfold data --data DIR` counts them".to_owned())
             }
-            DataError::NothingApart { what, .. } => {
-                Some(format!("bring {what} images of your own, more groups, or more images of each class"))
+            DataError::NothingApart { what, scene, .. } => {
+                let hint = format!("bring {what} images of your own, more groups, or more images of each class");
+                Some(with_scene(hint, *scene))
+            }
+            DataError::OneClassApart { what, grouped, scene, .. } => {
+                let share = if *what == "test" { "test_share" } else { "valid_share" };
+                let more = if *grouped {
+                    "more groups of each class, another way to group"
+                } else {
+                    "more images of each class"
+                };
+                let hint = format!("bring {more}, {what} images of your own, or try another {share} in [data]");
+                Some(with_scene(hint, *scene))
             }
             _ => None,
         }
+    }
+}
+
+/// A hint, and the setting that helps where images hold together that are alike and not identical.
+fn with_scene(hint: String, scene: bool) -> String {
+    if scene {
+        format!(
+            "many images are alike: if they are of one scene and no copies, set copies = \"identical\"; else {hint}"
+        )
+    } else {
+        hint
     }
 }

@@ -26,6 +26,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::hex;
+use crate::progress::{Watch, Watched};
 
 /// The most bytes that an IDX file may hold after decompression, header included: 4 GiB.
 pub const MAX_BYTES: u64 = 4 << 30;
@@ -94,6 +95,16 @@ impl IdxValues {
 /// If the file cannot be opened or read, or is no whole IDX file of numbers; the text names the file.
 pub fn read_file(path: &Path) -> Result<Idx, IdxError> {
     open(path).and_then(read_sniffed).map_err(|fault| IdxError { name: path.display().to_string(), fault })
+}
+
+/// As [`read_file`], and tells `watch` how far it is.
+pub(crate) fn read_watched(path: &Path, watch: &mut Watch) -> Result<Idx, IdxError> {
+    let mut read = || {
+        let file = open(path)?;
+        let of = file.metadata().map_err(|reason| IdxFault::Io { reason })?.len() as usize;
+        read_sniffed(Watched { reader: file, done: 0, of, watch })
+    };
+    read().map_err(|fault| IdxError { name: path.display().to_string(), fault })
 }
 
 /// Reads the contents of an IDX file, gzip-compressed (one member or several) or not; `name` is what errors call it.

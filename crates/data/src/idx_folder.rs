@@ -13,6 +13,7 @@ use crate::collection::{Found, Role, listed};
 use crate::idx;
 use crate::labels::LabelFile;
 use crate::options::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
+use crate::progress::Watch;
 use crate::published::images_of;
 use crate::read::open;
 use crate::walk::{Item, Listing};
@@ -22,7 +23,12 @@ use crate::{DataError, MAX_CLASSES, names};
 const MOST_MAPPING: u64 = 64 << 10;
 
 /// Reads the folder if it holds IDX files of images; none if it holds something else.
-pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<Option<Found>, DataError> {
+pub(crate) fn read(
+    path: &Path,
+    listing: &Listing,
+    options: &Options,
+    watch: &mut Watch,
+) -> Result<Option<Found>, DataError> {
     let mut found = Found::default();
     let train = pair(path, listing, Role::Train, &mut found.notes)?;
     let Some((train_images, train_labels)) = train else { return Ok(None) };
@@ -30,10 +36,10 @@ pub(crate) fn read(path: &Path, listing: &Listing, options: &Options) -> Result<
     let test = pair(path, listing, Role::Test, &mut found.notes)?;
     let mut parts = Vec::new();
     let mut files = vec![train_images.name.clone(), train_labels.name.clone()];
-    parts.push(part(train_images, train_labels, Role::Train, &mut found)?);
+    parts.push(part(train_images, train_labels, Role::Train, &mut found, watch)?);
     if let Some((images, labels)) = test {
         files.extend([images.name.clone(), labels.name.clone()]);
-        parts.push(part(images, labels, Role::Test, &mut found)?);
+        parts.push(part(images, labels, Role::Test, &mut found, watch)?);
     }
     found.notes.insert(0, format!("IDX files: {}", listed(&files)));
     if !class_names::apply(listing, &mut parts, &mut found)? {
@@ -91,10 +97,10 @@ fn one<'a>(
     Ok(Some(first))
 }
 
-fn part(images: &Item, labels: &Item, role: Role, found: &mut Found) -> Result<Images, DataError> {
+fn part(images: &Item, labels: &Item, role: Role, found: &mut Found, watch: &mut Watch) -> Result<Images, DataError> {
     let (images_name, labels_name) = (images.path.display().to_string(), labels.path.display().to_string());
-    let (pixels, shape) = images_of(&images_name, idx::read_file(&images.path)?, &mut found.notes)?;
-    let mut file = idx::read_file(&labels.path)?;
+    let (pixels, shape) = images_of(&images_name, idx::read_watched(&images.path, watch)?, &mut found.notes)?;
+    let mut file = idx::read_watched(&labels.path, watch)?;
     let groups = qmnist::writers(&mut file, found);
     let (n, count) = (pixels.len() / shape.len(), file.values.len());
     let file = LabelFile::new(labels_name.clone(), file)?;

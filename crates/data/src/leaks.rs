@@ -1,9 +1,8 @@
 //! Splits: parts that the data does not have are set apart, and parts that others made are looked over.
 
+mod sentences;
 #[cfg(test)]
 mod tests;
-
-use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -11,8 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::apart::{Known, choose, unit_of};
 use crate::duplicates::firsts_among;
 use crate::rng::{Rng, Stream};
-use crate::words::{are, counted};
-use crate::{Alike, Collection, DataError, Examples, ImageShape, Progress, hex};
+use crate::words::are;
+use crate::{Alike, Collection, Copies, DataError, Examples, Progress, hex};
 
 /// A collection in three parts.
 #[derive(Clone, PartialEq, Debug)]
@@ -74,6 +73,33 @@ impl Default for Shares {
     }
 }
 
+impl Shares {
+    /// Refuses a size that was told of a part that the data brings. `data` is what people call it, `test` and `valid` say
+    /// which parts it has.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn refuse_useless(&self, data: &str, test: bool, valid: bool) -> Result<(), DataError> {
+        let default = Shares::default();
+        for (names, what, portion, usual, there) in [
+            (["test", "test_share"], "test", self.test, default.test, test),
+            (["valid", "valid_share"], "validation", self.valid, default.valid, valid),
+        ] {
+            if there && portion != usual {
+                let (name, found) = match portion {
+                    Portion::Count(count) => (names[0], count.to_string()),
+                    Portion::Share(share) => (names[1], share.to_string()),
+                };
+                let reason = format!(
+                    "it changes nothing: {data} has {what} images of its own, so none are set apart; leave it out"
+                );
+                return Err(DataError::Option { name, found, reason });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The sub-streams of [`Stream::Split`]; 0 is the split of [`Published`](crate::Published) data sets.
 const TEST: u64 = 1;
 const VALID: u64 = 2;
@@ -88,7 +114,8 @@ impl Collection {
     /// contents, so that a training does not depend on how files are called and in which of them the images are.
     ///
     /// # Errors
-    /// If nothing can be set apart without parting what belongs together, or nothing would be left to train on.
+    /// If nothing can be set apart without parting what belongs together, nothing but images of one class, or nothing
+    /// would be left to train on.
     pub fn split(self, shares: Shares, seed: u64) -> Result<Parted, DataError> {
         self.split_with(shares, seed, &mut |_| {})
     }
@@ -124,11 +151,12 @@ impl Collection {
     /// Orders training and validation examples by their contents; gives the number that each labelled example had.
     fn sort_by_contents(&mut self) -> Vec<u32> {
         let len = self.shape.len();
-        let mut order = self.train.sort_by_contents(len);
+        let mut order = self.train.sort_by_contents(len, &self.groups);
         for (part, sorted) in [(&mut self.valid, true), (&mut self.test, false)] {
             let Some(part) = part else { continue };
             let before = order.len() as u32;
-            let numbers = if sorted { part.sort_by_contents(len) } else { (0..part.len(len) as u32).collect() };
+            let numbers =
+                if sorted { part.sort_by_contents(len, &self.groups) } else { (0..part.len(len) as u32).collect() };
             order.extend(numbers.into_iter().map(|n| before + n));
         }
         order
@@ -148,32 +176,36 @@ impl Collection {
         // The training examples that are left, which come first: what is alike one of them first is one of them.
         let mut left: Vec<u32> = (0..all.len(shape.len()) as u32).collect();
         let mut cut = |what: &'static str, portion: Portion, rng: Rng| {
-            let count = portion.of(left.len());
-            let apart = set_apart(&all, &found.turned, &left, self.classes.len(), count, &rng);
+            let (of, count) = (left.len(), portion.of(left.len()));
+            let draw = |alike: &[u32]| set_apart(&all, alike, &left, self.classes.len(), count, &rng);
+            let apart = draw(&found.turned);
+            if !of_classes(&all, &apart) {
+                let scene = found.identical != found.turned && of_classes(&all, &draw(&found.identical));
+                return Err(match apart.first() {
+                    None => DataError::NothingApart { what, examples: of, count, scene },
+                    Some(&one) => DataError::OneClassApart {
+                        what,
+                        class: self.classes[usize::from(all.labels[one as usize])].clone(),
+                        grouped: !all.groups.is_empty(),
+                        scene,
+                    },
+                });
+            }
             digest.update((apart.len() as u64).to_le_bytes());
             apart.iter().for_each(|&n| digest.update(u64::from(n).to_le_bytes()));
-            if apart.is_empty() || apart.len() == left.len() {
-                return Err(DataError::NothingApart { what, examples: left.len(), count });
-            }
-            let together =
-                if all.groups.is_empty() { "images that are alike" } else { "groups, and images that are alike," };
-            let (n, of) = (apart.len(), left.len());
-            notes.push(format!("{n} of {of} images {} set apart for {what}, by class, {together} on one side", are(n)));
+            let n = apart.len();
+            let together = together(self.copies, !all.groups.is_empty());
+            notes.push(format!("{n} of {of} images {} set apart for {what}, by class{together}", are(n)));
             left.retain(|n| apart.binary_search(n).is_err());
             Ok(apart)
         };
-        let cut_test = if test.is_none() {
-            Some(cut("test", shares.test, Rng::new(TEST_SEED, Stream::Split, TEST))?)
-        } else {
-            None
-        };
-        let cut_valid = if valid.is_none() {
-            Some(cut("validation", shares.valid, Rng::new(seed, Stream::Split, VALID))?)
-        } else {
-            None
-        };
-        let mut warnings = repeated(found);
-        warnings.extend(conflicts(parts, found, shape));
+        let made = [valid.is_none(), test.is_none()];
+        let cut_test = test.is_none().then(|| cut("test", shares.test, Rng::new(TEST_SEED, Stream::Split, TEST)));
+        let cut_test = cut_test.transpose()?;
+        let cut_valid = valid.is_none().then(|| cut("validation", shares.valid, Rng::new(seed, Stream::Split, VALID)));
+        let cut_valid = cut_valid.transpose()?;
+        let mut warnings = sentences::repeated(found);
+        warnings.extend(sentences::conflicts(parts, found, shape));
         let [of_train, of_valid] = [&all, parts[1]].map(|part| part.len(shape.len()) as u32);
         // The numbers of each part's images among all.
         let ids = [
@@ -188,10 +220,28 @@ impl Collection {
         if (0_u32..).zip(&test_units).all(|(n, &unit)| n == unit) {
             test_units.clear();
         }
-        warnings.extend(leaks(&ids, [&train, &valid, &test], found));
-        warnings.extend(without([&valid, &test], &self.classes));
+        warnings.extend(sentences::leaks(&ids, [&train, &valid, &test], found));
+        warnings.extend(sentences::without([&valid, &test], made, &self.classes));
         Ok(Parted { train, valid, test, test_units, collection: self, notes, warnings, split_sha256: hex(digest) })
     }
+}
+
+/// What stays together in what is set apart, in words.
+fn together(copies: Copies, grouped: bool) -> &'static str {
+    match (copies, grouped) {
+        (Copies::Alike, false) => ", images that are alike on one side",
+        (Copies::Alike, true) => ", groups, and images that are alike, on one side",
+        (Copies::Identical, false) => ", identical images on one side",
+        (Copies::Identical, true) => ", groups, and identical images, on one side",
+        (Copies::Off, false) => "",
+        (Copies::Off, true) => ", groups on one side",
+    }
+}
+
+/// Whether examples are of two classes at least.
+fn of_classes(all: &Examples, numbers: &[u32]) -> bool {
+    let mut labels = numbers.iter().map(|&n| all.labels[n as usize]);
+    labels.next().is_some_and(|first| labels.any(|label| label != first))
 }
 
 /// Chooses from the examples that are `left`; `alike` is of all examples.
@@ -218,107 +268,4 @@ impl Examples {
         }
         part
     }
-}
-
-/// Sentences on what is on two sides: images, and groups. `ids` are the numbers of each part's images in `found`.
-fn leaks(ids: &[Vec<u32>; 3], [train, valid, test]: [&Examples; 3], found: &Alike) -> Vec<String> {
-    let mut sentences = Vec::new();
-    for (part, others, ids, seen) in [
-        ("test", "training or validation", &ids[2], [&ids[0][..], &ids[1]]),
-        ("validation", "training", &ids[1], [&ids[0], &[]]),
-    ] {
-        let count = |firsts: &[u32]| {
-            let seen: HashSet<u32> = seen.iter().flat_map(|ids| ids.iter().map(|&n| firsts[n as usize])).collect();
-            ids.iter().filter(|&&n| seen.contains(&firsts[n as usize])).count()
-        };
-        let all = count(&found.turned);
-        if all > 0 {
-            let (identical, nearly) = (count(&found.identical), count(&found.nearly));
-            let turned = match all - nearly {
-                0 => String::new(),
-                n => format!(", {n} turned or mirrored"),
-            };
-            sentences.push(format!(
-                "{all} of {} {part} images {} among the {others} images too ({identical} identical, {} nearly{turned}): {part} \
-                 accuracy is too optimistic",
-                ids.len(),
-                are(all),
-                nearly - identical
-            ));
-        }
-    }
-    for (part, others, examples, seen) in [
-        ("test", "training or validation has", test, [train, valid]),
-        ("validation", "training has", valid, [train, &Examples::default()]),
-    ] {
-        let seen: HashSet<u32> = seen.iter().flat_map(|part| part.groups.iter().copied()).collect();
-        let shared: HashSet<u32> = examples.groups.iter().copied().filter(|group| seen.contains(group)).collect();
-        if !shared.is_empty() {
-            let n = examples.groups.iter().filter(|group| shared.contains(group)).count();
-            let [one, more] = ["image is", "images are"].map(|words| format!("{part} {words}"));
-            sentences.push(format!(
-                "{} of {}, which {others} too: {part} accuracy is too optimistic for new groups",
-                counted(n, &one, &more),
-                counted(shared.len(), "group", "groups")
-            ));
-        }
-    }
-    sentences
-}
-
-/// Sentences on classes without an image to choose by, or to measure with.
-fn without(parts: [&Examples; 2], classes: &[String]) -> Vec<String> {
-    const NAMED: usize = 5;
-    let sentence = |(examples, part): (&Examples, &str)| {
-        let there: HashSet<u16> = examples.labels.iter().copied().collect();
-        let missing: Vec<&str> =
-            (0_u16..).zip(classes).filter(|(class, _)| !there.contains(class)).map(|(_, name)| name.as_str()).collect();
-        let more = missing.len().saturating_sub(NAMED);
-        let names = missing[..missing.len() - more].join(", ");
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let of = if missing.len() == 1 { "class" } else { "classes" };
-        (!missing.is_empty()).then(|| format!("no {part} image of {of} {names}{more}"))
-    };
-    parts.into_iter().zip(["validation", "test"]).filter_map(sentence).collect()
-}
-
-/// Sentences on images that are there more than once, and on those that are so turned or mirrored.
-fn repeated(found: &Alike) -> Vec<String> {
-    let count = |firsts: &[u32]| firsts.iter().enumerate().filter(|&(n, &first)| first as usize != n).count();
-    let (identical, nearly) = (count(&found.identical), count(&found.nearly));
-    let turned = count(&found.turned) - nearly;
-    let copies = (nearly > 0).then(|| {
-        let copies = counted(nearly, "image is a copy", "images are copies");
-        format!("{copies} of another ({identical} identical, {} nearly)", nearly - identical)
-    });
-    // Also where none was found.
-    let rest = (!found.whole)
-        .then(|| "so many images look alike that not every pair was compared: there may be more copies".to_owned());
-    let words = ["image is a turned or mirrored copy of another", "images are turned or mirrored copies of others"];
-    copies.into_iter().chain((turned > 0).then(|| counted(turned, words[0], words[1]))).chain(rest).collect()
-}
-
-/// Sentences on images that are alike and of different classes: identical ones, and nearly identical ones. (A turned 6
-/// may well be a 9.)
-fn conflicts(parts: [&Examples; 3], found: &Alike, shape: ImageShape) -> Vec<String> {
-    let labels: Vec<Option<u16>> =
-        parts.iter().flat_map(|part| (0..part.len(shape.len())).map(|n| part.labels.get(n).copied())).collect();
-    let differs =
-        |n: usize, first: u32| labels[n].is_some() && labels[first as usize].is_some_and(|l| labels[n] != Some(l));
-    let identical = |n: usize| differs(n, found.identical[n]);
-    let numbers = 0..labels.len();
-    let (same, nearly) = (
-        numbers.clone().filter(|&n| identical(n)).count(),
-        numbers.filter(|&n| !identical(n) && differs(n, found.nearly[n])).count(),
-    );
-    let sentence = |n: usize, how: &str, so: &str| {
-        (n > 0).then(|| format!("{} {how} to one of another class: {so}", counted(n, "image is", "images are")))
-    };
-    [
-        sentence(same, "identical", "one of the labels is wrong"),
-        sentence(nearly, "nearly identical", "one of the labels may be wrong"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

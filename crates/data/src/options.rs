@@ -1,10 +1,11 @@
 //! What may be told about data, where looking at it is not enough.
 
-use std::path::Path;
+mod useless;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{DataError, ImageShape};
+pub(crate) use useless::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Setting, UPRIGHT, Useless};
 
 /// How data is to be understood. The default is to go by what it looks like, and to say so.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct Options {
     /// pictures of one group never fall on two sides of a split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Which images count as copies of each other, where images are split and in what is said of them.
+    #[serde(skip_serializing_if = "Copies::is_default")]
+    pub copies: Copies,
     /// What the columns of a CSV file hold.
     #[serde(skip_serializing_if = "Columns::is_empty")]
     pub columns: Columns,
@@ -47,10 +51,21 @@ pub struct Options {
 
 impl Options {
     /// The name of each, as a study file calls it, in order.
-    pub const NAMES: [&'static str; 10] =
-        ["size", "channels", "fit", "background", "transpose", "white", "range16", "labels", "group", "columns"];
+    pub const NAMES: [&'static str; 11] = [
+        "size",
+        "channels",
+        "fit",
+        "background",
+        "transpose",
+        "white",
+        "range16",
+        "labels",
+        "group",
+        "copies",
+        "columns",
+    ];
 
-    /// Whether images can have the size asked for, and numbers the range.
+    /// Whether images can have the size asked for, and numbers the range; and whether copies are looked for.
     ///
     /// # Errors
     /// The first setting that cannot be met.
@@ -63,6 +78,11 @@ impl Options {
         }
         if let Some(white) = self.white.filter(|white| !(*white > 0.0 && white.is_finite())) {
             return refused("white", white.to_string(), "expected a number above 0".to_owned());
+        }
+        if self.lenient && self.copies != Copies::default() {
+            let reason =
+                "it changes nothing: copies are looked for where images are set apart for training; leave it out";
+            return refused("copies", self.copies.name().to_owned(), reason.to_owned());
         }
         match self.range16 {
             Some([low, high]) if low >= high => {
@@ -81,86 +101,12 @@ impl Options {
             columns: Columns::default(),
             labels: Level::default(),
             group: None,
+            copies: Copies::default(),
             lenient: true,
             ..self.clone()
         }
     }
-
-    /// Refuses settings that were told and that change nothing: who told them expects something else. Those with the
-    /// value that they have by themselves pass.
-    pub(crate) fn refuse(&self, path: &Path, settings: &[Useless]) -> Result<(), DataError> {
-        for useless in settings.iter().filter(|_| !self.lenient) {
-            if let Some((name, found)) = self.told(useless.setting) {
-                let reason = format!("it changes nothing: {}: {}; {}", path.display(), useless.why, useless.remedy);
-                return Err(DataError::Option { name, found, reason });
-            }
-        }
-        Ok(())
-    }
-
-    /// The name and the value of a setting, if it was told.
-    fn told(&self, setting: Setting) -> Option<(&'static str, String)> {
-        let Columns { path, label, split, group } = &self.columns;
-        let columns =
-            [("columns.path", path), ("columns.label", label), ("columns.split", split), ("columns.group", group)];
-        match setting {
-            Setting::Fit => (self.fit != Fit::default()).then(|| ("fit", self.fit.name().to_owned())),
-            Setting::Background => {
-                (self.background != Background::default()).then(|| ("background", self.background.name().to_owned()))
-            }
-            Setting::Transpose => self.transpose.map(|transpose| ("transpose", transpose.to_string())),
-            Setting::Labels => (self.labels == Level::Coarse).then(|| ("labels", "coarse".to_owned())),
-            Setting::Group => self.group.clone().map(|pattern| ("group", pattern)),
-            Setting::Columns => columns.into_iter().find_map(|(name, column)| Some((name, column.clone()?))),
-            Setting::ColumnOfPaths => path.clone().map(|column| ("columns.path", column)),
-        }
-    }
 }
-
-/// A setting that not every format has a use for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Setting {
-    Fit,
-    Background,
-    Transpose,
-    Labels,
-    Group,
-    /// Any of the columns.
-    Columns,
-    ColumnOfPaths,
-}
-
-/// A setting that would change nothing, why that is, and what to do.
-pub(crate) struct Useless {
-    pub(crate) setting: Setting,
-    pub(crate) why: &'static str,
-    pub(crate) remedy: &'static str,
-}
-
-/// Labels of two levels are those of CIFAR-100.
-pub(crate) const ONE_LEVEL: Useless =
-    Useless { setting: Setting::Labels, why: "only CIFAR-100 has fine and coarse labels", remedy: "leave it out" };
-
-/// Pictures are as their files say.
-pub(crate) const UPRIGHT: Useless = Useless {
-    setting: Setting::Transpose,
-    why: "pictures lie as their files say, only arrays are turned",
-    remedy: "turn the files, or leave it out",
-};
-
-/// What has no columns.
-pub(crate) const NO_COLUMNS: Useless = Useless {
-    setting: Setting::Columns,
-    why: "only CSV files have columns",
-    remedy: "name the CSV file, or leave it out",
-};
-
-/// Groups by path.
-pub(crate) const NO_PATHS: Useless = Useless {
-    setting: Setting::Group,
-    why: "groups are named by the paths of pictures, and these images have none",
-    remedy: "leave it out, or save the images as pictures, or as a CSV file with a column of groups",
-};
 
 /// The longest side of an image in a [`Collection`](crate::Collection).
 pub const MAX_SIDE: usize = 256;
@@ -244,6 +190,34 @@ pub enum Level {
     Coarse,
 }
 
+/// Which images count as copies of each other: they stay on one side of a split that we make, and are told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Copies {
+    /// Those that are alike: pixel for pixel, nearly so, turned or mirrored.
+    #[default]
+    Alike,
+    /// Only those that are the same pixel for pixel. For pictures of one scene, which differ by little and are no copies.
+    Identical,
+    /// None.
+    Off,
+}
+
+impl Copies {
+    /// As a setting names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Copies::Alike => "alike",
+            Copies::Identical => "identical",
+            Copies::Off => "off",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Copies::default()
+    }
+}
+
 /// What the columns of a CSV file hold: the names of the header, or numbers from 1 on. What is not said is found by the
 /// usual names, and by what the columns hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -261,6 +235,9 @@ pub struct Columns {
     /// What belongs together: the person, the patient, the module.
     #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Whether the first row has their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
 }
 
 impl Columns {
@@ -295,7 +272,8 @@ mod tests {
     fn options_have_these_names_and_read_back_as_they_were() {
         let value: serde_json::Value = serde_json::json!({
             "size": [3, 4], "channels": "grey", "fit": "crop", "background": "black", "transpose": true,
-            "white": 16.0, "range16": [3, 4000], "labels": "coarse", "group": "(.)", "columns": { "label": "breed" },
+            "white": 16.0, "range16": [3, 4000], "labels": "coarse", "group": "(.)", "copies": "identical",
+            "columns": { "label": "breed" },
         });
         let options: super::Options = serde_json::from_value(value.clone()).unwrap();
         assert_eq!(serde_json::to_value(&options).unwrap(), value);

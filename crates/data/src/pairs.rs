@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use crate::duplicates::alike_with;
 use crate::duplicates::turned::{Views, difference};
-use crate::{Alike, Collection, Examples, Progress, Role};
+use crate::{Alike, Collection, Copies, Examples, Progress, Role};
 
 /// With how many of a set of images that are alike one is compared to find the nearest.
 const MOST_COMPARED: usize = 1_000;
@@ -92,12 +92,16 @@ impl Collection {
         &self.part(place.role).pixels[place.index * self.shape.len()..][..self.shape.len()]
     }
 
-    /// Which images are alike: those for training, validation and test, numbered in this order. Tells `watch` how far
+    /// Which images are alike, as far as [`Collection::copies`] has them count: those for training, validation and test, numbered in this order. Tells `watch` how far
     /// it is.
     pub fn alike(&self, watch: &mut dyn FnMut(Progress)) -> Alike {
         let parts = ROLES.map(|role| self.part(role));
         let images: Vec<&[u8]> = parts.iter().flat_map(|part| part.pixels.chunks_exact(self.shape.len())).collect();
-        alike_with(&images, self.shape, watch)
+        match self.copies {
+            Copies::Alike => alike_with(&images, self.shape, watch),
+            Copies::Identical => Alike::identical(&images),
+            Copies::Off => Alike::none(images.len()),
+        }
     }
 
     /// Images of validation and test that are alike to one of a part before them, `most` of them at most; each with the

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::arrays::{npy_folder, npz};
 use crate::collection::{Found, Naming};
-use crate::options::Options;
+use crate::options::{Copies, Options};
 use crate::progress::Watch;
 use crate::{Collection, DataError, Progress, cifar, csv, folder, idx_folder, walk};
 
@@ -60,9 +60,9 @@ pub fn read_for(
         let ends =
             |end: &str| listing.files.iter().filter(|file| file.name.ends_with(end)).cloned().collect::<Vec<_>>();
         let npy = ends(".npy");
-        if let Some(found) = idx_folder::read(path, &listing, options)? {
+        if let Some(found) = idx_folder::read(path, &listing, options, watch)? {
             found
-        } else if let Some(found) = cifar::read(path, &listing, options)? {
+        } else if let Some(found) = cifar::read(path, &listing, options, watch)? {
             found
         } else if !npy.is_empty() && listing.folders.is_empty() {
             // Beside folders, which are classes more likely, an array is a mean or the like.
@@ -77,7 +77,14 @@ pub fn read_for(
     } else {
         return Err(no_file(path));
     };
-    found.collect(path, naming)
+    let mut collection = found.collect(path, naming)?;
+    collection.copies = options.copies;
+    collection.notes.extend(match options.copies {
+        Copies::Alike => None,
+        Copies::Identical => Some("only identical images count as copies (copies = \"identical\")".to_owned()),
+        Copies::Off => Some("no images count as copies (copies = \"off\")".to_owned()),
+    });
+    Ok(collection)
 }
 
 /// Whether `path` is a picture file, or a folder without arrays and tables: whose files are pictures, if it holds any.

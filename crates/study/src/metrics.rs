@@ -3,11 +3,20 @@
 //! Definitions are scikit-learn's, except that a quotient 0/0 is no number: of a class that no image belongs to,
 //! nothing is known, and 0 would read as the worst there can be.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+use tenfold_nn::data::MAX_CLASSES;
+
+/// The most classes whose confusion is written as a matrix. That of 1,000 classes has a million counts, nearly all of them
+/// 0: some 60 trainings would make a record that is too large to be read.
+const MATRIX: usize = 100;
 
 /// What a network reached on some examples. Quotients are 0 to 1.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(from = "Written")]
+///
+/// In files, the confusion of more than 100 classes is `confusion_counts` instead: for each true class, what it was
+/// predicted as and how often, `[predicted class, examples]`, without zeros.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Metrics {
     /// Mean cross-entropy per example, in nats; none if it is not finite.
     pub loss: Option<f64>,
@@ -42,12 +51,20 @@ struct Written {
     accuracy: f64,
     balanced_accuracy: f64,
     per_class: Vec<ClassMetrics>,
-    confusion: Vec<Vec<u64>>,
+    confusion: Option<Vec<Vec<u64>>>,
+    confusion_counts: Option<Vec<Vec<(usize, u64)>>>,
 }
 
-impl From<Written> for Metrics {
-    fn from(written: Written) -> Metrics {
-        let Written { loss, accuracy, balanced_accuracy, mut per_class, confusion } = written;
+impl TryFrom<Written> for Metrics {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Metrics, String> {
+        let Written { loss, accuracy, balanced_accuracy, mut per_class, confusion, confusion_counts } = written;
+        let confusion = match (confusion, confusion_counts) {
+            (Some(confusion), _) => confusion,
+            (None, Some(counts)) => matrix(&counts)?,
+            (None, None) => return Err("missing field `confusion`".to_owned()),
+        };
         for (class, figures) in per_class.iter_mut().enumerate() {
             // A file may hold anything: a matrix that is no square, and counts whose sum is too large for a number.
             let absent = confusion.get(class).is_some_and(|row| row.iter().all(|&count| count == 0));
@@ -63,7 +80,44 @@ impl From<Written> for Metrics {
                 undefined(&mut figures.f1);
             }
         }
-        Metrics { loss, accuracy, balanced_accuracy, per_class, confusion }
+        Ok(Metrics { loss, accuracy, balanced_accuracy, per_class, confusion })
+    }
+}
+
+/// The confusion matrix of these counts, as large as they have rows.
+fn matrix(counts: &[Vec<(usize, u64)>]) -> Result<Vec<Vec<u64>>, String> {
+    let classes = counts.len();
+    if classes > MAX_CLASSES {
+        return Err(format!("confusion_counts has {classes} rows, expected {MAX_CLASSES} at most"));
+    }
+    let mut confusion = vec![vec![0; classes]; classes];
+    for (row, counts) in confusion.iter_mut().zip(counts) {
+        for &(predicted, count) in counts {
+            *row.get_mut(predicted)
+                .ok_or_else(|| format!("confusion_counts has class {predicted}, expected one below {classes}"))? =
+                count;
+        }
+    }
+    Ok(confusion)
+}
+
+impl Serialize for Metrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Metrics { loss, accuracy, balanced_accuracy, per_class, confusion } = self;
+        let mut fields = serializer.serialize_struct("Metrics", 5)?;
+        fields.serialize_field("loss", loss)?;
+        fields.serialize_field("accuracy", accuracy)?;
+        fields.serialize_field("balanced_accuracy", balanced_accuracy)?;
+        fields.serialize_field("per_class", per_class)?;
+        if confusion.len() <= MATRIX {
+            fields.serialize_field("confusion", confusion)?;
+        } else {
+            let counts = |row: &Vec<u64>| -> Vec<(usize, u64)> {
+                row.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect()
+            };
+            fields.serialize_field("confusion_counts", &confusion.iter().map(counts).collect::<Vec<_>>())?;
+        }
+        fields.end()
     }
 }
 
@@ -197,6 +251,51 @@ mod tests {
             let other = format!("{}\"confusion\":{confusion}}}", &old[..start]);
             assert!(serde_json::from_str::<Metrics>(&other).is_ok(), "{other}");
         }
+    }
+
+    #[test]
+    fn many_classes_are_written_as_the_counts_that_are_not_zero() {
+        let of = |classes: u16| {
+            let labels: Vec<u16> = (0..classes).flat_map(|class| [class; 3]).collect();
+            let predictions: Vec<u16> = labels.iter().map(|class| class / 2).collect();
+            Metrics::new(&labels, &predictions, usize::from(classes), 0.5)
+        };
+        let hundred = serde_json::to_value(of(100)).unwrap();
+        assert_eq!(hundred["confusion"][7][3], 3);
+        assert!(hundred.get("confusion_counts").is_none());
+        let more = serde_json::to_value(of(101)).unwrap();
+        assert!(more.get("confusion").is_none());
+        assert_eq!(more["confusion_counts"][7], serde_json::json!([[3, 3]]));
+        assert_eq!(serde_json::from_value::<Metrics>(more.clone()).unwrap(), of(101));
+        // Records of earlier versions have the matrix.
+        let mut old = more.clone();
+        old.as_object_mut().unwrap().remove("confusion_counts");
+        let missing = serde_json::from_value::<Metrics>(old.clone()).unwrap_err().to_string();
+        assert!(missing.contains("missing field `confusion`"), "{missing}");
+        old["confusion"] = serde_json::to_value(of(101).confusion).unwrap();
+        assert_eq!(serde_json::from_value::<Metrics>(old).unwrap(), of(101));
+        // What was edited.
+        let mut edited = more;
+        edited["confusion_counts"][7][0][0] = 101.into();
+        let message = serde_json::from_value::<Metrics>(edited.clone()).unwrap_err().to_string();
+        assert!(message.contains("has class 101, expected one below 101"), "{message}");
+        edited["confusion_counts"] = serde_json::json!(vec![0; 1001].iter().map(|_| [(); 0]).collect::<Vec<_>>());
+        assert!(serde_json::from_value::<Metrics>(edited).unwrap_err().to_string().contains("1001 rows"));
+    }
+
+    #[test]
+    fn the_record_of_a_hundred_trainings_of_a_thousand_classes_is_small_enough_to_be_read() {
+        // As a poor network does, each of 20,000 images as another class than its like, which is the longest.
+        let (classes, per_class) = (1000_u16, 20_u16);
+        let labels: Vec<u16> = (0..classes).flat_map(|class| vec![class; usize::from(per_class)]).collect();
+        let predictions: Vec<u16> = (0..labels.len()).map(|n| (n * 769 % 1000) as u16).collect();
+        let metrics = Metrics::new(&labels, &predictions, usize::from(classes), 6.9);
+        let written = crate::json::pretty(&crate::testing::trial_record("any", 1, metrics.clone()));
+        // Indented by ten more in a record than by itself, with as many rows of figures and of counts.
+        let lines = written.lines().count();
+        let most = crate::folder::MOST_BYTES as usize;
+        assert!(100 * (written.len() + 10 * lines) < most, "{} bytes in {lines} lines", written.len());
+        assert_eq!(serde_json::from_str::<crate::record::TrialRecord>(&written).unwrap().test, Some(metrics));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod get;
 mod look;
 mod predict;
 mod sheet;
+mod splits;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

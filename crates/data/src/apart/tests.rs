@@ -93,6 +93,16 @@ proptest! {
         let alike: Vec<u32> = (0..n as u32).map(|i| if likeness[i as usize] < 10 { likeness[i as usize].min(i) } else { i }).collect();
         let known = Known { labels: &labels, classes: 4, groups, alike: &alike, keys: &[] };
         let chosen = choose(known, n * part / 100, &rng(seed));
+        // Of more classes than one, unless what has another is all that there is of some class.
+        let of = |at: &[u32]| at.iter().map(|&i| labels[i as usize]).collect::<BTreeSet<_>>();
+        if let (1, Some(&class)) = (of(&chosen).len(), of(&chosen).first()) {
+            let left: Vec<u32> = (0..n as u32).filter(|i| !chosen.contains(i)).collect();
+            let unit = unit_of(groups, &alike);
+            for &i in left.iter().filter(|&&i| labels[i as usize] != class) {
+                let (with, without): (Vec<u32>, Vec<u32>) = left.iter().partition(|&&j| unit[j as usize] == unit[i as usize]);
+                prop_assert!(of(&with).iter().any(|class| !of(&without).contains(class)), "{} could be there too", i);
+            }
+        }
         prop_assert!(chosen.is_sorted() && chosen.iter().all(|&i| (i as usize) < n));
         let apart: BTreeSet<u32> = chosen.iter().copied().collect();
         for i in 0..n {

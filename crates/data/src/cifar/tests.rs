@@ -1,7 +1,7 @@
 //! Records in CIFAR's layout.
 
 use crate::testing::{Folder, file};
-use crate::{Collection, ImageShape, Level, Options, read};
+use crate::{Collection, ImageShape, Level, Options, Stage, read, read_with};
 
 /// A record whose planes are of these levels; its first pixel is another.
 fn record(labels: &[u8], planes: [u8; 3]) -> Vec<u8> {
@@ -107,5 +107,22 @@ fn what_is_no_regular_file_is_not_opened() {
             message.ends_with(&format!("{name}: is a pipe, socket or device, expected a file or a folder")),
             "{message}"
         );
+    }
+}
+
+#[test]
+fn progress_is_told_of_idx_files_and_of_cifars() {
+    let cifar = Folder::new("cifar-progress");
+    cifar.write("data_batch_1.bin", &[record(&[9], [1, 2, 255]), record(&[0], [4, 5, 6])].concat());
+    let idx = Folder::new("idx-progress");
+    idx.write("train-images-idx3-ubyte", &file(8, &[2, 4, 4], &[7; 32]));
+    idx.write("train-labels-idx1-ubyte", &file(8, &[2], &[0, 1]));
+    for (folder, whole) in [(cifar, &[2 * 3073][..]), (idx, &[16 + 32, 8 + 2])] {
+        let mut told = Vec::new();
+        read_with(&folder.0, &Options::default(), &mut |progress| told.push(progress)).unwrap();
+        assert!(told.iter().all(|progress| progress.stage == Stage::File && progress.done <= progress.of));
+        for &bytes in whole {
+            assert!(told.iter().any(|progress| [progress.done, progress.of] == [bytes; 2]), "{bytes}: {told:?}");
+        }
     }
 }

@@ -3,7 +3,9 @@
 mod besides;
 mod columns;
 mod growing;
+mod header;
 mod one_field;
+mod parts;
 mod paths;
 mod pixel_names;
 mod pixels;

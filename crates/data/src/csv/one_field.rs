@@ -1,11 +1,10 @@
 //! CSV with all pixels of an image in one field, blanks between them: `emotion,pixels,Usage`, as FER2013 has it.
 
-use std::collections::BTreeMap;
-
 use super::FEWEST_PIXELS;
 use super::besides::Besides;
 use super::columns::{Columns, GROUP, LABEL, NUMBER, SPLIT};
-use super::growing::{Growing, number};
+use super::growing::number;
+use super::parts::{self, Parts, part_of};
 use super::pixels::{NO_COLUMN_OF_PATHS, NO_PATHS};
 use super::table::Table;
 use crate::DataError;
@@ -25,14 +24,6 @@ pub(super) fn column(table: &Table) -> Option<usize> {
     row.iter().position(are_pixels).filter(|&column| column < table.sample[0].len())
 }
 
-/// The images of a part.
-#[derive(Default)]
-struct Read {
-    values: Growing,
-    labels: Vec<u32>,
-    groups: Vec<u32>,
-}
-
 /// Reads the images of a file, which are in `column`; `role` is that of all of them where no column says which each has.
 pub(super) fn read(
     table: Table,
@@ -45,26 +36,20 @@ pub(super) fn read(
     let path = &table.path;
     options.refuse(path, &[ONE_LEVEL, NO_PATHS, NO_COLUMN_OF_PATHS])?;
     let first = &table.sample[0];
-    let header = first[column].split_whitespace().any(|word| word.parse::<f32>().is_err()).then_some(&first[..]);
+    let named = || first[column].split_whitespace().any(|word| word.parse::<f32>().is_err());
+    let header = options.columns.header.unwrap_or_else(named).then_some(&first[..]);
     let columns = Columns { path, header, width: first.len() };
     let besides = besides(&columns, column, options)?;
     let mut rows = table.rows()?;
     if header.is_some() {
         rows.next_row()?;
     }
-    let mut parts: BTreeMap<Option<Role>, Read> = BTreeMap::new();
+    let mut parts = Parts::new();
     let mut pixels = None;
-    loop {
-        rows.next_row()?;
-        let line = rows.line;
-        let Some(row) = rows.current() else { break };
+    while let Some((line, row)) = rows.next_of(columns.width)? {
         let bad = |what: String, hint: &str| DataError::contents(path, format!("line {line}: {what}"), Some(hint));
-        if row.len() != columns.width {
-            let what = format!("holds {} fields, expected {}", row.len(), columns.width);
-            return Err(bad(what, "copy or write the file again"));
-        }
         let says = besides.of(&columns, line, row, role)?;
-        let part = parts.entry(says.role).or_default();
+        let part = part_of(&mut parts, &says, &besides, found);
         let mut n = 0;
         for field in row[column].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()) {
             let value = number(field).ok_or_else(|| {
@@ -83,8 +68,6 @@ pub(super) fn read(
         if part.values.bytes() > MAX_PIXEL_BYTES {
             return Err(bad(format!("images are more than {MAX_PIXEL_BYTES} bytes by now"), "take fewer rows"));
         }
-        part.labels.extend(besides.label.map(|_| found.names.number(&says.label)));
-        part.groups.extend(besides.group.map(|_| found.groups.number(&says.group)));
         watch(rows.progress());
     }
     let Some(shape) = flat_shape(pixels.unwrap_or(0), options) else {
@@ -94,18 +77,7 @@ pub(super) fn read(
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let holds = besides.words(&columns);
     found.notes.push(format!("{file}: {shape} pixels parted by blanks in {}, {holds}", columns.name(column)));
-    let labelled = besides.label.is_some();
-    let images = parts.into_iter().map(|(role, part)| Images {
-        role: role.filter(|_| labelled),
-        name: file.clone(),
-        shape,
-        layout: Layout::First,
-        values: part.values.into_values(),
-        labels: part.labels,
-        groups: part.groups,
-        on_side: false,
-    });
-    Ok(images.collect())
+    Ok(parts::images(parts, &file, shape, Layout::First, besides.label.is_some()))
 }
 
 /// The columns with usual names or those that were told; the label is the only one left where none is called so.

@@ -51,13 +51,15 @@ pub(crate) fn read(
     let places = Place::all(path)?;
     let width = first.len();
     // The header has no name of a file that is there.
-    let names_file = first.iter().take(MOST_TRIED).any(|name| places.iter().any(|place| place.holds(name)));
-    let mut columns = Columns { path, header: (!names_file).then_some(&first[..]), width };
-    let mut data = &table.sample[usize::from(!names_file)..];
+    let names_file = || first.iter().take(MOST_TRIED).any(|name| places.iter().any(|place| place.holds(name)));
+    let has_header = told.header.unwrap_or_else(|| !names_file());
+    let mut columns = Columns { path, header: has_header.then_some(&first[..]), width };
+    let mut data = &table.sample[usize::from(has_header)..];
     let mut choice = choose(&columns, data, &places, options)?;
     // Nor has it a name like those below it: that is a picture that is missing.
     if let Some((file, _)) = &choice
         && columns.header.is_some()
+        && told.header.is_none()
         && data.iter().any(|row| row.get(*file).is_some_and(|name| same_ending(name, &first[*file])))
     {
         columns.header = None;
@@ -115,15 +117,8 @@ pub(crate) fn read(
         rows.next_row()?;
     }
     let mut entries = Vec::new();
-    loop {
-        rows.next_row()?;
-        let line = rows.line;
-        let Some(row) = rows.current() else { break };
+    while let Some((line, row)) = rows.next_of(width)? {
         let bad = |what: String, hint: &str| DataError::contents(path, format!("line {line}: {what}"), Some(hint));
-        if row.len() != columns.width {
-            let what = format!("holds {} fields, expected {}", row.len(), columns.width);
-            return Err(bad(what, "copy or write the file again"));
-        }
         if entries.len() == MOST_ROWS {
             return Err(bad(format!("is one of more than {MOST_ROWS}"), "take fewer"));
         }

@@ -1,10 +1,10 @@
 //! CSV of pixels: one image in a row, its label before or behind it, or none.
 
-use std::collections::BTreeMap;
-
-use super::besides::{Besides, RowSays};
+use super::besides::Besides;
 use super::columns::{Columns, GROUP, LABEL, NUMBER, SPLIT};
-use super::growing::{Growing, number};
+use super::growing::number;
+use super::header;
+use super::parts::{self, Parts, part_of};
 use super::pixel_names::{self, Order};
 use super::table::{Rows, Table};
 use crate::arrays::{Images, Layout, flat_shape};
@@ -24,18 +24,15 @@ pub(crate) fn read(
     let path = &table.path;
     options.refuse(path, &[ONE_LEVEL, NO_PATHS, NO_COLUMN_OF_PATHS])?;
     let first = &table.sample[0];
-    let header = has_header(&table.sample).then_some(&first[..]);
+    let header = header::of_pixels(&table, options.columns.header)?.then_some(&first[..]);
     let columns = Columns { path, header, width: first.len() };
     let mut plan = Plan::new(&columns, &table.sample, options)?;
     let mut rows = table.rows()?;
     if header.is_some() {
         rows.next_row()?;
     }
-    let mut parts: BTreeMap<Option<Role>, Read> = BTreeMap::new();
-    while let Some(read) = row(&mut rows, &columns, &plan, role, &mut parts)? {
-        let part = parts.entry(read.role).or_default();
-        part.labels.extend(plan.besides.label.map(|_| found.names.number(&read.label)));
-        part.groups.extend(plan.besides.group.map(|_| found.groups.number(&read.group)));
+    let mut parts = Parts::new();
+    while row(&mut rows, &columns, &plan, role, &mut parts, found)? {
         watch(rows.progress());
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -56,17 +53,7 @@ pub(crate) fn read(
     };
     found.notes.extend(words.map(|words| format!("{file}: {words}")));
     let labelled = plan.besides.label.is_some();
-    let images = parts.into_iter().map(|(role, part)| Images {
-        role: role.filter(|_| labelled),
-        name: file.clone(),
-        shape,
-        layout: order,
-        values: part.values.into_values(),
-        labels: part.labels,
-        groups: part.groups,
-        on_side: false,
-    });
-    Ok(images.collect())
+    Ok(parts::images(parts, &file, shape, order, labelled))
 }
 
 pub(super) const NO_PATHS: Useless = Useless {
@@ -80,18 +67,6 @@ pub(super) const NO_COLUMN_OF_PATHS: Useless = Useless {
     why: "it holds pixels, not the paths of pictures",
     remedy: "leave it out, or name another file",
 };
-
-/// Whether the first row names columns: it is no row of numbers, or counts them.
-fn has_header(sample: &[Vec<String>]) -> bool {
-    let first = &sample[0];
-    let words = first.iter().filter(|field| field.parse::<f32>().is_err()).count();
-    // As pandas numbers columns without names: 0, 1, 2, ..., perhaps behind one of its own or of labels.
-    let counts = |offset: usize| {
-        let is_its_number = |(column, field): &(usize, &String)| field.parse() == Ok(column + 1 - offset);
-        first.iter().enumerate().skip(1).filter(is_its_number).count()
-    };
-    words > first.len() / 2 || (0..=2).any(|offset| counts(offset) + 3 >= first.len())
-}
 
 /// What each column is.
 struct Plan {
@@ -172,12 +147,7 @@ impl Plan {
     }
 
     /// Takes the label out of the images: the first column or the last, whichever alone can be one.
-    fn decide(
-        &mut self,
-        path: &std::path::Path,
-        parts: &mut BTreeMap<Option<Role>, Read>,
-        names: &mut Names,
-    ) -> Result<(), DataError> {
+    fn decide(&mut self, path: &std::path::Path, parts: &mut Parts, names: &mut Names) -> Result<(), DataError> {
         let width = self.is_pixel.len();
         let Some(part) = parts.values_mut().next() else { return Ok(()) };
         // Whole numbers, a few of them. Where both are, a guess may learn to tell a pixel.
@@ -207,34 +177,19 @@ impl Plan {
     }
 }
 
-/// The images of a part.
-#[derive(Default)]
-struct Read {
-    values: Growing,
-    labels: Vec<u32>,
-    groups: Vec<u32>,
-}
-
-/// Adds the pixels of the next row to those of its part.
+/// Adds the next row to its part, if there is one.
 fn row(
     rows: &mut Rows,
     columns: &Columns,
     plan: &Plan,
     role: Option<Role>,
-    parts: &mut BTreeMap<Option<Role>, Read>,
-) -> Result<Option<RowSays>, DataError> {
-    rows.next_row()?;
-    let line = rows.line;
-    let Some(row) = rows.current() else { return Ok(None) };
+    parts: &mut Parts,
+    found: &mut Found,
+) -> Result<bool, DataError> {
+    let Some((line, row)) = rows.next_of(columns.width)? else { return Ok(false) };
     let bad = |what: String, hint: &str| DataError::contents(columns.path, format!("line {line}: {what}"), Some(hint));
-    if row.len() != columns.width {
-        return Err(bad(
-            format!("holds {} fields, expected {}", row.len(), columns.width),
-            "copy or write the file again",
-        ));
-    }
     let says = plan.besides.of(columns, line, row, role)?;
-    let part = parts.entry(says.role).or_default();
+    let part = part_of(parts, &says, &plan.besides, found);
     for (column, field) in row.iter().enumerate().filter(|(column, _)| plan.is_pixel[*column]) {
         let value = number(field).ok_or_else(|| {
             let what = format!("{} is {:?}, expected a number", columns.name(column), String::from_utf8_lossy(field));
@@ -245,5 +200,5 @@ fn row(
     if part.values.bytes() > MAX_PIXEL_BYTES {
         return Err(bad(format!("images are more than {MAX_PIXEL_BYTES} bytes by now"), "take fewer rows"));
     }
-    Ok(Some(says))
+    Ok(true)
 }

@@ -137,7 +137,7 @@ pub(crate) struct Rows {
     source: Source,
     row: ByteRecord,
     /// The line that the last row began at, from 1 on.
-    pub(crate) line: u64,
+    line: u64,
     ended: bool,
     /// How much has been read for the row at hand.
     read: Rc<Cell<u64>>,
@@ -184,13 +184,26 @@ impl Rows {
     }
 
     /// The row that was read last, if there was one.
-    pub(crate) fn current(&self) -> Option<&ByteRecord> {
+    fn current(&self) -> Option<&ByteRecord> {
         (!self.ended).then_some(&self.row)
     }
 
     /// How much of the file has been read.
     pub(crate) fn progress(&self) -> Progress {
         Progress { stage: Stage::File, done: self.at.get().min(self.len) as usize, of: self.len as usize }
+    }
+
+    /// The next row, which must have so many fields, and the line that it begins at.
+    pub(crate) fn next_of(&mut self, width: usize) -> Result<Option<(u64, &ByteRecord)>, DataError> {
+        self.next_row()?;
+        let line = self.line;
+        match self.current().map(ByteRecord::len) {
+            Some(found) if found != width => {
+                let what = format!("line {line}: holds {found} fields, expected {width}");
+                Err(DataError::contents(&self.path, what, Some("copy or write the file again")))
+            }
+            _ => Ok(self.current().map(|row| (line, row))),
+        }
     }
 
     /// The next row; lines without anything are none.

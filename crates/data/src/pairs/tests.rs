@@ -32,6 +32,7 @@ fn collection(train: Examples, valid: Option<Examples>, test: Option<Examples>) 
         test,
         unlabelled: None,
         groups: vec![],
+        copies: Copies::default(),
         notes: vec![],
         unreadable: vec![],
         white: None,
@@ -84,7 +85,8 @@ fn turned_images_on_two_sides_are_paired_with_the_one_that_they_are() {
     let turned = |seed: u64, view: usize| views.apply(view, &noise(seed)).collect::<Vec<u8>>();
     let train = part(&[(noise(1), 0), (nearly(1), 0), (noise(2), 1), (noise(3), 1)]);
     let test = part(&[(turned(2, 3), 0), (turned(1, 5), 0), (noise(4), 1), (noise(3), 1)]);
-    let collection = collection(train, None, Some(test));
+    let valid = part(&[(noise(5), 0), (noise(6), 1)]);
+    let collection = collection(train, Some(valid), Some(test));
     let found = collection.alike(&mut |_| {});
     let across = collection.pairs_across(&found, 40);
     assert_eq!((across.identical, across.nearly, across.turned), (1, 0, 2));
@@ -95,7 +97,8 @@ fn turned_images_on_two_sides_are_paired_with_the_one_that_they_are() {
     let notes = collection.split(crate::Shares::default(), 0).unwrap().warnings;
     let expected = [
         "2 images are copies of another (1 identical, 1 nearly)",
-        "2 images are turned or mirrored copies of others",
+        "2 images are turned or mirrored copies of others; if pictures of one scene are no copies here, copies = \"identical\" \
+         counts identical images alone",
         "3 of 4 test images are among the training or validation images too (1 identical, 0 nearly, 2 turned or mirrored): \
          test accuracy is too optimistic",
     ];

@@ -29,6 +29,7 @@ impl Study {
         }
         let mut data = Table::try_from(&self.data.options).expect("options have plain values");
         let mut set = |name: &str, value: Option<Value>| value.map(|value| data.insert(name.to_owned(), value));
+        set("copies", Some(Value::from(self.data.options.copies.name())));
         set("path", self.data.path.as_deref().and_then(Path::to_str).map(Value::from));
         set("classes", self.data.classes.map(|classes| Value::from(classes as i64)));
         set("first_label", self.data.first_label.map(Value::from));
@@ -71,7 +72,7 @@ mod tests {
     fn a_study_written_out_reads_back_the_same() {
         let full = "name = \"full\"\ntitle = \"All \\\"quoted\\\" \\\\ things\"\n[data]\nvalid = 17\nsplit_seed = 3\n\
                     classes = 26\nfirst_label = 1\npath = \"my pictures\"\ntest_share = 0.3\nsize = [3, 4]\ncolumns = { label = \"breed\" }\n\
-                    fit = \"crop\"\n[[recipe]]\nname = \"r\"\nlayers = [\"conv 3 5x3 stride 2 padding 1\", \"tanh\", \
+                    fit = \"crop\"\ncopies = \"identical\"\n[[recipe]]\nname = \"r\"\nlayers = [\"conv 3 5x3 stride 2 padding 1\", \"tanh\", \
                     \"avgpool 2\", \"dropout 0.3\", \"linear 26\"]\nbatch_size = 7\nepochs = 3\npatience = 2\n\
                     stop = \"valid_accuracy >= 0.5\"\ninit = \"kaiming\"\nclass_weights = \"balanced\"\npixels = { mean = 0.1307, std = 0.3081 }\n\
                     optimizer = { kind = \"sgd\", lr = 1, momentum = 0.9, nesterov = true }\n\

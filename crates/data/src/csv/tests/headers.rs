@@ -6,7 +6,7 @@ use crate::{Columns, Options, read};
 
 /// Rows of 16 pixels and a label of two classes; pixel p of row n is `16 * n + p` but for a little, times `scale`.
 fn rows(scale: usize) -> String {
-    let pixels = |n: usize| (0..16).map(|p| (scale * (16 * n + p ^ 5)).to_string()).collect::<Vec<_>>().join(",");
+    let pixels = |n: usize| (0..16).map(|p| (scale * ((16 * n + p) ^ 5)).to_string()).collect::<Vec<_>>().join(",");
     (0..6).map(|n| format!("{},{}\n", pixels(n), n % 2)).collect()
 }
 
@@ -14,8 +14,9 @@ fn counted() -> String {
     (0..17).map(|n| n.to_string()).collect::<Vec<_>>().join(",")
 }
 
-fn told(header: bool) -> Options {
-    let columns = Columns { header: Some(header), label: Some("17".to_owned()), ..Columns::default() };
+/// With the label in the last column.
+fn told(header: Option<bool>) -> Options {
+    let columns = Columns { header, label: Some("17".to_owned()), ..Columns::default() };
     Options { columns, ..Options::default() }
 }
 
@@ -24,8 +25,8 @@ fn a_first_row_that_counts_is_a_header_where_it_can_be_no_image() {
     let folder = Folder::new("csv-counts");
     // Every pixel is darker than its column's number.
     let dark: String = (0..6).map(|n| format!("{}{}\n", "0,".repeat(16), n % 2)).collect();
-    let path = folder.write("dark.csv", format!("{}\n{dark}", counted().replace("16", "label")).as_bytes());
-    let collection = of(&path);
+    let path = folder.write("dark.csv", format!("{}\n{dark}", counted()).as_bytes());
+    let collection = read(&path, &told(None)).unwrap();
     assert!(says(&collection, "with a header"), "{:?}", collection.notes);
     assert_eq!(collection.train.labels.len(), 6);
     // A name that no row below has.
@@ -40,14 +41,13 @@ fn a_first_row_that_may_be_an_image_is_asked_about() {
     let (message, hint) = refusal(&path, &Options::default());
     assert_eq!(message, "FILE: line 1 counts the columns: it may be their header, or an image");
     assert_eq!(hint, "say which: columns.header = true or columns.header = false");
-    let header = read(&path, &told(true)).unwrap();
+    let header = read(&path, &told(Some(true))).unwrap();
     assert_eq!((header.classes.len(), header.train.labels.len()), (2, 6));
     // Then the number 16 in its last column is a label.
-    let image = read(&path, &told(false)).unwrap();
+    let image = read(&path, &told(Some(false))).unwrap();
     assert_eq!((&image.classes[..], image.train.labels.len()), (&["0", "1", "16"].map(str::to_owned)[..], 7));
     // What does not count is no header, and needs no telling.
     let path = folder.write("plain.csv", rows(2).as_bytes());
-    let label = Columns { label: Some("17".to_owned()), ..Columns::default() };
-    let plain = read(&path, &Options { columns: label, ..Options::default() }).unwrap();
+    let plain = read(&path, &told(None)).unwrap();
     assert!(says(&plain, "without a header") && plain.train.labels.len() == 6, "{:?}", plain.notes);
 }

@@ -25,7 +25,8 @@ fn scene(name: &str) -> PathBuf {
     path
 }
 
-const STUDY: &str = "name = \"mine\"\n[data]\n[[recipe]]\nname = \"a\"\nlayers = [\"linear classes\"]\nepochs = 1\n";
+const STUDY: &str =
+    "name = \"mine\"\n[data]\n[[recipe]]\nname = \"a\"\nlayers = [\"linear classes\"]\nepochs = 1\nbatch_size = 8\n";
 
 #[test]
 fn pictures_of_one_scene_are_refused_with_the_setting_that_helps() {

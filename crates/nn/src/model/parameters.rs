@@ -106,10 +106,7 @@ impl Model {
             if let Some(index) = values.iter().position(|v| !v.is_finite()) {
                 return Err(ModelError::NotFinite { name: spec.name.clone(), index });
             }
-            let place = Packing::of(&architecture, &graph, array);
-            for (j, &value) in values.iter().enumerate() {
-                packed.as_mut_slice()[place.index(j)] = value;
-            }
+            pack(&architecture, &graph, array, values, packed.as_mut_slice());
         }
         Ok(Model { architecture, pixels, graph, values: packed })
     }
@@ -197,6 +194,14 @@ impl Model {
 pub(crate) fn unpack(architecture: &Architecture, graph: &Graph, array: usize, packed: &[f32]) -> Vec<f32> {
     let place = Packing::of(architecture, graph, array);
     (0..architecture.params()[array].len()).map(|j| packed[place.index(j)]).collect()
+}
+
+/// Puts array number `array`, whose values come in PyTorch's order, among values packed like the parameters.
+pub(crate) fn pack(architecture: &Architecture, graph: &Graph, array: usize, values: &[f32], packed: &mut [f32]) {
+    let place = Packing::of(architecture, graph, array);
+    for (j, &value) in values.iter().enumerate() {
+        packed[place.index(j)] = value;
+    }
 }
 
 /// Where each value of one array lies among the packed parameters.

@@ -20,9 +20,9 @@ pub(super) struct Batches<'a> {
     class_weights: Option<Vec<f32>>,
 }
 
-/// How many batches of `size` there are in an epoch, the last perhaps a smaller one.
-pub(super) fn steps_of(data: &Dataset, size: usize) -> usize {
-    data.len().div_ceil(size)
+/// How many batches of `size` there are in an epoch over so many examples, the last perhaps a smaller one.
+pub(super) fn steps_of(examples: usize, size: usize) -> usize {
+    examples.div_ceil(size)
 }
 
 impl<'a> Batches<'a> {
@@ -35,7 +35,7 @@ impl<'a> Batches<'a> {
     ) -> Batches<'a> {
         let order = permutation(data.len() as u32, &Rng::new(config.seed, Stream::Order, epoch as u64));
         let class_weights = config.settings.class_weights.of(data.labels(), data.classes());
-        Batches { config, data, order, size, steps: steps_of(data, size), first_step, class_weights }
+        Batches { config, data, order, size, steps: steps_of(data.len(), size), first_step, class_weights }
     }
 
     /// Batch `index`, and what a step does with it.

@@ -118,7 +118,7 @@ mod tests {
             let optimizer = Optimizer::Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
             let settings =
                 TrainSettings { epochs: 1, batch_size, optimizer, class_weights, ..TrainSettings::default() };
-            train_on(isa, &net, &settings.with_seed(1), &train, &valid, threads, &mut |_| Flow::Continue)
+            train_on(isa, &net, &settings.with_seed(1), &train, &valid, threads, None, &mut |_| Flow::Continue)
         };
         let outcome = |class_weights, isa, threads| with(train.len(), 0.05, class_weights, isa, threads);
         let balanced = outcome(ClassWeights::Balanced, Isa::detect(), 1);

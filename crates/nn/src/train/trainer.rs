@@ -1,7 +1,7 @@
 //! A network in training, and one epoch of it.
 
 use super::batches::{Batches, steps_of};
-use super::{Event, Flow, StopReason, TrainConfig};
+use super::{Event, Flow, TrainConfig};
 use crate::aligned::Aligned;
 use crate::autotune::{Autotune, Stretch, Watch};
 use crate::batch::Batch;
@@ -35,13 +35,30 @@ pub(crate) struct Trainer<'a> {
     pub(crate) times: Option<OpTimes>,
 }
 
-/// What became of one epoch.
+/// How far an epoch has come.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub(crate) struct EpochRun {
-    /// Mean loss per example.
+    /// Sum of the losses of all examples so far.
     pub(super) loss: f64,
+    /// Steps done.
+    pub(super) done: usize,
+    /// Spent on them.
     pub(crate) time: Duration,
-    pub(crate) stopped: Option<StopReason>,
 }
+
+/// Why no further step is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Halt {
+    /// There is none in this epoch.
+    EpochDone,
+    /// A loss was not finite.
+    Diverged,
+    /// The caller asked for something else than to go on.
+    Asked(Flow),
+}
+
+/// What stands before the names of the parameters in those of the arrays that training changes.
+pub(super) const CHANGING: [&str; 3] = ["", "moment1/", "moment2/"];
 
 impl<'a> Trainer<'a> {
     pub(crate) fn new(
@@ -77,14 +94,34 @@ impl<'a> Trainer<'a> {
         self.steps
     }
 
-    /// One pass over the examples in the order of this epoch.
-    pub(crate) fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
-        let steps = steps_of(data, self.plan.batch_size);
-        if on_event(&Event::EpochStarted { epoch, steps }) == Flow::Stop {
-            return EpochRun { loss: f64::NAN, time: Duration::ZERO, stopped: Some(StopReason::Interrupted) };
-        }
-        let started = Instant::now();
-        let batches = Batches::new(self.config, data, epoch, self.plan.batch_size, self.steps);
+    /// What training changes, each laid out like the parameters, in the order of [`CHANGING`]. This and an [`EpochRun`]
+    /// are all that the steps to come depend on.
+    pub(super) fn changing(&mut self) -> [&mut Aligned; CHANGING.len()] {
+        [&mut self.model.values, &mut self.moment1, &mut self.moment2]
+    }
+
+    /// Steps of an epoch over `data`.
+    pub(super) fn steps_of(&self, data: &Dataset) -> usize {
+        steps_of(data.len(), self.plan.batch_size)
+    }
+
+    /// The training has done `epochs` epochs over `data` and `run` of the next.
+    pub(super) fn goes_on_after(&mut self, epochs: usize, run: &EpochRun, data: &Dataset) {
+        self.steps = (epochs * self.steps_of(data) + run.done) as u64;
+    }
+
+    /// The steps of this epoch that `run` has not done, in its order of the examples, until there is none or the caller
+    /// asks for something else. Called again with the same `run` it goes on, to the same bits.
+    pub(crate) fn epoch(
+        &mut self,
+        epoch: usize,
+        data: &Dataset,
+        run: &mut EpochRun,
+        on_event: &mut dyn FnMut(&Event) -> Flow,
+    ) -> Halt {
+        let steps = self.steps_of(data);
+        let (started, before) = (Instant::now(), run.done);
+        let batches = Batches::new(self.config, data, epoch, self.plan.batch_size, self.steps - before as u64);
         let learn = Learn::Update {
             moment1: Arena::new(self.moment1.as_mut_slice()),
             moment2: Arena::new(self.moment2.as_mut_slice()),
@@ -94,16 +131,19 @@ impl<'a> Trainer<'a> {
         let params = Arena::new(self.model.values.as_mut_slice());
         let step = Step::new(&self.plan, of, &mut self.memory, params, learn).timed(self.times.as_ref());
         let mut report = |index, examples| on_event(&Event::Step { epoch, step: index + 1, steps, examples });
-        let mut tuner = Autotune::new(self.threads, steps, |threads| self.plan.graph.can_relay(threads));
-        let mut progress = Progress::default();
-        while progress.done < steps && progress.stopped.is_none() {
-            let stretch = tuner.stretch(progress.done);
+        let mut tuner = Autotune::new(self.threads, steps - before, |threads| self.plan.graph.can_relay(threads));
+        let mut progress = Progress { loss: run.loss, done: before, halt: None, elsewhere: Duration::ZERO };
+        while progress.done < steps && progress.halt.is_none() {
+            let mut stretch = tuner.stretch(progress.done - before);
+            stretch.end += before;
             let watch = run_stretch(stretch, &step, &batches, &mut self.scratch, &mut progress, &mut report);
             tuner.timed(&watch);
         }
         drop(step);
-        self.steps += progress.done as u64;
-        progress.ended(data.len(), started.elapsed())
+        let Progress { loss, done, halt, elsewhere } = progress;
+        self.steps += (done - before) as u64;
+        *run = EpochRun { loss, done, time: run.time + (started.elapsed() - elsewhere) };
+        halt.unwrap_or(Halt::EpochDone)
     }
 }
 
@@ -139,10 +179,10 @@ fn run_stretch(
                 run_step(step, worker, scratch, &batch);
                 let loss = step.with_losses(batch.len(), |losses, _| losses.iter().sum::<f64>());
                 progress.step(loss, || report(index, batch.len()));
-                stop.store(progress.stopped.is_some(), Ordering::Relaxed);
+                stop.store(progress.halt.is_some(), Ordering::Relaxed);
                 worker.barrier();
                 watch.step();
-                if progress.stopped.is_some() {
+                if progress.halt.is_some() {
                     break;
                 }
             }
@@ -159,14 +199,13 @@ fn run_step(step: &Step, worker: &Worker, scratch: &mut Scratch, batch: &Batch) 
     step.backward(worker, scratch, batch);
 }
 
-/// How far an epoch has come.
-#[derive(Default)]
+/// How far an epoch has come, while its steps are taken.
 struct Progress {
     /// Sum of the losses of all examples so far.
     loss: f64,
     /// Steps done.
     done: usize,
-    stopped: Option<StopReason>,
+    halt: Option<Halt>,
     /// Spent by the caller, drawing for example: not training time.
     elsewhere: Duration,
 }
@@ -180,14 +219,9 @@ impl Progress {
         let flow = report();
         self.elsewhere += reported.elapsed();
         if !loss.is_finite() {
-            self.stopped = Some(StopReason::Diverged);
-        } else if flow == Flow::Stop {
-            self.stopped = Some(StopReason::Interrupted);
+            self.halt = Some(Halt::Diverged);
+        } else if flow != Flow::Continue {
+            self.halt = Some(Halt::Asked(flow));
         }
-    }
-
-    /// What became of an epoch of so many examples that took `time` in all.
-    fn ended(self, examples: usize, time: Duration) -> EpochRun {
-        EpochRun { loss: self.loss / examples as f64, time: time - self.elsewhere, stopped: self.stopped }
     }
 }

@@ -23,10 +23,12 @@ pub struct SgdStep {
     pub nesterov: bool,
     /// Added to the gradient, times the weight.
     pub weight_decay: f32,
+    /// Factor on the weight before the step, `1 - lr * weight_decay` where the decay is decoupled, else 1.
+    pub decay: f32,
 }
 
-/// `g = grad + weight_decay * w`; `direction = momentum * direction + g`; `w -= lr * direction`, or with Nesterov
-/// `w -= lr * (g + momentum * direction)`.
+/// `g = grad + weight_decay * w`; `direction = momentum * direction + g`; `w = decay * w - lr * direction`, or with
+/// Nesterov `w = decay * w - lr * (g + momentum * direction)`.
 ///
 /// `direction` starts as zeros and is left alone if `momentum` is 0.
 ///
@@ -39,11 +41,11 @@ pub fn sgd_step(isa: Isa, step: &SgdStep, grad: &[f32], weight: &mut [f32], dire
 
 #[inline(always)]
 fn sgd_body<L: Lanes>(_: L, step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]) {
-    let SgdStep { lr, momentum, nesterov, weight_decay } = *step;
+    let SgdStep { lr, momentum, nesterov, weight_decay, decay } = *step;
     if momentum == 0.0 {
         for (w, &g) in weight.iter_mut().zip(grad) {
             let g = weight_decay.mul_add(*w, g);
-            *w = normal(g.mul_add(-lr, *w));
+            *w = normal(g.mul_add(-lr, *w * decay));
         }
         return;
     }
@@ -51,7 +53,7 @@ fn sgd_body<L: Lanes>(_: L, step: &SgdStep, grad: &[f32], weight: &mut [f32], di
         let g = weight_decay.mul_add(*w, g);
         *d = normal(momentum.mul_add(*d, g));
         let along = if nesterov { momentum.mul_add(*d, g) } else { *d };
-        *w = normal(along.mul_add(-lr, *w));
+        *w = normal(along.mul_add(-lr, *w * decay));
     }
 }
 
@@ -114,10 +116,15 @@ mod tests {
 
     #[test]
     fn sgd_follows_its_formula_on_every_isa() {
-        for (momentum, nesterov, weight_decay) in
-            [(0.0, false, 0.0), (0.0, false, 0.1), (0.9, false, 0.01), (0.9, true, 0.0)]
-        {
-            let step = SgdStep { lr: 0.1, momentum, nesterov, weight_decay };
+        for (momentum, nesterov, weight_decay, decay) in [
+            (0.0, false, 0.0, 1.0),
+            (0.0, false, 0.1, 1.0),
+            (0.9, false, 0.01, 1.0),
+            (0.9, true, 0.0, 1.0),
+            (0.0, false, 0.0, 0.9),
+            (0.9, true, 0.0, 0.99),
+        ] {
+            let step = SgdStep { lr: 0.1, momentum, nesterov, weight_decay, decay };
             let n = 37;
             on_every_isa(|isa| {
                 let (mut w, mut d) = (values(n, 1), vec![0.0; n]);
@@ -129,7 +136,7 @@ mod tests {
                     for ((w, d), g) in expected.iter_mut().zip(&grad) {
                         let g = f64::from(*g) + wd * *w;
                         *d = mu * *d + g;
-                        *w -= lr * if nesterov { g + mu * *d } else { *d };
+                        *w = *w * f64::from(decay) - lr * if nesterov { g + mu * *d } else { *d };
                     }
                 }
                 for (got, (expected, _)) in w.iter().zip(&expected) {
@@ -171,7 +178,7 @@ mod tests {
                     bits.extend(numbers.iter().map(|x| x.to_bits()));
                 }
                 for momentum in [0.0, 0.9] {
-                    let step = SgdStep { lr: 0.3, momentum, nesterov: false, weight_decay };
+                    let step = SgdStep { lr: 0.3, momentum, nesterov: false, weight_decay, decay };
                     let (mut w, mut d) = (start.clone(), start.clone());
                     sgd_step(isa, &step, &grad, &mut w, &mut d);
                     none(&w, "weights");

@@ -4,6 +4,7 @@ use super::TrainConfig;
 use crate::batch::{Batch, Examples};
 use crate::data::Dataset;
 use crate::rng::{Rng, Stream, permutation};
+use tenfold_kernels::softmax_cross_entropy::Counts;
 
 /// The batches of one epoch, in its order.
 pub(super) struct Batches<'a> {
@@ -45,7 +46,9 @@ impl<'a> Batches<'a> {
         let lr = settings.schedule.lr(settings.optimizer.lr(), number, self.steps as u64, settings.epochs as u64);
         let update = Some(settings.optimizer.update(number, lr));
         let (examples, next) = (self.examples(index), self.examples(index + 1));
-        Batch { examples, next, step: Some(number), update, class_weights: self.class_weights.as_deref() }
+        let counts =
+            Counts { weights: self.class_weights.as_deref(), smoothing: self.config.settings.label_smoothing as f32 };
+        Batch { examples, next, step: Some(number), update, counts }
     }
 
     /// None beyond the last batch.

@@ -54,6 +54,7 @@ fn settings(recipe: &Recipe) -> String {
         Optimizer::SgdW { lr, .. } => ("SGDW", lr),
         Optimizer::Adam { lr, .. } => ("Adam", lr),
         Optimizer::AdamW { lr, .. } => ("AdamW", lr),
+        Optimizer::Muon { lr, .. } => ("Muon", lr),
     };
     let schedule = match settings.schedule {
         Schedule::Constant => "",

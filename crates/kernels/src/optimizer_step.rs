@@ -102,9 +102,44 @@ fn adam_body<L: Lanes>(_: L, step: &AdamStep, grad: &[f32], weight: &mut [f32], 
     }
 }
 
+/// `average += rest * (weight - average)`: an exponential moving average that keeps `1 - rest` of what it was.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn average_step(isa: Isa, rest: f32, weight: &[f32], average: &mut [f32]) {
+    assert_eq!(weight.len(), average.len(), "one average per weight");
+    dispatch!(isa, average_body(rest: f32, weight: &[f32], average: &mut [f32]))
+}
+
+#[inline(always)]
+fn average_body<L: Lanes>(_: L, rest: f32, weight: &[f32], average: &mut [f32]) {
+    for (a, &w) in average.iter_mut().zip(weight) {
+        *a = normal(rest.mul_add(w - *a, *a));
+    }
+}
+
+/// The direction of Muon's step before it is made orthogonal: `mean = momentum * mean + (1 - momentum) * grad`, and
+/// `grad` becomes `mean`, or with Nesterov `momentum * mean + (1 - momentum) * grad`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn muon_direction(isa: Isa, momentum: f32, nesterov: bool, grad: &mut [f32], mean: &mut [f32]) {
+    assert_eq!(grad.len(), mean.len(), "one mean per gradient");
+    dispatch!(isa, muon_body(momentum: f32, nesterov: bool, grad: &mut [f32], mean: &mut [f32]))
+}
+
+#[inline(always)]
+fn muon_body<L: Lanes>(_: L, momentum: f32, nesterov: bool, grad: &mut [f32], mean: &mut [f32]) {
+    let rest = 1.0 - momentum;
+    for (g, m) in grad.iter_mut().zip(mean) {
+        *m = normal(momentum.mul_add(*m, rest * *g));
+        *g = if nesterov { momentum.mul_add(*m, rest * *g) } else { *m };
+    }
+}
+
 /// `x`, or zero where `x` is subnormal.
 #[inline(always)]
-fn normal(x: f32) -> f32 {
+pub fn normal(x: f32) -> f32 {
     // A select, so that a loop becomes vectors; NaN is not below anything and stays.
     if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
 }
@@ -190,6 +225,36 @@ mod tests {
         });
         assert!(normal(f32::NAN).is_nan(), "a broken weight stays broken");
         assert_eq!([tiny, -tiny, f32::INFINITY].map(normal), [tiny, -tiny, f32::INFINITY]);
+    }
+
+    #[test]
+    fn averages_and_muons_direction_follow_their_formulas_on_every_isa() {
+        let (n, rest, mu) = (37, 0.125_f32, 0.9_f32);
+        let (w, before, grad) = (values(n, 1), values(n, 2), values(n, 3));
+        // Three roundings, of numbers of at most 1.
+        let near = |got: f32, expected: f64| assert!((f64::from(got) - expected).abs() < 2e-7, "{got}, {expected}");
+        on_every_isa(|isa| {
+            let mut average = before.clone();
+            average_step(isa, rest, &w, &mut average);
+            for ((got, a), w) in average.iter().zip(&before).zip(&w) {
+                near(*got, 0.875 * f64::from(*a) + 0.125 * f64::from(*w));
+            }
+            average_step(isa, 1.0, &w, &mut average);
+            average.iter().zip(&w).for_each(|(a, w)| near(*a, f64::from(*w)));
+            let mut bits = average;
+            for nesterov in [false, true] {
+                let (mut direction, mut mean) = (grad.clone(), before.clone());
+                muon_direction(isa, mu, nesterov, &mut direction, &mut mean);
+                let (mu, rest) = (f64::from(mu), 1.0 - f64::from(mu));
+                for ((got, m), (before, g)) in direction.iter().zip(&mean).zip(before.iter().zip(&grad)) {
+                    let expected = mu * f64::from(*before) + rest * f64::from(*g);
+                    near(*m, expected);
+                    near(*got, if nesterov { mu * expected + rest * f64::from(*g) } else { expected });
+                }
+                bits.extend(direction.iter().chain(&mean));
+            }
+            bits.iter().map(|v| v.to_bits()).collect()
+        });
     }
 
     #[test]

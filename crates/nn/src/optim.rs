@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tenfold_kernels::Isa;
-use tenfold_kernels::optimizer_step::{AdamStep, SgdStep, adam_step, sgd_step};
+use tenfold_kernels::optimizer_step::{AdamStep, SgdStep, adam_step, muon_direction, normal, sgd_step};
 
 /// How a gradient becomes a step. Definitions and defaults are PyTorch's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,36 @@ pub enum Optimizer {
         #[serde(default = "default_decoupled_decay")]
         weight_decay: f64,
     },
+    /// Steps of whole matrices, made orthogonal, for the weights of linear layers and convolutions but the last layer's
+    /// (Jordan et al. 2024; PyTorch's `Muon` with `adjust_lr_fn="original"`), and Adam for everything else.
+    Muon {
+        /// Learning rate of the matrices.
+        lr: f64,
+        /// Share of the mean gradient of a matrix that is kept.
+        #[serde(default = "default_muon_momentum")]
+        momentum: f64,
+        /// Look ahead along the new direction.
+        #[serde(default = "default_nesterov")]
+        nesterov: bool,
+        /// Taken off a matrix each step, times the learning rate.
+        #[serde(default)]
+        weight_decay: f64,
+        /// Learning rate of Adam for everything else. A schedule changes both by the same factor.
+        #[serde(default = "default_adam_lr")]
+        adam_lr: f64,
+    },
+}
+
+fn default_muon_momentum() -> f64 {
+    0.95
+}
+
+fn default_nesterov() -> bool {
+    true
+}
+
+fn default_adam_lr() -> f64 {
+    1e-3
 }
 
 fn default_betas() -> [f64; 2] {
@@ -90,7 +120,8 @@ impl Optimizer {
             Optimizer::Sgd { lr, .. }
             | Optimizer::SgdW { lr, .. }
             | Optimizer::Adam { lr, .. }
-            | Optimizer::AdamW { lr, .. } => lr,
+            | Optimizer::AdamW { lr, .. }
+            | Optimizer::Muon { lr, .. } => lr,
         }
     }
 
@@ -108,11 +139,17 @@ impl Optimizer {
             Optimizer::Sgd { weight_decay, .. }
             | Optimizer::SgdW { weight_decay, .. }
             | Optimizer::Adam { weight_decay, .. }
-            | Optimizer::AdamW { weight_decay, .. } => weight_decay,
+            | Optimizer::AdamW { weight_decay, .. }
+            | Optimizer::Muon { weight_decay, .. } => weight_decay,
         };
         number("weight_decay", decay, (0.0..=1e3).contains(&decay), "0 to 1000")?;
+        if let Optimizer::Muon { adam_lr, .. } = *self {
+            number("adam_lr", adam_lr, (1e-12..=1e3).contains(&adam_lr), "1e-12 to 1000")?;
+        }
         match *self {
-            Optimizer::Sgd { momentum, nesterov, .. } | Optimizer::SgdW { momentum, nesterov, .. } => {
+            Optimizer::Sgd { momentum, nesterov, .. }
+            | Optimizer::SgdW { momentum, nesterov, .. }
+            | Optimizer::Muon { momentum, nesterov, .. } => {
                 number("momentum", momentum, (0.0..1.0).contains(&momentum), "at least 0 and less than 1")?;
                 if nesterov && momentum == 0.0 {
                     return Err("nesterov needs a momentum above 0".to_string());
@@ -143,6 +180,13 @@ impl Optimizer {
             Optimizer::AdamW { betas, eps, weight_decay, .. } => {
                 Update::Adam(AdamStep { decay: (1.0 - lr * weight_decay) as f32, ..adam(step, lr, betas, eps) })
             }
+            Optimizer::Muon { lr: full, momentum, nesterov, weight_decay, adam_lr } => Update::Muon(MuonStep {
+                lr: lr as f32,
+                momentum: momentum as f32,
+                nesterov,
+                decay: (1.0 - lr * weight_decay) as f32,
+                others: adam(step, adam_lr * (lr / full), default_betas(), default_eps()),
+            }),
         }
     }
 }
@@ -182,6 +226,31 @@ fn power(mut base: f64, mut n: u64) -> f64 {
 pub(crate) enum Update {
     Sgd(SgdStep),
     Adam(AdamStep),
+    Muon(MuonStep),
+}
+
+/// One step of Muon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MuonStep {
+    lr: f32,
+    momentum: f32,
+    nesterov: bool,
+    /// Factor on a weight before the step.
+    decay: f32,
+    /// Of what is no matrix.
+    others: AdamStep,
+}
+
+impl MuonStep {
+    /// Turns gradients of a matrix into the direction of its step, which is then to be made orthogonal.
+    pub(crate) fn direction(&self, isa: Isa, grad: &mut [f32], mean: &mut [f32]) {
+        muon_direction(isa, self.momentum, self.nesterov, grad, mean);
+    }
+
+    /// A weight of a matrix after a step along `orthogonal`.
+    pub(crate) fn step(&self, weight: f32, orthogonal: f32) -> f32 {
+        normal(orthogonal.mul_add(-self.lr, weight * self.decay))
+    }
 }
 
 impl Update {
@@ -190,6 +259,8 @@ impl Update {
         match self {
             Update::Sgd(step) => sgd_step(isa, step, grad, weight, moment1),
             Update::Adam(step) => adam_step(isa, step, grad, weight, moment1, moment2),
+            // Matrices are not updated element by element.
+            Update::Muon(step) => adam_step(isa, &step.others, grad, weight, moment1, moment2),
         }
     }
 }

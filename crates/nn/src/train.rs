@@ -5,18 +5,20 @@ use crate::evaluate::{Evaluator, evaluate_on};
 use crate::lower::{Lowering, lower};
 use crate::model::Architecture;
 use crate::plan::Plan;
-use crate::precision::Precision;
 use std::sync::Arc;
 use std::time::Instant;
 use tenfold_kernels::Isa;
 
+mod at_once;
 mod batches;
 mod class_weights;
 mod events;
+mod muon;
 mod pixels;
 mod settings;
 mod state;
 mod trainer;
+use at_once::AtOnceMemory;
 pub use class_weights::ClassWeights;
 pub use events::{EpochResult, Event, Flow, Outcome, StopReason};
 pub use pixels::{PerChannel, Pixels, PixelsFrom};
@@ -41,11 +43,12 @@ impl Default for TrainConfig {
 
 /// Bytes that training a network takes, besides the data: parameters, optimizer, activations and gradients of one
 /// batch.
-pub fn memory_bytes(architecture: &Architecture, precision: Precision, batch_size: usize, threads: usize) -> u64 {
+pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch_size: usize, threads: usize) -> u64 {
+    let (precision, floats) = (settings.precision, 3 + AtOnceMemory::floats_per_parameter(settings));
     // Whichever way a linear layer straight over pixels takes them.
     let of = |blank_is_nothing: bool| {
         let graph = lower(architecture, Lowering { precision, blank_is_nothing, fuse: true });
-        3 * 4 * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads)
+        4 * floats * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads)
     };
     of(true).max(of(false))
 }
@@ -149,9 +152,10 @@ pub(crate) fn train_on(
             asked |= flow == Flow::Snapshot;
             flow
         };
+        let learned = trainer.learned();
         let evaluation = match evaluating(0) {
             Flow::Stop => None,
-            _ => evaluate_on(isa, &mut evaluator, &trainer.model, valid, threads, false, &mut evaluating),
+            _ => evaluate_on(isa, &mut evaluator, &learned, valid, threads, false, &mut evaluating),
         };
         let Some(evaluation) = evaluation else {
             stopped = Some(StopReason::Interrupted);
@@ -167,7 +171,7 @@ pub(crate) fn train_on(
         };
         epochs.push(result);
         run = EpochRun::default();
-        let mut flow = on_event(&Event::Epoch { result: &result, model: &trainer.model });
+        let mut flow = on_event(&Event::Epoch { result: &result, model: &learned });
         if flow == Flow::Snapshot || asked && flow == Flow::Continue {
             flow = on_event(&Event::Snapshot { snapshot: &Arc::new(Snapshot::of(&mut trainer, &epochs, &run)) });
         }
@@ -180,7 +184,7 @@ pub(crate) fn train_on(
         on_event(&Event::Snapshot { snapshot: &Arc::new(Snapshot::of(&mut trainer, &epochs, &run)) });
     }
     let train_time_s = epochs.iter().map(|epoch| epoch.train_time_s).sum::<f64>() + run.time.as_secs_f64();
-    Outcome { model: trainer.model, epochs, stopped, last_epoch, train_time_s }
+    Outcome { model: trainer.learned().into_owned(), epochs, stopped, last_epoch, train_time_s }
 }
 
 /// Why a training ends after these epochs, if it does.
@@ -218,3 +222,5 @@ mod subnormals;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod with_settings;

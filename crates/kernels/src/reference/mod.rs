@@ -407,7 +407,8 @@ mod tests {
 
     #[test]
     fn cross_entropy_of_known_logits() {
-        let (losses, _) = softmax_cross_entropy(&[0.0, 0.0], 2, &[1], Counts { weights: Some(&[5.0, 3.0]), smoothing: 0.0 }, 1.0);
+        let (losses, _) =
+            softmax_cross_entropy(&[0.0, 0.0], 2, &[1], Counts { weights: Some(&[5.0, 3.0]), smoothing: 0.0 }, 1.0);
         assert!((losses[0] - 3.0 * std::f64::consts::LN_2).abs() < 1e-15);
         // A target of 0.8, 0.1 and 0.1.
         let (losses, _) =

@@ -134,7 +134,18 @@ fn an_example_has_the_same_bits_alone_as_among_others() {
 fn scored(isa: Isa, logits: &[f32], stride: usize, classes: usize, labels: &[u16]) -> (Vec<f64>, Vec<u8>, Vec<f32>) {
     let (mut losses, mut correct) = (vec![f64::NAN; labels.len()], vec![9; labels.len()]);
     let mut grad = vec![f32::NAN; logits.len()];
-    softmax_cross_entropy(isa, logits, stride, classes, labels, Counts::default(), 0.5, &mut losses, &mut correct, &mut grad);
+    softmax_cross_entropy(
+        isa,
+        logits,
+        stride,
+        classes,
+        labels,
+        Counts::default(),
+        0.5,
+        &mut losses,
+        &mut correct,
+        &mut grad,
+    );
     (losses, correct, grad)
 }
 

@@ -9,4 +9,4 @@ pub use architecture::{Architecture, ArchitectureError, LayerInfo, ParamSpec, Sh
 pub use init::Init;
 pub use layer::{Layer, LayerError, Padding};
 pub use parameters::{Model, ModelError};
-pub(crate) use parameters::{pack, unpack};
+pub(crate) use parameters::{pack, places, unpack};

@@ -111,6 +111,17 @@ impl Model {
         Ok(Model { architecture, pixels, graph, values: packed })
     }
 
+    /// The same network with other values of its parameters, packed as its own are.
+    pub(crate) fn with_values(&self, values: Aligned) -> Model {
+        assert_eq!(values.as_slice().len(), self.values.as_slice().len(), "values for the same parameters");
+        Model {
+            architecture: self.architecture.clone(),
+            pixels: self.pixels.clone(),
+            graph: self.graph.clone(),
+            values,
+        }
+    }
+
     /// The same network, computing in another precision. (It is f32 at first.)
     pub fn with_precision(mut self, precision: Precision) -> Model {
         self.graph = lower(&self.architecture, lowering(&self.architecture, &self.pixels, precision));
@@ -202,6 +213,12 @@ pub(crate) fn pack(architecture: &Architecture, graph: &Graph, array: usize, val
     for (j, &value) in values.iter().enumerate() {
         packed[place.index(j)] = value;
     }
+}
+
+/// Where each value, in PyTorch's order, of array number `array` lies among the packed parameters.
+pub(crate) fn places(model: &Model, array: usize) -> impl Iterator<Item = usize> {
+    let place = Packing::of(&model.architecture, &model.graph, array);
+    (0..place.spec.len()).map(move |j| place.index(j))
 }
 
 /// Where each value of one array lies among the packed parameters.

@@ -4,6 +4,7 @@ use super::testing::some_digits;
 use super::*;
 use crate::model::Init;
 use crate::optim::{Optimizer, Schedule};
+use crate::precision::Precision;
 use std::io::Write as _;
 
 /// What is trained, and how.

@@ -62,7 +62,10 @@ mod tests {
             assert!((ours_by_theirs - 1.0).abs() > 0.01, "batch {number} does not tell one mean from the other");
             for &isa in Isa::available() {
                 for threads in [1, 3] {
-                    let batch = Batch { counts: Counts { weights: Some(&weights), smoothing: 0.0 }, ..Batch::evaluated(&data, indices) };
+                    let batch = Batch {
+                        counts: Counts { weights: Some(&weights), smoothing: 0.0 },
+                        ..Batch::evaluated(&data, indices)
+                    };
                     let (_, loss, grads) = gradients_of(isa, Team { threads, relay: false }, &model, &[batch]);
                     fixture.check(&format!("batch{number}.loss"), None, &[loss / ours_by_theirs], 1e-6);
                     for (param, mut grad) in grads {

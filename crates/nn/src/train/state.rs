@@ -1,7 +1,7 @@
 //! A training between two steps, as it can be kept and gone on from.
 
 use super::batches::steps_of;
-use super::trainer::{CHANGING, EpochRun, Trainer};
+use super::trainer::{EpochRun, Trainer, changing};
 use super::{EpochResult, TrainConfig, reason_to_end};
 use crate::aligned::Aligned;
 use crate::data::Dataset;
@@ -24,7 +24,7 @@ pub struct State {
     /// Seconds spent on these steps.
     pub train_time_s: f64,
     /// What training changes, in PyTorch's order: the parameters under their names, and what the optimizer keeps of each
-    /// under `moment1/` and `moment2/` before its name.
+    /// under `moment1/` and `moment2/` before its name; with a moving average, that of each under `average/`.
     pub arrays: Vec<Array>,
 }
 
@@ -62,10 +62,11 @@ impl State {
         if !time.iter().all(|number| number.is_finite()) || Duration::try_from_secs_f64(self.train_time_s).is_err() {
             return error(format!("its sum of losses and its time are {} and {}", time[0], time[1]));
         }
-        let mut expected = CHANGING.iter().flat_map(|prefix| {
+        let changing = changing(settings);
+        let mut expected = changing.iter().flat_map(|prefix| {
             architecture.params().iter().map(move |spec| (format!("{prefix}{}", spec.name), &spec.shape, spec.len()))
         });
-        let count = CHANGING.len() * architecture.params().len();
+        let count = changing.len() * architecture.params().len();
         if self.arrays.len() != count {
             return error(format!("it has {} arrays, expected {count}", self.arrays.len()));
         }
@@ -78,9 +79,9 @@ impl State {
     /// Puts everything into a training that has not begun; gives the epochs that are done, and how far the next is.
     pub(super) fn restore(self, trainer: &mut Trainer, train: &Dataset) -> (Vec<EpochResult>, EpochRun) {
         let (architecture, graph) = (trainer.model.architecture().clone(), trainer.model.graph.clone());
-        for (prefix, packed) in CHANGING.into_iter().zip(trainer.changing()) {
+        for (prefix, packed) in changing(trainer.settings()).iter().zip(trainer.changing()) {
             for (n, spec) in architecture.params().iter().enumerate() {
-                let found = self.arrays.iter().find(|(name, ..)| name.strip_prefix(prefix) == Some(&spec.name));
+                let found = self.arrays.iter().find(|(name, ..)| name.strip_prefix(*prefix) == Some(&spec.name));
                 let (.., values) = found.expect("the state has been checked");
                 pack(&architecture, &graph, n, values, packed.as_mut_slice());
             }
@@ -98,8 +99,8 @@ pub struct Snapshot {
     run: EpochRun,
     architecture: Architecture,
     graph: Graph,
-    /// In the order of [`CHANGING`], laid out like the parameters.
-    packed: Vec<Aligned>,
+    /// What stands before the names of the arrays, and all of them laid out like the parameters.
+    packed: Vec<(&'static str, Aligned)>,
 }
 
 impl Snapshot {
@@ -109,7 +110,11 @@ impl Snapshot {
             run: *run,
             architecture: trainer.model.architecture().clone(),
             graph: trainer.model.graph.clone(),
-            packed: trainer.changing().map(|packed| packed.clone()).into(),
+            packed: changing(trainer.settings())
+                .iter()
+                .copied()
+                .zip(trainer.changing().into_iter().map(|packed| packed.clone()))
+                .collect(),
         }
     }
 
@@ -120,7 +125,7 @@ impl Snapshot {
 
     /// The same in a form that does not depend on how this program lays arrays out.
     pub fn state(&self) -> State {
-        let arrays = CHANGING.iter().zip(&self.packed).flat_map(|(prefix, packed)| {
+        let arrays = self.packed.iter().flat_map(|(prefix, packed)| {
             self.architecture.params().iter().enumerate().map(move |(n, spec)| {
                 let values = unpack(&self.architecture, &self.graph, n, packed.as_slice());
                 (format!("{prefix}{}", spec.name), spec.shape.clone(), values)

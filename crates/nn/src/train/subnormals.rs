@@ -5,6 +5,7 @@ use super::bits::{Recipe, built_in};
 use super::*;
 use crate::data::Source;
 use crate::optim::Optimizer;
+use crate::precision::Precision;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 

@@ -1,7 +1,8 @@
 //! A network in training, and one epoch of it.
 
+use super::at_once::{AtOnce, AtOnceMemory};
 use super::batches::{Batches, steps_of};
-use super::{Event, Flow, TrainConfig};
+use super::{Event, Flow, TrainConfig, TrainSettings};
 use crate::aligned::Aligned;
 use crate::autotune::{Autotune, Stretch, Watch};
 use crate::batch::Batch;
@@ -9,8 +10,9 @@ use crate::data::Dataset;
 use crate::model::{Architecture, Model};
 use crate::op_times::OpTimes;
 use crate::plan::{Memory, Plan, Scratch};
-use crate::step::{Learn, Step, StepOf};
+use crate::step::{Step, StepOf};
 use crate::workers::{Worker, in_team};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tenfold_kernels::Isa;
@@ -27,6 +29,7 @@ pub(crate) struct Trainer<'a> {
     pixels: PixelTable,
     plan: Plan,
     pub(super) memory: Memory,
+    at_once: AtOnceMemory,
     scratch: Vec<Scratch>,
     threads: usize,
     /// Steps done in all.
@@ -57,8 +60,11 @@ pub(crate) enum Halt {
     Asked(Flow),
 }
 
-/// What stands before the names of the parameters in those of the arrays that training changes.
-pub(super) const CHANGING: [&str; 3] = ["", "moment1/", "moment2/"];
+/// What stands before the names of the parameters in those of the arrays that a training with these settings changes.
+pub(super) fn changing(settings: &TrainSettings) -> &'static [&'static str] {
+    let all = &["", "moment1/", "moment2/", "average/"];
+    if settings.ema.is_some() { all } else { &all[..3] }
+}
 
 impl<'a> Trainer<'a> {
     pub(crate) fn new(
@@ -76,7 +82,22 @@ impl<'a> Trainer<'a> {
         let (moment1, moment2) = (state(), state());
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         let pixels = model.pixels().table(architecture.input());
-        Trainer { isa, config, model, moment1, moment2, pixels, plan, memory, scratch, threads, steps: 0, times: None }
+        let at_once = AtOnceMemory::new(&model, settings);
+        Trainer {
+            isa,
+            config,
+            model,
+            moment1,
+            moment2,
+            pixels,
+            plan,
+            memory,
+            at_once,
+            scratch,
+            threads,
+            steps: 0,
+            times: None,
+        }
     }
 
     /// The same, with optimizer states as a training past its first thousand steps has them: those of weights that get
@@ -94,10 +115,25 @@ impl<'a> Trainer<'a> {
         self.steps
     }
 
-    /// What training changes, each laid out like the parameters, in the order of [`CHANGING`]. This and an [`EpochRun`]
+    /// What training changes, each laid out like the parameters, in the order of [`changing`]. This and an [`EpochRun`]
     /// are all that the steps to come depend on.
-    pub(super) fn changing(&mut self) -> [&mut Aligned; CHANGING.len()] {
-        [&mut self.model.values, &mut self.moment1, &mut self.moment2]
+    pub(super) fn changing(&mut self) -> Vec<&mut Aligned> {
+        let mut all = vec![&mut self.model.values, &mut self.moment1, &mut self.moment2];
+        all.extend(&mut self.at_once.average);
+        all
+    }
+
+    /// The network that has been learned so far: its weights, or, where there is one, their average.
+    pub(crate) fn learned(&self) -> Cow<'_, Model> {
+        match &self.at_once.average {
+            Some(average) => Cow::Owned(self.model.with_values(average.clone())),
+            None => Cow::Borrowed(&self.model),
+        }
+    }
+
+    /// The settings of the training.
+    pub(super) fn settings(&self) -> &'a TrainSettings {
+        &self.config.settings
     }
 
     /// Steps of an epoch over `data`.
@@ -122,10 +158,7 @@ impl<'a> Trainer<'a> {
         let steps = self.steps_of(data);
         let (started, before) = (Instant::now(), run.done);
         let batches = Batches::new(self.config, data, epoch, self.plan.batch_size, self.steps - before as u64);
-        let learn = Learn::Update {
-            moment1: Arena::new(self.moment1.as_mut_slice()),
-            moment2: Arena::new(self.moment2.as_mut_slice()),
-        };
+        let (learn, at_once) = self.at_once.share([&mut self.moment1, &mut self.moment2]);
         let classes = self.model.architecture().classes();
         let of = StepOf { isa: self.isa, seed: self.config.seed, classes, pixels: &self.pixels };
         let params = Arena::new(self.model.values.as_mut_slice());
@@ -136,10 +169,11 @@ impl<'a> Trainer<'a> {
         while progress.done < steps && progress.halt.is_none() {
             let mut stretch = tuner.stretch(progress.done - before);
             stretch.end += before;
-            let watch = run_stretch(stretch, &step, &batches, &mut self.scratch, &mut progress, &mut report);
+            let watch =
+                run_stretch(stretch, (&step, &at_once), &batches, &mut self.scratch, &mut progress, &mut report);
             tuner.timed(&watch);
         }
-        drop(step);
+        drop((step, at_once));
         let Progress { loss, done, halt, elsewhere } = progress;
         self.steps += (done - before) as u64;
         *run = EpochRun { loss, done, time: run.time + (started.elapsed() - elsewhere) };
@@ -151,7 +185,7 @@ impl<'a> Trainer<'a> {
 /// and the first one sees after each what came of it.
 fn run_stretch(
     stretch: Stretch,
-    step: &Step,
+    (step, at_once): (&Step, &AtOnce),
     batches: &Batches,
     scratch: &mut [Scratch],
     progress: &mut Progress,
@@ -166,7 +200,7 @@ fn run_stretch(
         scratch,
         |worker, scratch| {
             for index in indices.clone() {
-                run_step(step, worker, scratch, &batches.get(index));
+                run_step(step, at_once, worker, scratch, &batches.get(index));
                 worker.barrier();
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -176,7 +210,7 @@ fn run_stretch(
         |worker, scratch| {
             for index in indices.clone() {
                 let batch = batches.get(index);
-                run_step(step, worker, scratch, &batch);
+                run_step(step, at_once, worker, scratch, &batch);
                 let loss = step.with_losses(batch.len(), |losses, _| losses.iter().sum::<f64>());
                 progress.step(loss, || report(index, batch.len()));
                 stop.store(progress.halt.is_some(), Ordering::Relaxed);
@@ -192,11 +226,12 @@ fn run_stretch(
 }
 
 /// One thread's part of a step; the caller's next meeting ends it.
-fn run_step(step: &Step, worker: &Worker, scratch: &mut Scratch, batch: &Batch) {
+fn run_step(step: &Step, at_once: &AtOnce, worker: &Worker, scratch: &mut Scratch, batch: &Batch) {
     step.forward(worker, scratch, batch, step.plan.graph.nodes.len());
     step.loss(worker, scratch, batch);
     step.fetch(worker, batch);
     step.backward(worker, scratch, batch);
+    at_once.run(step, worker, batch);
 }
 
 /// How far an epoch has come, while its steps are taken.

@@ -410,10 +410,10 @@ mod tests {
         let (losses, _) =
             softmax_cross_entropy(&[0.0, 0.0], 2, &[1], Counts { weights: Some(&[5.0, 3.0]), smoothing: 0.0 }, 1.0);
         assert!((losses[0] - 3.0 * std::f64::consts::LN_2).abs() < 1e-15);
-        // A target of 0.8, 0.1 and 0.1.
+        // A target of 5/6, 1/12 and 1/12.
         let (losses, _) =
-            softmax_cross_entropy(&[2.0, 0.0, 0.0], 3, &[0], Counts { weights: None, smoothing: 0.3 }, 1.0);
+            softmax_cross_entropy(&[2.0, 0.0, 0.0], 3, &[0], Counts { weights: None, smoothing: 0.25 }, 1.0);
         let sum = 2.0_f64.exp() + 2.0;
-        assert!((losses[0] - (sum.ln() - 0.8 * 2.0)).abs() < 1e-15, "{losses:?}");
+        assert!((losses[0] - (sum.ln() - 2.0 * 5.0 / 6.0)).abs() < 1e-15, "{losses:?}");
     }
 }

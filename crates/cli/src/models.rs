@@ -51,13 +51,17 @@ fn settings(recipe: &Recipe) -> String {
     let settings = &recipe.settings;
     let (kind, lr) = match settings.optimizer {
         Optimizer::Sgd { lr, .. } => ("SGD", lr),
+        Optimizer::SgdW { lr, .. } => ("SGDW", lr),
         Optimizer::Adam { lr, .. } => ("Adam", lr),
         Optimizer::AdamW { lr, .. } => ("AdamW", lr),
+        Optimizer::Muon { lr, .. } => ("Muon", lr),
     };
     let schedule = match settings.schedule {
         Schedule::Constant => "",
         Schedule::Step { .. } => ", stepwise",
         Schedule::OneCycle { .. } => ", one cycle",
+        Schedule::Cosine { .. } => ", falling along a cosine",
+        Schedule::Linear { .. } => ", falling linearly",
     };
     let most = if recipe.runs_all_epochs() { "" } else { "at most " };
     let target = settings.target.map_or(String::new(), |target| format!(", until validation accuracy {target}"));

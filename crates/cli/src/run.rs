@@ -436,7 +436,7 @@ impl<'a> View<'a> {
                 self.images += examples;
                 self.progress.images_done(self.images, images);
             }
-            Event::Evaluating { .. } => {}
+            Event::Evaluating { .. } | Event::Snapshot { .. } => {}
             Event::Epoch { result, .. } => {
                 self.progress.epoch_done(result.train_time_s + result.evaluation_time_s);
                 let epoch = EpochRecord::from(*result);

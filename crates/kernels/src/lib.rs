@@ -57,6 +57,7 @@ pub mod linear;
 pub mod math;
 pub mod memory;
 pub mod optimizer_step;
+pub mod orthogonal;
 mod panels;
 pub mod pixels;
 mod planes;

@@ -23,10 +23,12 @@ pub struct SgdStep {
     pub nesterov: bool,
     /// Added to the gradient, times the weight.
     pub weight_decay: f32,
+    /// Factor on the weight before the step, `1 - lr * weight_decay` where the decay is decoupled, else 1.
+    pub decay: f32,
 }
 
-/// `g = grad + weight_decay * w`; `direction = momentum * direction + g`; `w -= lr * direction`, or with Nesterov
-/// `w -= lr * (g + momentum * direction)`.
+/// `g = grad + weight_decay * w`; `direction = momentum * direction + g`; `w = decay * w - lr * direction`, or with
+/// Nesterov `w = decay * w - lr * (g + momentum * direction)`.
 ///
 /// `direction` starts as zeros and is left alone if `momentum` is 0.
 ///
@@ -39,11 +41,11 @@ pub fn sgd_step(isa: Isa, step: &SgdStep, grad: &[f32], weight: &mut [f32], dire
 
 #[inline(always)]
 fn sgd_body<L: Lanes>(_: L, step: &SgdStep, grad: &[f32], weight: &mut [f32], direction: &mut [f32]) {
-    let SgdStep { lr, momentum, nesterov, weight_decay } = *step;
+    let SgdStep { lr, momentum, nesterov, weight_decay, decay } = *step;
     if momentum == 0.0 {
         for (w, &g) in weight.iter_mut().zip(grad) {
             let g = weight_decay.mul_add(*w, g);
-            *w = normal(g.mul_add(-lr, *w));
+            *w = normal(g.mul_add(-lr, *w * decay));
         }
         return;
     }
@@ -51,7 +53,7 @@ fn sgd_body<L: Lanes>(_: L, step: &SgdStep, grad: &[f32], weight: &mut [f32], di
         let g = weight_decay.mul_add(*w, g);
         *d = normal(momentum.mul_add(*d, g));
         let along = if nesterov { momentum.mul_add(*d, g) } else { *d };
-        *w = normal(along.mul_add(-lr, *w));
+        *w = normal(along.mul_add(-lr, *w * decay));
     }
 }
 
@@ -100,9 +102,44 @@ fn adam_body<L: Lanes>(_: L, step: &AdamStep, grad: &[f32], weight: &mut [f32], 
     }
 }
 
+/// `average += rest * (weight - average)`: an exponential moving average that keeps `1 - rest` of what it was.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn average_step(isa: Isa, rest: f32, weight: &[f32], average: &mut [f32]) {
+    assert_eq!(weight.len(), average.len(), "one average per weight");
+    dispatch!(isa, average_body(rest: f32, weight: &[f32], average: &mut [f32]))
+}
+
+#[inline(always)]
+fn average_body<L: Lanes>(_: L, rest: f32, weight: &[f32], average: &mut [f32]) {
+    for (a, &w) in average.iter_mut().zip(weight) {
+        *a = normal(rest.mul_add(w - *a, *a));
+    }
+}
+
+/// The direction of Muon's step before it is made orthogonal: `mean = momentum * mean + (1 - momentum) * grad`, and
+/// `grad` becomes `mean`, or with Nesterov `momentum * mean + (1 - momentum) * grad`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn muon_direction(isa: Isa, momentum: f32, nesterov: bool, grad: &mut [f32], mean: &mut [f32]) {
+    assert_eq!(grad.len(), mean.len(), "one mean per gradient");
+    dispatch!(isa, muon_body(momentum: f32, nesterov: bool, grad: &mut [f32], mean: &mut [f32]))
+}
+
+#[inline(always)]
+fn muon_body<L: Lanes>(_: L, momentum: f32, nesterov: bool, grad: &mut [f32], mean: &mut [f32]) {
+    let rest = 1.0 - momentum;
+    for (g, m) in grad.iter_mut().zip(mean) {
+        *m = normal(momentum.mul_add(*m, rest * *g));
+        *g = if nesterov { momentum.mul_add(*m, rest * *g) } else { *m };
+    }
+}
+
 /// `x`, or zero where `x` is subnormal.
 #[inline(always)]
-fn normal(x: f32) -> f32 {
+pub fn normal(x: f32) -> f32 {
     // A select, so that a loop becomes vectors; NaN is not below anything and stays.
     if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
 }
@@ -114,10 +151,15 @@ mod tests {
 
     #[test]
     fn sgd_follows_its_formula_on_every_isa() {
-        for (momentum, nesterov, weight_decay) in
-            [(0.0, false, 0.0), (0.0, false, 0.1), (0.9, false, 0.01), (0.9, true, 0.0)]
-        {
-            let step = SgdStep { lr: 0.1, momentum, nesterov, weight_decay };
+        for (momentum, nesterov, weight_decay, decay) in [
+            (0.0, false, 0.0, 1.0),
+            (0.0, false, 0.1, 1.0),
+            (0.9, false, 0.01, 1.0),
+            (0.9, true, 0.0, 1.0),
+            (0.0, false, 0.0, 0.9),
+            (0.9, true, 0.0, 0.99),
+        ] {
+            let step = SgdStep { lr: 0.1, momentum, nesterov, weight_decay, decay };
             let n = 37;
             on_every_isa(|isa| {
                 let (mut w, mut d) = (values(n, 1), vec![0.0; n]);
@@ -129,7 +171,7 @@ mod tests {
                     for ((w, d), g) in expected.iter_mut().zip(&grad) {
                         let g = f64::from(*g) + wd * *w;
                         *d = mu * *d + g;
-                        *w -= lr * if nesterov { g + mu * *d } else { *d };
+                        *w = *w * f64::from(decay) - lr * if nesterov { g + mu * *d } else { *d };
                     }
                 }
                 for (got, (expected, _)) in w.iter().zip(&expected) {
@@ -171,7 +213,7 @@ mod tests {
                     bits.extend(numbers.iter().map(|x| x.to_bits()));
                 }
                 for momentum in [0.0, 0.9] {
-                    let step = SgdStep { lr: 0.3, momentum, nesterov: false, weight_decay };
+                    let step = SgdStep { lr: 0.3, momentum, nesterov: false, weight_decay, decay };
                     let (mut w, mut d) = (start.clone(), start.clone());
                     sgd_step(isa, &step, &grad, &mut w, &mut d);
                     none(&w, "weights");
@@ -183,6 +225,36 @@ mod tests {
         });
         assert!(normal(f32::NAN).is_nan(), "a broken weight stays broken");
         assert_eq!([tiny, -tiny, f32::INFINITY].map(normal), [tiny, -tiny, f32::INFINITY]);
+    }
+
+    #[test]
+    fn averages_and_muons_direction_follow_their_formulas_on_every_isa() {
+        let (n, rest, mu) = (37, 0.125_f32, 0.9_f32);
+        let (w, before, grad) = (values(n, 1), values(n, 2), values(n, 3));
+        // Three roundings, of numbers of at most 1.
+        let near = |got: f32, expected: f64| assert!((f64::from(got) - expected).abs() < 2e-7, "{got}, {expected}");
+        on_every_isa(|isa| {
+            let mut average = before.clone();
+            average_step(isa, rest, &w, &mut average);
+            for ((got, a), w) in average.iter().zip(&before).zip(&w) {
+                near(*got, 0.875 * f64::from(*a) + 0.125 * f64::from(*w));
+            }
+            average_step(isa, 1.0, &w, &mut average);
+            average.iter().zip(&w).for_each(|(a, w)| near(*a, f64::from(*w)));
+            let mut bits = average;
+            for nesterov in [false, true] {
+                let (mut direction, mut mean) = (grad.clone(), before.clone());
+                muon_direction(isa, mu, nesterov, &mut direction, &mut mean);
+                let (mu, rest) = (f64::from(mu), 1.0 - f64::from(mu));
+                for ((got, m), (before, g)) in direction.iter().zip(&mean).zip(before.iter().zip(&grad)) {
+                    let expected = mu * f64::from(*before) + rest * f64::from(*g);
+                    near(*m, expected);
+                    near(*got, if nesterov { mu * expected + rest * f64::from(*g) } else { expected });
+                }
+                bits.extend(direction.iter().chain(&mean));
+            }
+            bits.iter().map(|v| v.to_bits()).collect()
+        });
     }
 
     #[test]

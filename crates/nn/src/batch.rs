@@ -3,6 +3,7 @@
 use crate::data::Dataset;
 use crate::optim::Update;
 use tenfold_kernels::pixels::{Images, PixelTable};
+use tenfold_kernels::softmax_cross_entropy::Counts;
 
 /// Some images with their labels, by their numbers in a larger set: those of a data set where it has them, or of a
 /// buffer that was filled for this batch.
@@ -66,15 +67,15 @@ pub(crate) struct Batch<'a> {
     pub(crate) step: Option<u64>,
     /// The update, where there is one.
     pub(crate) update: Option<Update>,
-    /// What an example of each class counts in the loss that is learned from; none where all count the same.
-    pub(crate) class_weights: Option<&'a [f32]>,
+    /// What the loss that is learned from makes of the examples.
+    pub(crate) counts: Counts<'a>,
 }
 
 impl<'a> Batch<'a> {
     /// To be evaluated, not learned from.
     pub(crate) fn evaluated(data: &'a Dataset, indices: &'a [u32]) -> Batch<'a> {
         let examples = Examples::of(data, indices);
-        Batch { examples, next: Examples::of(data, &[]), step: None, update: None, class_weights: None }
+        Batch { examples, next: Examples::of(data, &[]), step: None, update: None, counts: Counts::default() }
     }
 
     /// How many examples there are.

@@ -4,7 +4,7 @@ use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
 use crate::model::Architecture;
 use crate::op_times::{OpTimes, StepPart};
-use crate::train::{Event, Flow, StopReason, TrainConfig, Trainer};
+use crate::train::{EpochRun, Event, Flow, Halt, TrainConfig, Trainer};
 use crate::workers::on_threads;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -96,13 +96,18 @@ pub fn measure(
     while !enough {
         epoch += 1;
         let mut last = Instant::now();
-        let run = trainer.epoch(epoch, train, &mut |event| {
+        let mut run = EpochRun::default();
+        let halt = trainer.epoch(epoch, train, &mut run, &mut |event| {
             match event {
                 // The first step of an epoch pays for the start of the threads: an epoch does, a step does not.
-                Event::Step { step: 1, .. } | Event::EpochStarted { .. } => {}
+                Event::Step { step: 1, .. } => {}
                 Event::Step { .. } if warm_up > 0 => warm_up -= 1,
                 Event::Step { .. } => times.push(last.elapsed()),
-                Event::Evaluating { .. } | Event::Epoch { .. } => {}
+                // Told by a training; this is its steps alone.
+                Event::EpochStarted { .. }
+                | Event::Evaluating { .. }
+                | Event::Epoch { .. }
+                | Event::Snapshot { .. } => {}
             }
             last = Instant::now();
             let over = times.len() >= most || started.elapsed() > Duration::from_secs_f64(effort.seconds);
@@ -110,11 +115,11 @@ pub fn measure(
             stopped = (effort.stop)();
             if enough || stopped { Flow::Stop } else { Flow::Continue }
         });
-        if stopped || (run.stopped == Some(StopReason::Diverged) && times.len() < AT_LEAST) {
+        if stopped || (halt == Halt::Diverged && times.len() < AT_LEAST) {
             return None;
         }
         // A training set of one or two steps never leaves the first ones behind.
-        if times.is_empty() && run.stopped.is_none() && epoch > 2 * WARM_UP {
+        if times.is_empty() && halt == Halt::EpochDone && epoch > 2 * WARM_UP {
             times.push(run.time / train.len().div_ceil(config.settings.batch_size) as u32);
             enough = true;
         }
@@ -130,7 +135,7 @@ pub fn measure(
     let mut evaluator = Evaluator::new(&trainer.model, valid.len(), threads);
     let pass = |_| {
         let started = Instant::now();
-        evaluate_on(isa, &mut evaluator, &trainer.model, valid, threads, false);
+        evaluate_on(isa, &mut evaluator, &trainer.model, valid, threads, false, &mut |_| Flow::Continue);
         started.elapsed().as_secs_f64()
     };
     let mut passes: Vec<f64> = (0..PASSES).map(pass).collect();

@@ -5,8 +5,10 @@ use crate::data::{Dataset, HeldOut};
 use crate::model::Model;
 use crate::plan::{Memory, Plan, Scratch};
 use crate::step::{Learn, Step, StepOf, argmax};
+use crate::train::Flow;
 use crate::workers::{Worker, on_threads};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tenfold_kernels::Isa;
 use tenfold_kernels::arena::Arena;
 use tenfold_kernels::softmax_cross_entropy::softmax;
@@ -33,7 +35,8 @@ pub(crate) const BATCH: usize = 64;
 /// If the data are empty or do not fit the model.
 pub fn evaluate(model: &Model, data: &Dataset, threads: usize) -> Evaluation {
     let mut evaluator = Evaluator::new(model, data.len(), threads);
-    evaluate_on(Isa::detect(), &mut evaluator, model, data, threads, true)
+    evaluate_on(Isa::detect(), &mut evaluator, model, data, threads, true, &mut |_| Flow::Continue)
+        .expect("nobody stops it")
 }
 
 impl HeldOut {
@@ -58,7 +61,9 @@ impl Evaluator {
     }
 }
 
-/// [`evaluate`] on a given instruction set; predictions and probabilities only where `detailed`.
+/// [`evaluate`] on a given instruction set; predictions and probabilities only where `detailed`. After each batch
+/// `on_batch` is told how many examples are done; `None` if it says that this is to end.
+#[expect(clippy::too_many_arguments, reason = "what is evaluated, on what, how, and who is told")]
 pub(crate) fn evaluate_on(
     isa: Isa,
     evaluator: &mut Evaluator,
@@ -66,14 +71,15 @@ pub(crate) fn evaluate_on(
     data: &Dataset,
     threads: usize,
     detailed: bool,
-) -> Evaluation {
+    on_batch: &mut dyn FnMut(usize) -> Flow,
+) -> Option<Evaluation> {
     let classes = model.architecture().classes();
     let (mut loss, mut correct) = (0.0, 0_u64);
     let (mut predictions, mut probabilities) = (Vec::new(), Vec::new());
     if detailed {
         probabilities = vec![0.0; data.len() * classes];
     }
-    batches(isa, evaluator, model, data, threads, |step, examples| {
+    let whole = batches(isa, evaluator, model, data, threads, |step, examples| {
         step.with_losses(examples.len(), |losses, right| {
             loss += losses.iter().sum::<f64>();
             correct += right.iter().map(|&hit| u64::from(hit)).sum::<u64>();
@@ -85,9 +91,10 @@ pub(crate) fn evaluate_on(
                 softmax(isa, logits, stride, classes, out);
             });
         }
+        on_batch(examples.end)
     });
     let examples = data.len() as f64;
-    Evaluation { loss: loss / examples, accuracy: correct as f64 / examples, predictions, probabilities }
+    whole.then(|| Evaluation { loss: loss / examples, accuracy: correct as f64 / examples, predictions, probabilities })
 }
 
 /// The logits of all examples, `[N, classes]`.
@@ -98,19 +105,21 @@ pub(crate) fn logits(evaluator: &mut Evaluator, model: &Model, data: &Dataset, t
         step.logits(0..examples.len(), |logits, stride| {
             all.extend(logits.chunks_exact(stride).flat_map(|row| &row[..classes]));
         });
+        Flow::Continue
     });
     all
 }
 
-/// Runs `data` forward, batch by batch, and after each shows it to `each` with the range of its examples.
+/// Runs `data` forward, batch by batch, and after each shows it to `each` with the range of its examples, until that
+/// says [`Flow::Stop`]. Whether all of them ran.
 fn batches(
     isa: Isa,
     evaluator: &mut Evaluator,
     model: &Model,
     data: &Dataset,
     threads: usize,
-    mut each: impl FnMut(&Step, Range<usize>),
-) {
+    mut each: impl FnMut(&Step, Range<usize>) -> Flow,
+) -> bool {
     assert!(!data.is_empty(), "there must be examples");
     let architecture = model.architecture();
     assert_eq!((data.shape(), data.classes()), (architecture.input(), architecture.classes()), "data fit the network");
@@ -126,6 +135,8 @@ fn batches(
         step.forward(worker, scratch, &batch, nodes);
         step.loss(worker, scratch, &batch);
     };
+    // Written by the first thread after a batch, read by all after the next meeting.
+    let stop = AtomicBool::new(false);
     on_threads(
         threads,
         scratch,
@@ -133,16 +144,24 @@ fn batches(
             for indices in indices.chunks(plan.batch_size) {
                 run(worker, scratch, indices);
                 worker.barrier();
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
             }
         },
         |worker, scratch| {
             let mut done = 0;
             for indices in indices.chunks(plan.batch_size) {
                 run(worker, scratch, indices);
-                each(&step, done..done + indices.len());
+                let flow = each(&step, done..done + indices.len());
                 done += indices.len();
+                stop.store(flow == Flow::Stop, Ordering::Relaxed);
                 worker.barrier();
+                if flow == Flow::Stop {
+                    break;
+                }
             }
         },
     );
+    !stop.into_inner()
 }

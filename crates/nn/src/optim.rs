@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tenfold_kernels::Isa;
-use tenfold_kernels::optimizer_step::{AdamStep, SgdStep, adam_step, sgd_step};
+use tenfold_kernels::optimizer_step::{AdamStep, SgdStep, adam_step, muon_direction, normal, sgd_step};
 
 /// How a gradient becomes a step. Definitions and defaults are PyTorch's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,20 @@ pub enum Optimizer {
         nesterov: bool,
         /// Added to the gradient, times the parameter.
         #[serde(default)]
+        weight_decay: f64,
+    },
+    /// The same with the decay taken off the parameter directly (Loshchilov and Hutter 2019).
+    SgdW {
+        /// Learning rate, per step on the mean loss.
+        lr: f64,
+        /// Share of the last direction that is kept.
+        #[serde(default)]
+        momentum: f64,
+        /// Look ahead along the new direction.
+        #[serde(default)]
+        nesterov: bool,
+        /// Taken off the parameter each step, times the learning rate.
+        #[serde(default = "default_decoupled_decay")]
         weight_decay: f64,
     },
     /// Adam (Kingma and Ba 2015).
@@ -47,9 +61,39 @@ pub enum Optimizer {
         #[serde(default = "default_eps")]
         eps: f64,
         /// Taken off the parameter each step, times the learning rate.
-        #[serde(default = "default_adamw_decay")]
+        #[serde(default = "default_decoupled_decay")]
         weight_decay: f64,
     },
+    /// Steps of whole matrices, made orthogonal, for the weights of linear layers and convolutions but the last layer's
+    /// (Jordan et al. 2024; PyTorch's `Muon` with `adjust_lr_fn="original"`), and Adam for everything else.
+    Muon {
+        /// Learning rate of the matrices.
+        lr: f64,
+        /// Share of the mean gradient of a matrix that is kept.
+        #[serde(default = "default_muon_momentum")]
+        momentum: f64,
+        /// Look ahead along the new direction.
+        #[serde(default = "default_nesterov")]
+        nesterov: bool,
+        /// Taken off a matrix each step, times the learning rate.
+        #[serde(default)]
+        weight_decay: f64,
+        /// Learning rate of Adam for everything else. A schedule changes both by the same factor.
+        #[serde(default = "default_adam_lr")]
+        adam_lr: f64,
+    },
+}
+
+fn default_muon_momentum() -> f64 {
+    0.95
+}
+
+fn default_nesterov() -> bool {
+    true
+}
+
+fn default_adam_lr() -> f64 {
+    1e-3
 }
 
 fn default_betas() -> [f64; 2] {
@@ -60,7 +104,7 @@ fn default_eps() -> f64 {
     1e-8
 }
 
-fn default_adamw_decay() -> f64 {
+fn default_decoupled_decay() -> f64 {
     1e-2
 }
 
@@ -73,7 +117,11 @@ impl Optimizer {
     /// The learning rate before any schedule.
     pub fn lr(&self) -> f64 {
         match *self {
-            Optimizer::Sgd { lr, .. } | Optimizer::Adam { lr, .. } | Optimizer::AdamW { lr, .. } => lr,
+            Optimizer::Sgd { lr, .. }
+            | Optimizer::SgdW { lr, .. }
+            | Optimizer::Adam { lr, .. }
+            | Optimizer::AdamW { lr, .. }
+            | Optimizer::Muon { lr, .. } => lr,
         }
     }
 
@@ -89,12 +137,19 @@ impl Optimizer {
         number("lr", lr, (1e-12..=1e3).contains(&lr), "1e-12 to 1000")?;
         let decay = match *self {
             Optimizer::Sgd { weight_decay, .. }
+            | Optimizer::SgdW { weight_decay, .. }
             | Optimizer::Adam { weight_decay, .. }
-            | Optimizer::AdamW { weight_decay, .. } => weight_decay,
+            | Optimizer::AdamW { weight_decay, .. }
+            | Optimizer::Muon { weight_decay, .. } => weight_decay,
         };
         number("weight_decay", decay, (0.0..=1e3).contains(&decay), "0 to 1000")?;
+        if let Optimizer::Muon { adam_lr, .. } = *self {
+            number("adam_lr", adam_lr, (1e-12..=1e3).contains(&adam_lr), "1e-12 to 1000")?;
+        }
         match *self {
-            Optimizer::Sgd { momentum, nesterov, .. } => {
+            Optimizer::Sgd { momentum, nesterov, .. }
+            | Optimizer::SgdW { momentum, nesterov, .. }
+            | Optimizer::Muon { momentum, nesterov, .. } => {
                 number("momentum", momentum, (0.0..1.0).contains(&momentum), "at least 0 and less than 1")?;
                 if nesterov && momentum == 0.0 {
                     return Err("nesterov needs a momentum above 0".to_string());
@@ -113,20 +168,31 @@ impl Optimizer {
     /// What step number `step` (from 0) does at learning rate `lr`.
     pub(crate) fn update(&self, step: u64, lr: f64) -> Update {
         match *self {
-            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => Update::Sgd(SgdStep {
-                lr: lr as f32,
-                momentum: momentum as f32,
-                nesterov,
-                weight_decay: weight_decay as f32,
-            }),
+            Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
+                Update::Sgd(SgdStep { weight_decay: weight_decay as f32, ..sgd(lr, momentum, nesterov) })
+            }
+            Optimizer::SgdW { momentum, nesterov, weight_decay, .. } => {
+                Update::Sgd(SgdStep { decay: (1.0 - lr * weight_decay) as f32, ..sgd(lr, momentum, nesterov) })
+            }
             Optimizer::Adam { betas, eps, weight_decay, .. } => {
                 Update::Adam(AdamStep { weight_decay: weight_decay as f32, ..adam(step, lr, betas, eps) })
             }
             Optimizer::AdamW { betas, eps, weight_decay, .. } => {
                 Update::Adam(AdamStep { decay: (1.0 - lr * weight_decay) as f32, ..adam(step, lr, betas, eps) })
             }
+            Optimizer::Muon { lr: full, momentum, nesterov, weight_decay, adam_lr } => Update::Muon(MuonStep {
+                lr: lr as f32,
+                momentum: momentum as f32,
+                nesterov,
+                decay: (1.0 - lr * weight_decay) as f32,
+                others: adam(step, adam_lr * (lr / full), default_betas(), default_eps()),
+            }),
         }
     }
+}
+
+fn sgd(lr: f64, momentum: f64, nesterov: bool) -> SgdStep {
+    SgdStep { lr: lr as f32, momentum: momentum as f32, nesterov, weight_decay: 0.0, decay: 1.0 }
 }
 
 fn adam(step: u64, lr: f64, betas: [f64; 2], eps: f64) -> AdamStep {
@@ -160,6 +226,31 @@ fn power(mut base: f64, mut n: u64) -> f64 {
 pub(crate) enum Update {
     Sgd(SgdStep),
     Adam(AdamStep),
+    Muon(MuonStep),
+}
+
+/// One step of Muon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MuonStep {
+    lr: f32,
+    momentum: f32,
+    nesterov: bool,
+    /// Factor on a weight before the step.
+    decay: f32,
+    /// Of what is no matrix.
+    others: AdamStep,
+}
+
+impl MuonStep {
+    /// Turns gradients of a matrix into the direction of its step, which is then to be made orthogonal.
+    pub(crate) fn direction(&self, isa: Isa, grad: &mut [f32], mean: &mut [f32]) {
+        muon_direction(isa, self.momentum, self.nesterov, grad, mean);
+    }
+
+    /// A weight of a matrix after a step along `orthogonal`.
+    pub(crate) fn step(&self, weight: f32, orthogonal: f32) -> f32 {
+        normal(orthogonal.mul_add(-self.lr, weight * self.decay))
+    }
 }
 
 impl Update {
@@ -168,6 +259,8 @@ impl Update {
         match self {
             Update::Sgd(step) => sgd_step(isa, step, grad, weight, moment1),
             Update::Adam(step) => adam_step(isa, step, grad, weight, moment1, moment2),
+            // Matrices are not updated element by element.
+            Update::Muon(step) => adam_step(isa, &step.others, grad, weight, moment1, moment2),
         }
     }
 }
@@ -199,6 +292,25 @@ pub enum Schedule {
         #[serde(default = "default_final_div_factor")]
         final_div_factor: f64,
     },
+    /// Down along a half cosine to `final_factor` times the optimizer's, after a warm-up (Loshchilov and Hutter 2017;
+    /// PyTorch's `CosineAnnealingLR` over the steps behind those of a `LinearLR`).
+    Cosine {
+        /// Epochs in which the learning rate rises in equal steps from near 0 to the optimizer's.
+        #[serde(default)]
+        warmup: f64,
+        /// The last learning rate, which a step after the last would have, over the optimizer's.
+        #[serde(default)]
+        final_factor: f64,
+    },
+    /// Down along a straight line to `final_factor` times the optimizer's, after a warm-up.
+    Linear {
+        /// Epochs in which the learning rate rises in equal steps from near 0 to the optimizer's.
+        #[serde(default)]
+        warmup: f64,
+        /// The last learning rate, which a step after the last would have, over the optimizer's.
+        #[serde(default)]
+        final_factor: f64,
+    },
 }
 
 fn default_pct_start() -> f64 {
@@ -214,11 +326,11 @@ fn default_final_div_factor() -> f64 {
 }
 
 impl Schedule {
-    /// Whether every setting is in its range.
+    /// Whether every setting is in its range, for a training of at most so many epochs.
     ///
     /// # Errors
     /// A sentence on the first that is not.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self, epochs: usize) -> Result<(), String> {
         let fails = |text: String| Err(format!("the schedule's {text}"));
         match *self {
             Schedule::Step { every: 0, .. } => fails("every is 0, expected at least 1 epoch".into()),
@@ -233,7 +345,21 @@ impl Schedule {
             {
                 fails(format!("div_factor and final_div_factor are {d} and {f}, expected 1 to 1e12"))
             }
-            Schedule::Constant | Schedule::Step { .. } | Schedule::OneCycle { .. } => Ok(()),
+            Schedule::Cosine { warmup, .. } | Schedule::Linear { warmup, .. }
+                if !(warmup >= 0.0 && warmup < epochs as f64) =>
+            {
+                fails(format!("warmup is {warmup}, expected 0 to less than the {epochs} epochs of the training"))
+            }
+            Schedule::Cosine { final_factor, .. } | Schedule::Linear { final_factor, .. }
+                if !(0.0..=1.0).contains(&final_factor) =>
+            {
+                fails(format!("final_factor is {final_factor}, expected 0 to 1"))
+            }
+            Schedule::Constant
+            | Schedule::Step { .. }
+            | Schedule::OneCycle { .. }
+            | Schedule::Cosine { .. }
+            | Schedule::Linear { .. } => Ok(()),
         }
     }
 
@@ -254,8 +380,28 @@ impl Schedule {
                     ease(lr, first / final_div_factor, ((step - top) / (last - top)).min(1.0))
                 }
             }
+            Schedule::Cosine { warmup, final_factor } => {
+                let down = |share| final_factor + (1.0 - final_factor) / 2.0 * (1.0 + cos_pi(share));
+                lr * after_warmup(warmup, step, steps_per_epoch, epochs).map_or_else(|rising| rising, down)
+            }
+            Schedule::Linear { warmup, final_factor } => {
+                let down = |share| 1.0 + (final_factor - 1.0) * share;
+                lr * after_warmup(warmup, step, steps_per_epoch, epochs).map_or_else(|rising| rising, down)
+            }
         }
     }
+}
+
+/// The share of the steps after a warm-up of so many epochs that are done before step `step`; during the warm-up, as an
+/// error, the share of the learning rate that it has reached.
+fn after_warmup(warmup: f64, step: u64, steps_per_epoch: u64, epochs: u64) -> Result<f64, f64> {
+    let all = epochs * steps_per_epoch;
+    // The last step is none of it, however the product is rounded.
+    let warm = ((warmup * steps_per_epoch as f64).round() as u64).min(all - 1);
+    if step < warm {
+        return Err((step + 1) as f64 / warm as f64);
+    }
+    Ok(((step - warm) as f64 / (all - warm) as f64).min(1.0))
 }
 
 /// `cos(pi x)` for `x` in 0..1 as a fixed sequence of IEEE operations: by symmetry the Taylor series of the sine of an
@@ -286,14 +432,39 @@ mod tests {
     }
 
     #[test]
+    fn a_warm_up_rises_in_equal_steps_and_what_follows_ends_a_step_before_its_last_rate() {
+        let rates = |schedule: Schedule| (0..10).map(|step| schedule.lr(2.0, step, 5, 2)).collect::<Vec<f64>>();
+        let close = |found: Vec<f64>, expected: [f64; 10]| {
+            let near = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-14);
+            assert!(near, "{found:?}, expected {expected:?}");
+        };
+        // 0.8 epochs of 5 steps are 4.
+        let half = Schedule::Linear { warmup: 0.8, final_factor: 0.4 };
+        close(rates(half), [0.5, 1.0, 1.5, 2.0, 2.0, 1.8, 1.6, 1.4, 1.2, 1.0]);
+        close(rates(Schedule::Linear { warmup: 0.0, final_factor: 1.0 }), [2.0; 10]);
+        let cosine = rates(Schedule::Cosine { warmup: 0.8, final_factor: 0.0 });
+        let angle = |share: f64| 1.0 + (share * std::f64::consts::PI).cos();
+        let down: Vec<f64> = (0..6).map(|n| angle(f64::from(n) / 6.0)).collect();
+        close(cosine, [0.5, 1.0, 1.5, 2.0, down[0], down[1], down[2], down[3], down[4], down[5]]);
+        // However long it is, the last step is none of the warm-up.
+        assert!(Schedule::Linear { warmup: 1.999, final_factor: 0.0 }.lr(2.0, 9, 5, 2) == 2.0);
+    }
+
+    #[test]
     fn settings_out_of_range_are_refused() {
         for lr in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(Optimizer::adam(lr).check().is_err(), "lr {lr}");
         }
         let sgd = Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: true, weight_decay: 0.0 };
         assert_eq!(sgd.check(), Err("nesterov needs a momentum above 0".to_string()));
-        assert!(Schedule::Step { every: 0, factor: 0.5 }.check().is_err());
-        assert!(Schedule::OneCycle { pct_start: 1.0, div_factor: 25.0, final_div_factor: 1e4 }.check().is_err());
-        assert!(Optimizer::adam(1e-3).check().is_ok() && Schedule::Constant.check().is_ok());
+        assert!(Schedule::Step { every: 0, factor: 0.5 }.check(9).is_err());
+        assert!(Schedule::OneCycle { pct_start: 1.0, div_factor: 25.0, final_div_factor: 1e4 }.check(9).is_err());
+        let long = Schedule::Cosine { warmup: 3.0, final_factor: 0.0 };
+        let message = "the schedule's warmup is 3, expected 0 to less than the 3 epochs of the training";
+        assert_eq!((long.check(4), long.check(3)), (Ok(()), Err(message.to_string())));
+        for (warmup, final_factor) in [(-1.0, 0.0), (f64::NAN, 0.0), (0.0, 1.1), (0.0, f64::NAN)] {
+            assert!(Schedule::Linear { warmup, final_factor }.check(3).is_err(), "{warmup}, {final_factor}");
+        }
+        assert!(Optimizer::adam(1e-3).check().is_ok() && Schedule::Constant.check(1).is_ok());
     }
 }

@@ -5,21 +5,26 @@ use crate::evaluate::{Evaluator, evaluate_on};
 use crate::lower::{Lowering, lower};
 use crate::model::Architecture;
 use crate::plan::Plan;
-use crate::precision::Precision;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 use tenfold_kernels::Isa;
 
+mod at_once;
 mod batches;
 mod class_weights;
 mod events;
+mod muon;
 mod pixels;
 mod settings;
+mod state;
 mod trainer;
+use at_once::AtOnceMemory;
 pub use class_weights::ClassWeights;
 pub use events::{EpochResult, Event, Flow, Outcome, StopReason};
 pub use pixels::{PerChannel, Pixels, PixelsFrom};
 pub use settings::{SettingError, TrainSettings};
-pub(crate) use trainer::Trainer;
+pub use state::{Snapshot, State, StateError};
+pub(crate) use trainer::{EpochRun, Halt, Trainer};
 
 /// Everything that determines a training besides the architecture and the data.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,11 +43,12 @@ impl Default for TrainConfig {
 
 /// Bytes that training a network takes, besides the data: parameters, optimizer, activations and gradients of one
 /// batch.
-pub fn memory_bytes(architecture: &Architecture, precision: Precision, batch_size: usize, threads: usize) -> u64 {
+pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch_size: usize, threads: usize) -> u64 {
+    let (precision, floats) = (settings.precision, 3 + AtOnceMemory::floats_per_parameter(settings));
     // Whichever way a linear layer straight over pixels takes them.
     let of = |blank_is_nothing: bool| {
         let graph = lower(architecture, Lowering { precision, blank_is_nothing, fuse: true });
-        3 * 4 * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads)
+        4 * floats * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads)
     };
     of(true).max(of(false))
 }
@@ -63,10 +69,28 @@ pub fn train(
     threads: usize,
     on_event: &mut dyn FnMut(&Event) -> Flow,
 ) -> Outcome {
-    train_on(Isa::detect(), architecture, config, train, valid, threads, on_event)
+    train_on(Isa::detect(), architecture, config, train, valid, threads, None, on_event)
 }
 
-/// [`train`] on a given instruction set.
+/// [`train`] on from a state of the same training. The result is the same, bit for bit, as if it had never been stopped,
+/// on whatever machine and number of threads; times are those of all parts together.
+///
+/// # Panics
+/// As [`train`], and if [`State::check`] finds something.
+pub fn train_from(
+    state: State,
+    architecture: &Architecture,
+    config: &TrainConfig,
+    train: &Dataset,
+    valid: &Dataset,
+    threads: usize,
+    on_event: &mut dyn FnMut(&Event) -> Flow,
+) -> Outcome {
+    train_on(Isa::detect(), architecture, config, train, valid, threads, Some(state), on_event)
+}
+
+/// [`train`] on a given instruction set, from the beginning or from a state.
+#[expect(clippy::too_many_arguments, reason = "what is trained, on what, how, and who is told")]
 pub(crate) fn train_on(
     isa: Isa,
     architecture: &Architecture,
@@ -74,6 +98,7 @@ pub(crate) fn train_on(
     train: &Dataset,
     valid: &Dataset,
     threads: usize,
+    from: Option<State>,
     on_event: &mut dyn FnMut(&Event) -> Flow,
 ) -> Outcome {
     assert!(threads > 0, "there is at least one thread");
@@ -90,56 +115,94 @@ pub(crate) fn train_on(
     }
     let mut trainer = Trainer::new(isa, architecture, config, train, threads);
     let mut evaluator = Evaluator::new(&trainer.model, valid.len(), threads);
-    let mut outcome_epochs = Vec::<EpochResult>::new();
-    let mut train_time = Duration::ZERO;
-    let (mut best_loss, mut best_epoch) = (f64::INFINITY, 0);
-    let mut stopped = None;
-    let mut last_epoch = 0;
+    let steps = trainer.steps_of(train);
+    let (mut epochs, mut run) = (Vec::<EpochResult>::new(), EpochRun::default());
+    if let Some(state) = from {
+        state.check(architecture, config, train.len()).expect("the state has been checked");
+        (epochs, run) = state.restore(&mut trainer, train);
+    }
+    let mut stopped = reason_to_end(settings, &epochs);
+    let mut last_epoch = epochs.len();
     while stopped.is_none() {
-        last_epoch += 1;
-        let epoch = trainer.epoch(last_epoch, train, on_event);
-        train_time += epoch.time;
-        if let Some(reason) = epoch.stopped {
-            stopped = Some(reason);
+        last_epoch = epochs.len() + 1;
+        let mut flow = on_event(&Event::EpochStarted { epoch: last_epoch, steps, done: run.done });
+        let halt = loop {
+            if flow == Flow::Snapshot {
+                flow = on_event(&Event::Snapshot { snapshot: &Arc::new(Snapshot::of(&mut trainer, &epochs, &run)) });
+            }
+            if flow == Flow::Stop {
+                break Halt::Asked(flow);
+            }
+            match trainer.epoch(last_epoch, train, &mut run, on_event) {
+                Halt::Asked(asked) => flow = asked,
+                halt => break halt,
+            }
+        };
+        stopped = match halt {
+            Halt::EpochDone => None,
+            Halt::Diverged => Some(StopReason::Diverged),
+            Halt::Asked(_) => Some(StopReason::Interrupted),
+        };
+        if stopped.is_some() {
             break;
         }
-        let evaluating = on_event(&Event::Evaluating { epoch: last_epoch });
-        let started = Instant::now();
-        let evaluation = evaluate_on(isa, &mut evaluator, &trainer.model, valid, threads, false);
+        let (started, mut asked) = (Instant::now(), false);
+        let mut evaluating = |done| {
+            let flow = on_event(&Event::Evaluating { epoch: last_epoch, done });
+            asked |= flow == Flow::Snapshot;
+            flow
+        };
+        let learned = trainer.learned();
+        let evaluation = match evaluating(0) {
+            Flow::Stop => None,
+            _ => evaluate_on(isa, &mut evaluator, &learned, valid, threads, false, &mut evaluating),
+        };
+        let Some(evaluation) = evaluation else {
+            stopped = Some(StopReason::Interrupted);
+            break;
+        };
         let result = EpochResult {
             epoch: last_epoch,
-            train_loss: epoch.loss,
+            train_loss: run.loss / train.len() as f64,
             valid_loss: evaluation.loss,
             valid_accuracy: evaluation.accuracy,
-            train_time_s: epoch.time.as_secs_f64(),
+            train_time_s: run.time.as_secs_f64(),
             evaluation_time_s: started.elapsed().as_secs_f64(),
         };
-        outcome_epochs.push(result);
-        if result.valid_loss < best_loss {
-            (best_loss, best_epoch) = (result.valid_loss, last_epoch);
+        epochs.push(result);
+        run = EpochRun::default();
+        let mut flow = on_event(&Event::Epoch { result: &result, model: &learned });
+        if flow == Flow::Snapshot || asked && flow == Flow::Continue {
+            flow = on_event(&Event::Snapshot { snapshot: &Arc::new(Snapshot::of(&mut trainer, &epochs, &run)) });
         }
-        // Diverged comes first: accuracy and patience mean nothing then. Interrupted comes last: what is already
-        // complete is complete.
-        let done = Event::Epoch { result: &result, model: &trainer.model };
-        let interrupted = on_event(&done) == Flow::Stop || evaluating == Flow::Stop;
-        stopped = if !result.valid_loss.is_finite() {
-            Some(StopReason::Diverged)
-        } else if settings.target.is_some_and(|target| result.valid_accuracy >= target) {
-            Some(StopReason::Target)
-        } else if last_epoch >= settings.epochs {
-            Some(if settings.target.is_some() { StopReason::Limit } else { StopReason::Epochs })
-        } else if settings.patience.is_some_and(|patience| last_epoch - best_epoch >= patience) {
-            Some(StopReason::Patience)
-        } else {
-            interrupted.then_some(StopReason::Interrupted)
-        };
+        // Interrupted comes last: what is already complete is complete.
+        let interrupted = (flow == Flow::Stop).then_some(StopReason::Interrupted);
+        stopped = reason_to_end(settings, &epochs).or(interrupted);
     }
-    Outcome {
-        model: trainer.model,
-        epochs: outcome_epochs,
-        stopped: stopped.expect("the loop ends with a reason"),
-        last_epoch,
-        train_time_s: train_time.as_secs_f64(),
+    let stopped = stopped.expect("the loop ends with a reason");
+    if stopped == StopReason::Interrupted {
+        on_event(&Event::Snapshot { snapshot: &Arc::new(Snapshot::of(&mut trainer, &epochs, &run)) });
+    }
+    let train_time_s = epochs.iter().map(|epoch| epoch.train_time_s).sum::<f64>() + run.time.as_secs_f64();
+    Outcome { model: trainer.learned().into_owned(), epochs, stopped, last_epoch, train_time_s }
+}
+
+/// Why a training ends after these epochs, if it does.
+fn reason_to_end(settings: &TrainSettings, epochs: &[EpochResult]) -> Option<StopReason> {
+    let last = epochs.last()?;
+    // Of equals the first.
+    let best = epochs.iter().min_by(|a, b| a.valid_loss.total_cmp(&b.valid_loss)).unwrap_or(last);
+    // Diverged comes first: accuracy and patience mean nothing then.
+    if !last.valid_loss.is_finite() {
+        Some(StopReason::Diverged)
+    } else if settings.target.is_some_and(|target| last.valid_accuracy >= target) {
+        Some(StopReason::Target)
+    } else if last.epoch >= settings.epochs {
+        Some(if settings.target.is_some() { StopReason::Limit } else { StopReason::Epochs })
+    } else if settings.patience.is_some_and(|patience| last.epoch - best.epoch >= patience) {
+        Some(StopReason::Patience)
+    } else {
+        None
     }
 }
 
@@ -150,6 +213,8 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod pytorch;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod shapes;
 #[cfg(test)]
 mod subnormals;
@@ -157,3 +222,5 @@ mod subnormals;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod with_settings;

@@ -221,8 +221,7 @@ impl PlannedStudy {
             if runs && batch_size > examples {
                 return Err(PlanError::BatchSize { recipe: name(), batch_size, examples });
             }
-            let needed_bytes =
-                memory_bytes(&architecture, recipe.settings.precision, batch_size, settings.environment.threads);
+            let needed_bytes = memory_bytes(&architecture, &recipe.settings, batch_size, settings.environment.threads);
             if let Some(free_bytes) = settings.free_memory_bytes.filter(|&free| runs && needed_bytes > free) {
                 return Err(PlanError::Memory { recipe: name(), batch_size, needed_bytes, free_bytes });
             }

@@ -4,6 +4,7 @@
 //! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`. Slices that are too short, and windows that do not
 //! fit once, panic.
 
+use crate::softmax_cross_entropy::Counts;
 use crate::windows;
 
 /// Where a convolution or pooling looks: kernel, stride and zero padding (rows, then columns).
@@ -278,13 +279,13 @@ pub fn avgpool2d_backward(
     grad_x
 }
 
-/// Per example `-w ln softmax(logits)[label]`, and the gradient of `scale` times their sum. `w` is the weight of the
-/// label's class, or 1 where there are no weights.
+/// Per example `-w sum(t ln softmax(logits))`, and the gradient of `scale` times their sum. `w` is the weight of the
+/// label's class, or 1 where there are no weights; the target `t` is one-hot but for the share that is smoothed.
 pub fn softmax_cross_entropy(
     logits: &[f32],
     classes: usize,
     labels: &[u16],
-    weights: Option<&[f32]>,
+    counts: Counts,
     scale: f64,
 ) -> (Vec<f64>, Vec<f64>) {
     let (mut losses, mut grad) = (Vec::new(), Vec::new());
@@ -292,10 +293,14 @@ pub fn softmax_cross_entropy(
         let max = row.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(f64::from(v)));
         let exps: Vec<f64> = row.iter().map(|&v| (f64::from(v) - max).exp()).collect();
         let sum: f64 = exps.iter().sum();
-        let weight = weights.map_or(1.0, |weights| f64::from(weights[label as usize]));
-        losses.push(weight * (sum.ln() - (f64::from(row[label as usize]) - max)));
+        let weight = counts.weights.map_or(1.0, |weights| f64::from(weights[label as usize]));
+        let smoothed = f64::from(counts.smoothing);
+        let target = |c: usize| smoothed / classes as f64 + if c == label as usize { 1.0 - smoothed } else { 0.0 };
+        let log = |c: usize| f64::from(row[c]) - max - sum.ln();
+        let wanted = (0..classes).filter(|&c| target(c) > 0.0);
+        losses.push(-weight * wanted.map(|c| target(c) * log(c)).sum::<f64>());
         for (c, e) in exps.iter().enumerate() {
-            grad.push(scale * weight * (e / sum - if c == label as usize { 1.0 } else { 0.0 }));
+            grad.push(scale * weight * (e / sum - target(c)));
         }
     }
     (losses, grad)
@@ -391,16 +396,24 @@ mod tests {
     fn cross_entropy_gradient_is_the_slope() {
         let logits = values(12, 9);
         let labels = [2, 0, 3];
-        for weights in [None, Some(&[0.25, 3.0, 1.0, 7.5][..])] {
-            let (_, grad) = softmax_cross_entropy(&logits, 4, &labels, weights, 0.5);
-            let loss = |l: &[f32]| 0.5 * softmax_cross_entropy(l, 4, &labels, weights, 0.5).0.iter().sum::<f64>();
+        let weights = Some(&[0.25, 3.0, 1.0, 7.5][..]);
+        for (weights, smoothing) in [(None, 0.0), (weights, 0.0), (None, 0.2), (weights, 0.2)] {
+            let counts = Counts { weights, smoothing };
+            let (_, grad) = softmax_cross_entropy(&logits, 4, &labels, counts, 0.5);
+            let loss = |l: &[f32]| 0.5 * softmax_cross_entropy(l, 4, &labels, counts, 0.5).0.iter().sum::<f64>();
             check_gradient(&logits, &grad, loss, "logits");
         }
     }
 
     #[test]
     fn cross_entropy_of_known_logits() {
-        let (losses, _) = softmax_cross_entropy(&[0.0, 0.0], 2, &[1], Some(&[5.0, 3.0]), 1.0);
+        let (losses, _) =
+            softmax_cross_entropy(&[0.0, 0.0], 2, &[1], Counts { weights: Some(&[5.0, 3.0]), smoothing: 0.0 }, 1.0);
         assert!((losses[0] - 3.0 * std::f64::consts::LN_2).abs() < 1e-15);
+        // A target of 5/6, 1/12 and 1/12.
+        let (losses, _) =
+            softmax_cross_entropy(&[2.0, 0.0, 0.0], 3, &[0], Counts { weights: None, smoothing: 0.25 }, 1.0);
+        let sum = 2.0_f64.exp() + 2.0;
+        assert!((losses[0] - (sum.ln() - 2.0 * 5.0 / 6.0)).abs() < 1e-15, "{losses:?}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Loops over lanes become vectors when compiled for them.
 
-use super::{CLASSES, FEWER_CLASSES, Logits, Target};
+use super::{CLASSES, Counts, FEWER_CLASSES, Logits, Target};
 use crate::math;
 use crate::simd::lanes::{LANES, Lanes, transpose};
 
@@ -47,11 +47,14 @@ fn all_blocks<L: Lanes>(simd: L, room: &mut [Column], logits: Logits, mut target
         }
         // Subtracting the largest logit keeps exp from overflowing; softmax is unchanged.
         let max = largest_logits(simd, columns);
+        let smoothing = target.as_ref().map_or(0.0, |target| target.counts.smoothing);
+        // Before the logits are overwritten.
+        let mean = if smoothing > 0.0 { means(columns) } else { [0.0; LANES] };
         let sum = exponentials(columns, &max);
-        if let Some(Target { labels, weights, losses, .. }) = &mut target {
+        if let Some(Target { labels, counts, losses, .. }) = &mut target {
             let labels = &labels[first..first + rows];
-            let mut loss = cross_entropies(block, labels, &max, &sum);
-            if let Some(weights) = weights {
+            let mut loss = cross_entropies(block, labels, (smoothing, &mean), &max, &sum);
+            if let Some(weights) = counts.weights {
                 loss.iter_mut().zip(labels).for_each(|(loss, &label)| *loss *= f64::from(weights[usize::from(label)]));
             }
             losses[first..first + rows].copy_from_slice(&loss[..rows]);
@@ -60,12 +63,20 @@ fn all_blocks<L: Lanes>(simd: L, room: &mut [Column], logits: Logits, mut target
             continue;
         }
         let mut scale = [target.as_ref().map_or(1.0, |target| target.scale); LANES];
-        if let Some(Target { labels, weights: Some(weights), .. }) = target {
+        if let Some(Target { labels, counts: Counts { weights: Some(weights), .. }, .. }) = target {
             scale.iter_mut().zip(&labels[first..]).for_each(|(scale, &label)| *scale *= weights[usize::from(label)]);
         }
         for column in columns.iter_mut() {
             for l in 0..LANES {
                 column[l] = scale[l] * (column[l] / sum[l]);
+            }
+        }
+        if smoothing > 0.0 {
+            let share = smoothing / classes as f32;
+            for column in columns.iter_mut() {
+                for l in 0..LANES {
+                    column[l] = (-share).mul_add(scale[l], column[l]);
+                }
             }
         }
         match &target {
@@ -81,7 +92,7 @@ fn all_blocks<L: Lanes>(simd: L, room: &mut [Column], logits: Logits, mut target
                 let out = &mut out[first * stride..(first + rows) * stride];
                 store_rows(simd, room, classes, out, stride);
                 for ((row, &label), scale) in out.chunks_exact_mut(stride).zip(&labels[first..]).zip(scale) {
-                    row[usize::from(label)] -= scale;
+                    row[usize::from(label)] -= (1.0 - smoothing) * scale;
                 }
             }
         }
@@ -168,15 +179,42 @@ fn exponentials(columns: &mut [Column], max: &Column) -> Column {
     sum
 }
 
-/// `ln(sum) - (logit of the label - max)` of each example.
+/// The mean logit of each example.
 #[inline(always)]
-fn cross_entropies(block: Logits, labels: &[u16], max: &Column, sum: &Column) -> [f64; LANES] {
+fn means(columns: &[Column]) -> [f64; LANES] {
+    let mut sum = [0.0; LANES];
+    for column in columns {
+        for l in 0..LANES {
+            sum[l] += f64::from(column[l]);
+        }
+    }
+    sum.map(|sum| sum / columns.len() as f64)
+}
+
+/// `ln(sum) - (logit of the label - max)` of each example; of the logit of the label the share that is smoothed is the
+/// mean logit instead.
+#[inline(always)]
+fn cross_entropies(
+    block: Logits,
+    labels: &[u16],
+    (smoothing, mean): (f32, &[f64; LANES]),
+    max: &Column,
+    sum: &Column,
+) -> [f64; LANES] {
     let mut wanted = [0.0; LANES];
     for ((wanted, row), &label) in wanted.iter_mut().zip(block.values.chunks_exact(block.stride)).zip(labels) {
         *wanted = row[usize::from(label)];
     }
     // All lanes, whatever the rows: so they become vectors.
     let mut loss = [0.0; LANES];
+    if smoothing > 0.0 {
+        let share = f64::from(smoothing);
+        for l in 0..LANES {
+            let wanted = f64::from(wanted[l]) + share * (mean[l] - f64::from(wanted[l]));
+            loss[l] = math::ln(f64::from(sum[l])) - (wanted - f64::from(max[l]));
+        }
+        return loss;
+    }
     for l in 0..LANES {
         loss[l] = math::ln(f64::from(sum[l])) - (f64::from(wanted[l]) - f64::from(max[l]));
     }

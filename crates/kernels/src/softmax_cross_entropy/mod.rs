@@ -15,34 +15,46 @@ const CLASSES: usize = 1_008;
 /// Classes that there are in most networks of more than [`LANES`] of them.
 const FEWER_CLASSES: usize = 256;
 
-/// Per example `losses[n] = -w * ln softmax(logits[n])[labels[n]]`, in nats, `correct[n]` whether the largest logit,
-/// the first of equals, is the label's, and `grad_logits[n] = scale * w * (softmax(logits[n]) - onehot(labels[n]))`,
-/// padding columns zero. `w` is `weights[labels[n]]`, one per class, or 1 where there are none.
+/// What is learned from the logits of an example.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts<'a> {
+    /// What losses and gradients count, by the class of the label; none where all count the same.
+    pub weights: Option<&'a [f32]>,
+    /// Share `e` of the target that all classes have alike, 0 to 1 (C. Szegedy et al., *Rethinking the inception
+    /// architecture for computer vision*, 2016): it is `t = (1 - e) * onehot(label) + e / classes`.
+    pub smoothing: f32,
+}
+
+/// Per example `losses[n] = -w * sum(t * ln softmax(logits[n]))`, in nats, `correct[n]` whether the largest logit,
+/// the first of equals, is the label's, and `grad_logits[n] = scale * w * (softmax(logits[n]) - t)`, padding columns
+/// zero. `w` is the weight of the label's class, or 1 where there are none, and `t` the target ([`Counts`]): one-hot
+/// where nothing is smoothed.
 ///
 /// Rows of `logits` and `grad_logits` are `stride` apart, at least `classes` rounded up to whole vectors; all outputs
 /// are overwritten.
 ///
 /// # Panics
 /// If there are no or more than 1,008 classes, a label is none of them, or a slice has another length.
-#[expect(clippy::too_many_arguments, reason = "two matrices, labels with their weights, losses and correct")]
+#[expect(clippy::too_many_arguments, reason = "two matrices, labels and what they count, losses and correct")]
 pub fn softmax_cross_entropy(
     isa: Isa,
     logits: &[f32],
     stride: usize,
     classes: usize,
     labels: &[u16],
-    weights: Option<&[f32]>,
+    counts: Counts,
     scale: f32,
     losses: &mut [f64],
     correct: &mut [u8],
     grad_logits: &mut [f32],
 ) {
     assert_eq!(grad_logits.len(), labels.len() * stride, "grad_logits are [N, classes]");
-    let target = Target { labels, weights, scale, losses, correct };
+    assert!((0.0..=1.0).contains(&counts.smoothing), "{} is no share", counts.smoothing);
+    let target = Target { labels, counts, scale, losses, correct };
     run(isa, Logits { values: logits, stride, classes }, Some(target), grad_logits);
 }
 
-/// The losses, all of weight 1, and correct of [`softmax_cross_entropy`] alone, with the same bits.
+/// The losses, all of weight 1 and nothing smoothed, and correct of [`softmax_cross_entropy`] alone, with the same bits.
 ///
 /// # Panics
 /// Like [`softmax_cross_entropy`].
@@ -55,7 +67,7 @@ pub fn cross_entropy(
     losses: &mut [f64],
     correct: &mut [u8],
 ) {
-    let target = Target { labels, weights: None, scale: 1.0, losses, correct };
+    let target = Target { labels, counts: Counts::default(), scale: 1.0, losses, correct };
     run(isa, Logits { values: logits, stride, classes }, Some(target), &mut []);
 }
 
@@ -86,8 +98,7 @@ impl Logits<'_> {
 /// The labels, and what they are needed for.
 struct Target<'a> {
     labels: &'a [u16],
-    /// What losses and gradients count, by class; none where all count the same.
-    weights: Option<&'a [f32]>,
+    counts: Counts<'a>,
     /// What the gradient is multiplied by.
     scale: f32,
     losses: &'a mut [f64],
@@ -101,7 +112,7 @@ fn run(isa: Isa, logits: Logits, target: Option<Target>, out: &mut [f32]) {
     let padded = classes.next_multiple_of(LANES);
     assert!(classes > 0 && padded <= stride && classes <= CLASSES, "{classes} classes in rows of {stride}");
     assert!(values.len().is_multiple_of(stride), "rows of {stride}");
-    if let Some(Target { labels, weights, losses, correct, .. }) = &target {
+    if let Some(Target { labels, counts: Counts { weights, .. }, losses, correct, .. }) = &target {
         let rows = labels.len();
         assert_eq!(values.len(), rows * stride, "logits are [N, classes]");
         assert!(out.is_empty() || out.len() == values.len(), "a gradient is as large as the logits");

@@ -15,8 +15,9 @@ fn loss_and_gradient_match_the_reference_on_every_isa() {
         // Whatever is beyond the classes is none.
         packed.chunks_mut(stride).for_each(|row| row[classes..].fill(9.0));
         let weights: Vec<f32> = (0..classes).map(|class| 0.1 + (class * 5 % 7) as f32).collect();
-        for weights in [None, Some(&weights[..])] {
-            let (losses, grad) = reference::softmax_cross_entropy(&logits, classes, &labels, weights, 0.25);
+        for (weights, smoothing) in [(None, 0.0), (Some(&weights[..]), 0.0), (None, 0.1), (Some(&weights[..]), 0.75)] {
+            let counts = Counts { weights, smoothing };
+            let (losses, grad) = reference::softmax_cross_entropy(&logits, classes, &labels, counts, 0.25);
             on_every_isa(|isa| {
                 let (mut got, mut got_grad) = (vec![f64::NAN; rows], vec![f32::NAN; rows * stride]);
                 let mut correct = vec![9; rows];
@@ -26,7 +27,7 @@ fn loss_and_gradient_match_the_reference_on_every_isa() {
                     stride,
                     classes,
                     &labels,
-                    weights,
+                    counts,
                     0.25,
                     &mut got,
                     &mut correct,
@@ -39,7 +40,7 @@ fn loss_and_gradient_match_the_reference_on_every_isa() {
                 let (mut alone, mut hits_alone) = (vec![f64::NAN; rows], vec![9; rows]);
                 cross_entropy(isa, &packed, stride, classes, &labels, &mut alone, &mut hits_alone);
                 assert_eq!(hits_alone, correct, "correct alone");
-                if weights.is_none() {
+                if weights.is_none() && smoothing == 0.0 {
                     assert_eq!(alone, got, "losses alone");
                 }
                 for (g, e) in got.iter().zip(&losses) {
@@ -59,7 +60,8 @@ fn huge_logits_do_not_overflow_and_nan_is_not_hidden() {
     let isa = Isa::detect();
     let row = |logits: [f32; 3]| pack_rows(&logits, 3, 16);
     let (mut losses, mut correct, mut grad) = ([0.0], [9], [9.0; 16]);
-    softmax_cross_entropy(isa, &row([1e30, -1e30, 0.0]), 16, 3, &[0], None, 1.0, &mut losses, &mut correct, &mut grad);
+    let plain = Counts::default();
+    softmax_cross_entropy(isa, &row([1e30, -1e30, 0.0]), 16, 3, &[0], plain, 1.0, &mut losses, &mut correct, &mut grad);
     assert_eq!((losses[0], grad), (0.0, [0.0; 16]));
     softmax_cross_entropy(
         isa,
@@ -67,7 +69,7 @@ fn huge_logits_do_not_overflow_and_nan_is_not_hidden() {
         16,
         3,
         &[1],
-        None,
+        plain,
         1.0,
         &mut losses,
         &mut correct,
@@ -132,7 +134,18 @@ fn an_example_has_the_same_bits_alone_as_among_others() {
 fn scored(isa: Isa, logits: &[f32], stride: usize, classes: usize, labels: &[u16]) -> (Vec<f64>, Vec<u8>, Vec<f32>) {
     let (mut losses, mut correct) = (vec![f64::NAN; labels.len()], vec![9; labels.len()]);
     let mut grad = vec![f32::NAN; logits.len()];
-    softmax_cross_entropy(isa, logits, stride, classes, labels, None, 0.5, &mut losses, &mut correct, &mut grad);
+    softmax_cross_entropy(
+        isa,
+        logits,
+        stride,
+        classes,
+        labels,
+        Counts::default(),
+        0.5,
+        &mut losses,
+        &mut correct,
+        &mut grad,
+    );
     (losses, correct, grad)
 }
 

@@ -8,6 +8,5 @@ mod parameters;
 pub use architecture::{Architecture, ArchitectureError, LayerInfo, ParamSpec, Shape, Source};
 pub use init::Init;
 pub use layer::{Layer, LayerError, Padding};
-#[cfg(test)]
-pub(crate) use parameters::unpack;
 pub use parameters::{Model, ModelError};
+pub(crate) use parameters::{pack, places, unpack};

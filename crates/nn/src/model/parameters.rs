@@ -106,12 +106,20 @@ impl Model {
             if let Some(index) = values.iter().position(|v| !v.is_finite()) {
                 return Err(ModelError::NotFinite { name: spec.name.clone(), index });
             }
-            let place = Packing::of(&architecture, &graph, array);
-            for (j, &value) in values.iter().enumerate() {
-                packed.as_mut_slice()[place.index(j)] = value;
-            }
+            pack(&architecture, &graph, array, values, packed.as_mut_slice());
         }
         Ok(Model { architecture, pixels, graph, values: packed })
+    }
+
+    /// The same network with other values of its parameters, packed as its own are.
+    pub(crate) fn with_values(&self, values: Aligned) -> Model {
+        assert_eq!(values.as_slice().len(), self.values.as_slice().len(), "values for the same parameters");
+        Model {
+            architecture: self.architecture.clone(),
+            pixels: self.pixels.clone(),
+            graph: self.graph.clone(),
+            values,
+        }
     }
 
     /// The same network, computing in another precision. (It is f32 at first.)
@@ -197,6 +205,20 @@ impl Model {
 pub(crate) fn unpack(architecture: &Architecture, graph: &Graph, array: usize, packed: &[f32]) -> Vec<f32> {
     let place = Packing::of(architecture, graph, array);
     (0..architecture.params()[array].len()).map(|j| packed[place.index(j)]).collect()
+}
+
+/// Puts array number `array`, whose values come in PyTorch's order, among values packed like the parameters.
+pub(crate) fn pack(architecture: &Architecture, graph: &Graph, array: usize, values: &[f32], packed: &mut [f32]) {
+    let place = Packing::of(architecture, graph, array);
+    for (j, &value) in values.iter().enumerate() {
+        packed[place.index(j)] = value;
+    }
+}
+
+/// Where each value, in PyTorch's order, of array number `array` lies among the packed parameters.
+pub(crate) fn places(model: &Model, array: usize) -> impl Iterator<Item = usize> {
+    let place = Packing::of(&model.architecture, &model.graph, array);
+    (0..place.spec.len()).map(move |j| place.index(j))
 }
 
 /// Where each value of one array lies among the packed parameters.

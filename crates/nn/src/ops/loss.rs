@@ -33,7 +33,7 @@ pub(crate) fn forward_backward(
             stride,
             classes,
             labels,
-            batch.class_weights,
+            batch.counts,
             scale,
             &mut losses,
             &mut correct,

@@ -4,6 +4,7 @@ use super::TrainConfig;
 use crate::batch::{Batch, Examples};
 use crate::data::Dataset;
 use crate::rng::{Rng, Stream, permutation};
+use tenfold_kernels::softmax_cross_entropy::Counts;
 
 /// The batches of one epoch, in its order.
 pub(super) struct Batches<'a> {
@@ -20,9 +21,9 @@ pub(super) struct Batches<'a> {
     class_weights: Option<Vec<f32>>,
 }
 
-/// How many batches of `size` there are in an epoch, the last perhaps a smaller one.
-pub(super) fn steps_of(data: &Dataset, size: usize) -> usize {
-    data.len().div_ceil(size)
+/// How many batches of `size` there are in an epoch over so many examples, the last perhaps a smaller one.
+pub(super) fn steps_of(examples: usize, size: usize) -> usize {
+    examples.div_ceil(size)
 }
 
 impl<'a> Batches<'a> {
@@ -35,7 +36,7 @@ impl<'a> Batches<'a> {
     ) -> Batches<'a> {
         let order = permutation(data.len() as u32, &Rng::new(config.seed, Stream::Order, epoch as u64));
         let class_weights = config.settings.class_weights.of(data.labels(), data.classes());
-        Batches { config, data, order, size, steps: steps_of(data, size), first_step, class_weights }
+        Batches { config, data, order, size, steps: steps_of(data.len(), size), first_step, class_weights }
     }
 
     /// Batch `index`, and what a step does with it.
@@ -45,7 +46,9 @@ impl<'a> Batches<'a> {
         let lr = settings.schedule.lr(settings.optimizer.lr(), number, self.steps as u64, settings.epochs as u64);
         let update = Some(settings.optimizer.update(number, lr));
         let (examples, next) = (self.examples(index), self.examples(index + 1));
-        Batch { examples, next, step: Some(number), update, class_weights: self.class_weights.as_deref() }
+        let counts =
+            Counts { weights: self.class_weights.as_deref(), smoothing: self.config.settings.label_smoothing as f32 };
+        Batch { examples, next, step: Some(number), update, counts }
     }
 
     /// None beyond the last batch.

@@ -4,6 +4,7 @@ use super::testing::some_digits;
 use super::*;
 use crate::model::Init;
 use crate::optim::{Optimizer, Schedule};
+use crate::precision::Precision;
 use std::io::Write as _;
 
 /// What is trained, and how.
@@ -100,7 +101,7 @@ impl Bits {
     fn of(recipe: &Recipe, (train, valid): (&Dataset, &Dataset), isa: Isa, threads: usize) -> Bits {
         let layers = recipe.layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let net = Architecture::new(train.shape(), layers, train.classes()).expect("fits");
-        let outcome = train_on(isa, &net, &recipe.config, train, valid, threads, &mut |_| Flow::Continue);
+        let outcome = train_on(isa, &net, &recipe.config, train, valid, threads, None, &mut |_| Flow::Continue);
         let array = |name: &String| (name.clone(), outcome.model.tensor(name).expect("an array"));
         Bits {
             arrays: net.params().iter().map(|spec| array(&spec.name)).collect(),

@@ -43,6 +43,7 @@ mod tests {
     use crate::optim::Optimizer;
     use crate::workers::Team;
     use tenfold_kernels::Isa;
+    use tenfold_kernels::softmax_cross_entropy::Counts;
 
     /// PyTorch divides the sum of weighted losses by the sum of the weights in the batch, we by the number of images:
     /// its loss and gradients, times sum by number, are ours. Tolerances as in `train::pytorch`.
@@ -61,7 +62,10 @@ mod tests {
             assert!((ours_by_theirs - 1.0).abs() > 0.01, "batch {number} does not tell one mean from the other");
             for &isa in Isa::available() {
                 for threads in [1, 3] {
-                    let batch = Batch { class_weights: Some(&weights), ..Batch::evaluated(&data, indices) };
+                    let batch = Batch {
+                        counts: Counts { weights: Some(&weights), smoothing: 0.0 },
+                        ..Batch::evaluated(&data, indices)
+                    };
                     let (_, loss, grads) = gradients_of(isa, Team { threads, relay: false }, &model, &[batch]);
                     fixture.check(&format!("batch{number}.loss"), None, &[loss / ours_by_theirs], 1e-6);
                     for (param, mut grad) in grads {
@@ -95,7 +99,7 @@ mod tests {
             let of_class: Vec<u32> =
                 (0..data.len() as u32).filter(|&n| usize::from(data.labels()[n as usize]) == class).collect();
             let plain = Batch::evaluated(&data, &of_class);
-            let weighted = Batch { class_weights: Some(&weights), ..plain };
+            let weighted = Batch { counts: Counts { weights: Some(&weights), smoothing: 0.0 }, ..plain };
             let of = |batch| gradients_of(Isa::detect(), Team { threads: 1, relay: false }, &model, &[batch]);
             let ((_, loss, grads), (_, weighted_loss, weighted_grads)) = (of(plain), of(weighted));
             let weight = f64::from(weight);
@@ -118,7 +122,7 @@ mod tests {
             let optimizer = Optimizer::Sgd { lr, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
             let settings =
                 TrainSettings { epochs: 1, batch_size, optimizer, class_weights, ..TrainSettings::default() };
-            train_on(isa, &net, &settings.with_seed(1), &train, &valid, threads, &mut |_| Flow::Continue)
+            train_on(isa, &net, &settings.with_seed(1), &train, &valid, threads, None, &mut |_| Flow::Continue)
         };
         let outcome = |class_weights, isa, threads| with(train.len(), 0.05, class_weights, isa, threads);
         let balanced = outcome(ClassWeights::Balanced, Isa::detect(), 1);

@@ -1,17 +1,21 @@
 //! What a training reports while it runs, and what it ends with.
 
+use super::Snapshot;
 use crate::model::Model;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What is reported while training.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// An epoch begins.
+    /// An epoch begins, or goes on where the training was stopped.
     EpochStarted {
         /// Its number, from 1.
         epoch: usize,
-        /// Steps that it will have.
+        /// Steps that it has.
         steps: usize,
+        /// Of these, so many were done before.
+        done: usize,
     },
     /// A step is done.
     Step {
@@ -24,10 +28,12 @@ pub enum Event<'a> {
         /// Examples of the step.
         examples: usize,
     },
-    /// The steps of an epoch are done, and validation begins.
+    /// The steps of an epoch are done, and validation begins, or a batch of it is done.
     Evaluating {
         /// Number of the epoch, from 1.
         epoch: usize,
+        /// Validation examples that are done.
+        done: usize,
     },
     /// An epoch is done. What is done with the model meanwhile is not training time.
     Epoch {
@@ -36,6 +42,12 @@ pub enum Event<'a> {
         /// The network as it is now.
         model: &'a Model,
     },
+    /// Where the training is, as [`Flow::Snapshot`] asked; the last event of a training that [`Flow::Stop`] ended. What
+    /// is done with it meanwhile is not training time.
+    Snapshot {
+        /// All that the training needs to go on from here.
+        snapshot: &'a Arc<Snapshot>,
+    },
 }
 
 /// Whether training goes on.
@@ -43,7 +55,9 @@ pub enum Event<'a> {
 pub enum Flow {
     /// It does.
     Continue,
-    /// It ends here, as [`StopReason::Interrupted`].
+    /// It does, after an [`Event::Snapshot`].
+    Snapshot,
+    /// It ends here, as [`StopReason::Interrupted`], after an [`Event::Snapshot`].
     Stop,
 }
 
@@ -86,12 +100,12 @@ pub enum StopReason {
 pub struct Outcome {
     /// The network as it was at the end.
     pub model: Model,
-    /// The epochs that were completed.
+    /// The epochs that were completed, those before a [`State`](super::State) that it went on from included.
     pub epochs: Vec<EpochResult>,
     /// Why it ended.
     pub stopped: StopReason,
     /// Number of the epoch in which it ended, from 1.
     pub last_epoch: usize,
-    /// Seconds spent on training steps, those of an unfinished epoch included.
+    /// Seconds spent on training steps, those of an unfinished epoch and of earlier parts of the training included.
     pub train_time_s: f64,
 }

@@ -40,6 +40,18 @@ pub struct TrainSettings {
     /// weight there, however many examples it has. A batch has as its loss the mean over its examples of weighted ones.
     #[serde(default)]
     pub class_weights: ClassWeights,
+    /// Share of the target that all classes have alike in the loss that is learned from, 0 for none (C. Szegedy et al.,
+    /// *Rethinking the inception architecture for computer vision*, 2016). Validation is not smoothed.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// The largest norm of the gradient of all parameters together; a longer one is scaled down to it (R. Pascanu et
+    /// al., *On the difficulty of training recurrent neural networks*, 2013).
+    #[serde(default)]
+    pub clip_norm: Option<f64>,
+    /// Share of an exponential moving average of the parameters that each step keeps. Where there is one, it is the
+    /// network: what is validated, tested and kept are the averages; the weights that take the steps are not.
+    #[serde(default)]
+    pub ema: Option<f64>,
 }
 
 impl Default for TrainSettings {
@@ -55,6 +67,9 @@ impl Default for TrainSettings {
             pixels: PixelsFrom::default(),
             precision: Precision::F32,
             class_weights: ClassWeights::None,
+            label_smoothing: 0.0,
+            clip_norm: None,
+            ema: None,
         }
     }
 }
@@ -71,7 +86,7 @@ pub struct SettingError {
 
 impl TrainSettings {
     /// The name of each setting, in order.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 13] = [
         "batch_size",
         "epochs",
         "target",
@@ -82,6 +97,9 @@ impl TrainSettings {
         "pixels",
         "precision",
         "class_weights",
+        "label_smoothing",
+        "clip_norm",
+        "ema",
     ];
 
     /// The most examples of one step; a training set is a closer limit.
@@ -97,7 +115,7 @@ impl TrainSettings {
     pub fn check(&self) -> Result<(), SettingError> {
         // By name, so that the compiler asks for the range of a new one.
         let TrainSettings { batch_size, epochs, target, patience, optimizer, schedule, pixels, .. } = self;
-        let TrainSettings { init: _, precision: _, class_weights: _, .. } = self;
+        let TrainSettings { init: _, precision: _, class_weights: _, label_smoothing, clip_norm, ema, .. } = self;
         let error = |setting, message| Err(SettingError { setting, message });
         let whole = |setting, value: usize, max: usize| {
             if (1..=max).contains(&value) {
@@ -113,8 +131,20 @@ impl TrainSettings {
         if let Some(patience) = patience {
             whole("patience", *patience, TrainSettings::MAX_EPOCHS)?;
         }
+        if !(0.0..1.0).contains(label_smoothing) {
+            return error(
+                "label_smoothing",
+                format!("label_smoothing is {label_smoothing}, expected 0 to less than 1"),
+            );
+        }
+        if let Some(norm) = clip_norm.filter(|norm| !(*norm > 0.0 && *norm <= 1e6)) {
+            return error("clip_norm", format!("clip_norm is {norm}, expected more than 0 and at most 1000000"));
+        }
+        if let Some(ema) = ema.filter(|ema| !(*ema > 0.0 && *ema < 1.0)) {
+            return error("ema", format!("ema is {ema}, expected more than 0 and less than 1"));
+        }
         optimizer.check().or_else(|message| error("optimizer", message))?;
-        schedule.check().or_else(|message| error("schedule", message))?;
+        schedule.check(*epochs).or_else(|message| error("schedule", message))?;
         pixels.check().or_else(|message| error("pixels", message))
     }
 
@@ -155,13 +185,16 @@ mod tests {
             change(&mut settings);
             settings.check().expect_err("it is out of range")
         };
-        let cases: [(&Change, &str, &str); 9] = [
+        let cases: [(&Change, &str, &str); 12] = [
             (&|s| s.batch_size = 0, "batch_size", "batch_size is 0, expected 1 to 1048576"),
             (&|s| s.epochs = 10_001, "epochs", "epochs is 10001, expected 1 to 10000"),
             (&|s| s.target = Some(0.0), "target", "target is 0, expected more than 0 and at most 1"),
             (&|s| s.target = Some(1.1), "target", "target is 1.1, expected"),
             (&|s| s.target = Some(f64::NAN), "target", "target is NaN, expected"),
             (&|s| s.patience = Some(0), "patience", "patience is 0, expected 1 to 10000"),
+            (&|s| s.label_smoothing = 1.0, "label_smoothing", "label_smoothing is 1, expected 0 to less than 1"),
+            (&|s| s.clip_norm = Some(0.0), "clip_norm", "clip_norm is 0, expected more than 0"),
+            (&|s| s.ema = Some(1.0), "ema", "ema is 1, expected more than 0 and less than 1"),
             (&|s| s.optimizer = Optimizer::adam(0.0), "optimizer", "the optimizer's lr is 0"),
             (&|s| s.schedule = Schedule::Step { every: 0, factor: 0.5 }, "schedule", "the schedule's every is 0"),
             (&|s| s.pixels = Pixels::all(0.0, 0.0).into(), "pixels", "the pixels' mean is 0 and std 0"),

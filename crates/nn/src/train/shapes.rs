@@ -11,6 +11,7 @@ use super::*;
 use crate::data::ImageShape;
 use crate::model::{Layer, Shape};
 use crate::ops::Operation;
+use crate::precision::Precision;
 use crate::workers::Team;
 use case::{Case, Picture};
 use compare::{accuracy, same_bits};

@@ -5,6 +5,7 @@ use super::bits::{Recipe, built_in};
 use super::*;
 use crate::data::Source;
 use crate::optim::Optimizer;
+use crate::precision::Precision;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -28,16 +29,12 @@ fn assert_none_is_kept(recipe: &Recipe, data: &Dataset, pin: &str) {
     while (trainer.steps() as usize) < STEPS {
         epoch += 1;
         let steps = trainer.steps() as usize;
-        let run = trainer.epoch(epoch, data, &mut |event| match event {
+        let mut run = EpochRun::default();
+        let halt = trainer.epoch(epoch, data, &mut run, &mut |event| match event {
             Event::Step { step, .. } if steps + step >= STEPS => Flow::Stop,
             _ => Flow::Continue,
         });
-        assert!(
-            run.stopped.is_none_or(|reason| reason == StopReason::Interrupted),
-            "{}: {:?}",
-            recipe.name,
-            run.stopped
-        );
+        assert!(halt != Halt::Diverged, "{}: {:?}", recipe.name, halt);
     }
     let name = recipe.name;
     let kept = [

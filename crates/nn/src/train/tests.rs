@@ -6,6 +6,7 @@ use crate::aligned::Aligned;
 use crate::data::{ImageShape, Source};
 use crate::model::{Init, Model};
 use crate::optim::Optimizer;
+use crate::precision::Precision;
 use crate::rng::{Rng, Stream};
 use crate::workers::Team;
 

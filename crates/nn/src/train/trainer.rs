@@ -1,7 +1,8 @@
 //! A network in training, and one epoch of it.
 
+use super::at_once::{AtOnce, AtOnceMemory};
 use super::batches::{Batches, steps_of};
-use super::{Event, Flow, StopReason, TrainConfig};
+use super::{Event, Flow, TrainConfig, TrainSettings};
 use crate::aligned::Aligned;
 use crate::autotune::{Autotune, Stretch, Watch};
 use crate::batch::Batch;
@@ -9,8 +10,9 @@ use crate::data::Dataset;
 use crate::model::{Architecture, Model};
 use crate::op_times::OpTimes;
 use crate::plan::{Memory, Plan, Scratch};
-use crate::step::{Learn, Step, StepOf};
+use crate::step::{Step, StepOf};
 use crate::workers::{Worker, in_team};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tenfold_kernels::Isa;
@@ -27,6 +29,7 @@ pub(crate) struct Trainer<'a> {
     pixels: PixelTable,
     plan: Plan,
     pub(super) memory: Memory,
+    at_once: AtOnceMemory,
     scratch: Vec<Scratch>,
     threads: usize,
     /// Steps done in all.
@@ -35,12 +38,32 @@ pub(crate) struct Trainer<'a> {
     pub(crate) times: Option<OpTimes>,
 }
 
-/// What became of one epoch.
+/// How far an epoch has come.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub(crate) struct EpochRun {
-    /// Mean loss per example.
+    /// Sum of the losses of all examples so far.
     pub(super) loss: f64,
+    /// Steps done.
+    pub(super) done: usize,
+    /// Spent on them.
     pub(crate) time: Duration,
-    pub(crate) stopped: Option<StopReason>,
+}
+
+/// Why no further step is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Halt {
+    /// There is none in this epoch.
+    EpochDone,
+    /// A loss was not finite.
+    Diverged,
+    /// The caller asked for something else than to go on.
+    Asked(Flow),
+}
+
+/// What stands before the names of the parameters in those of the arrays that a training with these settings changes.
+pub(super) fn changing(settings: &TrainSettings) -> &'static [&'static str] {
+    let all = &["", "moment1/", "moment2/", "average/"];
+    if settings.ema.is_some() { all } else { &all[..3] }
 }
 
 impl<'a> Trainer<'a> {
@@ -59,7 +82,22 @@ impl<'a> Trainer<'a> {
         let (moment1, moment2) = (state(), state());
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         let pixels = model.pixels().table(architecture.input());
-        Trainer { isa, config, model, moment1, moment2, pixels, plan, memory, scratch, threads, steps: 0, times: None }
+        let at_once = AtOnceMemory::new(&model, settings);
+        Trainer {
+            isa,
+            config,
+            model,
+            moment1,
+            moment2,
+            pixels,
+            plan,
+            memory,
+            at_once,
+            scratch,
+            threads,
+            steps: 0,
+            times: None,
+        }
     }
 
     /// The same, with optimizer states as a training past its first thousand steps has them: those of weights that get
@@ -77,33 +115,69 @@ impl<'a> Trainer<'a> {
         self.steps
     }
 
-    /// One pass over the examples in the order of this epoch.
-    pub(crate) fn epoch(&mut self, epoch: usize, data: &Dataset, on_event: &mut dyn FnMut(&Event) -> Flow) -> EpochRun {
-        let steps = steps_of(data, self.plan.batch_size);
-        if on_event(&Event::EpochStarted { epoch, steps }) == Flow::Stop {
-            return EpochRun { loss: f64::NAN, time: Duration::ZERO, stopped: Some(StopReason::Interrupted) };
+    /// What training changes, each laid out like the parameters, in the order of [`changing`]. This and an [`EpochRun`]
+    /// are all that the steps to come depend on.
+    pub(super) fn changing(&mut self) -> Vec<&mut Aligned> {
+        let mut all = vec![&mut self.model.values, &mut self.moment1, &mut self.moment2];
+        all.extend(&mut self.at_once.average);
+        all
+    }
+
+    /// The network that has been learned so far: its weights, or, where there is one, their average.
+    pub(crate) fn learned(&self) -> Cow<'_, Model> {
+        match &self.at_once.average {
+            Some(average) => Cow::Owned(self.model.with_values(average.clone())),
+            None => Cow::Borrowed(&self.model),
         }
-        let started = Instant::now();
-        let batches = Batches::new(self.config, data, epoch, self.plan.batch_size, self.steps);
-        let learn = Learn::Update {
-            moment1: Arena::new(self.moment1.as_mut_slice()),
-            moment2: Arena::new(self.moment2.as_mut_slice()),
-        };
+    }
+
+    /// The settings of the training.
+    pub(super) fn settings(&self) -> &'a TrainSettings {
+        &self.config.settings
+    }
+
+    /// Steps of an epoch over `data`.
+    pub(super) fn steps_of(&self, data: &Dataset) -> usize {
+        steps_of(data.len(), self.plan.batch_size)
+    }
+
+    /// The training has done `epochs` epochs over `data` and `run` of the next.
+    pub(super) fn goes_on_after(&mut self, epochs: usize, run: &EpochRun, data: &Dataset) {
+        self.steps = (epochs * self.steps_of(data) + run.done) as u64;
+    }
+
+    /// The steps of this epoch that `run` has not done, in its order of the examples, until there is none or the caller
+    /// asks for something else. Called again with the same `run` it goes on, to the same bits.
+    pub(crate) fn epoch(
+        &mut self,
+        epoch: usize,
+        data: &Dataset,
+        run: &mut EpochRun,
+        on_event: &mut dyn FnMut(&Event) -> Flow,
+    ) -> Halt {
+        let steps = self.steps_of(data);
+        let (started, before) = (Instant::now(), run.done);
+        let batches = Batches::new(self.config, data, epoch, self.plan.batch_size, self.steps - before as u64);
+        let (learn, at_once) = self.at_once.share([&mut self.moment1, &mut self.moment2]);
         let classes = self.model.architecture().classes();
         let of = StepOf { isa: self.isa, seed: self.config.seed, classes, pixels: &self.pixels };
         let params = Arena::new(self.model.values.as_mut_slice());
         let step = Step::new(&self.plan, of, &mut self.memory, params, learn).timed(self.times.as_ref());
         let mut report = |index, examples| on_event(&Event::Step { epoch, step: index + 1, steps, examples });
-        let mut tuner = Autotune::new(self.threads, steps, |threads| self.plan.graph.can_relay(threads));
-        let mut progress = Progress::default();
-        while progress.done < steps && progress.stopped.is_none() {
-            let stretch = tuner.stretch(progress.done);
-            let watch = run_stretch(stretch, &step, &batches, &mut self.scratch, &mut progress, &mut report);
+        let mut tuner = Autotune::new(self.threads, steps - before, |threads| self.plan.graph.can_relay(threads));
+        let mut progress = Progress { loss: run.loss, done: before, halt: None, elsewhere: Duration::ZERO };
+        while progress.done < steps && progress.halt.is_none() {
+            let mut stretch = tuner.stretch(progress.done - before);
+            stretch.end += before;
+            let watch =
+                run_stretch(stretch, (&step, &at_once), &batches, &mut self.scratch, &mut progress, &mut report);
             tuner.timed(&watch);
         }
-        drop(step);
-        self.steps += progress.done as u64;
-        progress.ended(data.len(), started.elapsed())
+        drop((step, at_once));
+        let Progress { loss, done, halt, elsewhere } = progress;
+        self.steps += (done - before) as u64;
+        *run = EpochRun { loss, done, time: run.time + (started.elapsed() - elsewhere) };
+        halt.unwrap_or(Halt::EpochDone)
     }
 }
 
@@ -111,7 +185,7 @@ impl<'a> Trainer<'a> {
 /// and the first one sees after each what came of it.
 fn run_stretch(
     stretch: Stretch,
-    step: &Step,
+    (step, at_once): (&Step, &AtOnce),
     batches: &Batches,
     scratch: &mut [Scratch],
     progress: &mut Progress,
@@ -126,7 +200,7 @@ fn run_stretch(
         scratch,
         |worker, scratch| {
             for index in indices.clone() {
-                run_step(step, worker, scratch, &batches.get(index));
+                run_step(step, at_once, worker, scratch, &batches.get(index));
                 worker.barrier();
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -136,13 +210,13 @@ fn run_stretch(
         |worker, scratch| {
             for index in indices.clone() {
                 let batch = batches.get(index);
-                run_step(step, worker, scratch, &batch);
+                run_step(step, at_once, worker, scratch, &batch);
                 let loss = step.with_losses(batch.len(), |losses, _| losses.iter().sum::<f64>());
                 progress.step(loss, || report(index, batch.len()));
-                stop.store(progress.stopped.is_some(), Ordering::Relaxed);
+                stop.store(progress.halt.is_some(), Ordering::Relaxed);
                 worker.barrier();
                 watch.step();
-                if progress.stopped.is_some() {
+                if progress.halt.is_some() {
                     break;
                 }
             }
@@ -152,21 +226,21 @@ fn run_stretch(
 }
 
 /// One thread's part of a step; the caller's next meeting ends it.
-fn run_step(step: &Step, worker: &Worker, scratch: &mut Scratch, batch: &Batch) {
+fn run_step(step: &Step, at_once: &AtOnce, worker: &Worker, scratch: &mut Scratch, batch: &Batch) {
     step.forward(worker, scratch, batch, step.plan.graph.nodes.len());
     step.loss(worker, scratch, batch);
     step.fetch(worker, batch);
     step.backward(worker, scratch, batch);
+    at_once.run(step, worker, batch);
 }
 
-/// How far an epoch has come.
-#[derive(Default)]
+/// How far an epoch has come, while its steps are taken.
 struct Progress {
     /// Sum of the losses of all examples so far.
     loss: f64,
     /// Steps done.
     done: usize,
-    stopped: Option<StopReason>,
+    halt: Option<Halt>,
     /// Spent by the caller, drawing for example: not training time.
     elsewhere: Duration,
 }
@@ -180,14 +254,9 @@ impl Progress {
         let flow = report();
         self.elsewhere += reported.elapsed();
         if !loss.is_finite() {
-            self.stopped = Some(StopReason::Diverged);
-        } else if flow == Flow::Stop {
-            self.stopped = Some(StopReason::Interrupted);
+            self.halt = Some(Halt::Diverged);
+        } else if flow != Flow::Continue {
+            self.halt = Some(Halt::Asked(flow));
         }
-    }
-
-    /// What became of an epoch of so many examples that took `time` in all.
-    fn ended(self, examples: usize, time: Duration) -> EpochRun {
-        EpochRun { loss: self.loss / examples as f64, time: time - self.elsewhere, stopped: self.stopped }
     }
 }

@@ -9,6 +9,7 @@ use crate::train::Pixels;
 use crate::train::testing::NamedArrays;
 use tenfold_kernels::Planes;
 use tenfold_kernels::reference::{self, Window};
+use tenfold_kernels::softmax_cross_entropy::Counts;
 
 /// What a network makes of a batch, by the references.
 #[derive(Default)]
@@ -82,7 +83,7 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
     }
     let labels: Vec<u16> = batch.iter().map(|&n| data.labels()[n as usize]).collect();
     let (losses, mut grad) =
-        reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, None, 1.0 / rows as f64);
+        reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, Counts::default(), 1.0 / rows as f64);
     let of_label = |(n, &label): (usize, &u16)| grad[n * net.classes() + usize::from(label)].abs() * rows as f64;
     let sure = labels.iter().enumerate().map(of_label).fold(1.0, f64::min) < UNSURE;
     let unclear = sure.then_some("a class is next to certain");

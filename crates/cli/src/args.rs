@@ -369,11 +369,19 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "K", value_parser = whole(1000))]
     pub(crate) top: Option<usize>,
     /// ImageId,Label: what Kaggle takes, with numbers from 1 on.
-    #[arg(long, conflicts_with_all = ["top", "format", "abstain"])]
+    #[arg(long, conflicts_with_all = ["top", "format", "abstain", "abstain_error"])]
     pub(crate) kaggle: bool,
     /// Name no class where the most probable one has a probability of less than P.
     #[arg(long, value_name = "P", value_parser = share)]
     pub(crate) abstain: Option<f64>,
+    /// Choose that probability on the validation images of the run: the lowest at which at most this share of the named
+    /// classes was wrong there. What it did there is said.
+    #[arg(long, value_name = "SHARE", value_parser = error_share, conflicts_with = "abstain")]
+    pub(crate) abstain_error: Option<f64>,
+    /// Divide logits by the temperature that the run found on validation images, so that probabilities mean what they
+    /// say; the report shows whether that helps. No class changes.
+    #[arg(long)]
+    pub(crate) calibrate: bool,
     /// How PATH is to be understood where that differs from what was trained on, as with `tenfold data`.
     #[arg(long, value_name = "SETTING")]
     pub(crate) set: Vec<String>,
@@ -387,7 +395,8 @@ Examples:
   tenfold predict runs/images-cats:cnn:1 cat.jpg    one network, one picture
   tenfold predict runs/images-cats new-pictures --out said.csv   a folder of pictures, by the picked network
   tenfold predict runs/images-train:cnn test.csv --kaggle --out submission.csv   the mean of all seeds
-  find . -name '*.jpg' | tenfold predict model.safetensors - --top 3";
+  find . -name '*.jpg' | tenfold predict model.safetensors - --top 3
+  tenfold predict runs/images-cats new-pictures --calibrate --abstain-error 0.01   no class where it is not sure enough";
 
 /// Measures a trained network on labelled images that it has never seen.
 ///
@@ -431,11 +440,20 @@ pub(crate) struct ExportArgs {
     /// The file to write, by its name .onnx or .safetensors.
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
+    /// Divide logits, in the file, by the temperature that the run found on validation images, so that probabilities mean
+    /// what they say; the report shows whether that helps. No class changes.
+    #[arg(long)]
+    pub(crate) calibrate: bool,
+    /// Keep in the file from which probability on a class is to be named: the lowest at which at most this share of the
+    /// named classes was wrong on the validation images of the run. `tenfold predict` obeys it.
+    #[arg(long, value_name = "SHARE", value_parser = error_share)]
+    pub(crate) abstain_error: Option<f64>,
 }
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   tenfold export runs/digits --to digits.onnx
+  tenfold export runs/digits:cnn2:1 --calibrate --to cnn2.onnx   probabilities that mean what they say
   tenfold export runs/digits:cnn2:1 --to cnn2.safetensors";
 
 /// How predictions are written.
@@ -452,6 +470,14 @@ fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("expected a probability from 0 to 1".to_owned()),
+    }
+}
+
+/// A share from 0 to 1 of what may be wrong; all is no limit.
+fn error_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("expected a share from 0 to less than 1, such as 0.01 for one of a hundred".to_owned()),
     }
 }
 

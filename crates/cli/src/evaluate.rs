@@ -28,6 +28,8 @@ struct EvaluationRecord<'a> {
     images: usize,
     /// Files that could not be read and are in no figure.
     unreadable: usize,
+    /// How many of the images the run of the network trained on or chose by; null where that cannot be told.
+    seen: Option<usize>,
     classes: &'a [String],
     metrics: &'a Metrics,
     /// With 95 % intervals for new images like these.
@@ -68,6 +70,16 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
         let hint = "`tenfold predict` says what it takes them for".to_owned();
         return Err(Failure::new(DATA, message, Some(hint)));
     }
+    // Where it is the same data, the test images were set apart from what was trained on.
+    let seen = if sha256 == networks.data() { None } else { networks.has_seen(&examples.pixels) };
+    if let Some(seen) = seen.filter(|&seen| seen > 0) {
+        output::note(&format!(
+            "{} of these {} images {} one that the network was trained on or chosen by, pixel for pixel: the figures flatter it",
+            count(seen as u64),
+            count(examples.labels.len() as u64),
+            if seen == 1 { "is" } else { "are each" }
+        ));
+    }
     for note in &collection.notes {
         output::note(&format!("  {}", plain(note)));
     }
@@ -102,6 +114,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
             sha256,
             images: n,
             unreadable,
+            seen,
             classes: networks.classes(),
             metrics: &metrics,
             statistics: &statistics,

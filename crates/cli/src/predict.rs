@@ -8,7 +8,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tenfold_nn::data::words::{are, counted};
-use tenfold_report::format::count;
+use tenfold_nn::interop::model_file::Abstain;
+use tenfold_report::format::{count, percent};
 
 use self::inputs::{Input, inputs};
 use self::networks::Networks;
@@ -28,7 +29,7 @@ const NAMED: usize = 20;
 
 /// Predicts, and gives the exit code.
 pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
-    let networks = Networks::read(&args.model, environment(args.threads).threads)?;
+    let mut networks = Networks::read(&args.model, environment(args.threads).threads)?;
     if args.top.is_some_and(|top| top > networks.classes().len()) {
         let message =
             format!("--top is {}, and the network has {} classes", args.top.unwrap_or(0), networks.classes().len());
@@ -41,10 +42,18 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
         let message = format!("--set: size is that of the images that the network was trained on: {shape}");
         return Err(Failure::new(USAGE, message, None));
     }
+    if args.calibrate {
+        output::note(&networks.calibrate()?);
+    }
+    let abstain = match (args.abstain, args.abstain_error) {
+        (Some(threshold), _) => Some(threshold),
+        (None, Some(at_most)) => Some(told(networks.abstain(at_most)?)),
+        (None, None) => networks.own_abstain().filter(|_| !args.kaggle).map(told),
+    };
     let together = PICTURES.min(PICTURE_BYTES / shape.len()).max(1);
     let found = inputs(&args.paths, args.out.as_deref())?;
     let columns = if args.kaggle { Columns::Kaggle } else { args.top.map_or(Columns::All, Columns::Top) };
-    let mut rows = Rows::open(args, columns, networks.classes())?;
+    let mut rows = Rows::open(args, columns, abstain, networks.classes())?;
     let pictures = found.iter().filter(|input| matches!(input, Input::Picture(_))).count();
     let progress = bar("pictures", pictures);
     let mut unreadable: Vec<(PathBuf, String)> = Vec::new();
@@ -67,7 +76,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
     of_pictures(&waiting, &networks, &options, &mut rows, &mut unreadable)?;
     progress.finish_and_clear();
     let (all, undecided) = rows.finish()?;
-    if let Some(threshold) = args.abstain {
+    if let Some(threshold) = abstain {
         let n = count(undecided as u64);
         output::note(&format!("{n} of {} images have no class of probability {threshold} or more", count(all as u64)));
     }
@@ -85,6 +94,27 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
         lines.join("\n  ")
     );
     Err(Failure::new(DATA, message, None))
+}
+
+/// The threshold, once it is said where it comes from.
+fn told(abstain: Abstain) -> f64 {
+    output::note(&abstaining(&abstain));
+    abstain.threshold
+}
+
+/// What a threshold did where it was chosen.
+pub(crate) fn abstaining(abstain: &Abstain) -> String {
+    let Abstain { threshold, images, answered, wrong } = *abstain;
+    let share = |part: u64, of: u64| percent(part as f64 / of.max(1) as f64);
+    format!(
+        "no class is named where the most probable one has a probability of less than {threshold}: of the {} validation \
+         images {} were named then ({}), {} of them wrongly ({})",
+        count(images),
+        count(answered),
+        share(answered, images),
+        count(wrong),
+        share(wrong, answered)
+    )
 }
 
 /// Predicts pictures, in order.

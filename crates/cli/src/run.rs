@@ -235,6 +235,12 @@ impl<'a> View<'a> {
                 self.began.get_or_insert_with(Instant::now);
             }
             StudyEvent::Training { recipe, seed, event } => self.training(*recipe, *seed, event),
+            StudyEvent::EnsembleStarted { recipe, seeds } => {
+                self.progress.note(&format!("{recipe}: measuring the mean of its {seeds} seeds"));
+            }
+            StudyEvent::EnsembleFailed { recipe, error } => {
+                self.warn(&format!("the seeds of {recipe} were not measured together: {error}"));
+            }
             StudyEvent::TrialEnded { recipe, record, spared, earlier_stays } => {
                 self.progress.trial_done();
                 self.took = self.began.map_or(Duration::ZERO, |began| began.elapsed());

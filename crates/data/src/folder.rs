@@ -6,7 +6,7 @@ mod tests;
 use std::path::Path;
 
 use crate::DataError;
-use crate::collection::{Found, Role, listed};
+use crate::collection::{Found, Naming, Role, listed};
 use crate::groups::GroupPattern;
 use crate::options::{NO_COLUMNS, ONE_LEVEL, Options, UPRIGHT};
 use crate::pictures::{self, Entry};
@@ -18,14 +18,14 @@ use crate::words::{are, counted};
 const MOST_WRAPPED: usize = 4;
 
 /// Reads the folders of classes in `path`.
-pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+pub(crate) fn read(path: &Path, options: &Options, naming: Naming, watch: &mut Watch) -> Result<Found, DataError> {
     options.refuse(path, &[UPRIGHT, ONE_LEVEL, NO_COLUMNS])?;
     let mut found = Found::default();
     let mut passed_over = PassedOver::default();
     let group = options.group.as_deref().map(GroupPattern::new).transpose()?;
     let (root, listing) = unwrapped(path, &mut found.notes)?;
     passed_over.hidden += listing.hidden;
-    let roles = roles(&root, &listing)?;
+    let roles = roles(&root, &listing, naming)?;
     let mut entries = Vec::new();
     if roles.is_empty() {
         if listing.folders.is_empty() {
@@ -90,7 +90,7 @@ fn unwrapped(path: &Path, notes: &mut Vec<String>) -> Result<(std::path::PathBuf
 }
 
 /// The folders that are parts of a data set. One that holds pictures itself is a class, even one of trains.
-fn roles(root: &Path, listing: &Listing) -> Result<Vec<(Item, Role)>, DataError> {
+fn roles(root: &Path, listing: &Listing, naming: Naming) -> Result<Vec<(Item, Role)>, DataError> {
     let named: Vec<(&Item, Role)> =
         listing.folders.iter().filter_map(|folder| Some((folder, Role::within(&folder.name)?))).collect();
     let mut roles = Vec::new();
@@ -106,6 +106,13 @@ fn roles(root: &Path, listing: &Listing) -> Result<Vec<(Item, Role)>, DataError>
     // One name with such a word in it may be that of a class, as steam_train; train itself is none.
     let trained = roles.iter().any(|(_, role)| *role == Role::Train);
     if trained && roles.iter().any(|(item, role)| *role != Role::Train || Role::of(&item.name).is_some()) {
+        roles.sort_by_key(|(_, role)| *role);
+        return Ok(roles);
+    }
+    // Whoever learns nothing needs no training images. What is a class of the network is no part.
+    let is_class = |item: &Item| matches!(naming, Naming::Known(classes) if classes.contains(&item.name));
+    let known = !matches!(naming, Naming::Learned) && roles.iter().all(|(item, _)| !is_class(item));
+    if known && roles.iter().any(|(item, _)| Role::of(&item.name).is_some()) {
         roles.sort_by_key(|(_, role)| *role);
         return Ok(roles);
     }

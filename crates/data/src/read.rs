@@ -43,7 +43,8 @@ pub fn read_with(path: &Path, options: &Options, watch: &mut dyn FnMut(Progress)
     read_for(path, options, Naming::Learned, watch)
 }
 
-/// As [`read_with`], for labels that are used so.
+/// As [`read_with`], for labels that are used so. Where they are not learned, a folder may hold a test part alone, and
+/// where they are not used, an npz file its images alone, and an npy file them.
 ///
 /// # Errors
 /// As [`read`]; of labels that are known, if one is none of the classes.
@@ -70,10 +71,10 @@ pub fn read_for(
         } else if let Some(found) = csv::read_folder(path, &listing, options, watch)? {
             found
         } else {
-            folder::read(path, options, watch)?
+            folder::read(path, options, naming, watch)?
         }
     } else if metadata.is_file() {
-        read_file(path, options, watch)?
+        read_file(path, options, naming, watch)?
     } else {
         return Err(no_file(path));
     };
@@ -117,14 +118,17 @@ fn no_file(path: &Path) -> DataError {
     DataError::contents(path, "is a pipe, socket or device, expected a file or a folder", None)
 }
 
-fn read_file(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+fn read_file(path: &Path, options: &Options, naming: Naming, watch: &mut Watch) -> Result<Found, DataError> {
     let mut start = Vec::new();
     let io = |reason| DataError::io(path, reason);
     open(path)?.take(16).read_to_end(&mut start).map_err(io)?;
     let refused = |what: &str, hint: &str| Err(DataError::contents(path, what, Some(hint)));
     match &start[..] {
         [] => refused("is empty", "copy or download it again"),
-        [b'P', b'K', 3, 4, ..] => npz::read(path, options, watch),
+        [b'P', b'K', 3, 4, ..] => npz::read(path, options, naming, watch),
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] if matches!(naming, Naming::Unused) => {
+            npz::read_images(path, options, watch)
+        }
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => refused(
             "is one npy array, expected images and their labels",
             "save both with numpy.savez(file, images, labels), or name a folder with an npy file for each class",

@@ -97,6 +97,33 @@ pub(crate) fn evaluate_on(
     whole.then(|| Evaluation { loss: loss / examples, accuracy: correct as f64 / examples, predictions, probabilities })
 }
 
+/// Probabilities, `[N, classes]`, as if their logits had been divided by the temperature. The most probable class of each
+/// row, the first of equals, stays the same.
+pub fn divide_logits(probabilities: &mut [f32], classes: usize, temperature: f64) {
+    probabilities.chunks_exact_mut(classes).for_each(|row| {
+        let class = argmax(row);
+        // In parts of the largest, which stays 1: no temperature makes all of them vanish.
+        let most = f64::from(row[class].max(f32::MIN_POSITIVE));
+        let powers: Vec<f64> = row.iter().map(|&p| (f64::from(p) / most).powf(1.0 / temperature)).collect();
+        let sum: f64 = powers.iter().sum();
+        row.iter_mut().zip(powers).for_each(|(p, power)| *p = (power / sum) as f32);
+        // What was less by the last digit may have become equal.
+        let most = row[class];
+        row[..class].iter_mut().filter(|p| **p >= most).for_each(|p| *p = most.next_down());
+    });
+}
+
+/// What several networks say together of the same examples: the mean of their probabilities, each `[N, classes]`.
+pub fn mean_probabilities(each: Vec<Vec<f32>>) -> Vec<f32> {
+    let n = each.len() as f64;
+    let mut networks = each.into_iter();
+    let mut sums: Vec<f64> = networks.next().unwrap_or_default().into_iter().map(f64::from).collect();
+    for probabilities in networks {
+        sums.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += f64::from(p));
+    }
+    sums.into_iter().map(|sum| (sum / n) as f32).collect()
+}
+
 /// The logits of all examples, `[N, classes]`.
 pub(crate) fn logits(evaluator: &mut Evaluator, model: &Model, data: &Dataset, threads: usize) -> Vec<f32> {
     let classes = model.architecture().classes();

@@ -7,6 +7,7 @@
 
 pub mod text;
 
+pub mod calibration;
 pub mod comparison;
 
 pub mod curves;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tenfold_nn::data::MAX_CLASSES;
 use thiserror::Error;
 
+use crate::calibration::CalibrationRecord;
 use crate::comparison::{self, Comparison, Groups, RecipeTrials, TestImages};
 use crate::folder::{MOST_BYTES, bounded};
 use crate::metrics::Metrics;
@@ -141,10 +142,7 @@ impl FinishedStudy {
             predictions.push(by_seed);
         }
         let images = TestImages {
-            groups: Groups::writers(&record.dataset.sha256, record.dataset.test)
-                // Copies say no more than one of them: those that are alike are drawn together too.
-                .or_else(|| (!origins.units.is_empty()).then_some(Groups { of: origins.units, are_writers: false }))
-                .or_else(|| (!origins.groups.is_empty()).then_some(Groups { of: origins.groups, are_writers: false })),
+            groups: Groups::known(&record.dataset.sha256, record.dataset.test, &origins.units, &origins.groups),
             labels: labels.unwrap_or_default(),
             classes: record.dataset.classes,
         };
@@ -240,6 +238,16 @@ fn check(record: &StudyRecord) -> Result<(), String> {
                     return Err(at("its metrics do not follow from its confusion matrix"));
                 }
             }
+            trial.calibration.as_ref().map_or(Ok(()), CalibrationRecord::check).map_err(|fault| at(&fault))?;
+        }
+        if let Some(ensemble) = &recipe.ensemble {
+            let at = |fault: &str| format!("recipe {name:?}, all seeds together: {fault}");
+            for (metrics, examples) in [(&ensemble.valid, dataset.valid), (&ensemble.test, dataset.test)] {
+                if !follows(metrics, dataset.classes, examples as u64) {
+                    return Err(at("the metrics do not follow from the confusion matrix"));
+                }
+            }
+            ensemble.calibration.as_ref().map_or(Ok(()), CalibrationRecord::check).map_err(|fault| at(&fault))?;
         }
     }
     Ok(())

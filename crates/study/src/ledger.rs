@@ -66,24 +66,24 @@ impl Ledger {
         &self.0
     }
 
-    /// A look is about to be taken: at one trial, or at all of them for a choice.
-    pub(crate) fn count(&mut self, reason: ReadingReason, trial: Option<(&str, u64)>) {
-        let reading = self.reading(reason, trial);
+    /// A look is about to be taken: at one trial, at those of a recipe together, or at all of them for a choice.
+    pub(crate) fn count(&mut self, reason: ReadingReason, recipe: Option<&str>, seed: Option<u64>) {
+        let reading = self.reading(reason, recipe, seed);
         reading.count = reading.count.saturating_add(1);
     }
 
     /// A measured trial was looked at, whether or not somebody counted then.
     fn at_least_once(&mut self, recipe: &str, seed: u64) {
-        let reading = self.reading(ReadingReason::Trial, Some((recipe, seed)));
+        let reading = self.reading(ReadingReason::Trial, Some(recipe), Some(seed));
         reading.count = reading.count.max(1);
     }
 
-    fn reading(&mut self, reason: ReadingReason, trial: Option<(&str, u64)>) -> &mut TestReading {
-        let key = (reason, trial.map(|trial| trial.0), trial.map(|trial| trial.1));
+    fn reading(&mut self, reason: ReadingReason, recipe: Option<&str>, seed: Option<u64>) -> &mut TestReading {
+        let key = (reason, recipe, seed);
         // A file may have been edited, so its order is not relied on.
         let at = self.0.iter().position(|r| (r.reason, r.recipe.as_deref(), r.seed) == key);
         let at = at.unwrap_or_else(|| {
-            let (recipe, seed) = (trial.map(|trial| trial.0.to_owned()), key.2);
+            let recipe = recipe.map(str::to_owned);
             let at = self.0.partition_point(|r| (r.reason, r.recipe.as_deref(), r.seed) < key);
             self.0.insert(at, TestReading { reason, recipe, seed, count: 0 });
             at
@@ -111,10 +111,10 @@ mod tests {
                                     {"recipe": "a", "seed": 8, "test": null}, {"recipe": "a", "seed": 9}]}]}"#;
         folder.write("results.json", json.as_bytes()).unwrap();
         let mut ledger = Ledger::read(&folder, "results.json", std::iter::empty()).unwrap();
-        ledger.count(ReadingReason::Choice, None);
-        ledger.count(ReadingReason::Trial, Some(("b", 2)));
-        ledger.count(ReadingReason::Trial, Some(("b", 1)));
-        ledger.count(ReadingReason::Trial, Some(("a", 7)));
+        ledger.count(ReadingReason::Choice, None, None);
+        ledger.count(ReadingReason::Trial, Some("b"), Some(2));
+        ledger.count(ReadingReason::Trial, Some("b"), Some(1));
+        ledger.count(ReadingReason::Trial, Some("a"), Some(7));
         let counts: Vec<_> = ledger.readings().iter().map(|r| (r.recipe.as_deref(), r.seed, r.count)).collect();
         assert_eq!(
             counts,

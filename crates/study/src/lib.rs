@@ -12,6 +12,7 @@ mod spec;
 mod stop;
 
 mod changes;
+mod ensemble;
 mod identity;
 mod json;
 mod ledger;

@@ -16,8 +16,8 @@ use crate::folder::{FolderError, RunFolder};
 use crate::identity::TrialSettings;
 use crate::published::{self, PublishedRun};
 use crate::record::{
-    DataPlace, DatasetRecord, Environment, RESULTS, Reading, RecipeRecord, SCHEMA, Status, StudyRecord, TestReading,
-    TrialRecord,
+    DataPlace, DatasetRecord, EnsembleRecord, Environment, RESULTS, Reading, RecipeRecord, SCHEMA, Status, StudyRecord,
+    TestReading, TrialRecord,
 };
 use crate::spec::{Recipe, Study};
 use crate::trial;
@@ -347,16 +347,18 @@ impl PlannedStudy {
         Ok(found)
     }
 
-    /// The record of these trials, without what takes long to compute.
+    /// The record of these trials, without what takes long to compute; with those of `ensembles`, by the names of their
+    /// recipes, that are of the same networks.
     pub(crate) fn record(
         &self,
         trials: &BTreeMap<(usize, u64), TrialRecord>,
         test_readings: &[TestReading],
+        ensembles: &[(String, EnsembleRecord)],
     ) -> StudyRecord {
         let recipes = self.study.recipes.iter().enumerate().map(|(index, recipe)| {
             let architecture = &self.architectures[index];
             let trials = trials.range((index, 0)..=(index, u64::MAX)).map(|(_, trial)| trial.clone());
-            RecipeRecord {
+            let mut record = RecipeRecord {
                 name: recipe.name.clone(),
                 title: recipe.title.clone(),
                 layers: recipe.layers.iter().map(ToString::to_string).collect(),
@@ -365,8 +367,13 @@ impl PlannedStudy {
                 macs_forward: architecture.macs_forward(),
                 summary: None,
                 published: self.published.iter().find(|run| run.name == recipe.name).map(Into::into),
+                ensemble: None,
                 trials: trials.collect(),
-            }
+            };
+            let of_this =
+                |(name, ensemble): &&(String, EnsembleRecord)| *name == record.name && ensemble.is_of(&record);
+            record.ensemble = ensembles.iter().find(of_this).map(|(_, ensemble)| ensemble.clone());
+            record
         });
         let mut record = StudyRecord {
             schema: SCHEMA,

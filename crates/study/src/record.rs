@@ -11,6 +11,7 @@ use tenfold_nn::train::TrainSettings;
 use crate::comparison::Comparison;
 use crate::published::PublishedRun;
 
+mod ensemble;
 mod readings;
 mod summary;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod testing;
 mod timing;
 mod trial;
 
+pub use ensemble::EnsembleRecord;
 pub use readings::{Openings, ReadingReason, TestReading};
 pub(crate) use summary::best;
 pub use summary::{Spread, Summary, mean_epochs};
@@ -171,6 +173,9 @@ pub struct RecipeRecord {
     pub summary: Option<Summary>,
     /// The published figures that this recipe repeats. They are not ours.
     pub published: Option<PublishedRecord>,
+    /// Its finished trials as one; missing with fewer than two, while a run goes on, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<EnsembleRecord>,
     /// By seed.
     pub trials: Vec<TrialRecord>,
 }

@@ -9,8 +9,10 @@ use tenfold_nn::model::Model;
 use tenfold_nn::train::{self, Event, Flow, Outcome};
 use thiserror::Error;
 
+use crate::calibration::{CalibrationRecord, Said};
 use crate::changes::{Earlier, changes_in_words};
-use crate::comparison::ChosenBy;
+use crate::comparison::{ChosenBy, TestImages, units};
+use crate::ensemble;
 use crate::folder::{FolderError, RunFolder};
 use crate::ledger::Ledger;
 use crate::look::KeptFilters;
@@ -18,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::plan::{PlannedStudy, TrialState};
 use crate::record::{DatasetRecord, RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
 use crate::test_images::{self, TEST_IMAGES};
-use crate::trial::{self, Product, Room};
+use crate::trial::{self, Product, Room, TrialFileError};
 
 /// Processor time that was spent until now, in seconds.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -65,6 +67,20 @@ pub enum StudyEvent<'a> {
         spared: &'a [FolderError],
         /// Whether a finished trial of other settings keeps its place, because this one did not finish.
         earlier_stays: bool,
+    },
+    /// All trials have ended, and those of a recipe are measured as one.
+    EnsembleStarted {
+        /// The recipe's name.
+        recipe: &'a str,
+        /// How many trainings it has.
+        seeds: usize,
+    },
+    /// They could not be.
+    EnsembleFailed {
+        /// The recipe's name.
+        recipe: &'a str,
+        /// Why.
+        error: &'a TrialFileError,
     },
 }
 
@@ -158,6 +174,7 @@ fn run_trials(
         refuse_to_replace(plan, folder, &trials, found.data.as_ref())?;
     }
     let mut ledger = Ledger::read(folder, RESULTS, found.records.values())?;
+    let mut ensembles = ensemble::earlier(folder)?;
     folder.write("study.toml", plan.study.to_toml().as_bytes())?;
     match test_images::text(splits) {
         Some(text) => folder.write(TEST_IMAGES, &text)?,
@@ -168,9 +185,9 @@ fn run_trials(
     let left_out: Vec<_> = others.map(|((recipe, seed), state)| (recipe, seed, state)).collect();
     let mut records = found.records;
     if plan.chosen_by == ChosenBy::Test {
-        ledger.count(ReadingReason::Choice, None);
+        ledger.count(ReadingReason::Choice, None, None);
     }
-    let mut record = plan.record(&records, ledger.readings());
+    let mut record = plan.record(&records, ledger.readings(), &ensembles);
     let mut results_bytes = write_results(folder, &record)?;
 
     let mut flow = on_event(&StudyEvent::Planned { trials: &trials, left_out: &left_out });
@@ -182,7 +199,7 @@ fn run_trials(
             flow = on_event(&StudyEvent::TrialStarted { recipe, seed });
         }
         if matches!(flow, Flow::Stop) {
-            break;
+            return Ok(record);
         }
         let (architecture, threads) = (&plan.architectures[recipe], plan.environment.threads);
         let (name, config) = (&plan.recipe(recipe).0.name, plan.recipe(recipe).0.config(seed));
@@ -207,8 +224,8 @@ fn run_trials(
         let mut spared = Vec::new();
         if trial.status == Status::Finished {
             // On disk before the look is taken, so that no way to die loses it.
-            ledger.count(ReadingReason::Trial, Some((&trial.recipe, seed)));
-            record = plan.record(&records, ledger.readings());
+            ledger.count(ReadingReason::Trial, Some(&trial.recipe), Some(seed));
+            record = plan.record(&records, ledger.readings(), &ensembles);
             folder.keep_reserved(room.network + kept_last);
             write_results(folder, &record)?;
             let evaluation = measure(splits, &outcome.model, threads, &mut trial);
@@ -225,12 +242,36 @@ fn run_trials(
         }
         folder.keep_reserved(0);
         records.insert((recipe, seed), trial);
-        record = plan.record(&records, ledger.readings());
+        record = plan.record(&records, ledger.readings(), &ensembles);
         results_bytes = write_results(folder, &record)?;
         let trial = &records[&(recipe, seed)];
         flow = on_event(&StudyEvent::TrialEnded { recipe, record: trial, spared: &spared, earlier_stays });
         if trial.status == Status::Interrupted {
+            return Ok(record);
+        }
+    }
+    // All trainings of a recipe as one, where that has not been measured.
+    for n in 0..record.recipes.len() {
+        let (name, seeds) = (record.recipes[n].name.clone(), record.recipes[n].finished().count());
+        if seeds < 2 || record.recipes[n].ensemble.is_some() {
+            continue;
+        }
+        if matches!(flow, Flow::Continue) {
+            flow = on_event(&StudyEvent::EnsembleStarted { recipe: &name, seeds });
+        }
+        if matches!(flow, Flow::Stop) {
             break;
+        }
+        ledger.count(ReadingReason::Ensemble, Some(&name), None);
+        record = plan.record(&records, ledger.readings(), &ensembles);
+        write_results(folder, &record)?;
+        match ensemble::measure(folder, &record, &record.recipes[n], splits, plan.environment.threads) {
+            Ok(measured) => {
+                ensembles.push((name, measured));
+                record = plan.record(&records, ledger.readings(), &ensembles);
+                write_results(folder, &record)?;
+            }
+            Err(error) => flow = on_event(&StudyEvent::EnsembleFailed { recipe: &name, error: &error }),
         }
     }
     Ok(record)
@@ -295,6 +336,7 @@ fn trained(plan: &PlannedStudy, recipe: usize, seed: u64, outcome: &Outcome, tim
         train_time_s: outcome.train_time_s,
         valid: None,
         test: None,
+        calibration: None,
         weights_sha256: None,
         filters_sha256: None,
         environment: plan.environment.clone(),
@@ -307,9 +349,20 @@ fn trained(plan: &PlannedStudy, recipe: usize, seed: u64, outcome: &Outcome, tim
 
 /// Measures a finished network on validation and once on test.
 fn measure(splits: &Splits, model: &Model, threads: usize, record: &mut TrialRecord) -> Evaluation {
+    let images = TestImages::of(splits);
+    let alone: Vec<u32> = (0..splits.valid.len() as u32).collect();
     let classes = model.architecture().classes();
     let valid = evaluate::evaluate(model, &splits.valid, threads);
     let test = splits.test.evaluate(model, threads);
+    fn said<'a>(of: &'a Evaluation, labels: &'a [u16], units: &'a [u32]) -> Said<'a> {
+        Said { probabilities: &of.probabilities, predictions: &of.predictions, labels, units }
+    }
+    record.calibration = CalibrationRecord::of(
+        said(&valid, splits.valid.labels(), &alone),
+        said(&test, &images.labels, &units(&images).0),
+        classes,
+        threads,
+    );
     record.valid = Some(Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss));
     record.test = Some(Metrics::new(splits.test.labels_for_report(), &test.predictions, classes, test.loss));
     test

@@ -51,6 +51,7 @@ pub(crate) fn trial_record(recipe: &str, seed: u64, metrics: Metrics) -> TrialRe
         train_time_s: 1.5,
         valid: Some(metrics.clone()),
         test: Some(metrics),
+        calibration: None,
         weights_sha256: Some("test".to_owned()),
         filters_sha256: None,
         environment: environment(),
@@ -70,6 +71,7 @@ pub(crate) fn recipe_record(name: &str, trials: Vec<TrialRecord>) -> RecipeRecor
         macs_forward: 1,
         summary: None,
         published: None,
+        ensemble: None,
         trials,
     }
 }

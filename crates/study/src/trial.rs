@@ -138,12 +138,15 @@ impl Room {
         let weights = 4 * architecture.parameters() as u64 + layers + names + BLOCKS;
         // Number, two classes, a probability of single precision that is not small, and what is between them.
         let predictions = test * (digits(test) + 2 * digits(classes) + 20) + BLOCKS;
-        // A line of JSON for each number of each epoch, and twice of each class; and two matrices of counts, each of
-        // ten digits at most and a comma.
-        let result = 400 * epochs + 2 * classes * (400 + 11 * classes) + layers + BLOCKS;
+        // A line of JSON for each number of each epoch, and twice of each class; two matrices of counts, each of
+        // ten digits at most and a comma; and a line for each bin and threshold of the calibration.
+        let result = 400 * epochs + 2 * classes * (400 + 11 * classes) + layers + CALIBRATION + BLOCKS;
         Room { network: weights + predictions, result }
     }
 }
+
+/// What the record of a calibration takes: two times two lists of 15 bins and one of 101 thresholds, a line each.
+const CALIBRATION: u64 = 2 * (2 * 15 + 101 + 30) * 80;
 
 /// What a file takes beyond its bytes: the rest of its last block, its name, and text of a length that hardly varies.
 const BLOCKS: u64 = 16 << 10;
@@ -215,6 +218,7 @@ fn about(model: &Model, dataset: &DatasetRecord, record: &TrialRecord) -> About 
         data: dataset.sha256.clone(),
         group: dataset.reading.as_ref().and_then(|reading| reading.options.group.clone()),
         temperature: None,
+        abstain: None,
     }
 }
 

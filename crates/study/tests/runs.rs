@@ -342,10 +342,11 @@ fn an_interrupted_trial_is_recorded_and_run_again_to_the_same_bits() {
     }
 }
 
-/// The trials that were looked at, with how often; a choice has no name.
+/// The trials that were looked at, with how often; a recipe has its name alone, and a choice none.
 fn looks(record: &StudyRecord) -> Vec<(String, u64)> {
     let name = |recipe: &Option<String>, seed: Option<u64>| match (recipe, seed) {
         (Some(recipe), Some(seed)) => format!("{recipe} {seed}"),
+        (Some(recipe), None) => recipe.clone(),
         _ => String::new(),
     };
     record.test_readings.iter().map(|r| (name(&r.recipe, r.seed), r.count)).collect()
@@ -358,14 +359,23 @@ fn every_look_at_the_test_images_is_counted_and_none_forgotten() {
     let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
     assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("flat 1", 1)]));
     let log = run_all(&plan(STUDY, &splits, settings(2)), &splits, &scratch.0);
-    assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 1), ("flat 2", 1)]));
+    assert_eq!(
+        looks(&log.record),
+        counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 1), ("flat 2", 1), ("conv", 1), ("flat", 1)])
+    );
     assert!(log.record.openings().sealed());
 
     // Other settings, after these results were seen: the same images again.
     let changed = STUDY.replacen("lr = 1e-2", "lr = 2e-2", 1);
     let log = run_all(&plan(&changed, &splits, replacing(settings(1))), &splits, &scratch.0);
-    assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 2), ("flat 2", 1)]));
-    assert_eq!(log.record.openings().to_string(), "test opened 5 times for 4 trials");
+    assert_eq!(
+        looks(&log.record),
+        counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 2), ("flat 2", 1), ("conv", 1), ("flat", 1)])
+    );
+    assert_eq!(
+        log.record.openings().to_string(),
+        "test opened 5 times for 4 trials, and 2 times for the mean of seeds"
+    );
     let log = run_all(&plan(STUDY, &splits, replacing(settings(1))), &splits, &scratch.0);
     assert_eq!(looks(&log.record)[2], ("flat 1".to_owned(), 3));
 
@@ -388,7 +398,66 @@ fn every_look_at_the_test_images_is_counted_and_none_forgotten() {
     fs::remove_file(&results).unwrap();
     let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
     assert_eq!(before[2], ("flat 1".to_owned(), 3));
-    assert_eq!(looks(&log.record), counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 1), ("flat 2", 1)]));
+    assert_eq!(
+        looks(&log.record),
+        counts(&[("conv 1", 1), ("conv 2", 1), ("flat 1", 1), ("flat 2", 1), ("conv", 1), ("flat", 1)])
+    );
+}
+
+#[test]
+fn the_seeds_of_a_recipe_are_measured_together_once() {
+    let (scratch, splits) = (scratch("together"), splits(0));
+    let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
+    assert!(log.record.recipes.iter().all(|recipe| recipe.ensemble.is_none()), "one seed is no ensemble");
+    let log = run_all(&plan(STUDY, &splits, settings(3)), &splits, &scratch.0);
+    for recipe in &log.record.recipes {
+        let ensemble = recipe.ensemble.as_ref().expect("there are three seeds");
+        assert!(ensemble.seeds == [1, 2, 3] && ensemble.is_of(recipe));
+        // By the networks on disk, in another way: whose probabilities of a class have the largest sum.
+        let folder = RunFolder::open(&scratch.0).unwrap();
+        let of = |trial| splits.test.evaluate(&trained(&folder, &log.record, trial).unwrap(), 1).probabilities;
+        let each: Vec<Vec<f32>> = recipe.trials.iter().map(of).collect();
+        let sum = |image: usize, class: usize| each.iter().map(|of| f64::from(of[2 * image + class])).sum::<f64>();
+        let mut confusion = vec![vec![0; 2]; 2];
+        for (n, &label) in splits.test.labels_for_report().iter().enumerate() {
+            confusion[usize::from(label)][usize::from(sum(n, 1) > sum(n, 0))] += 1;
+        }
+        assert_eq!(ensemble.test.confusion, confusion);
+        let calibration = ensemble.calibration.as_ref().expect("it is measured");
+        let answers: u64 = calibration.plain.test.calibration.bins.iter().map(|bin| bin.answers).sum();
+        let right: u64 = calibration.plain.test.calibration.bins.iter().map(|bin| bin.right).sum();
+        assert_eq!((answers, right), (40, confusion[0][0] + confusion[1][1]));
+        let times: f64 = recipe.trials.iter().map(|trial| trial.train_time_s).sum();
+        assert_eq!(ensemble.train_time_s, times);
+    }
+    // What is the same is not looked at again; what a seed was added to is.
+    let again = run_all(&plan(STUDY, &splits, settings(2)), &splits, &scratch.0);
+    assert_eq!(again.record, log.record);
+    let only = Settings { only: vec!["flat".to_owned()], ..settings(4) };
+    let log = run_all(&plan(STUDY, &splits, only), &splits, &scratch.0);
+    assert_eq!(looks(&log.record)[7..], [("conv".to_owned(), 1), ("flat".to_owned(), 2)]);
+}
+
+#[test]
+fn a_trial_keeps_what_its_probabilities_are_worth() {
+    let (scratch, splits) = (scratch("calibration"), splits(0));
+    let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
+    for trial in log.record.recipes.iter().flat_map(|recipe| &recipe.trials) {
+        let found = trial.calibration.as_ref().expect("it finished");
+        assert_eq!(found.temperature.is_some(), found.calibrated.is_some());
+        for (measured, metrics) in [(&found.plain.valid, &trial.valid), (&found.plain.test, &trial.test)] {
+            let metrics = metrics.as_ref().expect("it finished");
+            let (ours, theirs) = (measured.loss.unwrap(), metrics.loss.unwrap());
+            // Of single-precision probabilities, and of logits.
+            assert!((ours - theirs).abs() < 1e-6 * (1.0 + theirs), "{ours} {theirs}");
+            let right: u64 = measured.calibration.bins.iter().map(|bin| bin.right).sum();
+            let images: u64 = measured.calibration.bins.iter().map(|bin| bin.answers).sum();
+            assert_eq!(right as f64 / images as f64, metrics.accuracy);
+        }
+        if let Some(calibrated) = &found.calibrated {
+            assert!(calibrated.valid.loss <= found.plain.valid.loss, "the temperature has the least loss");
+        }
+    }
 }
 
 #[test]

@@ -1,21 +1,36 @@
 //! The trained networks that a person names.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use tenfold_data::{Collection, Naming, Options};
 use tenfold_nn::data::ImageShape;
-use tenfold_nn::interop::model_file::{ModelFileError, Predictions, TrainedModel};
-use tenfold_study::record::{RecipeRecord, TrialRecord};
-use tenfold_study::{FinishedStudy, nearest, whole};
+use tenfold_nn::evaluate::{divide_logits, mean_probabilities};
+use tenfold_nn::interop::model_file::{Abstain, ModelFileError, Predictions, TrainedModel};
+use tenfold_report::calibration;
+use tenfold_study::calibration::CalibrationRecord;
+use tenfold_study::record::{RecipeRecord, StudyRecord, TrialRecord};
+use tenfold_study::{FinishedStudy, nearest, seed_folder, whole};
 
 use crate::failure::{DATA, Failure, USAGE, unread};
-use crate::progress;
+use crate::{images, progress};
 
 /// Networks that speak with one voice: the mean of their probabilities.
 pub(crate) struct Networks {
     /// At least one; all of the same images and classes.
     networks: Vec<TrainedModel>,
     threads: usize,
+    /// What their run found of their probabilities; none of a model file.
+    run: Option<OfRun>,
+    /// What logarithms of the mean of several networks are divided by. (One network has its own.)
+    temperature: Option<f64>,
+}
+
+/// What a run found of the probabilities of networks.
+struct OfRun {
+    folder: PathBuf,
+    record: StudyRecord,
+    calibration: Option<CalibrationRecord>,
 }
 
 impl Networks {
@@ -23,7 +38,12 @@ impl Networks {
     /// `DIR` with its pick.
     pub(crate) fn read(named: &str, threads: usize) -> Result<Networks, Failure> {
         let path = Path::new(named);
-        let networks = if path.is_file() { vec![TrainedModel::read(path)?] } else { of_run(named)? };
+        let (networks, run) = if path.is_file() {
+            (vec![TrainedModel::read(path)?], None)
+        } else {
+            let (networks, run) = of_run(named)?;
+            (networks, Some(run))
+        };
         let first = &networks[0].about;
         let same = |other: &TrainedModel| {
             let about = &other.about;
@@ -33,7 +53,94 @@ impl Networks {
             let message = format!("{named}: its trainings are of different images or classes");
             return Err(Failure::new(DATA, message, Some("name one seed: DIR:RECIPE:SEED".to_owned())));
         }
-        Ok(Networks { networks, threads })
+        Ok(Networks { networks, threads, run, temperature: None })
+    }
+
+    /// Has them divide their logits by the temperature that their run found on validation; gives a sentence on what that
+    /// does, on the test images of the run.
+    pub(crate) fn calibrate(&mut self) -> Result<String, Failure> {
+        let found = self.calibration("--calibrate")?;
+        let (Some(temperature), Some(calibrated)) = (found.temperature, &found.calibrated) else {
+            let message = "--calibrate: no temperature makes the loss on the validation images smallest, as where all of \
+                           them are right";
+            let hint = "leave --calibrate out: probabilities stay as they are".to_owned();
+            return Err(Failure::new(DATA, message.to_owned(), Some(hint)));
+        };
+        let words = format!(
+            "logits are divided by {temperature}, found on validation images; on the test images: {}",
+            calibration::sentence(&found.plain.test, Some(&calibrated.test))
+        );
+        match &mut self.networks[..] {
+            [one] => one.about.temperature = Some(temperature),
+            _ => self.temperature = Some(temperature),
+        }
+        Ok(words)
+    }
+
+    /// The lowest threshold at which at most this share of the named classes is wrong on the validation images of the
+    /// run, with the temperature if there is one.
+    pub(crate) fn abstain(&self, at_most: f64) -> Result<Abstain, Failure> {
+        let calibrated = self.temperature.or(self.networks[0].about.temperature).is_some();
+        let found = self.calibration("--abstain-error")?;
+        let Some(measured) = found.measured(calibrated) else {
+            return Err(Failure::new(DATA, "--abstain-error: the run did not measure this".to_owned(), None));
+        };
+        measured.abstain(at_most).map_err(|least| {
+            let message = format!(
+                "--abstain-error {at_most}: no threshold keeps to it; the smallest share of wrong classes on the validation \
+                 images is {:.4}, {} of {} that are named from a probability of {} on",
+                least.error(),
+                least.wrong,
+                least.answered,
+                least.threshold
+            );
+            let hint = format!("--abstain-error {:.4}, or a threshold of your own: --abstain P", least.error());
+            Failure::new(DATA, message, Some(hint))
+        })
+    }
+
+    /// The threshold that their model file has.
+    pub(crate) fn own_abstain(&self) -> Option<Abstain> {
+        self.networks[0].about.abstain
+    }
+
+    /// Writes a threshold into what the network's file says.
+    pub(crate) fn set_abstain(&mut self, abstain: Abstain) {
+        self.networks.iter_mut().for_each(|network| network.about.abstain = Some(abstain));
+    }
+
+    fn calibration(&self, option: &str) -> Result<&CalibrationRecord, Failure> {
+        let Some(run) = &self.run else {
+            let message = format!("{option}: a model file does not hold what was found on validation images");
+            let hint = format!(
+                "name the training in its run folder, DIR:RECIPE:SEED; `tenfold export` with {option} makes a model file that has it"
+            );
+            return Err(Failure::new(USAGE, message, Some(hint)));
+        };
+        run.calibration.as_ref().ok_or_else(|| {
+            let about = &self.networks[0].about;
+            let (message, hint) = match self.networks.len() {
+                1 => {
+                    let file = run.folder.join(seed_folder(&about.recipe, about.seed)).join("result.json");
+                    let message = format!(
+                        "{}: {option} needs what was found on validation images, and the version that trained this did not \
+                         look for it",
+                        run.folder.display()
+                    );
+                    (message, format!("remove {} and run the study again", file.display()))
+                }
+                n => {
+                    let message = format!(
+                        "{}: {option} needs what the {n} trainings of {} say together of validation images, which was not \
+                         measured",
+                        run.folder.display(),
+                        about.recipe
+                    );
+                    (message, "`tenfold run` measures it at its end; or name one seed: DIR:RECIPE:SEED".to_owned())
+                }
+            };
+            Failure::new(DATA, message, Some(hint))
+        })
     }
 
     pub(crate) fn networks(&self) -> &[TrainedModel] {
@@ -61,6 +168,16 @@ impl Networks {
     /// By what groups were told in the paths of pictures that they were trained on.
     pub(crate) fn group(&self) -> Option<&str> {
         self.networks[0].about.group.as_deref()
+    }
+
+    /// How many of these images, `[N, C, H, W]`, their run trained on or chose by, pixel for pixel; none where that cannot
+    /// be told: of a model file, or where the images of the run are not there any more.
+    pub(crate) fn has_seen(&self, pixels: &[u8]) -> Option<usize> {
+        let run = self.run.as_ref()?;
+        let splits = images::of_record(&run.folder, &run.record, None).ok()?;
+        let seen = [&splits.train, &splits.valid].map(|part| (0..part.len()).map(|n| part.image(n)));
+        let seen: HashSet<&[u8]> = seen.into_iter().flatten().collect();
+        Some(pixels.chunks_exact(self.shape().len()).filter(|image| seen.contains(image)).count())
     }
 
     /// `cnn2 seed 1`, or `cnn2, the mean of 5 seeds`.
@@ -91,18 +208,16 @@ impl Networks {
 
     /// What they say of images of their shape, `[N, C, H, W]`.
     pub(crate) fn predict(&self, pixels: &[u8]) -> Result<Predictions, Failure> {
-        let mut said = self.networks[0].predict(pixels, self.threads)?;
-        if self.networks.len() == 1 {
-            return Ok(said);
+        if let [one] = &self.networks[..] {
+            return Ok(one.predict(pixels, self.threads)?);
         }
-        let mut sums: Vec<f64> = said.probabilities.iter().map(|&p| p.into()).collect();
-        for network in &self.networks[1..] {
-            let more = network.predict(pixels, self.threads)?;
-            sums.iter_mut().zip(more.probabilities).for_each(|(sum, p)| *sum += f64::from(p));
+        let each = self.networks.iter().map(|network| Ok(network.predict(pixels, self.threads)?.probabilities));
+        let mut probabilities = mean_probabilities(each.collect::<Result<_, Failure>>()?);
+        let classes = self.classes().len();
+        if let Some(temperature) = self.temperature {
+            divide_logits(&mut probabilities, classes, temperature);
         }
-        let n = self.networks.len() as f64;
-        said.probabilities = sums.into_iter().map(|sum| (sum / n) as f32).collect();
-        Ok(said)
+        Ok(Predictions { probabilities, classes })
     }
 }
 
@@ -120,7 +235,7 @@ impl From<ModelFileError> for Failure {
 }
 
 /// The networks of a run folder.
-fn of_run(named: &str) -> Result<Vec<TrainedModel>, Failure> {
+fn of_run(named: &str) -> Result<(Vec<TrainedModel>, OfRun), Failure> {
     let (folder, recipe, seed) = parts(named);
     if !folder.is_dir() {
         let message = format!("{named}: there is no such model file or run folder");
@@ -152,7 +267,17 @@ fn of_run(named: &str) -> Result<Vec<TrainedModel>, Failure> {
     if trials.is_empty() {
         return Err(none_finished(&folder, "no such training"));
     }
-    trials.into_iter().map(|trial| Ok(whole(&folder, record, trial)?)).collect()
+    let calibration = match &trials[..] {
+        [one] => one.calibration.clone(),
+        _ => {
+            let of = record.recipes.iter().find(|recipe| recipe.name == trials[0].recipe);
+            let ensemble = of.and_then(|recipe| recipe.ensemble.as_ref().filter(|ensemble| ensemble.is_of(recipe)));
+            ensemble.and_then(|ensemble| ensemble.calibration.clone())
+        }
+    };
+    let networks =
+        trials.into_iter().map(|trial| Ok(whole(&folder, record, trial)?)).collect::<Result<_, Failure>>()?;
+    Ok((networks, OfRun { folder, record: study.record, calibration }))
 }
 
 fn none_finished(folder: &Path, what: &str) -> Failure {

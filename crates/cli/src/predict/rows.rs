@@ -39,7 +39,13 @@ enum To {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn open(args: &PredictArgs, columns: Columns, classes: &'a [String]) -> Result<Rows<'a>, Failure> {
+    /// No class is named where the most probable one has a probability of less than `abstain`.
+    pub(super) fn open(
+        args: &PredictArgs,
+        columns: Columns,
+        abstain: Option<f64>,
+        classes: &'a [String],
+    ) -> Result<Rows<'a>, Failure> {
         let file = args.out.as_ref().map(|path| beside(path));
         let to: Box<dyn Write> = match &file {
             Some(Target { temporary, .. }) => {
@@ -54,7 +60,7 @@ impl<'a> Rows<'a> {
             None if by_name => To::Json(to),
             _ => To::Csv(Box::new(csv::Writer::from_writer(to))),
         };
-        let threshold = args.abstain.unwrap_or(0.0);
+        let threshold = abstain.unwrap_or(0.0);
         let mut rows = Rows { columns, classes, threshold, to, file, rows: 0, undecided: 0 };
         let head = rows.head();
         match &mut rows.to {

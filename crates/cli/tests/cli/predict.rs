@@ -106,6 +106,101 @@ fn several_seeds_speak_with_one_voice() {
 }
 
 #[test]
+fn probabilities_are_calibrated_and_the_unsure_left_out_by_what_the_run_found() {
+    let path = trained("predict-calibrated");
+    let out = text(&path.join("out")).to_owned();
+    let data = path.join("data");
+    let said = |model: &str, more: &[&str]| {
+        let ended = run(&[&["predict", model, text(&data)], more].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        ended
+    };
+    let row = |line: &str| -> (String, Vec<f64>) {
+        let fields: Vec<&str> = line.rsplitn(12, ',').collect();
+        (fields[10].to_owned(), fields[..10].iter().map(|p| p.parse().unwrap()).collect())
+    };
+    let record = results(&path);
+    let recipe = &record["recipes"][1];
+    for (model, found) in [(":mlp:1", &recipe["trials"][0]), (":mlp", &recipe["ensemble"])] {
+        let found = &found["calibration"];
+        let temperature = found["temperature"].as_f64().unwrap();
+        let model = format!("{out}{model}");
+        let (plain, calibrated) = (said(&model, &[]), said(&model, &["--calibrate"]));
+        assert!(calibrated.err.contains(&format!("logits are divided by {temperature}, ")), "{}", calibrated.err);
+        for (plain, calibrated) in plain.out.lines().skip(1).map(row).zip(calibrated.out.lines().skip(1).map(row)) {
+            assert_eq!(plain.0, calibrated.0, "no class changes");
+            // Differences of logits, as far as they are told by numbers of seven digits.
+            let logit = |row: &Vec<f64>, n: usize| (row[n] / row[0]).ln();
+            for n in 1..10 {
+                let (one, other) = (logit(&plain.1, n) / temperature, logit(&calibrated.1, n));
+                assert!((one - other).abs() < 1e-4, "{one} {other}");
+            }
+        }
+        // The lowest of the thresholds that the record has, as it says.
+        let thresholds = found["calibrated"]["thresholds"].as_array().unwrap();
+        let numbers = |at: &serde_json::Value| [0, 1, 2].map(|n| at[n].as_f64().unwrap());
+        let expected = thresholds.iter().map(numbers).find(|&[_, answered, wrong]| wrong <= 0.1 * answered);
+        let abstained = run(&["predict", &model, text(&data), "--calibrate", "--abstain-error", "0.1"]);
+        let Some([threshold, answered, _]) = expected else {
+            assert!(
+                abstained.code == Some(3) && abstained.err.contains("no threshold keeps to it"),
+                "{}",
+                abstained.err
+            );
+            continue;
+        };
+        assert!(abstained.err.contains(&format!("less than {threshold}: of the ")), "{}", abstained.err);
+        assert!(abstained.err.contains(&format!("images {answered} were named then (")), "{}", abstained.err);
+        for (row_of_all, row_of_sure) in
+            calibrated.out.lines().skip(1).map(row).zip(abstained.out.lines().skip(1).map(row))
+        {
+            let sure = row_of_all.1.iter().copied().fold(0.0, f64::max) >= threshold;
+            assert_eq!(row_of_sure.0, if sure { row_of_all.0 } else { String::new() });
+        }
+        if model.ends_with(":mlp") {
+            continue;
+        }
+        // A model file that has both says the same by itself.
+        let file = path.join("calibrated.safetensors");
+        let ended = run(&["export", &model, "--to", text(&file), "--calibrate", "--abstain-error", "0.1"]);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        assert_eq!(said(text(&file), &[]).out, abstained.out);
+        assert_eq!(said(text(&file), &["--abstain", "0"]).out, calibrated.out);
+        let ended = run(&["predict", text(&file), text(&data), "--calibrate"]);
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(ended.err.contains("name the training in its run folder, DIR:RECIPE:SEED"), "{}", ended.err);
+        let onnx = path.join("calibrated.onnx");
+        assert_eq!(run(&["export", &model, "--to", text(&onnx), "--calibrate"]).code, Some(0));
+        let bytes = fs::read(&onnx).unwrap();
+        let words = format!("\"temperature\":{temperature}");
+        assert!(bytes.windows(words.len()).any(|part| part == words.as_bytes()), "the file says so");
+    }
+    let page = fs::read_to_string(path.join("out/report.html")).unwrap();
+    assert!(page.contains("Whether probabilities mean what they say") && page.contains("2 seeds together"));
+    let compared = run(&["compare", &out]);
+    assert!(
+        compared.out.contains("Seeds together") && compared.out.contains("for the mean of seeds"),
+        "{}",
+        compared.out
+    );
+    // A run of a version that did not look for it.
+    let mut older = record.clone();
+    for recipe in older["recipes"].as_array_mut().unwrap() {
+        recipe.as_object_mut().unwrap().remove("ensemble");
+        recipe["trials"]
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .for_each(|trial| drop(trial.as_object_mut().unwrap().remove("calibration")));
+    }
+    fs::write(path.join("out/results.json"), older.to_string()).unwrap();
+    for (model, words) in [(":mlp:1", "seed-1/result.json and run the study again"), (":mlp", "or name one seed")] {
+        let ended = run(&["predict", &format!("{out}{model}"), text(&data), "--calibrate"]);
+        assert!(ended.code == Some(3) && ended.err.contains(words) && ended.out.is_empty(), "{}", ended.err);
+    }
+}
+
+#[test]
 fn what_cannot_be_predicted_is_named_and_the_rest_is_predicted() {
     let path = trained("predict-odd");
     let (out, new) = (path.join("out"), path.join("new"));
@@ -140,7 +235,7 @@ fn what_cannot_be_predicted_is_named_and_the_rest_is_predicted() {
     let weights = fs::read(out.join("trials/softmax/seed-1/model.safetensors")).unwrap();
     fs::write(&other, &weights[..weights.len() - 4]).unwrap();
     let (picture, nowhere) = (text(&new.join("z.png")).to_owned(), path.join("none/x.csv"));
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 9] = [
         (&["nowhere", &picture], 2, "there is no such model file or run folder"),
         (&[&format!("{}:softmaxx", text(&out)), &picture], 2, "did you mean \"softmax\"?"),
         (&[&format!("{}:softmax:9", text(&out)), &picture], 2, "no such training has finished"),
@@ -149,6 +244,7 @@ fn what_cannot_be_predicted_is_named_and_the_rest_is_predicted() {
         (&[text(&other), &picture], 3, "other.safetensors: "),
         (&[&model, &picture, "--out", text(&nowhere)], 4, "x.csv"),
         (&[&model, &picture, "--abstain", "1.5"], 2, "expected a probability from 0 to 1"),
+        (&[&model, &picture, "--abstain-error", "1"], 2, "expected a share from 0 to less than 1"),
     ];
     for (arguments, code, words) in cases {
         let ended = run(&[&["predict"], arguments].concat());
@@ -182,6 +278,18 @@ fn a_network_is_measured_on_other_images_by_the_names_of_their_classes() {
     let ended = run(&["evaluate", &model, "--data", text(&path.join("some"))]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert!(ended.out.starts_with("mlp seed 1 on ") && ended.out.contains("\n95 % intervals: "), "{}", ended.out);
+    assert!(!ended.err.contains("pixel for pixel"), "{}", ended.err);
+    // One that was trained on, or validated with, among them.
+    let mut encoder = png::Encoder::new(fs::File::create(path.join("some/1/more.png")).unwrap(), 28, 28);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&small()[0][16..][..784]).unwrap();
+    let ended = run(&["evaluate", &model, "--data", text(&path.join("some"))]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(
+        ended.err.contains("1 of these ") && ended.err.contains("is one that the network was trained on"),
+        "{}",
+        ended.err
+    );
     fs::rename(path.join("some/7"), path.join("some/seven")).unwrap();
     let ended = run(&["evaluate", &model, "--data", text(&path.join("some"))]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""));

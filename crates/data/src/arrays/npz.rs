@@ -8,7 +8,7 @@ use zip::ZipArchive;
 
 use super::npy::{self, Npy};
 use super::{Images, Layout, add, flat_shape};
-use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Role, listed};
+use crate::collection::{Found, MAX_PIXEL_BYTES, Names, Naming, Role, listed};
 use crate::idx::times;
 use crate::options::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Options};
 use crate::progress::{Watch, Watched};
@@ -16,8 +16,22 @@ use crate::read::open;
 use crate::words::counted;
 use crate::{DataError, ImageShape};
 
+/// Reads an npy file as images without labels.
+pub(crate) fn read_images(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+    options.refuse(path, &[NO_PATHS, ONE_LEVEL, NO_COLUMNS])?;
+    let file = open(path)?;
+    let of = file.metadata().map_err(|reason| DataError::io(path, reason))?.len() as usize;
+    let reader = BufReader::new(Watched { reader: file, done: 0, of, watch });
+    let array = npy::read(reader, MAX_PIXEL_BYTES)
+        .map_err(|what| DataError::contents(path, what, Some("look at it with numpy.load")))?;
+    let mut found = Found::default();
+    let images = part(path, Role::Train, "its array".to_owned(), array, None, options, &mut found.names)?;
+    add(path, vec![images], options, &mut found)?;
+    Ok(found)
+}
+
 /// Reads the images and labels of an npz file.
-pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<Found, DataError> {
+pub(crate) fn read(path: &Path, options: &Options, naming: Naming, watch: &mut Watch) -> Result<Found, DataError> {
     options.refuse(path, &[NO_PATHS, ONE_LEVEL, NO_COLUMNS])?;
     let bad = |what: String, hint: &str| DataError::contents(path, what, Some(hint));
     let file = open(path)?;
@@ -27,6 +41,10 @@ pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<
     let mut entries: BTreeMap<Role, [Option<(usize, String)>; 2]> = BTreeMap::new();
     let mut others = Vec::new();
     let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    // Whoever needs no labels may have one array, whatever it is called.
+    let unused = matches!(naming, Naming::Unused);
+    let alone = unused && names.len() == 1;
+    let understood = |name: &str| understood(name).or_else(|| alone.then_some((Role::Train, Kind::Images)));
     for name in &names {
         let Some(number) = archive.index_for_name(name) else { continue };
         match name.strip_suffix(".npy").and_then(understood) {
@@ -71,7 +89,7 @@ pub(crate) fn read(path: &Path, options: &Options, watch: &mut Watch) -> Result<
             continue;
         };
         let labels = array(labels)?;
-        if labels.is_none() && role == Role::Train {
+        if labels.is_none() && role == Role::Train && !unused {
             let what = format!("{name} has no labels beside it, expected an array such as y_train or train_labels");
             return Err(bad(what, "save the labels under that name, with numpy.savez"));
         }

@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::testing::Folder;
-use crate::{Channels, Collection, ImageShape, Options, read};
+use crate::{Channels, Collection, ImageShape, Naming, Options, read, read_for};
 
 /// An npy file, its header as numpy writes it.
 fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -84,6 +84,22 @@ fn kerass_and_medmnists_names_are_understood() {
     assert_eq!((medmnist.train.labels, medmnist.valid.unwrap().labels), (vec![1, 0], vec![1]));
     assert!(medmnist.test.is_none());
     assert_eq!(medmnist.unlabelled.unwrap().pixels, [100; 12]);
+}
+
+#[test]
+fn images_alone_will_do_for_whoever_needs_no_labels() {
+    let folder = Folder::new("npz-alone");
+    let images = || u8s("(4, 2, 2)", IMAGES);
+    let packed = |name| npz(&[(name, images())], CompressionMethod::Deflated);
+    for (name, bytes) in [("a.npz", packed("images.npy")), ("b.npz", packed("photos.npy")), ("c.npy", images())] {
+        let path = folder.write(name, &bytes);
+        assert!(read(&path, &Options::default()).is_err(), "{name}: nothing is learned of it");
+        let found = read_for(&path, &Options::default(), Naming::Unused, &mut |_| {}).unwrap();
+        assert_eq!(found.unlabelled.unwrap().pixels, IMAGES, "{name}");
+    }
+    let cut = folder.write("cut.npy", &images()[..130]);
+    let error = read_for(&cut, &Options::default(), Naming::Unused, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("cut.npy: "), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use image::{GrayImage, Luma, Rgb, RgbImage};
 
 use crate::testing::Folder;
-use crate::{Channels, Collection, DataError, Fit, ImageShape, Options, read};
+use crate::{Channels, Collection, DataError, Fit, ImageShape, Naming, Options, read, read_for};
 
 /// A grey picture of 2 by 2, all of one level.
 fn grey(path: &Path, level: u8) {
@@ -310,4 +310,19 @@ fn links_that_meet_again_are_followed_once() {
     let collection = of(&folder);
     assert_eq!(collection.train.labels.iter().filter(|&&label| label == 0).count(), 15);
     assert!(says(&collection, "91 folders that a class holds twice are passed over"), "{:?}", collection.notes);
+}
+
+#[test]
+fn a_test_part_alone_will_do_for_whoever_learns_nothing() {
+    let folder = Folder::new("folder-test-alone");
+    for class in ["cat", "dog"] {
+        grey(&folder.0.join("test").join(class).join("1.png"), 7);
+    }
+    let classes = ["cat", "dog", "test"].map(str::to_owned);
+    let found = read_for(&folder.0, &Options::default(), Naming::Known(&classes[..2]), &mut |_| {}).unwrap();
+    assert_eq!(found.test.unwrap().labels, [0, 1]);
+    // To learn from, or where test is a class, it is one.
+    assert!(refusal(&folder, &Options::default()).0.contains("one class, \"test\""));
+    let found = read_for(&folder.0, &Options::default(), Naming::Known(&classes), &mut |_| {}).unwrap();
+    assert_eq!((found.test.is_none(), found.train.labels), (true, vec![2, 2]));
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::safetensors::{self, SafetensorsError};
 use crate::Precision;
 use crate::data::{DataError, Dataset, ImageShape, MAX_CLASSES, MAX_NAME_BYTES, Options};
-use crate::evaluate::evaluate;
+use crate::evaluate::{divide_logits, evaluate};
 use crate::model::{Architecture, Layer, Model};
 use crate::train::Pixels;
 
@@ -57,6 +57,22 @@ pub struct About {
     /// What logits are divided by, so that probabilities mean what they say; none if they are taken as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
+    /// When no class is to be named; none if always one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abstain: Option<Abstain>,
+}
+
+/// A threshold that was chosen on validation images, and what it did there.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Abstain {
+    /// No class is named where the most probable one has a smaller probability than this.
+    pub threshold: f64,
+    /// How many validation images there were.
+    pub images: u64,
+    /// For how many of them a class was named.
+    pub answered: u64,
+    /// For how many of these it was the wrong one.
+    pub wrong: u64,
 }
 
 /// A trained network with all that it takes to use it.
@@ -147,6 +163,9 @@ impl About {
         if let Some(temperature) = self.temperature.filter(|t| !(1e-3..=1e3).contains(t)) {
             return Err(format!("its temperature is {temperature}, expected 0.001 to 1000"));
         }
+        if let Some(abstain) = self.abstain.filter(|abstain| !(0.0..=1.0).contains(&abstain.threshold)) {
+            return Err(format!("it abstains below a probability of {}, expected 0 to 1", abstain.threshold));
+        }
         let [channels, height, width] = self.shape;
         let pixels = self.shape.iter().try_fold(1_usize, |pixels, &side| pixels.checked_mul(side));
         if pixels.is_none_or(|pixels| !(1..=MAX_PIXELS).contains(&pixels)) {
@@ -221,19 +240,10 @@ impl TrainedModel {
         let data = Dataset::new(pixels.to_vec(), vec![0; images], shape, classes)?;
         let mut probabilities = evaluate(&self.model, &data, threads.max(1)).probabilities;
         if let Some(temperature) = self.about.temperature {
-            probabilities.chunks_exact_mut(classes).for_each(|row| cool(row, temperature));
+            divide_logits(&mut probabilities, classes, temperature);
         }
         Ok(Predictions { probabilities, classes })
     }
-}
-
-/// Probabilities as if their logits had been divided by the temperature.
-fn cool(probabilities: &mut [f32], temperature: f64) {
-    // In parts of the largest, which stays 1: no temperature makes all of them vanish.
-    let most = f64::from(probabilities.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
-    let powers: Vec<f64> = probabilities.iter().map(|&p| (f64::from(p) / most).powf(1.0 / temperature)).collect();
-    let sum: f64 = powers.iter().sum();
-    probabilities.iter_mut().zip(powers).for_each(|(p, power)| *p = (power / sum) as f32);
 }
 
 impl Predictions {
@@ -284,6 +294,7 @@ mod tests {
             data: "d".to_owned(),
             group: None,
             temperature: None,
+            abstain: None,
         };
         let model = Model::new(about.architecture().unwrap(), Init::Pytorch, 7, about.pixels.clone());
         TrainedModel { model, about }
@@ -324,6 +335,13 @@ mod tests {
         let hot = trained.predict(&image, 1).unwrap();
         assert!(hot.of(0).iter().all(|p| p.is_finite()) && hot.class(0) == plain.class(0), "{hot:?}");
         assert_eq!(Predictions { probabilities: vec![0.2, 0.4, 0.4], classes: 3 }.class(0), 1, "the first of equals");
+        // Neighbouring numbers become equal, and the class stays.
+        for temperature in [0.01, 0.5, 2.0, 100.0] {
+            let near = vec![0.3_f32, 0.3_f32.next_up(), 0.3, 0.1];
+            let mut said = Predictions { probabilities: near, classes: 4 };
+            divide_logits(&mut said.probabilities, 4, temperature);
+            assert_eq!(said.class(0), 1, "{temperature}: {said:?}");
+        }
     }
 
     #[test]
@@ -344,6 +362,8 @@ mod tests {
         assert!(changed(&|a| a.shape = [2, 4, 6]).contains("fc1.weight"));
         assert!(changed(&|a| a.shape = [usize::MAX, 4, 6]).contains("its images are of shape"));
         assert!(changed(&|a| a.temperature = Some(0.0)).contains("its temperature is 0"));
+        let abstain = Some(Abstain { threshold: 1.5, images: 1, answered: 1, wrong: 0 });
+        assert!(changed(&|a| a.abstain = abstain).contains("below a probability of 1.5"));
         assert!(changed(&|a| a.pixels = Pixels::all(0.0, 0.0)).contains("std"));
         assert!(refusal(&safetensors::write(&good.model, None)).contains("does not say which network"));
         let old = r#"{"recipe":"a","seed":1,"identity":"x","layers":["linear 3"]}"#;

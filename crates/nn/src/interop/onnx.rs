@@ -8,7 +8,7 @@
 //!
 //! The normalisation of pixels is part of the graph. Bringing a picture to `H` by `W` pixels is not, since programs
 //! scale differently. The metadata have `classes`, the classes' names as a JSON list, and `tenfold`, a JSON object with
-//! `name` and `version` of [`OnnxAbout`], `layers`, `pixels` and `temperature`.
+//! `name` and `version` of [`OnnxAbout`], `layers`, `pixels`, `temperature` and, where there is one, `abstain`.
 
 #[cfg(test)]
 mod check;
@@ -17,6 +17,7 @@ mod protobuf;
 #[cfg(test)]
 mod tests;
 
+use crate::interop::model_file::Abstain;
 use crate::model::Model;
 use graph::{Attribute, Graph, Node};
 use protobuf::Message;
@@ -34,6 +35,8 @@ pub struct OnnxAbout {
     pub class_names: Vec<String>,
     /// What logits are divided by so that probabilities mean what they say.
     pub temperature: Option<f64>,
+    /// When no class is to be named; only said in the metadata, since the graph gives probabilities.
+    pub abstain: Option<Abstain>,
 }
 
 /// Why a network cannot be written as ONNX.
@@ -115,13 +118,17 @@ fn fits(bytes: usize) -> Result<(), OnnxError> {
 fn description(model: &Model, about: &OnnxAbout) -> serde_json::Value {
     let layers = model.architecture().layers().iter().map(|info| info.layer.to_string());
     // In alphabetical order, as they are written, whatever a dependency makes of JSON objects.
-    json!({
+    let mut description = json!({
         "layers": layers.collect::<Vec<_>>(),
         "name": about.name,
         "pixels": model.pixels(),
         "temperature": about.temperature,
         "version": about.version,
-    })
+    });
+    if let Some(abstain) = &about.abstain {
+        description["abstain"] = json!(abstain);
+    }
+    description
 }
 
 /// A `GraphProto`.

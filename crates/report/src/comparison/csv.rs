@@ -1,7 +1,8 @@
 //! One long table: a row for each figure.
 
+use tenfold_study::calibration::CalibrationRecord;
 use tenfold_study::comparison::{Estimate, Interval, RecipeStatistics};
-use tenfold_study::record::{RecipeRecord, Status};
+use tenfold_study::record::{EnsembleRecord, RecipeRecord, Status};
 
 use super::{Compared, ComparedRecipe, SameImages, TestUse, verdict};
 
@@ -87,6 +88,9 @@ fn recipe_rows(rows: &mut String, set: &SameImages, study: &str, recipe: &Compar
         }
     }
     statistics_rows(rows, &row, found);
+    if let Some(ensemble) = &recipe.record.ensemble {
+        ensemble_rows(rows, ensemble, &row);
+    }
 }
 
 fn statistics_rows<'a>(rows: &mut String, row: &impl Fn() -> Row<'a>, found: &RecipeStatistics) {
@@ -153,9 +157,43 @@ fn seed_rows(rows: &mut String, study: &str, name: &str, record: &RecipeRecord) 
         }
         number("epochs", trial.stopped.epoch as f64);
         number("train_time_s", trial.train_time_s);
+        if let Some(calibration) = &trial.calibration {
+            calibration_rows(rows, "", calibration, &row);
+        }
         if trial.status == Status::Finished {
             let text = if trial.far_above_chance { "yes" } else { "no" };
             push(rows, &Row { figure: "far_above_chance", text, ..row() });
+        }
+    }
+}
+
+fn ensemble_rows<'a>(rows: &mut String, ensemble: &EnsembleRecord, row: &impl Fn() -> Row<'a>) {
+    for (figure, value) in [
+        ("ensemble_seeds", ensemble.seeds.len() as f64),
+        ("ensemble_train_time_s", ensemble.train_time_s),
+        ("ensemble_evaluation_time_s", ensemble.evaluation_time_s),
+    ] {
+        push(rows, &Row { figure, value: Some(value), ..row() });
+    }
+    let (value, range) = (Some(ensemble.test.accuracy), ensemble.test_accuracy_interval);
+    let interval = if range.is_some() { "networks on new images" } else { "" };
+    push(rows, &Row { figure: "ensemble_test_accuracy", value, interval, range, ..row() });
+    if let Some(calibration) = &ensemble.calibration {
+        calibration_rows(rows, "ensemble_", calibration, row);
+    }
+}
+
+fn calibration_rows<'a>(rows: &mut String, of: &str, calibration: &CalibrationRecord, row: &impl Fn() -> Row<'a>) {
+    if let Some(temperature) = calibration.temperature {
+        push(rows, &Row { figure: &format!("{of}temperature"), value: Some(temperature), ..row() });
+    }
+    let both = [("", Some(&calibration.plain)), ("_with_temperature", calibration.calibrated.as_ref())];
+    for (with, measured) in both.into_iter().filter_map(|(with, measured)| Some((with, measured?))) {
+        for (part, of_part) in [("valid", &measured.valid), ("test", &measured.test)] {
+            let (value, range) = (Some(of_part.calibration.error), of_part.calibration.interval);
+            let interval = if range.is_some() { "networks on new images" } else { "" };
+            let figure = format!("{of}{part}_calibration_error{with}");
+            push(rows, &Row { figure: &figure, value, interval, range, ..row() });
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The comparison with its context, for other programs.
 
 use serde::Serialize;
+use tenfold_study::calibration::CalibrationRecord;
 use tenfold_study::comparison::Comparison;
-use tenfold_study::record::{DatasetRecord, Environment, RecipeRecord, Status, TestReading};
+use tenfold_study::record::{DatasetRecord, EnsembleRecord, Environment, RecipeRecord, Status, TestReading};
 
 use super::differences::{Difference, differences};
 use super::{Compared, ComparedRecipe, TestUse};
@@ -44,11 +45,12 @@ struct Recipe<'a> {
     recipe: &'a str,
     parameters: u64,
     macs_forward: u64,
-    trials: Vec<Trial>,
+    ensemble: Option<&'a EnsembleRecord>,
+    trials: Vec<Trial<'a>>,
 }
 
 #[derive(Serialize)]
-struct Trial {
+struct Trial<'a> {
     seed: u64,
     status: Status,
     epochs: usize,
@@ -57,6 +59,7 @@ struct Trial {
     test_accuracy: Option<f64>,
     test_balanced_accuracy: Option<f64>,
     far_above_chance: bool,
+    calibration: Option<&'a CalibrationRecord>,
 }
 
 /// The comparison as one JSON object: `schema`, `studies`, `differences`, and `comparisons`, one for each set of test
@@ -101,6 +104,7 @@ fn recipe_of<'a>(recipe: &'a ComparedRecipe, study: &'a str) -> Recipe<'a> {
         test_accuracy: trial.test.as_ref().map(|metrics| metrics.accuracy),
         test_balanced_accuracy: trial.test.as_ref().map(|metrics| metrics.balanced_accuracy),
         far_above_chance: trial.far_above_chance,
+        calibration: trial.calibration.as_ref(),
     });
     Recipe {
         name: &recipe.name,
@@ -108,6 +112,7 @@ fn recipe_of<'a>(recipe: &'a ComparedRecipe, study: &'a str) -> Recipe<'a> {
         recipe: name,
         parameters: *parameters,
         macs_forward: *macs_forward,
+        ensemble: recipe.record.ensemble.as_ref(),
         trials: trials.collect(),
     }
 }

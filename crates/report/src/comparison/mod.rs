@@ -164,6 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn seeds_together_stand_beside_one_seed_in_every_form() {
+        let (mut records, comparison) = one();
+        let metrics =
+            json!({ "loss": 0.1, "accuracy": 0.925, "balanced_accuracy": 0.924, "per_class": [], "confusion": [] });
+        let ensemble = json!({
+            "seeds": [1, 2], "weights_sha256": ["a", "b"], "valid": metrics, "test": metrics,
+            "test_accuracy_interval": { "low": 0.92, "high": 0.93 }, "calibration": null,
+            "train_time_s": 6.0, "evaluation_time_s": 0.5,
+        });
+        records[0].recipes[1].ensemble = Some(serde_json::from_value(ensemble).expect("an ensemble"));
+        let compared = compared(&records, vec![(vec![0], comparison)]);
+        let text = document(&compared).text();
+        let row = text.lines().find(|line| line.starts_with("b ") && line.contains("92.50%")).expect("the row");
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(cells, ["b", "2", "91.20%", "92.50%", "+1.30", "92.00-93.00", "6.00", "s", "0.50", "s"], "{text}");
+        let csv = csv(&compared);
+        assert!(
+            csv.contains("recipe,mine,b,,,,ensemble_test_accuracy,0.925,networks on new images,0.92,0.93,,,\n"),
+            "{csv}"
+        );
+        let value: serde_json::Value = serde_json::from_str(&json(&compared)).expect("it is JSON");
+        let recipes = &value["comparisons"][0]["recipes"];
+        assert_eq!((&recipes[1]["ensemble"]["seeds"], &recipes[0]["ensemble"]), (&json!([1, 2]), &json!(null)));
+    }
+
+    #[test]
     fn csv_has_as_many_cells_in_each_row() {
         let (records, comparison) = one();
         let text = csv(&compared(&records, vec![(vec![0], comparison)]));

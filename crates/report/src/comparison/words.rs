@@ -6,7 +6,7 @@ use tenfold_study::record::{RecipeRecord, Status};
 use super::differences::{Difference, Kind, differences, environment};
 use super::document::{Align, Block, Column, Document, Table};
 use super::{Compared, SameImages, TestUse, verdict};
-use crate::format::{NONE, balanced_accuracy, count, listed, percent, points, seconds};
+use crate::format::{NONE, balanced_accuracy, change_in_points, count, listed, percent, points, seconds};
 use crate::text::{above_chance, seconds_range, trim_number};
 
 /// Headings by which a part of the document is found.
@@ -140,6 +140,7 @@ fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) ->
         blocks.push(Block::List(accuracy_notes(set)));
     }
     blocks.extend(pairs(comparison));
+    blocks.extend(ensembles(set, &recipes));
     if !recipes.is_empty() {
         blocks.push(Block::Heading(SIZE.to_owned()));
         blocks.push(Block::Table(sizes(set, &recipes)));
@@ -581,6 +582,54 @@ fn network_notes(comparison: &Comparison) -> Vec<String> {
              interval, bootstrap over {over})"
         ),
         format!("each p is adjusted for {all} (Holm): below {alpha} counts; for the better network, both have to be"),
+    ]
+}
+
+/// What the seeds of a recipe reach together, and what that costs.
+fn ensembles(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<Block> {
+    let comparison = &set.comparison;
+    let columns = vec![
+        left("recipe"),
+        right("seeds"),
+        right("one seed,\nmean"),
+        right("together"),
+        right("points\nmore"),
+        right("new\nimages"),
+        right("training"),
+        right("evaluation"),
+    ];
+    let row = |statistics: &&RecipeStatistics| {
+        let record = set.recipe(&statistics.recipe)?.record;
+        let ensemble = record.ensemble.as_ref()?;
+        let (one, together) = (statistics.accuracy.mean, ensemble.test.accuracy);
+        Some(vec![
+            statistics.recipe.clone(),
+            ensemble.seeds.len().to_string(),
+            percent(one),
+            percent(together),
+            change_in_points(together - one, 2),
+            shares(ensemble.test_accuracy_interval),
+            seconds(ensemble.train_time_s),
+            seconds(ensemble.evaluation_time_s),
+        ])
+    };
+    let rows: Vec<Vec<String>> = recipes.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let (level, over) = (level(comparison), drawn(comparison));
+    vec![
+        Block::Heading("Seeds together".to_owned()),
+        Block::Table(Table { columns, rows }),
+        Block::List(vec![
+            "together: test accuracy of the mean of the probabilities of all seeds, whatever each reached; nothing is chosen \
+             by it, and `tenfold predict DIR:RECIPE` says the same"
+                .to_owned(),
+            format!(
+                "new images: where that lies for images not seen yet, for these networks ({level} interval, bootstrap over {over})"
+            ),
+            "training, evaluation: time of all seeds, the latter on the test images".to_owned(),
+        ]),
     ]
 }
 

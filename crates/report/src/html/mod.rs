@@ -11,6 +11,7 @@ use tenfold_study::{FinishedStudy, Prediction};
 use crate::comparison::{Compared, SIZE, document};
 
 pub(crate) mod blocks;
+mod calibration;
 mod chart;
 mod classes;
 mod confusion;
@@ -80,6 +81,7 @@ pub fn page(page: &Page) -> String {
         ("curves", "Learning curves", curves::section(page)),
         ("classes", "Class by class", classes::section(page)),
         ("confusion", "Confusion matrix", confusion::section(page)),
+        ("calibration", "Whether probabilities mean what they say", calibration::section(page)),
         ("cost", "What accuracy costs", cost::section(page)),
         ("mistakes", "The images they get wrong", mistakes::section(page)),
         ("inside", "What a network learned", inside::section(page)),

@@ -117,3 +117,43 @@ fn what_is_odd_about_the_data_stands_on_top() {
     assert!(warning < html.find("id=\"verdict\"").expect("the first section"));
     assert!(html.contains("labels 1 to 10 are classes 0 to 9, SHA-256"), "{html}");
 }
+
+#[test]
+fn calibration_is_shown_of_the_seed_that_is_best_on_validation_and_of_all_together() {
+    let (mut study, comparison) = made_up(ATTACK);
+    let part = |error: f64| {
+        serde_json::json!({ "loss": 0.25, "error": error, "interval": { "low": error - 0.01, "high": error + 0.01 },
+            "by_chance": 0.004, "bins": [[60, 50, 0.9], [40, 40, 0.99995]] })
+    };
+    let measured =
+        |error: f64| serde_json::json!({ "valid": part(0.0125), "test": part(error), "thresholds": [[0.0, 60, 5]] });
+    let calibration = serde_json::json!({ "temperature": 1.5, "plain": measured(0.05), "calibrated": measured(0.01) });
+    let calibration = serde_json::from_value(calibration).expect("a calibration");
+    let recipe = &mut study.record.recipes[0];
+    let trials = recipe.trials.len();
+    recipe.trials[1].calibration = Some(calibration);
+    // Better on validation than the first.
+    assert_eq!((trials, recipe.trials[1].seed), (2, 2));
+    let html = |study: &FinishedStudy| {
+        let image = |_: usize| vec![0; 28 * 28];
+        let (pictures, study_toml) = (Vec::new(), String::new());
+        page(&Page { study, comparison: &comparison, shape: [1, 28, 28], image: &image, pictures, study_toml })
+    };
+    let shown = html(&study);
+    let section = shown.find("<section id=\"calibration\"").map(|at| &shown[at..]).expect("the section");
+    let section = &section[..section.find("</section>").expect("it ends")];
+    assert!(section.contains("it helps, and what is left may be chance"), "{section}");
+    assert!(section.contains("5.00% (4.00 to 6.00)") && section.contains("1.500") && !section.contains("<script"));
+    assert_eq!(section.matches("<svg role=\"img\"").count(), 2);
+    assert!(!section.contains("together:"));
+    // Without a temperature there is one diagram.
+    let recipe = &mut study.record.recipes[0];
+    let of = recipe.trials[1].calibration.as_mut().expect("it was put there");
+    (of.temperature, of.calibrated) = (None, None);
+    let shown = html(&study);
+    assert!(
+        shown.contains("there is no temperature to divide by") && !shown.contains("Reliability with the temperature")
+    );
+    study.record.recipes[0].trials[1].calibration = None;
+    assert!(!html(&study).contains("id=\"calibration\""), "records of earlier versions have none");
+}

@@ -9,6 +9,7 @@
 //! of a hundred cases, and the second in 48 to 96. So the interval spans both, and it begins at 0 where a calibrated
 //! network would show as large an error by chance in one of twenty tries: that covers in 93 or more.
 
+use serde::{Deserialize, Serialize};
 use tenfold_nn::rng::{Rng, Stream};
 
 use crate::comparison::Interval;
@@ -33,31 +34,63 @@ pub struct Answer {
     pub right: bool,
 }
 
-/// A point of the reliability diagram: answers of about the same confidence.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// A point of the reliability diagram: answers of about the same confidence. As JSON it is `[answers, right, confidence]`.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(from = "(u64, u64, f64)", into = "(u64, u64, f64)")]
 pub struct Bin {
     /// How many answers these are.
     pub answers: u64,
+    /// How many of them are right.
+    pub right: u64,
     /// Their mean confidence.
     pub confidence: f64,
-    /// The share of them that is right.
-    pub accuracy: f64,
+}
+
+impl Bin {
+    /// The share of answers that is right.
+    pub fn accuracy(&self) -> f64 {
+        self.right as f64 / self.answers.max(1) as f64
+    }
+
     /// Wilson's interval of that share at 95 %, as if no two images belonged together.
-    pub interval: Interval,
+    pub fn interval(&self) -> Interval {
+        wilson(self.accuracy(), self.answers as f64, normal_quantile(LEVEL))
+    }
+}
+
+impl From<(u64, u64, f64)> for Bin {
+    fn from((answers, right, confidence): (u64, u64, f64)) -> Bin {
+        // A file may hold anything.
+        Bin { answers, right: right.min(answers), confidence }
+    }
+}
+
+impl From<Bin> for (u64, u64, f64) {
+    fn from(bin: Bin) -> (u64, u64, f64) {
+        (bin.answers, bin.right, bin.confidence)
+    }
 }
 
 /// How far confidence is from accuracy.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Calibration {
     /// The expected calibration error: the mean over answers of how far the mean confidence of their bin is from its
     /// accuracy.
     pub error: f64,
-    /// Where the error of all images of this kind lies, at 95 %; none where there are fewer than two units.
+    /// Where the error of all images of this kind lies, at 95 %; none where there are fewer than two units. It begins at
+    /// 0 where a calibrated network would show as large an error by chance.
     pub interval: Option<Interval>,
     /// The mean error of a calibrated network that says what this one says, by chance alone.
     pub by_chance: f64,
     /// At most [`BINS`], by confidence.
     pub bins: Vec<Bin>,
+}
+
+impl Calibration {
+    /// Whether its error is no larger than what a calibrated network would show by chance in one of twenty tries.
+    pub fn may_be_chance(&self) -> bool {
+        self.interval.is_none_or(|interval| interval.low <= 0.0)
+    }
 }
 
 /// How far `answers` are from meaning what they say. `units` has the number, from 0, of what each image belongs to (a
@@ -124,10 +157,7 @@ struct Sums {
 
 impl Sums {
     fn bin(&self) -> Bin {
-        let n = self.answers as f64;
-        let accuracy = self.right as f64 / n;
-        let interval = wilson(accuracy, n, normal_quantile(LEVEL));
-        Bin { answers: self.answers, confidence: self.confidence / n, accuracy, interval }
+        Bin { answers: self.answers, right: self.right, confidence: self.confidence / self.answers as f64 }
     }
 }
 

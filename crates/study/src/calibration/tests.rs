@@ -92,7 +92,7 @@ fn the_calibration_error_is_numpys() {
         let name = &case.name;
         let ours = calibration(&answers(&case), &case.units).unwrap();
         near(name, ours.error, case.error, 1e-12);
-        let points: Vec<_> = ours.bins.iter().map(|bin| (bin.answers, bin.confidence, bin.accuracy)).collect();
+        let points: Vec<_> = ours.bins.iter().map(|bin| (bin.answers, bin.confidence, bin.accuracy())).collect();
         assert_eq!(points.len(), case.bins.len(), "{name}: {points:?}, expected {:?}", case.bins);
         for (ours, theirs) in points.iter().zip(&case.bins) {
             assert_eq!(ours.0, theirs.0, "{name}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tenfold_nn::data::test_writers;
+use tenfold_nn::data::{Splits, test_writers};
 
 use super::choice::{Candidate, choice, groups};
 use super::estimates::{Estimates, examples, validation};
@@ -56,6 +56,25 @@ impl Groups {
     pub fn writers(source_sha256: &str, images: usize) -> Option<Groups> {
         let writers = test_writers(source_sha256).filter(|writers| writers.len() == images)?;
         Some(Groups { of: writers.into_iter().map(u32::from).collect(), are_writers: true })
+    }
+
+    /// Writers; else the `units` that belong together; else the `groups`. Either may be empty.
+    pub(crate) fn known(source_sha256: &str, images: usize, units: &[u32], groups: &[u32]) -> Option<Groups> {
+        // Copies say no more than one of them: those that are alike are drawn together too.
+        let some = |of: &[u32]| (!of.is_empty()).then(|| Groups { of: of.to_vec(), are_writers: false });
+        Groups::writers(source_sha256, images).or_else(|| some(units)).or_else(|| some(groups))
+    }
+}
+
+impl TestImages {
+    /// Those of `splits`.
+    pub(crate) fn of(splits: &Splits) -> TestImages {
+        let (test, origins) = (&splits.test, &splits.test_origins);
+        TestImages {
+            labels: test.labels_for_report().to_vec(),
+            classes: test.classes(),
+            groups: Groups::known(&splits.source_sha256, test.len(), &origins.units, &origins.groups),
+        }
     }
 }
 

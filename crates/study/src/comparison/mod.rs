@@ -22,6 +22,7 @@ mod time;
 
 pub use compare::{Groups, RecipeTrials, TestImages, compare};
 pub use network::of_network;
+pub(crate) use resample::units;
 
 /// The share of intervals that are to contain what they are about.
 pub const LEVEL: f64 = 0.95;

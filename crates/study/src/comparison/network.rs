@@ -36,6 +36,7 @@ pub fn of_network(said: Vec<Prediction>, loss: f64, images: &TestImages) -> (Met
         train_time_s: 0.0,
         valid: Some(metrics.clone()),
         test: Some(metrics.clone()),
+        calibration: None,
         weights_sha256: None,
         filters_sha256: None,
         environment: environment.clone(),
@@ -51,6 +52,7 @@ pub fn of_network(said: Vec<Prediction>, loss: f64, images: &TestImages) -> (Met
         macs_forward: 0,
         summary: None,
         published: None,
+        ensemble: None,
         trials: vec![trial],
     };
     let recipe = RecipeTrials {

@@ -143,8 +143,8 @@ pub(super) fn resample(recipes: &[Vec<&[Prediction]>], images: &TestImages, draw
     }
 }
 
-/// The unit of each image, and how many units there are.
-fn units(images: &TestImages) -> (Vec<u32>, usize) {
+/// The unit of each image, numbered from 0, and how many units there are.
+pub(crate) fn units(images: &TestImages) -> (Vec<u32>, usize) {
     let Some(groups) = &images.groups else {
         return ((0..images.labels.len() as u32).collect(), images.labels.len());
     };

@@ -16,9 +16,9 @@ use super::StudyRecord;
 pub struct TestReading {
     /// Why.
     pub reason: ReadingReason,
-    /// The recipe whose trial was measured; null where it was not one trial.
+    /// The recipe whose trial was measured, or whose trials were; null where it was all of them.
     pub recipe: Option<String>,
-    /// Its seed.
+    /// The seed of the trial; null where it was not one.
     pub seed: Option<u64>,
     /// How often.
     pub count: u64,
@@ -32,6 +32,8 @@ pub enum ReadingReason {
     Trial,
     /// Somebody asked for a choice by test accuracy.
     Choice,
+    /// All trials of a recipe had ended, and were measured as one.
+    Ensemble,
 }
 
 /// How often the labels of the test images were looked at, for all reasons together.
@@ -43,6 +45,8 @@ pub struct Openings {
     pub measurements: u64,
     /// Times that a choice was made by them.
     pub choices: u64,
+    /// Measurements of the trials of a recipe as one, which decide nothing.
+    pub ensembles: u64,
 }
 
 impl Openings {
@@ -54,7 +58,7 @@ impl Openings {
 
 impl fmt::Display for Openings {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Openings { trials, measurements, choices } = *self;
+        let Openings { trials, measurements, choices, ensembles } = *self;
         let times = |n: u64| if n == 1 { "once".to_owned() } else { format!("{n} times") };
         match measurements {
             _ if trials == 0 => f.write_str("test was not opened")?,
@@ -66,6 +70,9 @@ impl fmt::Display for Openings {
                 let all = if trials == 1 { "1 trial".to_owned() } else { format!("{trials} trials") };
                 write!(f, "test opened {} for {all}", times(measurements))?;
             }
+        }
+        if ensembles > 0 {
+            write!(f, "{} {} for the mean of seeds", if choices > 0 { "," } else { ", and" }, times(ensembles))?;
         }
         if choices > 0 { write!(f, ", and {} to choose by it", times(choices)) } else { Ok(()) }
     }
@@ -84,6 +91,7 @@ impl StudyRecord {
             trials: trials.len() as u64,
             measurements: sum(ReadingReason::Trial),
             choices: sum(ReadingReason::Choice),
+            ensembles: sum(ReadingReason::Ensemble),
         }
     }
 }
@@ -103,8 +111,17 @@ mod tests {
             seed: trial,
             count,
         };
-        use ReadingReason::{Choice, Trial};
-        let cases: [(&[TestReading], &str); 5] = [
+        use ReadingReason::{Choice, Ensemble, Trial};
+        let together = TestReading { seed: None, ..reading(Ensemble, Some(1), 1) };
+        let cases: [(&[TestReading], &str); 7] = [
+            (
+                &[reading(Trial, Some(1), 1), reading(Trial, Some(2), 1), together.clone()],
+                "test opened once per trial, after all choices were fixed, and once for the mean of seeds",
+            ),
+            (
+                &[reading(Trial, Some(1), 1), reading(Trial, Some(2), 1), reading(Choice, None, 1), together],
+                "test opened once per trial, once for the mean of seeds, and once to choose by it",
+            ),
             (
                 &[reading(Trial, Some(1), 1), reading(Trial, Some(2), 1)],
                 "test opened once per trial, after all choices were fixed",
@@ -127,7 +144,7 @@ mod tests {
         for (readings, words) in cases {
             study.test_readings = readings.to_vec();
             assert_eq!(study.openings().to_string(), words);
-            assert_eq!(study.openings().sealed(), words.ends_with("fixed"), "{words}");
+            assert_eq!(study.openings().sealed(), words.contains("fixed"), "{words}");
         }
         study.recipes.clear();
         study.test_readings.clear();

@@ -5,6 +5,7 @@ use tenfold_nn::Precision;
 use tenfold_nn::train::{EpochResult, StopReason};
 
 use super::{Environment, Timing};
+use crate::calibration::CalibrationRecord;
 use crate::identity::TrialSettings;
 use crate::metrics::Metrics;
 
@@ -35,6 +36,9 @@ pub struct TrialRecord {
     pub valid: Option<Metrics>,
     /// What the final network reached on the test examples; null unless finished.
     pub test: Option<Metrics>,
+    /// What its probabilities are worth; missing unless finished, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationRecord>,
     /// The SHA-256, in hex, of `model.safetensors`; null unless finished.
     pub weights_sha256: Option<String>,
     /// The SHA-256, in hex, of `filters.safetensors`, the kernels before training and after each epoch; null where none

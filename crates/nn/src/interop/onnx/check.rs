@@ -58,7 +58,7 @@ fn trained(layers: &str, settings: TrainSettings) -> Model {
 
 fn about(name: &str, classes: usize, temperature: Option<f64>) -> OnnxAbout {
     let class_names = (0..classes).map(|class| format!("class {class}")).collect();
-    OnnxAbout { name: name.into(), version: env!("CARGO_PKG_VERSION").into(), class_names, temperature }
+    OnnxAbout { name: name.into(), version: env!("CARGO_PKG_VERSION").into(), class_names, temperature, abstain: None }
 }
 
 /// The bytes of `NAME.onnx`, the images `[1000, H, W, C]` and the logits, f32 `[1000, classes]`, of each network.

@@ -117,7 +117,7 @@ fn model(layers: &[&str], input: ImageShape, pixels: Pixels) -> Model {
 
 fn about(classes: &[&str], temperature: Option<f64>) -> OnnxAbout {
     let class_names = classes.iter().map(ToString::to_string).collect();
-    OnnxAbout { name: "a-net".into(), version: "1.2.3".into(), class_names, temperature }
+    OnnxAbout { name: "a-net".into(), version: "1.2.3".into(), class_names, temperature, abstain: None }
 }
 
 /// A network with every layer, and all that can be done before and behind them.

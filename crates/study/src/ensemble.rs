@@ -1,0 +1,106 @@
+//! What the networks of a recipe reach together.
+
+use std::time::Instant;
+
+use serde::Deserialize;
+use tenfold_nn::data::Splits;
+use tenfold_nn::evaluate::{self, mean_probabilities};
+
+use crate::calibration::{CalibrationRecord, Said};
+use crate::comparison::{TestImages, of_network, units};
+use crate::folder::{FolderError, RunFolder};
+use crate::metrics::Metrics;
+use crate::record::{EnsembleRecord, RESULTS, RecipeRecord, StudyRecord};
+use crate::trial::{Prediction, TrialFileError, trained};
+
+/// The ensembles that the folder's record has, with the names of their recipes.
+pub(crate) fn earlier(folder: &RunFolder) -> Result<Vec<(String, EnsembleRecord)>, FolderError> {
+    /// What of `results.json` counts here, whatever version wrote it.
+    #[derive(Default, Deserialize)]
+    struct Results {
+        recipes: Vec<Recipe>,
+    }
+    #[derive(Deserialize)]
+    struct Recipe {
+        name: String,
+        #[serde(default)]
+        ensemble: Option<EnsembleRecord>,
+    }
+    let bytes = folder.read(RESULTS)?.unwrap_or_default();
+    let results: Results = serde_json::from_slice(&bytes).unwrap_or_default();
+    Ok(results.recipes.into_iter().filter_map(|recipe| Some((recipe.name, recipe.ensemble?))).collect())
+}
+
+/// Measures the finished trainings of a recipe of `record` as one, with the weights that they left in the folder.
+pub(crate) fn measure(
+    folder: &RunFolder,
+    record: &StudyRecord,
+    recipe: &RecipeRecord,
+    splits: &Splits,
+    threads: usize,
+) -> Result<EnsembleRecord, TrialFileError> {
+    let (mut of_valid, mut of_test) = (Vec::new(), Vec::new());
+    let mut evaluation_time_s = 0.0;
+    for trial in recipe.finished() {
+        let model = trained(folder, record, trial)?;
+        of_valid.push(evaluate::evaluate(&model, &splits.valid, threads).probabilities);
+        let started = Instant::now();
+        of_test.push(splits.test.evaluate(&model, threads).probabilities);
+        evaluation_time_s += started.elapsed().as_secs_f64();
+    }
+    let images = TestImages::of(splits);
+    let classes = images.classes;
+    let alone: Vec<u32> = (0..splits.valid.len() as u32).collect();
+    let valid = Together::of(of_valid, splits.valid.labels(), classes);
+    let test = Together::of(of_test, &images.labels, classes);
+    let calibration = CalibrationRecord::of(valid.said(&alone), test.said(&units(&images).0), classes, threads);
+    let (metrics, statistics) = of_network(test.answers(), test.loss, &images);
+    Ok(EnsembleRecord {
+        seeds: recipe.finished().map(|trial| trial.seed).collect(),
+        weights_sha256: recipe.finished().filter_map(|trial| trial.weights_sha256.clone()).collect(),
+        valid: Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss),
+        test: metrics,
+        test_accuracy_interval: statistics.and_then(|statistics| statistics.accuracy.new),
+        calibration,
+        train_time_s: recipe.finished().map(|trial| trial.train_time_s).sum(),
+        evaluation_time_s,
+    })
+}
+
+/// What several networks say of the same images.
+struct Together<'a> {
+    /// `[N, classes]`.
+    probabilities: Vec<f32>,
+    predictions: Vec<u16>,
+    labels: &'a [u16],
+    /// Mean cross-entropy.
+    loss: f64,
+}
+
+impl<'a> Together<'a> {
+    fn of(each: Vec<Vec<f32>>, labels: &'a [u16], classes: usize) -> Together<'a> {
+        let probabilities = mean_probabilities(each);
+        let rows = || probabilities.chunks_exact(classes);
+        let best = |row: &[f32]| (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0) as u16;
+        // The smallest probability there is, for a class that all of them rule out.
+        let loss = |(row, &label): (&[f32], &u16)| f64::from(row[usize::from(label)].max(f32::MIN_POSITIVE)).ln();
+        let sum: f64 = rows().zip(labels).map(loss).sum();
+        Together { predictions: rows().map(best).collect(), labels, loss: -sum / labels.len() as f64, probabilities }
+    }
+
+    fn said<'s>(&'s self, units: &'s [u32]) -> Said<'s> {
+        let Together { probabilities, predictions, labels, .. } = self;
+        Said { probabilities, predictions, labels, units }
+    }
+
+    fn answers(&self) -> Vec<Prediction> {
+        let classes = self.probabilities.len() / self.labels.len();
+        let rows = self.probabilities.chunks_exact(classes);
+        let answer = |((row, &prediction), &label): ((&[f32], &u16), &u16)| Prediction {
+            label,
+            prediction,
+            probability: row[usize::from(prediction)],
+        };
+        rows.zip(&self.predictions).zip(self.labels).map(answer).collect()
+    }
+}

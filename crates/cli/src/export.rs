@@ -10,9 +10,9 @@ use tenfold_nn::interop::onnx::{self, OnnxAbout};
 use crate::args::ExportArgs;
 use crate::failure::{DATA, DONE, Failure, USAGE};
 use crate::output::{self, plain};
-use crate::predict::abstaining;
 use crate::predict::networks::Networks;
 use crate::predict::rows::{beside, cannot_write};
+use crate::predict::{abstaining, short};
 
 /// Writes the file, and says how it is read elsewhere.
 pub(crate) fn export(args: &ExportArgs) -> Result<u8, Failure> {
@@ -83,7 +83,7 @@ fn onnx_words(network: &TrainedModel, to: &Path) -> String {
         before.push_str(&format!("; samples from {low} to {high} become 0 to 255"));
     }
     let threshold = network.about.abstain.map_or(String::new(), |abstain| {
-        format!("# No class is meant where probabilities[0].max() is less than {}.\n", abstain.threshold)
+        format!("# No class is meant where probabilities[0].max() is less than {}.\n", short(abstain.threshold))
     });
     format!(
         "{}: bytes [N, {height}, {width}, {channels}] in, {colours} from 0 to 255; logits and probabilities out.\n\

@@ -78,7 +78,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
     let (all, undecided) = rows.finish()?;
     if let Some(threshold) = abstain {
         let n = count(undecided as u64);
-        output::note(&format!("{n} of {} images have no class of probability {threshold} or more", count(all as u64)));
+        let (all, threshold) = (count(all as u64), short(threshold));
+        output::note(&format!("{n} of {all} images have no class of probability {threshold} or more"));
     }
     if unreadable.is_empty() {
         return Ok(DONE);
@@ -102,9 +103,15 @@ fn told(abstain: Abstain) -> f64 {
     abstain.threshold
 }
 
+/// A threshold with as many digits as probabilities have.
+pub(crate) fn short(threshold: f64) -> f32 {
+    threshold as f32
+}
+
 /// What a threshold did where it was chosen.
 pub(crate) fn abstaining(abstain: &Abstain) -> String {
-    let Abstain { threshold, images, answered, wrong } = *abstain;
+    let Abstain { images, answered, wrong, .. } = *abstain;
+    let threshold = short(abstain.threshold);
     let share = |part: u64, of: u64| percent(part as f64 / of.max(1) as f64);
     format!(
         "no class is named where the most probable one has a probability of less than {threshold}: of the {} validation \

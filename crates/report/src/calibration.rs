@@ -38,7 +38,7 @@ fn verdict(plain: &Reliability, calibrated: &Reliability) -> &'static str {
     match (before.may_be_chance(), after.may_be_chance()) {
         (true, true) => "nothing shows that it is needed, or that it harms",
         (true, false) => "more than chance would make of it, so it is better left out",
-        (false, _) if after.error >= before.error => "it does not help",
+        (false, _) if after.error >= before.error => "that is not smaller, so it does not help here",
         (false, true) => "it helps, and what is left may be chance",
         (false, false) if apart => "it helps, and does not mend all",
         (false, false) => "smaller, but the two intervals overlap, so this does not show that it helps",
@@ -68,8 +68,8 @@ mod tests {
         for (before, after, words) in [
             (&bad, of(0.012, 0.01, 0.015), "it helps, and does not mend all"),
             (&bad, of(0.025, 0.015, 0.03), "overlap, so this does not show that it helps"),
-            (&bad, of(0.03, 0.02, 0.04), ": it does not help"),
-            (&bad, of(0.05, 0.0, 0.1), ": it does not help"),
+            (&bad, of(0.03, 0.02, 0.04), "so it does not help here"),
+            (&bad, of(0.05, 0.0, 0.1), "so it does not help here"),
             (&of(0.005, 0.0, 0.01), of(0.004, 0.0, 0.01), "nothing shows that it is needed"),
             (&of(0.005, 0.0, 0.01), of(0.03, 0.02, 0.04), "it is better left out"),
         ] {

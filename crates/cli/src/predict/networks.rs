@@ -13,6 +13,7 @@ use tenfold_study::record::{RecipeRecord, StudyRecord, TrialRecord};
 use tenfold_study::{FinishedStudy, nearest, seed_folder, whole};
 
 use crate::failure::{DATA, Failure, USAGE, unread};
+use crate::predict::short;
 use crate::{images, progress};
 
 /// Networks that speak with one voice: the mean of their probabilities.
@@ -92,7 +93,7 @@ impl Networks {
                 least.error(),
                 least.wrong,
                 least.answered,
-                least.threshold
+                short(least.threshold)
             );
             let hint = format!("--abstain-error {:.4}, or a threshold of your own: --abstain P", least.error());
             Failure::new(DATA, message, Some(hint))

@@ -149,7 +149,7 @@ fn probabilities_are_calibrated_and_the_unsure_left_out_by_what_the_run_found() 
             );
             continue;
         };
-        assert!(abstained.err.contains(&format!("less than {threshold}: of the ")), "{}", abstained.err);
+        assert!(abstained.err.contains(&format!("less than {}: of the ", threshold as f32)), "{}", abstained.err);
         assert!(abstained.err.contains(&format!("images {answered} were named then (")), "{}", abstained.err);
         for (row_of_all, row_of_sure) in
             calibrated.out.lines().skip(1).map(row).zip(abstained.out.lines().skip(1).map(row))

@@ -50,7 +50,7 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
     let scale = scale(plain.iter().chain(&calibrated));
     let chart = |title: &str, of: &str, points: &[Point]| {
         let description = format!(
-            "Of the test images, {of}: each marker is a fifteenth of the answers of a network, at their mean probability and \
+            "Of the test images, {of}: each marker is about a fifteenth of the answers of a network, at their mean probability and \
              the share that is right, with its 95 % interval, on scales of the error. On the grey line probabilities mean \
              what they say; below it they promise too much."
         );
@@ -72,7 +72,7 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
         (errors(networks.iter().chain(&all)))
         p.note { "Intervals are at 95 %, for new images; they begin at 0 where chance alone may make as large an error of a \
                   calibrated network. With the temperature, figures on the validation images that it was found on would \
-                  flatter it, so it is judged on the test images. Loss: the mean cross-entropy." }
+                  flatter it, so it is judged on the test images. Loss: the mean cross-entropy on the test images." }
         (legend(networks.iter().map(|shown| (shown.series, shown.name.as_str()))))
         (chart("Reliability, as the networks say it", "as the networks say it", &plain))
         (chart("Reliability with the temperature", "with logits divided by the temperature", &calibrated))
@@ -86,10 +86,10 @@ fn errors<'a>(shown: impl Iterator<Item = &'a Shown<'a>>) -> Markup {
         "error, test",
         "by chance",
         "temperature",
-        "error, test",
+        "error with it",
         "by chance",
-        "loss, test",
-        "with the temperature",
+        "loss",
+        "with it",
     ];
     let loss =
         |of: Option<&Measured>| of.and_then(|of| of.test.loss).map_or(NONE.to_owned(), |loss| format!("{loss:.4}"));

@@ -210,7 +210,7 @@ fn thresholds(answers: &[Answer]) -> Vec<Threshold> {
     }
     let last = all.len() - 1;
     let most = last.min(THRESHOLDS);
-    (0..=most).map(|n| all[if most == 0 { 0 } else { n * last / most }]).collect()
+    (0..=most).map(|n| all[n * last / most.max(1)]).collect()
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ fn the_threshold_is_the_lowest_of_all_that_keep_to_the_share() {
 
 #[test]
 fn of_many_thresholds_some_are_kept_with_the_first_and_the_last() {
-    let answer = |n: u32| Answer { confidence: f64::from(n) / 2000.0, right: n % 2 == 0 };
+    let answer = |n: u32| Answer { confidence: f64::from(n) / 2000.0, right: n.is_multiple_of(2) };
     let answers: Vec<Answer> = (0..2000).map(answer).collect();
     let found = thresholds(&answers);
     assert_eq!(found.len(), THRESHOLDS + 1);

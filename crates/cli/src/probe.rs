@@ -74,6 +74,8 @@ pub(crate) struct Work {
     pub(crate) recipe: String,
     pub(crate) trainings: usize,
     pub(crate) epochs: Epochs,
+    /// Epochs of them that were done before, and parts of such.
+    pub(crate) done: f64,
     /// `None` where the look diverged.
     pub(crate) pace: Option<Pace>,
 }
@@ -108,7 +110,7 @@ pub(crate) fn range(works: &[Work]) -> Option<String> {
         let Some(pace) = work.pace else { continue };
         any = true;
         let trainings = work.trainings as f64;
-        let takes = |epochs: f64| trainings * (epochs * pace.epoch_s + pace.end_s);
+        let takes = |epochs: f64| (trainings * epochs - work.done).max(0.0) * pace.epoch_s + trainings * pace.end_s;
         let (low, high) = match &work.epochs {
             Epochs::Exactly(epochs) => (*epochs as f64, *epochs as f64),
             Epochs::Like(earlier) => {
@@ -193,7 +195,7 @@ mod tests {
 
     fn work(recipe: &str, trainings: usize, epochs: Epochs) -> Work {
         let pace = Some(Pace { epoch_s: 10.0, end_s: 2.0, spread: 0.1 });
-        Work { recipe: recipe.to_owned(), trainings, epochs, pace }
+        Work { recipe: recipe.to_owned(), trainings, epochs, done: 0.0, pace }
     }
 
     #[test]
@@ -202,6 +204,8 @@ mod tests {
         assert_eq!(words(&[work("a", 10, Epochs::Exactly(11))]), "19 min +- 2 here");
         let two = [work("a", 10, Epochs::Exactly(11)), work("b", 10, Epochs::Exactly(11))];
         assert_eq!(words(&two), "37 min +- 4 here");
+        // A training that goes on after five and a half of its epochs.
+        assert_eq!(words(&[Work { done: 5.5, ..work("a", 1, Epochs::Exactly(11)) }]), "57 s +- 6 here");
         // 20 epochs on average with a deviation of 10: sqrt(4 + 4 * 4 / 3) x 10 x 10 s beside 81 s.
         assert_eq!(words(&[work("a", 4, Epochs::Like(vec![10, 20, 30]))]), "13 min +- 5 here");
         assert_eq!(words(&[work("a", 1, Epochs::Like(vec![30]))]), "5.0 min +- 2.4 here");

@@ -123,6 +123,11 @@ impl Progress {
         self.show_study();
     }
 
+    /// The next trial begins, with so many epochs to go.
+    pub(crate) fn trial_started(&mut self, epochs: usize) {
+        self.remaining.trial_started(epochs);
+    }
+
     /// An epoch of `images` images begins.
     pub(crate) fn epoch_started(&mut self, name: &str, images: usize) {
         if let Some(bars) = &self.bars {

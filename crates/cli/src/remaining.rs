@@ -38,6 +38,14 @@ impl Remaining {
         (self.done, self.total)
     }
 
+    /// The first pending trial begins, with so many epochs to go: fewer than it has if it goes on.
+    pub(crate) fn trial_started(&mut self, epochs: usize) {
+        if let Some(trial) = self.pending.first_mut() {
+            self.total = self.total - trial.epochs + epochs;
+            trial.epochs = epochs;
+        }
+    }
+
     /// This part, 0 to 1, of the running epoch is done.
     pub(crate) fn within_epoch(&mut self, part: f64) {
         self.part = part.clamp(0.0, 1.0);
@@ -100,6 +108,12 @@ mod tests {
         remaining.trial_done();
         remaining.epoch_done(1.0);
         assert_eq!(remaining.epochs(), (3, 3));
+        // One of six epochs goes on from its fifth, though its fourth was to be done again.
+        let mut remaining = Remaining::new(vec![Some(10.0)], [(0, 3), (0, 6)]);
+        remaining.trial_started(2);
+        assert_eq!((remaining.epochs(), remaining.seconds()), ((0, 8), Some(80.0)));
+        remaining.within_epoch(0.5);
+        assert_eq!(remaining.seconds(), Some(75.0));
         // What diverged in the probe is not known until it is seen.
         let mut remaining = Remaining::new(vec![Some(1.0), None], [(1, 2), (0, 3)]);
         assert_eq!(remaining.seconds(), None);

@@ -10,7 +10,7 @@ use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{DataPlace, EpochRecord, RESULTS, Status, StudyRecord};
 use tenfold_study::{
-    FinishedStudy, FolderError, PlannedStudy, RunFolder, Settings, StudyEvent, TrialState, changes_in_words,
+    FinishedStudy, FolderError, PlannedStudy, Position, RunFolder, Settings, StudyEvent, TrialState, changes_in_words,
 };
 
 use crate::args::{Format, RunArgs};
@@ -107,6 +107,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     Ok(if any_diverged(&plan, record) { DIVERGED } else { DONE })
 }
 
+/// "goes on from epoch 7, step 120 of 1,080".
+fn goes_on(at: &Position) -> String {
+    let Position { epoch, step, steps } = *at;
+    let epoch = count(epoch as u64);
+    if step == 0 {
+        return format!("goes on from epoch {epoch}");
+    }
+    format!("goes on from epoch {epoch}, step {} of {}", count(step as u64), count(steps as u64))
+}
+
 /// A name for the built-in study on the data of this name: with its letters and digits in lower case, and hyphens for all
 /// else.
 fn study_name(data: &str) -> String {
@@ -145,6 +155,10 @@ struct View<'a> {
     took: Duration,
     /// A training that was stopped in the middle: its name and the epochs that it had done.
     stopped: Option<(String, usize)>,
+    /// Where the running training would go on if it stopped now.
+    checkpoint: Option<Position>,
+    /// Somebody wants to know when the next checkpoint is written.
+    asked: bool,
     /// Length of the longest name.
     width: usize,
     /// Images of the running epoch that are done.
@@ -178,6 +192,8 @@ impl<'a> View<'a> {
             began: None,
             took: Duration::ZERO,
             stopped: None,
+            checkpoint: None,
+            asked: false,
             width,
             images: 0,
             finished: 0,
@@ -226,15 +242,48 @@ impl<'a> View<'a> {
     }
 
     fn show(&mut self, event: &StudyEvent) -> Flow {
+        let mut flow = Flow::Continue;
         match event {
-            StudyEvent::Planned { trials, left_out } => {
+            StudyEvent::Planned { trials, left_out, checkpoints } => {
                 self.header();
-                self.planned(trials, left_out);
+                self.planned(trials, left_out, checkpoints);
             }
-            StudyEvent::TrialStarted { .. } => {
+            StudyEvent::TrialStarted { recipe, seed, from, unusable } => {
                 self.began.get_or_insert_with(Instant::now);
+                self.checkpoint = *from;
+                let recipe = self.plan.recipe(*recipe).0;
+                for file in *unusable {
+                    self.warn(&format!("{}: {}", file.path.display(), file.reason));
+                }
+                if !unusable.is_empty() {
+                    let at = from.map_or("starts from its first epoch".to_owned(), |from| goes_on(&from));
+                    self.progress.note(&format!("{} seed {seed} {at}", recipe.name));
+                }
+                let done = from.map_or(0, |from| from.epoch - 1);
+                self.progress.trial_started(recipe.settings.epochs.saturating_sub(done));
             }
-            StudyEvent::Training { recipe, seed, event } => self.training(*recipe, *seed, event),
+            StudyEvent::Training { recipe, seed, event } => {
+                self.training(*recipe, *seed, event);
+                if self.signals.asked_for_checkpoint() {
+                    self.asked = true;
+                    flow = Flow::Snapshot;
+                }
+            }
+            StudyEvent::Checkpoint { recipe, seed, position, written } => {
+                let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
+                match written {
+                    Ok(()) => {
+                        self.checkpoint = Some(*position);
+                        if std::mem::take(&mut self.asked) {
+                            self.progress.note(&format!("checkpoint: {name} {} if it is stopped", goes_on(position)));
+                        }
+                    }
+                    Err(error) => {
+                        self.asked = false;
+                        self.warn(&format!("no checkpoint of {name} could be written, so it goes on without: {error}"));
+                    }
+                }
+            }
             StudyEvent::EnsembleStarted { recipe, seeds } => {
                 self.progress.note(&format!("{recipe}: measuring the mean of its {seeds} seeds"));
             }
@@ -291,7 +340,7 @@ impl<'a> View<'a> {
             }
         }
         let stop = self.failure.is_some() || self.signals.exit_code().is_some();
-        if stop { Flow::Stop } else { Flow::Continue }
+        if stop { Flow::Stop } else { flow }
     }
 
     /// Something that was asked for is missing, and the rest is there.
@@ -319,6 +368,7 @@ impl<'a> View<'a> {
         ));
         match &self.stopped {
             None => {}
+            Some((name, _)) if let Some(at) = &self.checkpoint => progress.note(&format!("{name} {}", goes_on(at))),
             Some((name, 0)) => progress.note(&format!("{name} was in its first epoch and starts again")),
             Some((name, epochs)) => {
                 let epochs =
@@ -338,16 +388,28 @@ impl<'a> View<'a> {
         }
     }
 
-    fn planned(&mut self, trials: &[(usize, u64, TrialState)], left_out: &[(usize, u64, TrialState)]) {
+    fn planned(
+        &mut self,
+        trials: &[(usize, u64, TrialState)],
+        left_out: &[(usize, u64, TrialState)],
+        checkpoints: &[(usize, u64, Position)],
+    ) {
+        let kept_at = |recipe: usize, seed: u64| {
+            checkpoints.iter().find(|found| (found.0, found.1) == (recipe, seed)).map(|found| found.2)
+        };
         self.trials = trials.len();
         for (recipe, seed, state) in trials {
             let name = &self.plan.recipe(*recipe).0.name;
-            let words = match state {
-                // Told together below.
-                TrialState::New | TrialState::Changed(_) => continue,
-                TrialState::Kept(_) => "was finished before and is kept",
-                TrialState::Interrupted => "was interrupted and is run again",
-                TrialState::Damaged => "was run before, but its files are not whole; it is run again and replaced",
+            let at = kept_at(*recipe, *seed).map(|at| goes_on(&at));
+            let words = match (state, at) {
+                (TrialState::Kept(_), _) => "was finished before and is kept",
+                (TrialState::Damaged, None) => {
+                    "was run before, but its files are not whole; it is run again and replaced"
+                }
+                (TrialState::Interrupted, None) => "was interrupted and is run again",
+                // What changed is told together below.
+                (TrialState::New | TrialState::Changed(_), None) => continue,
+                (_, Some(at)) => &format!("was interrupted and {at}"),
             };
             self.finished += usize::from(matches!(state, TrialState::Kept(_)));
             self.progress.note(&format!("{name} seed {seed} {words}"));
@@ -366,8 +428,11 @@ impl<'a> View<'a> {
             }
         }
         let to_run = || trials.iter().filter(|trial| !matches!(trial.2, TrialState::Kept(_)));
-        let Some(paces) = self.probe(trials) else { return };
-        let epochs = to_run().map(|&(recipe, ..)| (recipe, self.plan.recipe(recipe).0.settings.epochs));
+        let Some(paces) = self.probe(trials, checkpoints) else { return };
+        let epochs = to_run().map(|&(recipe, seed, _)| {
+            let done = kept_at(recipe, seed).map_or(0, |at| at.epoch - 1);
+            (recipe, self.plan.recipe(recipe).0.settings.epochs.saturating_sub(done))
+        });
         let at_most = to_run().any(|&(recipe, ..)| !self.plan.recipe(recipe).0.runs_all_epochs());
         let epoch_s = paces.iter().map(|pace| pace.map(|pace| pace.epoch_s)).collect();
         self.progress.start(Remaining::new(epoch_s, epochs), at_most);
@@ -385,7 +450,11 @@ impl<'a> View<'a> {
 
     /// Looks at each recipe that has something to run and says how long that will take. By recipe, how fast it is where
     /// that is known; `None` if a signal came.
-    fn probe(&mut self, trials: &[(usize, u64, TrialState)]) -> Option<Vec<Option<Pace>>> {
+    fn probe(
+        &mut self,
+        trials: &[(usize, u64, TrialState)],
+        checkpoints: &[(usize, u64, Position)],
+    ) -> Option<Vec<Option<Pace>>> {
         let mut paces = vec![None; self.plan.study().recipes.len()];
         let few = probe::few(&self.splits.valid);
         let mut works = Vec::new();
@@ -413,7 +482,9 @@ impl<'a> View<'a> {
                 most if earlier.is_empty() => Epochs::UpTo(most),
                 _ => Epochs::Like(earlier),
             };
-            works.push(Work { recipe: recipe.name.clone(), trainings, epochs, pace });
+            let done = checkpoints.iter().filter(|found| found.0 == index);
+            let done = done.map(|(.., at)| (at.epoch - 1) as f64 + at.step as f64 / at.steps as f64).sum();
+            works.push(Work { recipe: recipe.name.clone(), trainings, epochs, done, pace });
         }
         if !works.is_empty() {
             let many = |n: u64, what: &str| format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" });
@@ -433,10 +504,11 @@ impl<'a> View<'a> {
         let recipe = self.plan.recipe(recipe).0;
         let images = self.splits.train.len();
         match event {
-            Event::EpochStarted { epoch, .. } => {
-                self.images = 0;
+            Event::EpochStarted { epoch, done, .. } => {
+                self.images = (done * recipe.settings.batch_size).min(images);
                 let name = format!("{} seed {seed} epoch {epoch}/{}", recipe.name, recipe.settings.epochs);
                 self.progress.epoch_started(&name, images);
+                self.progress.images_done(self.images, images);
             }
             Event::Step { examples, .. } => {
                 self.images += examples;

@@ -33,7 +33,13 @@ pub(crate) fn trial(record: &TrialRecord, title: &str, parameters: u64, class_na
         record.seed,
         how_it_ended(record),
         seconds(record.train_time_s),
-        if record.timing.busy { " (machine busy: time not compared)" } else { "" },
+        if record.timing.busy {
+            " (machine busy: time not compared)".to_owned()
+        } else if record.timing.parts > 1 {
+            format!(" (in {} parts: time not compared)", record.timing.parts)
+        } else {
+            String::new()
+        },
         count(parameters)
     );
     if let Some(test) = &record.test {

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks to stop, the second stops at once.
+//! Ctrl-C and SIGTERM: the first asks to stop, the second stops at once. SIGUSR1 asks for a checkpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,25 +9,39 @@ use signal_hook::flag;
 use crate::failure::{Failure, IO, SIGNAL};
 
 /// Says whether a signal has come.
-pub(crate) struct Signals(Arc<AtomicUsize>);
+pub(crate) struct Signals {
+    /// The one that asked to stop; 0 if none did.
+    stop: Arc<AtomicUsize>,
+    checkpoint: Arc<AtomicBool>,
+}
 
 impl Signals {
     /// From here on signals are noticed.
     pub(crate) fn watch() -> Result<Signals, Failure> {
         let (came, number) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let unwatched = |error| Failure::new(IO, format!("signals cannot be watched: {error}"), None);
         for signal in [SIGINT, SIGTERM] {
             // In this order: the first signal finds the flag down, and raises it for the second.
             flag::register_conditional_shutdown(signal, i32::from(SIGNAL) + signal, Arc::clone(&came))
                 .and_then(|_| flag::register(signal, Arc::clone(&came)))
                 .and_then(|_| flag::register_usize(signal, Arc::clone(&number), signal as usize))
-                .map_err(|error| Failure::new(IO, format!("signals cannot be watched: {error}"), None))?;
+                .map_err(unwatched)?;
         }
-        Ok(Signals(number))
+        let checkpoint = Arc::new(AtomicBool::new(false));
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&checkpoint)).map_err(unwatched)?;
+        Ok(Signals { stop: number, checkpoint })
+    }
+
+    /// Whether a checkpoint was asked for since this was called last.
+    pub(crate) fn asked_for_checkpoint(&self) -> bool {
+        // Asked between any two steps, so that the common case only reads.
+        self.checkpoint.load(Ordering::Relaxed) && self.checkpoint.swap(false, Ordering::Relaxed)
     }
 
     /// Exit code for the signal that came, if one did.
     pub(crate) fn exit_code(&self) -> Option<u8> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.stop.load(Ordering::Relaxed) {
             0 => None,
             signal => Some(SIGNAL + signal as u8),
         }

@@ -63,7 +63,6 @@ impl Evaluator {
 
 /// [`evaluate`] on a given instruction set; predictions and probabilities only where `detailed`. After each batch
 /// `on_batch` is told how many examples are done; `None` if it says that this is to end.
-#[expect(clippy::too_many_arguments, reason = "what is evaluated, on what, how, and who is told")]
 pub(crate) fn evaluate_on(
     isa: Isa,
     evaluator: &mut Evaluator,

@@ -42,7 +42,7 @@ impl Default for TrainConfig {
 }
 
 /// Bytes that training a network takes, besides the data: parameters, optimizer, activations and gradients of one
-/// batch.
+/// batch, and a [`Snapshot`] while it is written.
 pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch_size: usize, threads: usize) -> u64 {
     let (precision, floats) = (settings.precision, 3 + AtOnceMemory::floats_per_parameter(settings));
     // Whichever way a linear layer straight over pixels takes them.
@@ -50,7 +50,8 @@ pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch
         let graph = lower(architecture, Lowering { precision, blank_is_nothing, fuse: true });
         4 * floats * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads)
     };
-    of(true).max(of(false))
+    // As a state and in the form of a file.
+    of(true).max(of(false)) + 2 * State::bytes(architecture, settings)
 }
 
 /// Trains a network from its initial parameters.
@@ -135,7 +136,7 @@ pub(crate) fn train_on(
             }
             match trainer.epoch(last_epoch, train, &mut run, on_event) {
                 Halt::Asked(asked) => flow = asked,
-                halt => break halt,
+                halt @ (Halt::EpochDone | Halt::Diverged) => break halt,
             }
         };
         stopped = match halt {
@@ -155,7 +156,9 @@ pub(crate) fn train_on(
         let learned = trainer.learned();
         let evaluation = match evaluating(0) {
             Flow::Stop => None,
-            _ => evaluate_on(isa, &mut evaluator, &learned, valid, threads, false, &mut evaluating),
+            Flow::Continue | Flow::Snapshot => {
+                evaluate_on(isa, &mut evaluator, &learned, valid, threads, false, &mut evaluating)
+            }
         };
         let Some(evaluation) = evaluation else {
             stopped = Some(StopReason::Interrupted);

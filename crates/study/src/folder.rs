@@ -56,6 +56,14 @@ pub enum FolderError {
         /// What would be overwritten.
         file: &'static str,
     },
+    /// The folder is no longer there.
+    #[error(
+        "{}: was removed or replaced by another folder while it was in use; nothing more is written there", .path.display()
+    )]
+    Gone {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The record of an earlier run cannot be read.
     #[error(
         "{}: cannot be read as a record, so that its count of looks at the test images would be lost; put the file back, \
@@ -72,12 +80,9 @@ pub enum FolderError {
 pub struct RunFolder {
     path: PathBuf,
     /// The lock ends with the file, however the process ends.
-    _lock: File,
-    /// Changes of the folder so far, and which of them a test lets fail.
+    lock: File,
     #[cfg(test)]
-    pub(crate) changes: std::cell::Cell<usize>,
-    #[cfg(test)]
-    pub(crate) failing: std::cell::RefCell<std::ops::Range<usize>>,
+    pub(crate) faults: faults::Faults,
 }
 
 impl RunFolder {
@@ -123,11 +128,9 @@ impl RunFolder {
             .map_err(failed("write the file"))?;
         let folder = RunFolder {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
             #[cfg(test)]
-            changes: 0.into(),
-            #[cfg(test)]
-            failing: (0..0).into(),
+            faults: faults::Faults::default(),
         };
         // What a run that was killed had reserved.
         folder.remove(RESERVE)?;
@@ -159,17 +162,37 @@ impl RunFolder {
             let path = path.clone();
             move |reason| FolderError::Io { path, operation, reason }
         };
+        self.check_is_there()?;
         self.permit().and_then(|()| create_folder(folder)).map_err(error("make its folder"))?;
         let written = self.permit().and_then(|()| File::create(&temporary)).and_then(|mut file| {
+            self.permit().inspect_err(|_| drop(file.write_all(&bytes[..bytes.len() / 2])))?;
             file.write_all(bytes)?;
-            file.sync_all()
+            self.permit().and_then(|()| file.sync_all())
         });
-        let renamed = written.and_then(|()| fs::rename(&temporary, &path));
-        if let Err(reason) = renamed {
-            let _ = fs::remove_file(&temporary);
-            return Err(error("write the file")(reason));
-        }
-        sync_folder(folder).map_err(error("sync its folder"))
+        written.and_then(|()| self.give_name(&temporary, &path)).map_err(|reason| {
+            self.clean_up(|| fs::remove_file(&temporary));
+            error("write the file")(reason)
+        })
+    }
+
+    /// Gives what is called `from` the name `to`, and makes that last.
+    fn give_name(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.permit()?;
+        #[cfg(test)]
+        self.faults.about_to_rename(from, to);
+        fs::rename(from, to)?;
+        self.permit()?;
+        sync_folder(to.parent().unwrap_or(&self.path))?;
+        #[cfg(test)]
+        self.faults.synced();
+        Ok(())
+    }
+
+    /// An error if the folder is no longer the one that was opened: a new one of its name would not be held by this
+    /// process, and lack what was in this one.
+    fn check_is_there(&self) -> Result<(), FolderError> {
+        let there = same_file(&self.path.join(LOCK), &self.lock).unwrap_or(false);
+        if there { Ok(()) } else { Err(FolderError::Gone { path: self.path.clone() }) }
     }
 
     /// Removes `file`, a path within the folder, if it is there.
@@ -191,6 +214,7 @@ impl RunFolder {
     /// Makes sure that `bytes` can be written to the folder later, by holding as much of the file system until
     /// [`RunFolder::keep_reserved`]. `what` will write them.
     pub(crate) fn reserve(&self, bytes: u64, what: &str) -> Result<(), FolderError> {
+        self.check_is_there()?;
         let path = self.within(Path::new(RESERVE));
         // Bytes that no file system makes smaller: what is held is to be there in full.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -222,7 +246,7 @@ impl RunFolder {
         };
         let Err(reason) = fill() else { return Ok(()) };
         drop(file);
-        let _ = fs::remove_file(&path);
+        self.clean_up(|| fs::remove_file(&path));
         Err(match reason.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 // A file system over a network may find out no sooner than when it syncs.
@@ -238,7 +262,7 @@ impl RunFolder {
     pub(crate) fn keep_reserved(&self, bytes: u64) {
         let path = self.within(Path::new(RESERVE));
         if bytes == 0 {
-            let _ = fs::remove_file(&path);
+            self.clean_up(|| fs::remove_file(&path));
             return;
         }
         let Ok(file) = OpenOptions::new().write(true).open(&path) else { return };
@@ -266,21 +290,32 @@ impl RunFolder {
     /// Gives the folder `from` the name `to`, which nothing has; both lie in the same folder.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), FolderError> {
         let (from, to) = (self.within(Path::new(from)), self.within(Path::new(to)));
-        let renamed = self.permit().and_then(|()| fs::rename(&from, &to));
-        let synced = renamed.and_then(|()| sync_folder(to.parent().unwrap_or(&self.path)));
-        synced.map_err(|reason| FolderError::Io { path: from, operation: "rename the folder", reason })
+        self.give_name(&from, &to).map_err(|reason| FolderError::Io {
+            path: from,
+            operation: "rename the folder",
+            reason,
+        })
     }
 
-    /// Where a test lets a change of the folder fail, as on a full disk.
+    /// Where a test lets a change of the folder fail, as on a full disk, or the process die.
     #[cfg(test)]
     fn permit(&self) -> io::Result<()> {
-        let n = self.changes.replace(self.changes.get() + 1);
-        if self.failing.borrow().contains(&n) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        self.faults.permit()
     }
 
     #[cfg(not(test))]
     fn permit(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Removes what a change that failed has left, if it can be.
+    fn clean_up(&self, remove: impl FnOnce() -> io::Result<()>) {
+        // Who was killed cleans up nothing.
+        #[cfg(test)]
+        if self.faults.dead() {
+            return;
+        }
+        let _ = remove();
     }
 
     /// The contents of `file`, a path within the folder; none if it is not there.
@@ -343,6 +378,18 @@ fn create_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether the file at `path` is this open one.
+fn same_file(path: &Path, open: &File) -> io::Result<bool> {
+    let (found, open) = (fs::metadata(path)?, open.metadata()?);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Ok((found.dev(), found.ino()) == (open.dev(), open.ino()))
+    }
+    #[cfg(not(unix))]
+    Ok(found.file_type() == open.file_type())
+}
+
 /// Makes the names in a folder last.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
@@ -372,6 +419,9 @@ fn regular(path: &Path) -> io::Result<()> {
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
+
+#[cfg(test)]
+pub(crate) mod faults;
 
 #[cfg(test)]
 mod tests {
@@ -413,14 +463,14 @@ mod tests {
         folder.keep_reserved(0);
         assert!(!folder.has(RESERVE));
         // Found out when synced, as over a network, so that nobody knows how much there is.
-        *folder.failing.borrow_mut() = folder.changes.get() + 1..usize::MAX;
+        folder.faults.fail(folder.faults.changes() + 1..usize::MAX);
         let error = folder.reserve(200_000, "the training of mlp seed 1").unwrap_err().to_string();
         let expected = "there is no room for what the training of mlp seed 1 will write: 200000 bytes are needed and fewer are \
                         free; make room, or choose another folder with --out";
         assert!(error.ends_with(expected), "{error}");
         assert!(!folder.has(RESERVE));
         // What a killed run held is given back by the next.
-        *folder.failing.borrow_mut() = 0..0;
+        folder.faults.fail(0..0);
         folder.reserve(10, "a test").unwrap();
         drop(folder);
         assert!(!RunFolder::open(scratch.path()).unwrap().has(RESERVE));

@@ -12,6 +12,7 @@ mod spec;
 mod stop;
 
 mod changes;
+mod checkpoint;
 mod ensemble;
 mod identity;
 mod json;
@@ -35,11 +36,12 @@ mod stats;
 mod testing;
 
 pub use changes::{Earlier, changes_in_words};
+pub use checkpoint::Unusable;
 pub use finished::{FinishedStudy, FinishedStudyError};
 pub use folder::{FolderError, RunFolder};
 pub use identity::{Difference, TRAINING_VERSION, TrialSettings};
 pub use plan::{PlanError, PlannedStudy, Settings, TrialState};
-pub use run::{DataChange, ProcessorTime, RunError, StudyEvent, run};
+pub use run::{DataChange, Position, ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError};
 pub use tenfold_nn::nearest;
 pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained, whole};

@@ -165,7 +165,7 @@ pub enum TrialState {
     Kept(Box<TrialRecord>),
     /// It is to be run.
     New,
-    /// It was begun before and is to be run from the start.
+    /// It was begun before, and goes on from its last checkpoint or, where there is none, from the start.
     Interrupted,
     /// It was run before, but with other settings, data or training code; it is run again, and replaced where the new
     /// one finishes.
@@ -268,6 +268,11 @@ impl PlannedStudy {
     /// The recipe of this index, and its network.
     pub fn recipe(&self, index: usize) -> (&Recipe, &Architecture) {
         (&self.study.recipes[index], &self.architectures[index])
+    }
+
+    /// Steps of an epoch of the recipe of this index.
+    pub fn steps(&self, index: usize) -> usize {
+        self.dataset.train.div_ceil(self.study.recipes[index].settings.batch_size)
     }
 
     /// Indices of the recipes that were asked for, in the order of the study.

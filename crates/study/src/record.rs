@@ -23,6 +23,7 @@ pub use ensemble::EnsembleRecord;
 pub use readings::{Openings, ReadingReason, TestReading};
 pub(crate) use summary::best;
 pub use summary::{Spread, Summary, mean_epochs};
+pub(crate) use timing::Spent;
 pub use timing::Timing;
 pub use trial::{EpochRecord, Reason, Status, Stopped, TrialRecord, chance_loss};
 

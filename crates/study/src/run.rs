@@ -1,34 +1,56 @@
 //! Works through the trials of a study, and keeps the record on disk up to date.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use tenfold_nn::data::Splits;
 use tenfold_nn::evaluate::{self, Evaluation};
 use tenfold_nn::model::Model;
-use tenfold_nn::train::{self, Event, Flow, Outcome};
+use tenfold_nn::train::{Event, Flow, Outcome};
 use thiserror::Error;
 
 use crate::calibration::{CalibrationRecord, Said};
 use crate::changes::{Earlier, changes_in_words};
+use crate::checkpoint::{self, Checkpoint, Unusable};
 use crate::comparison::{ChosenBy, TestImages, units};
 use crate::ensemble;
 use crate::folder::{FolderError, RunFolder};
 use crate::ledger::Ledger;
-use crate::look::KeptFilters;
 use crate::metrics::Metrics;
 use crate::plan::{PlannedStudy, TrialState};
 use crate::record::{DatasetRecord, RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
 use crate::test_images::{self, TEST_IMAGES};
 use crate::trial::{self, Product, Room, TrialFileError};
 
+mod training;
+use training::{Trained, training};
+
 /// Processor time that was spent until now, in seconds.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ProcessorTime {
     /// By this process, on all its threads.
     pub own_s: f64,
     /// By all of the machine, this process included.
     pub all_s: f64,
+}
+
+/// How far a training is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// The epoch that comes next or is under way, from 1.
+    pub epoch: usize,
+    /// Steps of it that are done.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+}
+
+impl Position {
+    /// After so many steps in all.
+    fn after(steps_in_all: u64, steps: usize) -> Position {
+        let of = steps as u64;
+        Position { epoch: (steps_in_all / of) as usize + 1, step: (steps_in_all % of) as usize, steps }
+    }
 }
 
 /// What happens during a run. Recipes are given by their index in the study.
@@ -40,6 +62,8 @@ pub enum StudyEvent<'a> {
         trials: &'a [(usize, u64, TrialState)],
         /// Trials in the folder that belong to other settings and stay out of the record.
         left_out: &'a [(usize, u64, TrialState)],
+        /// Trials to be run that have a checkpoint: recipe, seed, and where that is.
+        checkpoints: &'a [(usize, u64, Position)],
     },
     /// A trial begins.
     TrialStarted {
@@ -47,6 +71,10 @@ pub enum StudyEvent<'a> {
         recipe: usize,
         /// The seed.
         seed: u64,
+        /// Where it goes on, if it was begun before.
+        from: Option<Position>,
+        /// Checkpoints that are newer and cannot be used.
+        unusable: &'a [Unusable],
     },
     /// Within a trial.
     Training {
@@ -56,6 +84,18 @@ pub enum StudyEvent<'a> {
         seed: u64,
         /// What happens.
         event: &'a Event<'a>,
+    },
+    /// A checkpoint has been written, or could not be: then no other is in this training unless it is asked for, by
+    /// [`Flow::Snapshot`] or [`Flow::Stop`].
+    Checkpoint {
+        /// The recipe.
+        recipe: usize,
+        /// The seed.
+        seed: u64,
+        /// Where the training was.
+        position: Position,
+        /// What became of it.
+        written: &'a Result<(), FolderError>,
     },
     /// A trial has ended, and its files are on disk.
     TrialEnded {
@@ -141,7 +181,9 @@ impl RunError {
 
 /// Runs all trials of `plan` that are not finished yet, and writes `study.toml` and `results.json`.
 ///
-/// When `on_event` asks to stop, the trial that is running is recorded as interrupted and no other is begun.
+/// When `on_event` asks to stop, the trial that is running is recorded as interrupted and no other is begun. It goes on
+/// from its last checkpoint when the same plan is run again; such are written now and then, and whenever a training
+/// stops. Its results are the same as if it had never been stopped.
 /// `processor_time` tells what other work the machine does meanwhile, where that is known.
 ///
 /// A finished trial of other settings is replaced only if the plan says so, and not before the new one has finished.
@@ -190,34 +232,40 @@ fn run_trials(
     let mut record = plan.record(&records, ledger.readings(), &ensembles);
     let mut results_bytes = write_results(folder, &record)?;
 
-    let mut flow = on_event(&StudyEvent::Planned { trials: &trials, left_out: &left_out });
+    let checkpoints = checkpoints(plan, folder, &trials)?;
+    let planned = StudyEvent::Planned { trials: &trials, left_out: &left_out, checkpoints: &checkpoints };
+    let mut flow = on_event(&planned);
     for &(recipe, seed, ref state) in &trials {
         if matches!(state, TrialState::Kept(_)) {
             continue;
         }
-        if matches!(flow, Flow::Continue) {
-            flow = on_event(&StudyEvent::TrialStarted { recipe, seed });
+        if flow == Flow::Stop {
+            return Ok(record);
         }
-        if matches!(flow, Flow::Stop) {
+        let (from, unusable) = newest_checkpoint(plan, folder, recipe, seed)?;
+        let at = from.as_ref().map(|from| Position {
+            epoch: from.state.epochs.len() + 1,
+            step: from.state.step,
+            steps: plan.steps(recipe),
+        });
+        flow = on_event(&StudyEvent::TrialStarted { recipe, seed, from: at, unusable: &unusable });
+        if flow == Flow::Stop {
             return Ok(record);
         }
         let (architecture, threads) = (&plan.architectures[recipe], plan.environment.threads);
-        let (name, config) = (&plan.recipe(recipe).0.name, plan.recipe(recipe).0.config(seed));
+        let recipe_settings = plan.recipe(recipe).0;
+        let name = &recipe_settings.name;
         // What is dear is sure of its place before hours go into it: network and record, and results.json twice.
-        let room = Room::of(architecture, config.settings.epochs, splits.test.len(), &splits.class_names);
+        let room = Room::of(architecture, recipe_settings.settings.epochs, splits.test.len(), &splits.class_names);
         let kept_last = 2 * room.result + results_bytes;
         folder.reserve(room.network + kept_last + results_bytes, &format!("the training of {name} seed {seed}"))?;
-        let (before, started) = (processor_time(), Instant::now());
-        let mut kept = KeptFilters::new(architecture, &config);
-        let outcome = train::train(architecture, &config, &splits.train, &splits.valid, threads, &mut |event| {
-            if let Event::Epoch { result, model } = event {
-                kept.add(result.epoch, model);
-            }
-            on_event(&StudyEvent::Training { recipe, seed, event })
-        });
-        let wall_s = started.elapsed().as_secs_f64();
-        let timing = Timing::between(before, processor_time(), wall_s, threads);
-        let mut trial = trained(plan, recipe, seed, &outcome, timing);
+        if from.is_none() {
+            // Of other settings, or of no use.
+            let _ = checkpoint::clear(folder, name, seed);
+        }
+        let Trained { outcome, kept, spent } =
+            training(plan, splits, folder, (recipe, seed), from, processor_time, on_event);
+        let mut trial = trained(plan, recipe, seed, &outcome, Timing::of(spent, threads));
         // Only what finishes takes the place of what has finished.
         let earlier_stays =
             trial.status != Status::Finished && matches!(state, TrialState::Changed(Earlier { finished: true, .. }));
@@ -241,6 +289,10 @@ fn run_trials(
             spared = trial::write(folder, &mut trial, None, kept_last)?;
         }
         folder.keep_reserved(0);
+        if trial.status != Status::Interrupted {
+            // Left for the next run where it fails.
+            let _ = checkpoint::clear(folder, &trial.recipe, seed);
+        }
         records.insert((recipe, seed), trial);
         record = plan.record(&records, ledger.readings(), &ensembles);
         results_bytes = write_results(folder, &record)?;
@@ -275,6 +327,36 @@ fn run_trials(
         }
     }
     Ok(record)
+}
+
+/// Where the trials to be run that have a checkpoint go on. Those of trials that have ended are removed.
+fn checkpoints(
+    plan: &PlannedStudy,
+    folder: &RunFolder,
+    trials: &[(usize, u64, TrialState)],
+) -> Result<Vec<(usize, u64, Position)>, FolderError> {
+    let mut found = Vec::new();
+    for &(recipe, seed, ref state) in trials {
+        let name = &plan.recipe(recipe).0.name;
+        if matches!(state, TrialState::Kept(_)) {
+            let _ = checkpoint::clear(folder, name, seed);
+        } else if let Some(at) = checkpoint::newest(folder, name, seed, &plan.settings(recipe, seed).identity())? {
+            found.push((recipe, seed, Position::after(at, plan.steps(recipe))));
+        }
+    }
+    Ok(found)
+}
+
+/// The newest checkpoint of a trial that can be used, and those that are newer.
+fn newest_checkpoint(
+    plan: &PlannedStudy,
+    folder: &RunFolder,
+    recipe: usize,
+    seed: u64,
+) -> Result<(Option<Checkpoint>, Vec<Unusable>), FolderError> {
+    let (of, architecture) = plan.recipe(recipe);
+    let identity = plan.settings(recipe, seed).identity();
+    checkpoint::read(folder, (&of.name, seed, &identity), architecture, &of.config(seed), plan.dataset.train)
 }
 
 /// An error if a trial that is to be run would replace a finished one.
@@ -375,5 +457,7 @@ fn write_results(folder: &RunFolder, record: &StudyRecord) -> Result<u64, Folder
     Ok(json.len() as u64)
 }
 
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod tests;

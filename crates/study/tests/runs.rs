@@ -118,7 +118,7 @@ fn run_until(plan: &PlannedStudy, splits: &Splits, folder: &Path, stop: impl Fn(
     let name = |recipe: usize, seed: u64| format!("{} {seed}", plan.recipe(recipe).0.name);
     let record = run(plan, splits, &folder, &|| None, &mut |event| {
         match event {
-            StudyEvent::Planned { trials, left_out } => {
+            StudyEvent::Planned { trials, left_out, .. } => {
                 left = left_out.len();
                 for (recipe, seed, state) in *trials {
                     let state = match state {
@@ -131,7 +131,7 @@ fn run_until(plan: &PlannedStudy, splits: &Splits, folder: &Path, stop: impl Fn(
                     states.push(format!("{} {state}", name(*recipe, *seed)));
                 }
             }
-            StudyEvent::TrialStarted { recipe, seed } => started.push(name(*recipe, *seed)),
+            StudyEvent::TrialStarted { recipe, seed, .. } => started.push(name(*recipe, *seed)),
             StudyEvent::Training { event, .. } if stop(event) => return Flow::Stop,
             _ => {}
         }
@@ -564,7 +564,7 @@ fn what_does_not_fit_the_data_is_refused_before_any_work() {
     let tight = Settings { free_memory_bytes: Some(1 << 20), ..settings(1) };
     assert_eq!(
         PlannedStudy::new(study, &splits, tight).expect_err("is refused").to_string(),
-        "recipe \"flat\": a step of 16 examples needs more than 0.0 GiB of memory, and 0.0 GiB are free"
+        "recipe \"flat\": a step of 16 examples needs more than 0.1 GiB of memory, and 0.0 GiB are free"
     );
     let (message, hint) = refusal(STUDY, &["flat", "cnov"]);
     assert_eq!(message, "the study \"small\" has no recipe \"cnov\"");

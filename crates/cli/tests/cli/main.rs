@@ -992,6 +992,7 @@ fn a_signal_stops_the_run_and_keeps_what_is_done() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let path = with_data(&format!("cli-signal-{signal}"), |_, _| {});
         let file = study_file(&path, ENDLESS);
+        let mut reached = 1;
         for again in [false, true] {
             let (mut child, mut lines) = endless(&path, &file);
             let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
@@ -1004,14 +1005,53 @@ fn a_signal_stops_the_run_and_keeps_what_is_done() {
                 "{rest}"
             );
             let last = rest.lines().last().unwrap_or_default();
-            let lost = " lost: a training starts again from its first epoch";
-            assert!(last.contains(" of b seed 1 ") && last.ends_with(lost), "{rest}");
+            let goes_on = last.strip_prefix("b seed 1 goes on from epoch ").expect(&rest);
+            let epoch = |text: &str| -> usize {
+                let digits: String = text.chars().filter(|c| *c != ',').take_while(char::is_ascii_digit).collect();
+                digits.parse().expect("a number")
+            };
+            // Stopped the second time, it had gone on from where it was stopped the first time.
+            assert!(epoch(goes_on) >= reached, "{rest}");
+            reached = epoch(goes_on);
             let record = results(&path);
             let trial = |recipe: usize| record["recipes"][recipe]["trials"][0].clone();
             assert_eq!((&trial(0)["status"], &trial(1)["status"]), (&"finished".into(), &"interrupted".into()));
             assert!(!path.join("out/trials/b/seed-1/model.safetensors").exists(), "{again}");
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_is_written_when_asked_for_and_the_training_goes_on() {
+    let path = with_data("cli-checkpoint", |_, _| {});
+    let file = study_file(&path, ENDLESS);
+    let (mut child, mut lines) = endless(&path, &file);
+    let sent = Command::new("kill").args(["-USR1", &child.id().to_string()]).status();
+    assert!(sent.expect("there is a kill command").success());
+    let mut line = String::new();
+    while !line.starts_with("checkpoint: b seed 1 goes on from epoch ") {
+        line.clear();
+        assert!(lines.read_line(&mut line).expect("the program prints text") > 0, "it goes on");
+    }
+    let place = path.join("out/trials/b/.seed-1.checkpoint");
+    let kept = fs::read_dir(&place).expect("there is one").count();
+    assert!((1..=3).contains(&kept), "{kept}");
+    child.kill().expect("it is ours");
+    child.wait().expect("it ends");
+    // Who was killed had no time to leave a record; what was kept is told and gone on from.
+    let (mut child, mut lines) = started(&path, &[&file], "b seed 1 was interrupted and goes on from epoch ");
+    line.clear();
+    while !line.starts_with("b seed 1  epoch ") {
+        line.clear();
+        assert!(lines.read_line(&mut line).expect("the program prints text") > 0, "it goes on");
+    }
+    assert!(!line.contains(" 1/10000"), "{line}");
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(sent.expect("there is a kill command").success());
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{rest}");
 }
 
 /// Without what a clock or another process has a part in.

@@ -2,7 +2,7 @@
 
 use super::batches::steps_of;
 use super::trainer::{EpochRun, Trainer, changing};
-use super::{EpochResult, TrainConfig, reason_to_end};
+use super::{EpochResult, TrainConfig, TrainSettings, reason_to_end};
 use crate::aligned::Aligned;
 use crate::data::Dataset;
 use crate::graph::Graph;
@@ -37,6 +37,11 @@ impl State {
     /// Steps done in all, where an epoch has `steps`.
     pub fn steps_in_all(&self, steps: usize) -> u64 {
         self.epochs.len() as u64 * steps as u64 + self.step as u64
+    }
+
+    /// Bytes of all arrays of a training of this network with these settings.
+    pub fn bytes(architecture: &Architecture, settings: &TrainSettings) -> u64 {
+        (size_of::<f32>() * changing(settings).len() * architecture.parameters()) as u64
     }
 
     /// Whether a training of this network, with this configuration and on so many examples, can go on from here.

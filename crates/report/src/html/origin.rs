@@ -45,7 +45,11 @@ pub(super) fn section(page: &Page) -> Markup {
                 Status::Interrupted => "interrupted",
             };
             let test = trial.test.as_ref().map_or("-".to_owned(), |test| percent(test.accuracy));
-            let busy = if trial.timing.busy { " (machine busy)" } else { "" };
+            let busy = match trial.timing.parts {
+                _ if trial.timing.busy => " (machine busy)".to_owned(),
+                0 | 1 => String::new(),
+                parts => format!(" (in {parts} parts)"),
+            };
             vec![
                 format!("{} seed {}", trial.recipe, trial.seed),
                 status.to_owned(),

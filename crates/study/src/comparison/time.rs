@@ -8,7 +8,10 @@ use crate::stats::moments::median;
 /// Whether the time of a trial can be compared with those from `latest`.
 fn trusted(trial: &TrialRecord, latest: &Environment) -> bool {
     let own = &trial.environment;
-    !trial.timing.busy && (&own.cpu, own.threads, &own.version) == (&latest.cpu, latest.threads, &latest.version)
+    // Parts may have been trained on different machines.
+    !trial.timing.busy
+        && trial.timing.parts <= 1
+        && (&own.cpu, own.threads, &own.version) == (&latest.cpu, latest.threads, &latest.version)
 }
 
 /// Over the finished trials; none if no time can be trusted.

@@ -49,6 +49,29 @@ impl KeptFilters {
         }
     }
 
+    /// The arrays so far.
+    pub(crate) fn arrays(&self) -> &[Array] {
+        &self.arrays
+    }
+
+    /// Takes up what a training that has done so many epochs had kept.
+    ///
+    /// # Errors
+    /// If these are not the arrays of such a training.
+    pub(crate) fn restore(&mut self, arrays: &[Array], epochs: usize) -> Result<(), String> {
+        let mut restored = Vec::new();
+        for epoch in 0..=epochs {
+            for layer in &self.layers {
+                let (name, shape) = (array_name(epoch, layer), shape(layer));
+                let found = arrays.iter().find(|array| array.0 == name && array.1 == shape);
+                restored
+                    .push(found.ok_or_else(|| format!("it has no kernels \"{name}\" of the shape {shape:?}"))?.clone());
+            }
+        }
+        self.arrays = restored;
+        Ok(())
+    }
+
     /// As a file; none where nothing was kept.
     pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
         (!self.arrays.is_empty()).then(|| safetensors::write_arrays(&self.arrays, None))

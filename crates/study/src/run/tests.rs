@@ -14,7 +14,7 @@ use crate::plan::Settings;
 use crate::testing::{environment, scratch};
 use crate::trial::seed_folder;
 
-const STUDY: &str = "
+pub(super) const STUDY: &str = "
 name = \"small\"
 [data]
 classes = 2
@@ -31,7 +31,7 @@ batch_size = 16
 epochs = 2
 ";
 
-fn splits() -> Splits {
+pub(super) fn splits() -> Splits {
     let shape = ImageShape { channels: 1, height: 4, width: 4 };
     let images = |n: usize| {
         let pixels = (0..n * 16).map(|at| (at.wrapping_mul(2_654_435_761) >> 7) as u8).collect();
@@ -43,7 +43,7 @@ fn splits() -> Splits {
     source.split(20, 0).expect("there are enough")
 }
 
-fn plan(study: &str, splits: &Splits, replace: bool) -> PlannedStudy {
+pub(super) fn plan(study: &str, splits: &Splits, replace: bool) -> PlannedStudy {
     let settings = Settings {
         seeds: 1,
         only: Vec::new(),
@@ -74,8 +74,8 @@ struct Broken {
 
 fn broken(plan: &PlannedStudy, splits: &Splits, path: &std::path::Path, failing: Range<usize>) -> Broken {
     let folder = RunFolder::open(path).expect("the folder is free");
-    folder.changes.set(0);
-    *folder.failing.borrow_mut() = failing;
+    folder.faults.reset();
+    folder.faults.fail(failing);
     let (mut done, mut files) = (Vec::new(), Vec::new());
     let ended = run(plan, splits, &folder, &|| None, &mut |event| {
         if let StudyEvent::TrialEnded { record, spared, .. } = event {
@@ -84,7 +84,7 @@ fn broken(plan: &PlannedStudy, splits: &Splits, path: &std::path::Path, failing:
         }
         Flow::Continue
     });
-    Broken { ended, done, spared: files, changes: folder.changes.get() }
+    Broken { ended, done, spared: files, changes: folder.faults.changes() }
 }
 
 /// The trials that a run finds finished, with the checksum of their weights; those files are there.

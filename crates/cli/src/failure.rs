@@ -10,6 +10,8 @@ use crate::output;
 
 /// Everything was done.
 pub(crate) const DONE: u8 = 0;
+/// What was to agree does not.
+pub(crate) const DIFFERS: u8 = 1;
 /// The command line or the study file is at fault; a path that was typed and leads to nothing, or to a folder where a
 /// file is expected, is one such fault.
 pub(crate) const USAGE: u8 = 2;

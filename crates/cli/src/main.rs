@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod compare;
 mod data;
+mod diff;
 mod evaluate;
 mod export;
 mod get;
@@ -15,6 +16,7 @@ mod predict;
 mod report;
 mod run;
 mod sheet;
+mod verify;
 
 mod picture_file;
 mod pictures;
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
         Command::Look(args) => look::look(&args),
         Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Export(args) => export::export(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Diff(args) => diff::diff(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Models(args) => models::models(&args),
         Command::Bench(args) => bench::bench(&args),

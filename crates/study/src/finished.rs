@@ -96,33 +96,12 @@ impl FinishedStudy {
     /// If `path` is no run folder, a file in it cannot be read, or its record is of another version, damaged, or not of
     /// the predictions beside it.
     pub fn read(path: &Path) -> Result<FinishedStudy, FinishedStudyError> {
-        let file = path.join(RESULTS);
-        let Some(bytes) = read(&file)? else {
-            return Err(FinishedStudyError::NotARunFolder { path: path.to_owned() });
-        };
-        let damaged = |fault: String| FinishedStudyError::Damaged { path: file.clone(), fault };
-        // The form first: a record of another form may lack what this one has.
-        #[derive(Deserialize)]
-        struct Form {
-            schema: u64,
-        }
-        let Form { schema } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if schema != u64::from(SCHEMA) {
-            return Err(FinishedStudyError::Schema { path: file, found: schema });
-        }
-        let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        check(&record).map_err(damaged)?;
-        record.dataset.complete_names();
+        let record = FinishedStudy::record(path)?;
         let origins = match read(&path.join(TEST_IMAGES))? {
             Some(bytes) => test_images::parse(&bytes, record.dataset.test)
                 .map_err(|fault| FinishedStudyError::Damaged { path: path.join(TEST_IMAGES), fault })?,
             None => TestOrigins::default(),
         };
-        // Earlier versions did not mark them.
-        let classes = record.dataset.classes;
-        for trial in record.recipes.iter_mut().flat_map(|recipe| &mut recipe.trials) {
-            trial.far_above_chance = trial.is_far_above_chance(classes);
-        }
 
         let mut labels: Option<Vec<u16>> = None;
         let mut predictions = Vec::new();
@@ -147,6 +126,36 @@ impl FinishedStudy {
             classes: record.dataset.classes,
         };
         Ok(FinishedStudy { path: path.to_owned(), record, predictions, images, test_paths: origins.paths })
+    }
+
+    /// The record of the run folder `path` alone, its parts in agreement with each other.
+    ///
+    /// # Errors
+    /// If `path` is no run folder, or its record cannot be read, is of another version or damaged.
+    pub fn record(path: &Path) -> Result<StudyRecord, FinishedStudyError> {
+        let file = path.join(RESULTS);
+        let Some(bytes) = read(&file)? else {
+            return Err(FinishedStudyError::NotARunFolder { path: path.to_owned() });
+        };
+        let damaged = |fault: String| FinishedStudyError::Damaged { path: file.clone(), fault };
+        // The form first: a record of another form may lack what this one has.
+        #[derive(Deserialize)]
+        struct Form {
+            schema: u64,
+        }
+        let Form { schema } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if schema != u64::from(SCHEMA) {
+            return Err(FinishedStudyError::Schema { path: file, found: schema });
+        }
+        let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        check(&record).map_err(damaged)?;
+        record.dataset.complete_names();
+        // Earlier versions did not mark them.
+        let classes = record.dataset.classes;
+        for trial in record.recipes.iter_mut().flat_map(|recipe| &mut recipe.trials) {
+            trial.far_above_chance = trial.is_far_above_chance(classes);
+        }
+        Ok(record)
     }
 
     /// The recipes with what their trials say, each under the name that `name` gives it.

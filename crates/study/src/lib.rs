@@ -23,10 +23,12 @@ mod trial;
 
 pub mod calibration;
 pub mod comparison;
+pub mod diff;
 pub mod look;
 pub mod metrics;
 pub mod published;
 pub mod record;
+pub mod verify;
 
 mod finished;
 mod folder;

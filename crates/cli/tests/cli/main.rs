@@ -6,6 +6,7 @@ mod look;
 mod predict;
 mod sheet;
 mod splits;
+mod verify;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -196,7 +196,7 @@ pub fn parting(one: TrialOf, other: TrialOf) -> Result<Parting, String> {
 }
 
 /// Whether this program can train the trial again: it has the same training code.
-pub fn can_train_again(of: TrialOf) -> Result<TrialSettings, String> {
+pub(crate) fn can_train_again(of: TrialOf) -> Result<TrialSettings, String> {
     let Some(settings) = of.settings() else {
         return Err("its record does not tell what determined its bits".to_owned());
     };

@@ -20,6 +20,9 @@ use crate::trial::{PREDICTIONS, Prediction, RESULT, parse_predictions, seed_fold
 /// The most pixels of an image, all channels together.
 const MAX_PIXELS: usize = 1 << 26;
 
+/// The most seeds that can be asked for.
+pub const MAX_SEEDS: u64 = 1000;
+
 /// What a run folder says of the trials that were run. Some may be missing, interrupted or still to come.
 #[derive(Clone, Debug)]
 pub struct FinishedStudy {
@@ -217,6 +220,14 @@ fn check(record: &StudyRecord) -> Result<(), String> {
     if !(0.0..=1.0).contains(&record.comparison.margin) {
         return Err(format!("its margin is {}, expected 0 to 1", record.comparison.margin));
     }
+    if let Some(asked) = &record.asked {
+        if let Some(name) = asked.recipes.iter().find(|name| !is_name(name)) {
+            return Err(format!("no recipe can be called {name:?}"));
+        }
+        if asked.seeds > MAX_SEEDS {
+            return Err(format!("it was asked for {} seeds, expected at most {MAX_SEEDS}", asked.seeds));
+        }
+    }
     let mut names = BTreeSet::new();
     for recipe in &record.recipes {
         let name = &recipe.name;
@@ -302,7 +313,7 @@ mod tests {
 
     use super::*;
     use crate::comparison::MARGIN;
-    use crate::record::DatasetRecord;
+    use crate::record::{Asked, DatasetRecord};
     use crate::testing::{Scratch, environment, recipe_record, scratch, trial_record};
 
     const CSV: &str = "image,label,prediction,probability\n0,0,0,0.9\n1,1,0,0.6\n2,1,1,1\n";
@@ -334,6 +345,7 @@ mod tests {
             title: "study".to_owned(),
             dataset,
             environment: environment(),
+            asked: None,
             recipes: vec![recipe_record("mlp", vec![trial_record("mlp", 1, metrics)])],
             test_readings: Vec::new(),
             comparison: Comparison::default(),
@@ -383,6 +395,9 @@ mod tests {
         assert!(edited(&|r| r.recipes[0].name = "../up".to_owned()).contains("no recipe can be called"));
         assert!(edited(&|r| r.recipes.push(r.recipes[0].clone())).contains("two recipes \"mlp\""));
         assert!(edited(&|r| r.recipes[0].trials.extend_from_within(..)).contains("is there twice"));
+        let asked = |name: &str, seeds| Some(Asked { recipes: vec![name.to_owned()], seeds, published: false });
+        assert!(edited(&|r| r.asked = asked("../mlp", 1)).contains("no recipe can be called \"../mlp\""));
+        assert!(edited(&|r| r.asked = asked("mlp", u64::MAX)).contains("expected at most 1000"));
         assert!(edited(&|r| r.recipes[0].trials[0].test = None).contains("has no metrics"));
         let metrics = |edit: &dyn Fn(&mut Metrics)| edited(&|r| edit(r.recipes[0].trials[0].test.as_mut().unwrap()));
         assert!(metrics(&|m| m.accuracy = 0.9).contains("do not follow from its confusion matrix"));

@@ -1,5 +1,6 @@
 //! The program as a person meets it: what it prints where, what it writes, and how it ends.
 
+mod cluster;
 mod data;
 mod get;
 mod look;

@@ -149,7 +149,7 @@ fn what_was_changed_does_not_agree() {
         "the study: DOES NOT AGREE\n  results.json: recipe \"b\", seed 1: its metrics do not follow from its confusion matrix\n",
     );
     edit_json(&results, |record| record["comparison"]["recipes"][0]["accuracy_by_seed"][0] = 0.99.into());
-    check(files, "  results.json: its comparison does not follow from the trainings: recipes\n");
+    check(files, "  results.json: its comparison is not what this program computes from the trainings: recipes\n");
     // A file that is missing.
     fs::remove_file(trial.join("predictions.csv")).unwrap();
     check(files, "  predictions.csv: cannot be read: ");

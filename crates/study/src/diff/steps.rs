@@ -4,7 +4,7 @@ use serde::Serialize;
 use tenfold_nn::data::Splits;
 use tenfold_nn::interop::safetensors::Array;
 use tenfold_nn::model::{Architecture, Model};
-use tenfold_nn::train::{Event, Flow, StopReason, TrainConfig, train};
+use tenfold_nn::train::{Event, Flow, State, StopReason, TrainConfig, train, train_from};
 
 use super::{ArrayParting, TrialOf, arrays, can_train_again};
 
@@ -21,8 +21,8 @@ pub struct FirstStep {
 
 /// Trains both again until their parameters part; none if they never do, or if `on_step` stops it.
 ///
-/// Each is trained to the same step, from its beginning: 0, 1, 2, 4 and so on until they differ there, then between.
-/// `on_step` is told how many steps are to be trained next, and how many of these are done.
+/// Each is trained to the same step: 0, 1, 2, 4 and so on until they differ there, then between, always on from the last
+/// step at which they were the same. `on_step` is told how many steps are to be trained next, and how many are done.
 ///
 /// # Errors
 /// A sentence, if one of the two cannot be trained again.
@@ -33,41 +33,29 @@ pub fn first_step(
     on_step: &mut dyn FnMut(u64, u64) -> Flow,
 ) -> Result<Option<FirstStep>, String> {
     let (one, other) = (Training::new(one.0, one.1)?, Training::new(other.0, other.1)?);
-    let mut parted = |step: u64| -> Option<Reached> {
-        let first = one.until(step, threads, &mut *on_step)?;
-        let second = other.until(step, threads, &mut *on_step)?;
-        let arrays = arrays(&first.arrays, &second.arrays);
-        Some(Reached { arrays, epoch: first.epoch, ended: first.ended || second.ended })
-    };
-    // The same until `low`, not the same at `high`.
+    // The same after `low` steps, not the same after `high`.
     let (mut low, mut high) = (0, 0);
-    let mut found = loop {
-        let Some(reached) = parted(high) else { return Ok(None) };
-        if !reached.arrays.is_empty() {
-            break reached;
+    let mut same: [Option<State>; 2] = [None, None];
+    let mut found = None;
+    while found.is_none() || high > low + 1 {
+        let step = if found.is_none() { high } else { low + (high - low) / 2 };
+        let Some(first) = one.until(same[0].clone(), step, threads, on_step) else { return Ok(None) };
+        let Some(second) = other.until(same[1].clone(), step, threads, on_step) else { return Ok(None) };
+        let arrays = arrays(&first.parameters, &second.parameters);
+        if !arrays.is_empty() {
+            high = step;
+            found = Some(FirstStep { step, epoch: first.epoch, arrays });
+            continue;
         }
-        if reached.ended {
+        if first.ended || second.ended {
             return Ok(None);
         }
-        low = high;
-        high = (2 * high).max(1);
-    };
-    while high > low + 1 {
-        let middle = low + (high - low) / 2;
-        let Some(reached) = parted(middle) else { return Ok(None) };
-        if reached.arrays.is_empty() {
-            low = middle;
-        } else {
-            (high, found) = (middle, reached);
+        (low, same) = (step, [first.state, second.state]);
+        if found.is_none() {
+            high = (2 * high).max(1);
         }
     }
-    Ok(Some(FirstStep { step: high, epoch: found.epoch, arrays: found.arrays }))
-}
-
-struct Reached {
-    arrays: Vec<ArrayParting>,
-    epoch: usize,
-    ended: bool,
+    Ok(found)
 }
 
 /// A training that can be run again.
@@ -77,11 +65,13 @@ struct Training<'a> {
     splits: &'a Splits,
 }
 
-/// Parameters after some steps.
+/// A training after some steps.
 struct Until {
-    arrays: Vec<Array>,
+    parameters: Vec<Array>,
+    /// From where it can go on; none at its beginning, and where it has diverged.
+    state: Option<State>,
     epoch: usize,
-    /// Whether the training ended before.
+    /// Whether it ended before.
     ended: bool,
 }
 
@@ -92,28 +82,53 @@ impl<'a> Training<'a> {
         Ok(Training { architecture, config, splits })
     }
 
-    /// None if `on_step` stops it.
-    fn until(&self, step: u64, threads: usize, on_step: &mut dyn FnMut(u64, u64) -> Flow) -> Option<Until> {
-        let Splits { train: data, valid, .. } = self.splits;
+    /// On from a state until so many steps are done in all. None if `on_step` stops it.
+    fn until(
+        &self,
+        from: Option<State>,
+        step: u64,
+        threads: usize,
+        on_step: &mut dyn FnMut(u64, u64) -> Flow,
+    ) -> Option<Until> {
+        let (architecture, config, Splits { train: data, valid, .. }) = (&self.architecture, &self.config, self.splits);
+        let settings = &config.settings;
         if step == 0 {
-            let settings = &self.config.settings;
-            let model =
-                Model::new(self.architecture.clone(), settings.init, self.config.seed, settings.pixels.of(data));
-            return Some(Until { arrays: arrays_of(&model), epoch: 0, ended: false });
+            let model = Model::new(architecture.clone(), settings.init, config.seed, settings.pixels.of(data));
+            return Some(Until { parameters: arrays_of(&model), state: None, epoch: 0, ended: false });
         }
-        let (mut done, mut reached) = (0, false);
-        let mut on_event = |event: &Event| {
-            if let Event::Step { .. } = event {
+        let steps = data.len().div_ceil(settings.batch_size.min(data.len()));
+        let mut done = from.as_ref().map_or(0, |state| state.steps_in_all(steps));
+        let (mut reached, mut state) = (false, None);
+        let mut on_event = |event: &Event| match event {
+            Event::Step { .. } => {
                 done += 1;
                 reached = done == step;
                 let stopped = on_step(step, done) == Flow::Stop;
-                return if reached || stopped { Flow::Stop } else { Flow::Continue };
+                if reached || stopped { Flow::Stop } else { Flow::Continue }
             }
-            Flow::Continue
+            // Its end, if no step follows.
+            Event::Epoch { .. } => Flow::Snapshot,
+            Event::Snapshot { snapshot } => {
+                state = Some(snapshot.state());
+                Flow::Continue
+            }
+            _ => Flow::Continue,
         };
-        let outcome = train(&self.architecture, &self.config, data, valid, threads, &mut on_event);
+        let outcome = match from {
+            Some(from) => train_from(from, architecture, config, data, valid, threads, &mut on_event),
+            None => train(architecture, config, data, valid, threads, &mut on_event),
+        };
         let ended = outcome.stopped != StopReason::Interrupted;
-        (reached || ended).then(|| Until { arrays: arrays_of(&outcome.model), epoch: outcome.last_epoch, ended })
+        if !reached && !ended {
+            return None;
+        }
+        let state = state.filter(|_| outcome.stopped != StopReason::Diverged);
+        let parameters = match &state {
+            // What the optimizer keeps has names of more parts.
+            Some(state) => state.arrays.iter().filter(|array| !array.0.contains('/')).cloned().collect(),
+            None => arrays_of(&outcome.model),
+        };
+        Some(Until { parameters, state, epoch: outcome.last_epoch, ended })
     }
 }
 

@@ -83,14 +83,17 @@ pub fn check_study(study: &FinishedStudy) -> Vec<Disagreement> {
     again.summarize();
     for (before, now) in record.recipes.iter().zip(&again.recipes) {
         if before.summary != now.summary {
-            faults.add(RESULTS, format!("its summary of {} does not follow from the trainings", before.name));
+            faults.add(
+                RESULTS,
+                format!("its summary of {} is not what this program computes from the trainings", before.name),
+            );
         }
     }
     // Computed at the end of a run, which may be still to come.
     if !record.comparison.recipes.is_empty() {
         let comparison = study.comparison(record.comparison.margin);
         for name in different(&record.comparison, &comparison) {
-            faults.add(RESULTS, format!("its comparison does not follow from the trainings: {name}"));
+            faults.add(RESULTS, format!("its comparison is not what this program computes from the trainings: {name}"));
         }
     }
     faults.0

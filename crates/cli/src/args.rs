@@ -6,7 +6,14 @@ use std::path::PathBuf;
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use tenfold_nn::{Isa, Precision};
+use tenfold_study::MAX_SEEDS;
 use tenfold_study::comparison::{ChosenBy, MARGIN};
+
+mod cluster;
+mod proof;
+
+pub(crate) use cluster::{Engine, MergeArgs, StatusArgs, SubmitArgs, WorkArgs};
+pub(crate) use proof::{DiffArgs, VerifyArgs};
 
 /// Trains several small neural networks on small images, compares them, and shows what they learned.
 ///
@@ -29,11 +36,14 @@ Examples:
   tenfold report runs/digits         one page with everything, to look at and to mail
   tenfold look runs/digits           filters, feature maps and what matters, of each network
   tenfold predict runs/images-my-pictures new-pictures   what the picked network says of other images
+  tenfold verify runs/digits         train again what it claims, and see whether the bits agree
+  tenfold work runs/digits           one of several processes that train what was planned; `tenfold status` watches
   tenfold models                     their layers, shapes, parameters and multiply-adds
   tenfold bench                      how fast they train on this machine
 
 Exit codes:
   0          done
+  1          verify: something does not agree; diff: the trainings differ
   2          usage: an option, a study file, or a path that leads to nothing
   3          data: images that are there and cannot be used, or are not those of the run
   4          input or output: the system refuses to read or write, no mirror answers, or a file of a run was changed
@@ -49,6 +59,12 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     Evaluate(EvaluateArgs),
     Export(ExportArgs),
+    Work(WorkArgs),
+    Status(StatusArgs),
+    Submit(SubmitArgs),
+    Merge(MergeArgs),
+    Verify(VerifyArgs),
+    Diff(DiffArgs),
     Models(ModelsArgs),
     Bench(BenchArgs),
     Data(DataArgs),
@@ -78,7 +94,7 @@ pub(crate) struct RunArgs {
     /// A built-in study (digits, images) or a .toml file. [default: digits, and with --data images]
     pub(crate) study: Option<OsString>,
     /// Train each recipe from the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=MAX_SEEDS))]
     pub(crate) seeds: u64,
     /// Only these recipes.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
@@ -101,6 +117,9 @@ pub(crate) struct RunArgs {
     /// is refused. Each old training stays until the new one has finished.
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Train nothing: write what is to be run, for `tenfold work` and `tenfold submit`.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) plan_only: bool,
     /// Call two recipes equivalent when their test accuracies differ by less than this, in percentage points.
     #[arg(long, value_name = "POINTS", default_value_t = 100.0 * MARGIN, value_parser = points)]
     pub(crate) margin: f64,
@@ -123,6 +142,7 @@ Examples:
                                            runs/images-my-pictures; `tenfold data my-pictures` shows what is understood of them
   tenfold run --precision bf16             large products of bf16, into runs/digits-bf16
   tenfold run mine.toml --replace          mine.toml was changed: train again what that concerns
+  tenfold run --seeds 30 --plan-only       to be trained by any number of `tenfold work runs/digits`
   tenfold run --format json | jq .comparison
 
 A study file:

@@ -24,6 +24,13 @@ fn cpu() -> String {
     line.and_then(|line| line.split_once(':')).map_or("unknown".to_owned(), |(_, name)| name.trim().to_owned())
 }
 
+/// This machine and process, for those who wonder who works on what.
+pub(crate) fn holder() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
+    format!("{host}, process {}", std::process::id())
+}
+
 /// Bytes of memory that are free, where the system tells.
 pub(crate) fn free_memory_bytes() -> Option<u64> {
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;

@@ -4,12 +4,14 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use tenfold_nn::data::DataError;
-use tenfold_study::{FolderError, PlanError, RunError, StudyFileError, TrialFileError};
+use tenfold_study::{FolderError, MergeError, PlanError, RunError, StudyFileError, TrialFileError, WorkError};
 
 use crate::output;
 
 /// Everything was done.
 pub(crate) const DONE: u8 = 0;
+/// What was to agree does not.
+pub(crate) const DIFFERS: u8 = 1;
 /// The command line or the study file is at fault; a path that was typed and leads to nothing, or to a folder where a
 /// file is expected, is one such fault.
 pub(crate) const USAGE: u8 = 2;
@@ -100,6 +102,34 @@ impl From<RunError> for Failure {
         match error {
             RunError::Folder(error) => error.into(),
             RunError::Changed { .. } => Failure::new(USAGE, error.to_string(), hint),
+        }
+    }
+}
+
+impl From<WorkError> for Failure {
+    fn from(error: WorkError) -> Failure {
+        match error {
+            WorkError::Run(error) => error.into(),
+            WorkError::Io { .. } => Failure::new(IO, error.to_string(), None),
+            WorkError::Changed { .. } => {
+                let hint = "plan again with `tenfold run --plan-only --replace`, or into another folder with --out";
+                Failure::new(USAGE, error.to_string(), Some(hint.to_owned()))
+            }
+        }
+    }
+}
+
+impl From<MergeError> for Failure {
+    fn from(error: MergeError) -> Failure {
+        match error {
+            MergeError::Folder(error) => error.into(),
+            MergeError::Study(error) => error.into(),
+            MergeError::Different { .. } | MergeError::Taken { .. } => Failure::new(USAGE, error.to_string(), None),
+            MergeError::Parted { .. } => {
+                let hint = "`tenfold diff` tells where they part, and `tenfold verify` which of them is repeated";
+                Failure::new(IO, error.to_string(), Some(hint.to_owned()))
+            }
+            MergeError::Changed { .. } => Failure::new(IO, error.to_string(), None),
         }
     }
 }

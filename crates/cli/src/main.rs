@@ -5,16 +5,23 @@ mod args;
 
 mod bench;
 mod compare;
+mod conclude;
 mod data;
+mod diff;
 mod evaluate;
 mod export;
 mod get;
 mod look;
+mod merge;
 mod models;
 mod predict;
 mod report;
 mod run;
 mod sheet;
+mod status;
+mod submit;
+mod verify;
+mod work;
 
 mod picture_file;
 mod pictures;
@@ -56,6 +63,12 @@ fn main() -> ExitCode {
         Command::Look(args) => look::look(&args),
         Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Export(args) => export::export(&args),
+        Command::Work(args) => work::work(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Submit(args) => submit::submit(&args),
+        Command::Merge(args) => merge::merge(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Diff(args) => diff::diff(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Models(args) => models::models(&args),
         Command::Bench(args) => bench::bench(&args),

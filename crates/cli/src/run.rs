@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tenfold_nn::data::Splits;
+use tenfold_nn::data::words::counted;
 use tenfold_nn::train::{Event, Flow};
 use tenfold_nn::{Isa, Precision};
 use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
-use tenfold_study::record::{DataPlace, EpochRecord, RESULTS, Status, StudyRecord};
+use tenfold_study::record::{DataPlace, EpochRecord, Status, StudyRecord};
 use tenfold_study::{
-    FinishedStudy, FolderError, PlannedStudy, Position, RunFolder, Settings, StudyEvent, TrialState, changes_in_words,
+    FolderError, PlannedStudy, Position, RunFolder, Settings, StudyEvent, TrialState, changes_in_words, take_in_workers,
 };
 
-use crate::args::{Format, RunArgs};
+use crate::args::{ChooseBy, Format, RunArgs};
+use crate::conclude::conclude;
 use crate::environment::{environment, free_memory_bytes, processor_time};
-use crate::failure::{DIVERGED, DONE, Failure};
+use crate::failure::{DIVERGED, DONE, Failure, USAGE};
 use crate::given::{Given, images_of};
 use crate::output::{plain, plain_lines};
 use crate::probe::{self, Epochs, Pace, Work};
@@ -23,10 +25,15 @@ use crate::progress::Progress;
 use crate::remaining::Remaining;
 use crate::signals::Signals;
 use crate::study_file::{self, IMAGES};
-use crate::{images, pictures, report, show};
+use crate::{images, report, show};
 
 /// Runs a study and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
+    if args.plan_only && args.choose_by == ChooseBy::Test {
+        let message = "--choose-by test chooses when all is trained, which --plan-only leaves to others".to_owned();
+        let hint = "leave it out here; the same `tenfold run` command with it, and without --plan-only, chooses then";
+        return Err(Failure::new(USAGE, message, Some(hint.to_owned())));
+    }
     let (mut study, built_in) = study_file::find(args.study.as_deref(), &args.given)?;
     // Before any data is read: what is typed wrongly is told at once.
     study.select(&args.only)?;
@@ -61,9 +68,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     };
     let plan = PlannedStudy::new(study, &splits, settings)?;
     let folder = RunFolder::open(&path)?;
+    take_in_workers(&folder)?;
     let signals = Signals::watch()?;
 
     let mut view = View::new(&plan, &splits, &signals, args.format, &path);
+    if args.plan_only {
+        return plan_only(&plan, &splits, &folder, &view);
+    }
     let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| {
         // Until the new one is written, none is better than an old one beside a newer record.
         if let StudyEvent::Planned { .. } = event
@@ -84,27 +95,28 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         return Ok(code);
     }
     view.outcome();
-    // What the trials say together takes a while, so it is computed once, when all are there.
-    let mut finished = FinishedStudy::read(&path)?;
-    finished.complete();
-    let record = &finished.record;
-    let written = folder.write(RESULTS, record.to_json().as_bytes());
-    // What was learned is told, and kept, even where there is no room for what is made of it.
-    let drawn = pictures::draw(&folder, record, &splits, plan.environment().threads);
-    let drawn = view.spare(drawn, "the pictures", "the same command draws them again");
-    let page = view.spare(report::write(&folder, &finished, &splits.test), "report.html", "`tenfold report` writes it");
-    match args.format {
-        Format::Text => view.progress.out(&format!(
-            "{}{}\nIn {}: {}results.json, study.toml, pictures, and each training under trials\n",
-            show::summary(record),
-            drawn.unwrap_or_default(),
-            plain(&path.display().to_string()),
-            if page.is_some() { "report.html, " } else { "" },
-        ))?,
-        Format::Json => view.progress.out(&record.to_json())?,
-    }
-    written?;
-    Ok(if any_diverged(&plan, record) { DIVERGED } else { DONE })
+    let record = conclude(&folder, Some(&splits), plan.environment().threads, args.format, &view.progress)?;
+    Ok(if any_diverged(&plan, &record) { DIVERGED } else { DONE })
+}
+
+/// Writes what is to be run, so that workers find it, and trains nothing.
+fn plan_only(plan: &PlannedStudy, splits: &Splits, folder: &RunFolder, view: &View) -> Result<u8, Failure> {
+    let mut to_go = 0;
+    tenfold_study::run(plan, splits, folder, &processor_time, &mut |event| {
+        if let StudyEvent::Planned { trials, .. } = event {
+            to_go = trials.iter().filter(|trial| !matches!(trial.2, TrialState::Kept(_))).count();
+        }
+        Flow::Stop
+    })?;
+    // Of what was there before; it is written again when all is done.
+    folder.remove(report::REPORT)?;
+    view.header();
+    let path = plain(&folder.path().display().to_string());
+    let trainings = counted(to_go, "training", "trainings");
+    view.progress.note(&format!(
+        "planned: {trainings} to go; `tenfold work {path}` runs them, in as many processes as you start"
+    ));
+    Ok(DONE)
 }
 
 /// "goes on from epoch 7, step 120 of 1,080".
@@ -346,18 +358,6 @@ impl<'a> View<'a> {
     /// Something that was asked for is missing, and the rest is there.
     fn warn(&self, what: &str) {
         self.progress.note(&format!("warning: {}", plain_lines(what)));
-    }
-
-    /// What was made of the results; a warning where it could not be written.
-    fn spare<T>(&self, made: Result<T, Failure>, what: &str, remedy: &str) -> Option<T> {
-        match made {
-            Ok(made) => return Some(made),
-            Err(Failure::Error { message, .. }) => {
-                self.warn(&format!("{what} could not be written: {message}; the results are kept, and {remedy}"));
-            }
-            Err(Failure::NobodyListens) => {}
-        }
-        None
     }
 
     /// Says what a signal leaves and what it costs.

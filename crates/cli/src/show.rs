@@ -1,5 +1,6 @@
 //! Records in words and tables.
 
+use serde::Serialize;
 use tenfold_report::comparison::{Compared, document};
 use tenfold_report::format::{count, percent, seconds};
 use tenfold_report::text::{
@@ -10,6 +11,11 @@ use tenfold_study::metrics::Metrics;
 use tenfold_study::record::{EpochRecord, Reason, RecipeRecord, Spread, Status, StudyRecord, TrialRecord};
 
 use crate::output::plain;
+
+/// What `--format json` prints of plain values.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("plain values") + "\n"
+}
 
 /// One line for one epoch. `width` is that of the longest name, `epochs` the most that there may be.
 pub(crate) fn epoch_line(name: &str, width: usize, seed: u64, epoch: &EpochRecord, epochs: usize) -> String {

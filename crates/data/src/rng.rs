@@ -19,6 +19,8 @@ pub enum Stream {
     Dropout = 4,
     /// Which test images a resample of a bootstrap draws.
     Bootstrap = 5,
+    /// Which trainings are checked.
+    Sample = 6,
 }
 
 /// A counter-based random number generator: 2^64 numbers, each computed from its index alone.

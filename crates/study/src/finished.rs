@@ -20,6 +20,9 @@ use crate::trial::{PREDICTIONS, Prediction, RESULT, parse_predictions, seed_fold
 /// The most pixels of an image, all channels together.
 const MAX_PIXELS: usize = 1 << 26;
 
+/// The most seeds that can be asked for.
+pub const MAX_SEEDS: u64 = 1000;
+
 /// What a run folder says of the trials that were run. Some may be missing, interrupted or still to come.
 #[derive(Clone, Debug)]
 pub struct FinishedStudy {
@@ -96,33 +99,12 @@ impl FinishedStudy {
     /// If `path` is no run folder, a file in it cannot be read, or its record is of another version, damaged, or not of
     /// the predictions beside it.
     pub fn read(path: &Path) -> Result<FinishedStudy, FinishedStudyError> {
-        let file = path.join(RESULTS);
-        let Some(bytes) = read(&file)? else {
-            return Err(FinishedStudyError::NotARunFolder { path: path.to_owned() });
-        };
-        let damaged = |fault: String| FinishedStudyError::Damaged { path: file.clone(), fault };
-        // The form first: a record of another form may lack what this one has.
-        #[derive(Deserialize)]
-        struct Form {
-            schema: u64,
-        }
-        let Form { schema } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if schema != u64::from(SCHEMA) {
-            return Err(FinishedStudyError::Schema { path: file, found: schema });
-        }
-        let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        check(&record).map_err(damaged)?;
-        record.dataset.complete_names();
+        let record = FinishedStudy::record(path)?;
         let origins = match read(&path.join(TEST_IMAGES))? {
             Some(bytes) => test_images::parse(&bytes, record.dataset.test)
                 .map_err(|fault| FinishedStudyError::Damaged { path: path.join(TEST_IMAGES), fault })?,
             None => TestOrigins::default(),
         };
-        // Earlier versions did not mark them.
-        let classes = record.dataset.classes;
-        for trial in record.recipes.iter_mut().flat_map(|recipe| &mut recipe.trials) {
-            trial.far_above_chance = trial.is_far_above_chance(classes);
-        }
 
         let mut labels: Option<Vec<u16>> = None;
         let mut predictions = Vec::new();
@@ -147,6 +129,36 @@ impl FinishedStudy {
             classes: record.dataset.classes,
         };
         Ok(FinishedStudy { path: path.to_owned(), record, predictions, images, test_paths: origins.paths })
+    }
+
+    /// The record of the run folder `path` alone, its parts in agreement with each other.
+    ///
+    /// # Errors
+    /// If `path` is no run folder, or its record cannot be read, is of another version or damaged.
+    pub fn record(path: &Path) -> Result<StudyRecord, FinishedStudyError> {
+        let file = path.join(RESULTS);
+        let Some(bytes) = read(&file)? else {
+            return Err(FinishedStudyError::NotARunFolder { path: path.to_owned() });
+        };
+        let damaged = |fault: String| FinishedStudyError::Damaged { path: file.clone(), fault };
+        // The form first: a record of another form may lack what this one has.
+        #[derive(Deserialize)]
+        struct Form {
+            schema: u64,
+        }
+        let Form { schema } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if schema != u64::from(SCHEMA) {
+            return Err(FinishedStudyError::Schema { path: file, found: schema });
+        }
+        let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        check(&record).map_err(damaged)?;
+        record.dataset.complete_names();
+        // Earlier versions did not mark them.
+        let classes = record.dataset.classes;
+        for trial in record.recipes.iter_mut().flat_map(|recipe| &mut recipe.trials) {
+            trial.far_above_chance = trial.is_far_above_chance(classes);
+        }
+        Ok(record)
     }
 
     /// The recipes with what their trials say, each under the name that `name` gives it.
@@ -207,6 +219,14 @@ fn check(record: &StudyRecord) -> Result<(), String> {
     }
     if !(0.0..=1.0).contains(&record.comparison.margin) {
         return Err(format!("its margin is {}, expected 0 to 1", record.comparison.margin));
+    }
+    if let Some(asked) = &record.asked {
+        if let Some(name) = asked.recipes.iter().find(|name| !is_name(name)) {
+            return Err(format!("no recipe can be called {name:?}"));
+        }
+        if asked.seeds > MAX_SEEDS {
+            return Err(format!("it was asked for {} seeds, expected at most {MAX_SEEDS}", asked.seeds));
+        }
     }
     let mut names = BTreeSet::new();
     for recipe in &record.recipes {
@@ -293,7 +313,7 @@ mod tests {
 
     use super::*;
     use crate::comparison::MARGIN;
-    use crate::record::DatasetRecord;
+    use crate::record::{Asked, DatasetRecord};
     use crate::testing::{Scratch, environment, recipe_record, scratch, trial_record};
 
     const CSV: &str = "image,label,prediction,probability\n0,0,0,0.9\n1,1,0,0.6\n2,1,1,1\n";
@@ -325,6 +345,7 @@ mod tests {
             title: "study".to_owned(),
             dataset,
             environment: environment(),
+            asked: None,
             recipes: vec![recipe_record("mlp", vec![trial_record("mlp", 1, metrics)])],
             test_readings: Vec::new(),
             comparison: Comparison::default(),
@@ -374,6 +395,9 @@ mod tests {
         assert!(edited(&|r| r.recipes[0].name = "../up".to_owned()).contains("no recipe can be called"));
         assert!(edited(&|r| r.recipes.push(r.recipes[0].clone())).contains("two recipes \"mlp\""));
         assert!(edited(&|r| r.recipes[0].trials.extend_from_within(..)).contains("is there twice"));
+        let asked = |name: &str, seeds| Some(Asked { recipes: vec![name.to_owned()], seeds, published: false });
+        assert!(edited(&|r| r.asked = asked("../mlp", 1)).contains("no recipe can be called \"../mlp\""));
+        assert!(edited(&|r| r.asked = asked("mlp", u64::MAX)).contains("expected at most 1000"));
         assert!(edited(&|r| r.recipes[0].trials[0].test = None).contains("has no metrics"));
         let metrics = |edit: &dyn Fn(&mut Metrics)| edited(&|r| edit(r.recipes[0].trials[0].test.as_mut().unwrap()));
         assert!(metrics(&|m| m.accuracy = 0.9).contains("do not follow from its confusion matrix"));

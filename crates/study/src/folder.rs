@@ -113,11 +113,7 @@ impl RunFolder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // The holder writes its number after it took the lock, so there may be nothing yet.
-                let _ = (&lock).take(32).read_to_string(&mut holder);
-                let holder = holder.trim().parse::<u32>();
-                let holder = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+                let holder = holder(&lock);
                 return Err(FolderError::Held { path: path.to_owned(), holder });
             }
             Err(TryLockError::Error(reason)) => return Err(failed("lock the file")(reason)),
@@ -360,8 +356,55 @@ impl RunFolder {
     }
 }
 
+/// A run folder that several processes work on: each holds it like this, and no run can take hold of it meanwhile.
+#[derive(Debug)]
+pub struct SharedFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl SharedFolder {
+    /// Takes hold of a folder that a run has planned.
+    ///
+    /// # Errors
+    /// If it is no run folder, or a run holds it.
+    pub fn open(path: &Path) -> Result<SharedFolder, FolderError> {
+        let lock_path = path.join(LOCK);
+        let failed = |operation| move |reason| FolderError::Io { path: lock_path.clone(), operation, reason };
+        // Where files are locked over a network, that takes one that can be written.
+        let file = OpenOptions::new().read(true).write(true).open(path.join(LOCK)).map_err(failed("open the file"))?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(SharedFolder { path: path.to_owned(), _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(FolderError::Held { path: path.to_owned(), holder: holder(&file) }),
+            Err(TryLockError::Error(reason)) => {
+                Err(FolderError::Io { path: path.join(LOCK), operation: "lock the file", reason })
+            }
+        }
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// "process 123", as far as the file says who has locked it.
+fn holder(lock: &File) -> String {
+    let mut holder = String::new();
+    // The holder writes its number after it took the lock, so there may be nothing yet.
+    let _ = lock.take(32).read_to_string(&mut holder);
+    let holder = holder.trim().parse::<u32>();
+    holder.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// The process that runs in the folder, if one does.
+pub(crate) fn running(path: &Path) -> Option<String> {
+    let file = File::open(path.join(LOCK)).ok()?;
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| holder(&file))
+}
+
 /// Makes a folder and those above it, each of them on disk before anything is in it.
-fn create_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
@@ -391,7 +434,7 @@ fn same_file(path: &Path, open: &File) -> io::Result<bool> {
 }
 
 /// Makes the names in a folder last.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

@@ -137,7 +137,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// A setting that two trials do not share, in words.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Difference {
     /// As a study file calls it, as far as it is in one.
     pub setting: String,

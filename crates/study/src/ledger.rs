@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::folder::{FolderError, RunFolder};
-use crate::record::{ReadingReason, TestReading, TrialRecord};
+use crate::record::{ReadingReason, StudyRecord, TestReading, TrialRecord};
 
 /// What of `results.json` counts here. It may be that of another study, or of a version that kept no count.
 #[derive(Deserialize)]
@@ -61,6 +61,21 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// The count of several records together.
+    pub(crate) fn of<'a>(records: impl Iterator<Item = &'a StudyRecord>) -> Ledger {
+        let mut ledger = Ledger(Vec::new());
+        for record in records {
+            let mut of = Ledger(record.test_readings.clone());
+            for trial in record.recipes.iter().flat_map(|recipe| &recipe.trials).filter(|trial| trial.test.is_some()) {
+                of.at_least_once(&trial.recipe, trial.seed);
+            }
+            for TestReading { reason, recipe, seed, count } in of.0 {
+                ledger.add(reason, recipe.as_deref(), seed, count);
+            }
+        }
+        ledger
+    }
+
     /// The count, in an order that does not depend on that of the looks.
     pub(crate) fn readings(&self) -> &[TestReading] {
         &self.0
@@ -68,8 +83,13 @@ impl Ledger {
 
     /// A look is about to be taken: at one trial, at those of a recipe together, or at all of them for a choice.
     pub(crate) fn count(&mut self, reason: ReadingReason, recipe: Option<&str>, seed: Option<u64>) {
+        self.add(reason, recipe, seed, 1);
+    }
+
+    /// Looks that were counted elsewhere.
+    pub(crate) fn add(&mut self, reason: ReadingReason, recipe: Option<&str>, seed: Option<u64>, count: u64) {
         let reading = self.reading(reason, recipe, seed);
-        reading.count = reading.count.saturating_add(1);
+        reading.count = reading.count.saturating_add(count);
     }
 
     /// A measured trial was looked at, whether or not somebody counted then.

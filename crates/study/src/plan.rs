@@ -16,8 +16,8 @@ use crate::folder::{FolderError, RunFolder};
 use crate::identity::TrialSettings;
 use crate::published::{self, PublishedRun};
 use crate::record::{
-    DataPlace, DatasetRecord, EnsembleRecord, Environment, RESULTS, Reading, RecipeRecord, SCHEMA, Status, StudyRecord,
-    TestReading, TrialRecord,
+    Asked, DataPlace, DatasetRecord, EnsembleRecord, Environment, RESULTS, Reading, RecipeRecord, SCHEMA, Status,
+    StudyRecord, TestReading, TrialRecord,
 };
 use crate::spec::{Recipe, Study};
 use crate::trial;
@@ -60,6 +60,8 @@ pub struct PlannedStudy {
     pub(crate) architectures: Vec<Architecture>,
     /// Indices of the recipes to run, in the order of the study.
     pub(crate) selected: Vec<usize>,
+    /// The first and the last seed.
+    pub(crate) first_seed: u64,
     pub(crate) seeds: u64,
     pub(crate) environment: Environment,
     pub(crate) dataset: DatasetRecord,
@@ -250,6 +252,7 @@ impl PlannedStudy {
             study,
             architectures,
             selected,
+            first_seed: 1,
             seeds,
             environment,
             dataset,
@@ -303,12 +306,19 @@ impl PlannedStudy {
     /// Whether the trial of this recipe and seed was asked for.
     pub fn includes(&self, recipe: &str, seed: u64) -> bool {
         let selected = self.selected.iter().any(|&index| self.study.recipes[index].name == recipe);
-        selected && (1..=self.seeds).contains(&seed)
+        selected && (self.first_seed..=self.seeds).contains(&seed)
     }
 
     /// The trials to run, as (index of the recipe, seed): each seed of every recipe before the next seed of any.
     pub(crate) fn trials(&self) -> impl Iterator<Item = (usize, u64)> {
-        (1..=self.seeds).flat_map(|seed| self.selected.iter().map(move |&recipe| (recipe, seed)))
+        (self.first_seed..=self.seeds).flat_map(|seed| self.selected.iter().map(move |&recipe| (recipe, seed)))
+    }
+
+    /// The plan of one of its trials alone, in a folder of its own where all else may be replaced.
+    pub(crate) fn of_trial(&self, recipe: usize, seed: u64) -> PlannedStudy {
+        let chosen_by = ChosenBy::Validation;
+        let (selected, first_seed) = (vec![recipe], seed);
+        PlannedStudy { selected, first_seed, seeds: seed, replace: true, chosen_by, ..self.clone() }
     }
 
     /// What determines the bits of a trial.
@@ -386,6 +396,11 @@ impl PlannedStudy {
             title: self.study.title.clone(),
             dataset: self.dataset.clone(),
             environment: self.environment.clone(),
+            asked: Some(Asked {
+                recipes: self.selected.iter().map(|&index| self.study.recipes[index].name.clone()).collect(),
+                seeds: self.seeds,
+                published: !self.published.is_empty(),
+            }),
             recipes: recipes.filter(|recipe| !recipe.trials.is_empty()).collect(),
             test_readings: test_readings.to_vec(),
             comparison: Comparison { chosen_by: self.chosen_by, margin: self.margin, ..Comparison::default() },

@@ -46,6 +46,9 @@ pub struct StudyRecord {
     pub dataset: DatasetRecord,
     /// Where the record was last added to.
     pub environment: Environment,
+    /// What was asked for when the folder was last planned or run; missing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Recipes that were run, in the order of the study.
     pub recipes: Vec<RecipeRecord>,
     /// Every time the labels of the test images were looked at.
@@ -53,6 +56,17 @@ pub struct StudyRecord {
     pub test_readings: Vec<TestReading>,
     /// What follows from the trials together.
     pub comparison: Comparison,
+}
+
+/// The trainings that were asked for: each of the recipes from the seeds 1 to `seeds`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Asked {
+    /// Names of recipes of the study, in its order.
+    pub recipes: Vec<String>,
+    /// The last seed.
+    pub seeds: u64,
+    /// Whether published figures stand beside ours.
+    pub published: bool,
 }
 
 /// A data set and how it was divided.

@@ -20,11 +20,11 @@ use crate::look::KeptFilters;
 use crate::record::{DatasetRecord, EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
 
 pub(crate) const RESULT: &str = "result.json";
-const EPOCHS: &str = "epochs.csv";
+pub(crate) const EPOCHS: &str = "epochs.csv";
 pub(crate) const PREDICTIONS: &str = "predictions.csv";
 const PREDICTIONS_HEADER: &str = "image,label,prediction,probability\n";
-const WEIGHTS: &str = "model.safetensors";
-const FILTERS: &str = "filters.safetensors";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const FILTERS: &str = "filters.safetensors";
 
 /// The folder of a trial within its run folder.
 pub fn seed_folder(recipe: &str, seed: u64) -> String {
@@ -204,7 +204,7 @@ fn write_to(
 }
 
 /// What the file of a trial's network says of it.
-fn about(model: &Model, dataset: &DatasetRecord, record: &TrialRecord) -> About {
+pub(crate) fn about(model: &Model, dataset: &DatasetRecord, record: &TrialRecord) -> About {
     About {
         recipe: record.recipe.clone(),
         seed: record.seed,
@@ -312,7 +312,7 @@ pub fn trained(folder: &RunFolder, record: &StudyRecord, trial: &TrialRecord) ->
 }
 
 /// The network of a trial, of whose weights `read` gives the path and at most so many bytes.
-fn model_of(
+pub(crate) fn model_of(
     results: &Path,
     record: &StudyRecord,
     trial: &TrialRecord,
@@ -423,7 +423,7 @@ pub(crate) fn parse_predictions(bytes: &[u8]) -> Option<Vec<Prediction>> {
     text.strip_prefix(PREDICTIONS_HEADER)?.lines().enumerate().map(line).collect()
 }
 
-fn epochs_csv(epochs: &[EpochRecord]) -> String {
+pub(crate) fn epochs_csv(epochs: &[EpochRecord]) -> String {
     let mut csv = String::from("epoch,train_loss,valid_loss,valid_accuracy,train_time_s,evaluation_time_s\n");
     let number = |number: Option<f64>| number.map_or(String::new(), |number| number.to_string());
     for e in epochs {

@@ -286,7 +286,7 @@ fn none_finished(folder: &Path, what: &str) -> Failure {
 }
 
 /// Folder, recipe and seed of `DIR`, `DIR:RECIPE` or `DIR:RECIPE:SEED`; a folder may have a colon in its name.
-fn parts(named: &str) -> (PathBuf, Option<String>, Option<u64>) {
+pub(crate) fn parts(named: &str) -> (PathBuf, Option<String>, Option<u64>) {
     if Path::new(named).is_dir() {
         return (named.into(), None, None);
     }

@@ -1,11 +1,13 @@
 //! The program as a person meets it: what it prints where, what it writes, and how it ends.
 
+mod cluster;
 mod data;
 mod get;
 mod look;
 mod predict;
 mod sheet;
 mod splits;
+mod verify;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -47,6 +47,7 @@ pub(super) fn study(recipes: Vec<RecipeRecord>) -> StudyRecord {
         title: text(),
         dataset,
         environment: environment(),
+        asked: None,
         recipes,
         test_readings: Vec::new(),
         comparison,

@@ -52,7 +52,11 @@ fn keeping(
                 };
             }
             StudyEvent::Training { event: Event::Epoch { .. }, .. } if steps_until.is_some() => return Flow::Snapshot,
-            StudyEvent::Training { .. } | StudyEvent::Planned { .. } | StudyEvent::TrialEnded { .. } => {}
+            StudyEvent::Training { .. }
+            | StudyEvent::Planned { .. }
+            | StudyEvent::TrialEnded { .. }
+            | StudyEvent::EnsembleStarted { .. }
+            | StudyEvent::EnsembleFailed { .. } => {}
         }
         Flow::Continue
     });

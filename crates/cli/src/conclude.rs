@@ -1,0 +1,64 @@
+//! What a run, workers and a merge end with: what the trials say together, pictures and the page.
+
+use tenfold_nn::data::Splits;
+use tenfold_study::record::{RESULTS, StudyRecord};
+use tenfold_study::{FinishedStudy, RunFolder};
+
+use crate::args::Format;
+use crate::failure::Failure;
+use crate::output::{plain, plain_lines};
+use crate::progress::Progress;
+use crate::{pictures, report, show};
+
+/// Computes what the trials say together, writes it, draws where the images are at hand, and shows it.
+pub(crate) fn conclude(
+    folder: &RunFolder,
+    splits: Option<&Splits>,
+    threads: usize,
+    format: Format,
+    progress: &Progress,
+) -> Result<StudyRecord, Failure> {
+    // What the trials say together takes a while, so it is computed once, when all are there.
+    let mut finished = FinishedStudy::read(folder.path())?;
+    finished.complete();
+    let record = &finished.record;
+    let written = folder.write(RESULTS, record.to_json().as_bytes());
+    let (mut drawn, mut page) = (None, None);
+    if let Some(splits) = splits {
+        // What was learned is told, and kept, even where there is no room for what is made of it.
+        drawn = spare(
+            progress,
+            pictures::draw(folder, record, splits, threads),
+            "the pictures",
+            "the same command draws them again",
+        );
+        let made = report::write(folder, &finished, &splits.test);
+        page = spare(progress, made, "report.html", "`tenfold report` writes it");
+    }
+    match format {
+        Format::Text => progress.out(&format!(
+            "{}{}\nIn {}: {}results.json, study.toml, {}and each training under trials\n",
+            show::summary(record),
+            drawn.unwrap_or_default(),
+            plain(&folder.path().display().to_string()),
+            if page.is_some() { "report.html, " } else { "" },
+            if splits.is_some() { "pictures, " } else { "" },
+        ))?,
+        Format::Json => progress.out(&record.to_json())?,
+    }
+    written?;
+    Ok(finished.record)
+}
+
+/// What was made of the results; a warning where it could not be written.
+fn spare<T>(progress: &Progress, made: Result<T, Failure>, what: &str, remedy: &str) -> Option<T> {
+    match made {
+        Ok(made) => return Some(made),
+        Err(Failure::Error { message, .. }) => {
+            let warning = format!("{what} could not be written: {message}; the results are kept, and {remedy}");
+            progress.note(&format!("warning: {}", plain_lines(&warning)));
+        }
+        Err(Failure::NobodyListens) => {}
+    }
+    None
+}

@@ -1,0 +1,180 @@
+//! `tenfold work`: one of several processes that train what was planned.
+
+use std::path::Path;
+
+use tenfold_nn::data::Splits;
+use tenfold_nn::data::words::{counted, listed};
+use tenfold_nn::train::{Event, Flow};
+use tenfold_report::format::{percent, seconds};
+use tenfold_study::record::{EpochRecord, Status};
+use tenfold_study::{
+    FinishedStudy, FolderError, Left, PlannedStudy, RunFolder, STALE, Settings, SharedFolder, Study, StudyEvent,
+    TrialState, WorkEvent, Worker, take_in_workers,
+};
+
+use crate::args::{Format, WorkArgs};
+use crate::conclude::conclude;
+use crate::environment::{environment, free_memory_bytes, holder, processor_time};
+use crate::failure::{DONE, Failure, USAGE};
+use crate::images;
+use crate::output::{note, plain};
+use crate::progress::Progress;
+use crate::show;
+use crate::signals::Signals;
+
+/// Works, and gives the exit code.
+pub(crate) fn work(args: &WorkArgs) -> Result<u8, Failure> {
+    let (plan, splits) = planned(&args.folder, args.data.as_deref(), args.threads)?;
+    if args.gather {
+        return gather(&args.folder, &plan, &splits);
+    }
+    let folder = SharedFolder::open(&args.folder)?;
+    let signals = Signals::watch()?;
+    let worker = Worker { holder: holder(), at_most: args.at_most, stale: STALE };
+    let mut view = View { plan: &plan, signals: &signals, waiting: 0 };
+    let (trained, left) =
+        tenfold_study::work(&plan, &splits, &folder, &worker, &processor_time, &mut |event| view.show(event))?;
+    drop(folder);
+    let trained = counted(trained, "training", "trainings");
+    match left {
+        Left::Nothing => finish(&args.folder, &plan, &splits),
+        Left::ToOthers => {
+            note(&format!("{trained} here; others work on what is left"));
+            Ok(DONE)
+        }
+        Left::Some => {
+            note(&format!("{trained} here, as many as were asked for"));
+            Ok(DONE)
+        }
+        Left::Stopped => {
+            note(&format!("stopped: {trained} here; the same command goes on"));
+            Ok(signals.exit_code().unwrap_or(DONE))
+        }
+    }
+}
+
+/// The plan in a run folder, and the images that it is for.
+pub(crate) fn planned(
+    path: &Path,
+    data: Option<&Path>,
+    threads: Option<usize>,
+) -> Result<(PlannedStudy, Splits), Failure> {
+    if !path.is_dir() {
+        let message = format!("{}: there is no such folder", path.display());
+        let hint = "`tenfold run --plan-only` writes one, such as runs/digits".to_owned();
+        return Err(Failure::new(USAGE, message, Some(hint)));
+    }
+    let record = FinishedStudy::record(path)?;
+    let Some(asked) = record.asked.clone() else {
+        let message = format!("{}: does not say what is to be trained; an earlier version wrote it", path.display());
+        let hint = "repeat the command of the run, with --plan-only".to_owned();
+        return Err(Failure::new(USAGE, message, Some(hint)));
+    };
+    let study = Study::read(&path.join("study.toml"))?;
+    let splits = images::of_record(path, &record, data)?;
+    let settings = Settings {
+        seeds: asked.seeds,
+        only: asked.recipes,
+        epochs: None,
+        precision: None,
+        environment: environment(threads),
+        free_memory_bytes: free_memory_bytes(),
+        published: asked.published,
+        place: record.dataset.place,
+        reading: record.dataset.reading,
+        replace: false,
+        chosen_by: record.comparison.chosen_by,
+        margin: record.comparison.margin,
+    };
+    Ok((PlannedStudy::new(study, &splits, settings)?, splits))
+}
+
+/// All is done: the last one writes what it comes to.
+fn finish(path: &Path, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failure> {
+    match RunFolder::open(path) {
+        Err(FolderError::Held { .. }) => {
+            note("all trainings are done; another is still in the folder, and writes results.json and the report");
+            Ok(DONE)
+        }
+        Err(error) => Err(error.into()),
+        Ok(folder) => write(&folder, plan, splits),
+    }
+}
+
+/// Writes record, report and verdict of what is done.
+fn gather(path: &Path, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failure> {
+    write(&RunFolder::open(path)?, plan, splits)?;
+    let status = tenfold_study::status::status(path)?;
+    let missing: Vec<String> = status
+        .recipes
+        .iter()
+        .filter(|recipe| recipe.left > 0)
+        .map(|recipe| {
+            let seeds: Vec<String> = recipe.left_seeds.iter().map(u64::to_string).collect();
+            format!("{} ({} {})", recipe.name, if recipe.left == 1 { "seed" } else { "seeds" }, listed(&seeds, 10))
+        })
+        .collect();
+    if !missing.is_empty() {
+        let path = plain(&path.display().to_string());
+        note(&format!(
+            "missing: {}; `tenfold work {path}` trains them, `tenfold submit {path}` submits them again",
+            missing.join("; ")
+        ));
+    }
+    Ok(DONE)
+}
+
+fn write(folder: &RunFolder, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failure> {
+    take_in_workers(folder)?;
+    // Nothing is trained; where all is there, the seeds of a recipe are measured as one.
+    tenfold_study::run(plan, splits, folder, &processor_time, &mut |event| match event {
+        StudyEvent::Planned { trials, .. } if trials.iter().any(|trial| !matches!(trial.2, TrialState::Kept(_))) => {
+            Flow::Stop
+        }
+        _ => Flow::Continue,
+    })?;
+    conclude(folder, Some(splits), plan.environment().threads, Format::Text, &Progress::new())?;
+    Ok(DONE)
+}
+
+/// Turns events into lines.
+struct View<'a> {
+    plan: &'a PlannedStudy,
+    signals: &'a Signals,
+    /// How many others held when that was told.
+    waiting: usize,
+}
+
+impl View<'_> {
+    fn show(&mut self, event: &WorkEvent) -> Flow {
+        match event {
+            WorkEvent::Waiting(held) => {
+                if *held != self.waiting {
+                    let trainings = counted(*held, "training", "trainings");
+                    note(&format!("waiting: others work on the {trainings} that are left"));
+                }
+                self.waiting = *held;
+            }
+            WorkEvent::Run(StudyEvent::Training { recipe, seed, event: Event::Epoch { result, .. } }) => {
+                let recipe = self.plan.recipe(*recipe).0;
+                let epoch = EpochRecord::from(*result);
+                let width = recipe.name.len();
+                note(&show::epoch_line(&recipe.name, width, *seed, &epoch, recipe.settings.epochs));
+            }
+            WorkEvent::Run(StudyEvent::TrialEnded { record, spared, .. }) => {
+                let how = match (record.status, &record.test) {
+                    (Status::Finished, Some(test)) => format!("done, test accuracy {}", percent(test.accuracy)),
+                    (Status::Diverged, _) => "diverged: the loss is no longer a number".to_owned(),
+                    _ => "interrupted".to_owned(),
+                };
+                let (name, seed) = (&record.recipe, record.seed);
+                note(&format!("{name} seed {seed}: {how}; training time {}", seconds(record.train_time_s)));
+                for error in *spared {
+                    note(&format!("warning: {name} seed {seed} is kept without a file: {error}"));
+                }
+            }
+            WorkEvent::Run(_) => {}
+        }
+        if self.signals.exit_code().is_some() { Flow::Stop } else { Flow::Continue }
+    }
+}

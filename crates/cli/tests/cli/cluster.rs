@@ -1,0 +1,269 @@
+//! `tenfold run --plan-only`, `work`, `status`, `submit` and `merge`.
+
+use super::*;
+
+const TWO: &str = "name = \"mine\"\n\n[[recipe]]\nname = \"a\"\nlayers = [\"linear 10\"]\nepochs = 2\n\n[[recipe]]\n\
+                   name = \"b\"\nlayers = [\"conv 3 5x5\", \"relu\", \"maxpool 2\", \"linear 10\"]\nepochs = 1\n";
+
+/// The records of two folders, times and machines apart.
+#[track_caller]
+fn same_results(one: &Path, other: &Path) {
+    let [one, other] = [one, other].map(|path| {
+        let mut record: serde_json::Value =
+            serde_json::from_slice(&fs::read(path.join("results.json")).unwrap()).unwrap();
+        without_times(&mut record);
+        record["environment"].take();
+        for recipe in record["recipes"].as_array_mut().unwrap() {
+            for trial in recipe["trials"].as_array_mut().unwrap() {
+                trial["environment"].take();
+            }
+        }
+        record
+    });
+    assert_eq!(one, other);
+}
+
+/// A folder with data, a straight run of the study in `straight`, and the plan of the same in `out`.
+fn planned(name: &str) -> PathBuf {
+    let path = with_data(name, |_, _| {});
+    let file = study_file(&path, TWO);
+    let straight = path.join("straight");
+    let data = path.join("data");
+    let common = ["run", &file, "--data", text(&data), "--seeds", "2", "--threads", "1"];
+    assert_eq!(run(&[&common[..], &["--out", text(&straight)]].concat()).code, Some(0));
+    let out = path.join("out");
+    let ended = run(&[&common[..], &["--out", text(&out), "--plan-only"]].concat());
+    assert_eq!((ended.code, &*ended.out), (Some(0), ""), "{}", ended.err);
+    let words = format!("planned: 4 trainings to go; `tenfold work {}` runs them", text(&out));
+    assert!(ended.err.contains(&words), "{}", ended.err);
+    path
+}
+
+#[test]
+fn two_who_work_on_a_plan_leave_what_a_run_does() {
+    let path = planned("cli-work");
+    let out = path.join("out");
+    let ended = run(&["status", text(&out)]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(
+        ended.out,
+        "mine: 0 of 4 trainings done\n  a  0 finished, 2 left\n  b  0 finished, 2 left\n\
+         how long it takes is not known until a and b have finished once\n"
+    );
+    let start = || {
+        tenfold(&["work", text(&out), "--threads", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    let words = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    for ended in &both {
+        assert_eq!(ended.status.code(), Some(0), "{}", words(&ended.stderr));
+    }
+    // Each training once, by the one or the other.
+    let lines: Vec<String> =
+        both.iter().flat_map(|ended| words(&ended.stderr).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    for name in ["a seed 1", "a seed 2", "b seed 1", "b seed 2"] {
+        let done = format!("{name}: done, test accuracy ");
+        assert_eq!(lines.iter().filter(|line| line.starts_with(&done)).count(), 1, "{lines:?}");
+    }
+    assert!(both.iter().any(|ended| words(&ended.stdout).contains("\nPick, best on validation: ")), "{lines:?}");
+    same_results(&path.join("straight"), &out);
+    assert!(out.join("report.html").is_file() && out.join("pictures/curves.svg").is_file());
+    for trial in ["a/seed-1", "a/seed-2", "b/seed-1", "b/seed-2"] {
+        let weights = |of: &str| fs::read(path.join(of).join("trials").join(trial).join("model.safetensors")).unwrap();
+        assert!(weights("straight") == weights("out"), "{trial}");
+    }
+    let ended = run(&["status", text(&out), "--format", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((&said["left_s"], &said["recipes"][1]["finished"]), (&0.0.into(), &2.into()), "{said}");
+    assert_eq!(run(&["verify", text(&out), "--sample", "1"]).code, Some(0));
+    // Any run goes on from there.
+    let ended = run_in(&path, &[text(&path.join("mine.toml")), "--seeds", "2"]);
+    assert!(ended.code == Some(0) && ended.err.contains("b seed 2 was finished before and is kept"), "{}", ended.err);
+    for (arguments, code, message) in [
+        (&["work", "nowhere"][..], 2, "there is no such folder"),
+        (&["work", text(&path)], 2, "is not a run folder"),
+        (&["run", "--plan-only", "--choose-by", "test"], 2, "which --plan-only leaves to others"),
+    ] {
+        let ended = run(arguments);
+        assert!(ended.code == Some(code) && ended.err.contains(message), "{arguments:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn what_is_missing_is_named_and_trained_by_the_next() {
+    let path = planned("cli-work-few");
+    let out = path.join("out");
+    let ended = run(&["work", text(&out), "--at-most", "3", "--threads", "1"]);
+    assert!(
+        ended.code == Some(0) && ended.err.ends_with("3 trainings here, as many as were asked for\n"),
+        "{}",
+        ended.err
+    );
+    let ended = run(&["work", text(&out), "--gather"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("missing: b (seed 2); `tenfold work "), "{}", ended.err);
+    assert!(ended.out.contains("\nPick, best on validation: "), "{}", ended.out);
+    let ended = run(&["status", text(&out)]);
+    let words = "mine: 3 of 4 trainings done\n  a  2 finished, 0 left, ";
+    assert!(ended.out.starts_with(words) && ended.out.contains("\nabout 0"), "{}", ended.out);
+    // A run takes part as any other does, when no one else is there.
+    let ended = run_in(&path, &[text(&path.join("mine.toml")), "--seeds", "2"]);
+    assert!(ended.code == Some(0) && ended.err.contains("1 of 4 trainings to go"), "{}", ended.err);
+    same_results(&path.join("straight"), &out);
+}
+
+#[cfg(unix)]
+#[test]
+fn jobs_are_submitted_for_what_is_missing_and_train_it() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let path = planned("cli-submit");
+    let (out, bin) = (path.join("out"), path.join("bin"));
+    fs::create_dir(&bin).unwrap();
+    // A Slurm that runs each job of an array at once, with what it tells jobs, and writes down how it was called.
+    let fake = |name: &str, script: &str| {
+        fs::write(bin.join(name), format!("#!/bin/sh\n{script}")).unwrap();
+        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let log = path.join("log");
+    fake("scontrol", "echo 'MaxArraySize            = 3'\n");
+    fake(
+        "sbatch",
+        &format!(
+            "echo \"$@\" >> '{log}'\nfor script; do :; done\n\
+             last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' \"$script\")\n\
+             for n in $(seq 0 \"${{last:-0}}\"); do\n  SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$n SLURM_CPUS_PER_TASK=1 \
+             sh \"$script\" >> '{log}.out' 2>&1\ndone\necho '7;cluster'\n",
+            log = text(&log)
+        ),
+    );
+    let searched = format!("{}:{}", text(&bin), std::env::var("PATH").unwrap());
+    let submit = |more: &[&str]| {
+        let ended = tenfold(&[&["submit", text(&out), "--to", "slurm"][..], more].concat())
+            .env("PATH", &searched)
+            .output()
+            .unwrap();
+        let words = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (ended.status.code(), words(&ended.stdout), words(&ended.stderr))
+    };
+    let (code, said, err) = submit(&["--dry-run", "--at-once", "2", "--option=--partition=long"]);
+    assert_eq!(code, Some(0), "{err}");
+    // All of it takes seconds, so one job will do.
+    for part in [
+        "#SBATCH --array=0-0%2\n",
+        "#SBATCH --partition=long\n",
+        " --at-most 4 --threads ",
+        "--dependency=afterany:JOB ",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(err.starts_with("4 trainings to go, about ") && !log.exists() && !out.join("slurm").exists(), "{err}");
+    let (code, said, err) = submit(&[]);
+    assert_eq!((code, &*said), (Some(0), "7\n"), "{err}");
+    let calls = fs::read_to_string(&log).unwrap();
+    let calls: Vec<&str> = calls.lines().collect();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert!(calls[0].starts_with("--parsable /") && calls[0].ends_with("/slurm/jobs.sh"), "{calls:?}");
+    assert!(calls[1].starts_with("--parsable --dependency=afterany:7 /"), "{calls:?}");
+    let jobs = fs::read_to_string(path.join("log.out")).unwrap();
+    assert!(jobs.contains("b seed 2: done, test accuracy "), "{jobs}");
+    same_results(&path.join("straight"), &out);
+    // Nothing is missing, so nothing is submitted.
+    let (code, said, err) = submit(&[]);
+    assert_eq!((code, &*said, &*err), (Some(0), "", "nothing is left to be trained, so nothing is submitted\n"));
+    fs::remove_dir_all(out.join("trials/a/seed-1")).unwrap();
+    fs::remove_dir_all(out.join("trials/b/seed-2")).unwrap();
+    let (code, _, err) = submit(&["--dry-run"]);
+    assert!(code == Some(0) && err.starts_with("2 trainings to go, about "), "{err}");
+    // What Slurm says against it is told.
+    fake("sbatch", "echo 'sbatch: error: invalid partition specified: long' >&2\nexit 1\n");
+    let (code, _, err) = submit(&[]);
+    assert!(
+        code == Some(4) && err.contains("error: sbatch: sbatch: error: invalid partition specified: long"),
+        "{err}"
+    );
+    for engine in ["hq", "parallel", "kubernetes"] {
+        let ended = run(&["submit", text(&out), "--to", engine]);
+        assert!(ended.code == Some(0) && ended.out.contains("--at-most"), "{engine}: {}{}", ended.out, ended.err);
+    }
+    let ended = run(&["submit", text(&out), "--to", "hq", "--dry-run"]);
+    assert!(ended.code == Some(2) && ended.err.contains("--dry-run is for --to slurm"), "{}", ended.err);
+}
+
+#[test]
+fn folders_of_machines_that_share_nothing_become_one() {
+    let path = with_data("cli-merge", |_, _| {});
+    let (data, file) = (path.join("data"), study_file(&path, TWO));
+    let at = |name: &str| path.join(name);
+    let train = |study: &str, data: &Path, out: &str, more: &[&str]| {
+        let out = at(out);
+        let arguments = ["run", study, "--data", text(data), "--out", text(&out), "--threads", "1"];
+        let ended = run(&[&arguments[..], more].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+    };
+    train(&file, &data, "straight", &["--seeds", "2"]);
+    train(&file, &data, "one", &["--only", "a", "--seeds", "2"]);
+    train(&file, &data, "two", &["--only", "b", "--seeds", "2"]);
+    let merge = |folders: &[&str], out: &str| {
+        let paths: Vec<PathBuf> = folders.iter().map(|name| at(name)).collect();
+        let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
+        run(&[&["merge"][..], &paths, &["--out", text(&at(out))]].concat())
+    };
+    let ended = merge(&["one", "two"], "both");
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("merged: 4 trainings of 2 folders\n"), "{}", ended.err);
+    assert!(ended.out.contains("\nPick, best on validation: "), "{}", ended.out);
+    same_results(&at("straight"), &at("both"));
+    assert!(at("both/report.html").is_file());
+    assert_eq!(run(&["verify", text(&at("both"))]).code, Some(0));
+    // What two have is taken once, and its looks count twice.
+    let ended = merge(&["straight", "two"], "again");
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(
+        ended.out.contains("\ntest opened 6 times for 4 trials, and 3 times for the mean of seeds\n"),
+        "{}",
+        ended.out
+    );
+    let refused = |folders: &[&str], code: i32, parts: &[&str]| {
+        let ended = merge(folders, "refused");
+        assert_eq!(ended.code, Some(code), "{}{}", ended.out, ended.err);
+        for part in parts {
+            assert!(ended.err.contains(part), "{part}: {}", ended.err);
+        }
+        assert!(!at("refused/trials").exists());
+    };
+    let other = path.join("other.toml");
+    fs::write(&other, TWO.replace("epochs = 2", "epochs = 3")).unwrap();
+    train(text(&other), &data, "longer", &["--only", "a"]);
+    refused(&["one", "longer"], 2, &["/one and ", "/longer do not belong together:\n  recipe a: epochs: 2 and 3\n"]);
+    let changed = with_data("cli-merge-data", |file, bytes| {
+        if file == 0 {
+            bytes[16 + 784 * 300 + 400] ^= 0x80
+        }
+    });
+    train(&file, &changed.join("data"), "elsewhere", &["--only", "b"]);
+    refused(&["one", "elsewhere"], 2, &["do not belong together:\n  SHA-256 of the data: "]);
+    refused(&["one", "one"], 2, &["/one: is given twice"]);
+    refused(&["one", "nowhere"], 2, &["/nowhere: there is no such folder"]);
+    let ended = merge(&["one", "two"], "both");
+    assert!(ended.code == Some(2) && ended.err.contains("/both: holds a run already"), "{}", ended.err);
+    // The same training with other weights: both are named.
+    let edit = |of: &str| {
+        for file in [format!("{of}/results.json"), format!("{of}/trials/b/seed-1/result.json")] {
+            let before = fs::read_to_string(at(&file)).unwrap();
+            let at_key = before.find("\"weights_sha256\": \"").unwrap() + "\"weights_sha256\": \"".len();
+            let mut after = before.clone();
+            after.replace_range(at_key..at_key + 8, "01234567");
+            fs::write(at(&file), after).unwrap();
+        }
+    };
+    edit("two");
+    refused(
+        &["straight", "two"],
+        4,
+        &["/straight/trials/b/seed-1 and ", "/two/trials/b/seed-1 are the same training", "`tenfold diff`"],
+    );
+    let ended = merge(&["one", "two"], "refused");
+    let message = "/two/trials/b/seed-1/model.safetensors: is not the file that the training wrote";
+    assert!(ended.code == Some(4) && ended.err.contains(message), "{}", ended.err);
+}

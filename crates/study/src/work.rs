@@ -1,0 +1,288 @@
+//! Takes trials of a planned folder that nobody works on, until none is left: one of any number of processes, on any
+//! machines that share the folder.
+//!
+//! Each trial is run in a run folder of its own, `trials/<recipe>/.seed-<n>.work`, by the same code as any run: what is
+//! killed goes on there, and a look at the test images is counted there before it is taken. What is whole takes its place
+//! by one rename. `results.json` of the study is nobody's meanwhile; who finds all done writes it, with no other at work.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tenfold_nn::data::Splits;
+use tenfold_nn::train::Flow;
+use thiserror::Error;
+
+use crate::folder::{FolderError, MOST_BYTES, RunFolder, SharedFolder, bounded, create_folder, sync_folder};
+use crate::lease::{Lease, Seen};
+use crate::ledger::Ledger;
+use crate::plan::PlannedStudy;
+use crate::record::{RESULTS, ReadingReason, Status, StudyRecord};
+use crate::run::{ProcessorTime, RunError, StudyEvent, run};
+use crate::trial::{PREDICTIONS, RESULT, WEIGHTS, seed_folder};
+
+/// How often those who wait look around.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a worker is told.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// For people: machine and process.
+    pub holder: String,
+    /// Train no more than so many.
+    pub at_most: Option<usize>,
+    /// How long a lease must be seen unchanged before it is taken over: [`STALE`](crate::STALE), but in tests.
+    pub stale: Duration,
+}
+
+/// What happens while working.
+#[derive(Debug)]
+pub enum WorkEvent<'a> {
+    /// Within a trial.
+    Run(&'a StudyEvent<'a>),
+    /// Nothing is free; others hold so many.
+    Waiting(usize),
+}
+
+/// Why work ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// Every trial that was planned is done.
+    Nothing,
+    /// Others work on what is left.
+    ToOthers,
+    /// As many were trained as were asked for.
+    Some,
+    /// The caller stopped it.
+    Stopped,
+}
+
+/// Why work cannot go on.
+#[derive(Debug, Error)]
+pub enum WorkError {
+    /// A trial cannot be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The system refuses something.
+    #[error("{}: cannot {operation}: {reason}", .path.display())]
+    Io {
+        /// On what.
+        path: PathBuf,
+        /// What was tried.
+        operation: &'static str,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// The place of a trial holds another, finished one.
+    #[error("{}: is a finished training of other settings, data or training code than planned", .path.display())]
+    Changed {
+        /// Its record.
+        path: PathBuf,
+    },
+}
+
+/// The lease of a trial.
+pub(crate) fn lease_path(folder: &Path, recipe: &str, seed: u64) -> PathBuf {
+    folder.join(format!("trials/{recipe}/.seed-{seed}.lease"))
+}
+
+/// The folder that a trial is run in.
+fn work_path(folder: &Path, recipe: &str, seed: u64) -> PathBuf {
+    folder.join(format!("trials/{recipe}/.seed-{seed}.work"))
+}
+
+/// Works, and gives how many trials were trained and why it ended.
+///
+/// # Errors
+/// If the system refuses to read or write, or a trial's place holds another that has finished.
+pub fn work(
+    plan: &PlannedStudy,
+    splits: &Splits,
+    folder: &SharedFolder,
+    worker: &Worker,
+    processor_time: &dyn Fn() -> Option<ProcessorTime>,
+    on_event: &mut dyn FnMut(&WorkEvent) -> Flow,
+) -> Result<(usize, Left), WorkError> {
+    let at = folder.path();
+    let (mut seen, mut done, mut trained) = (Seen::default(), BTreeSet::new(), 0);
+    loop {
+        let (mut held, mut alive, mut any) = (0, 0, false);
+        for trial in plan.trials().filter(|trial| !done.contains(trial)).collect::<Vec<_>>() {
+            let (recipe, seed) = trial;
+            let name = &plan.recipe(recipe).0.name;
+            if is_done(plan, at, trial)? {
+                done.insert(trial);
+                continue;
+            }
+            let path = lease_path(at, name, seed);
+            let io = |operation| move |reason| WorkError::Io { path: lease_path(at, name, seed), operation, reason };
+            create_folder(&at.join("trials").join(name)).map_err(io("make its folder"))?;
+            if seen.is_stale(&path, worker.stale) {
+                seen.remove(&path);
+            }
+            let Some(lease) = Lease::take(&path, &worker.holder).map_err(io("make the file"))? else {
+                held += 1;
+                alive += usize::from(seen.is_alive(&path));
+                continue;
+            };
+            // It may have been published between looking and taking.
+            let ran = if is_done(plan, at, trial)? {
+                Ran::Published
+            } else {
+                one(plan, splits, at, trial, processor_time, on_event)?
+            };
+            drop(lease);
+            match ran {
+                Ran::Published => {
+                    any = true;
+                    trained += 1;
+                    done.insert(trial);
+                }
+                Ran::Held => held += 1,
+                Ran::Stopped => return Ok((trained, Left::Stopped)),
+            }
+            if worker.at_most.is_some_and(|most| trained >= most) {
+                let left = if done.len() == plan.trials().count() { Left::Nothing } else { Left::Some };
+                return Ok((trained, left));
+            }
+        }
+        if done.len() == plan.trials().count() {
+            return Ok((trained, Left::Nothing));
+        }
+        if any {
+            continue;
+        }
+        // Who has come for a few need not wait for what is in good hands.
+        if worker.at_most.is_some() && held > 0 && alive == held {
+            return Ok((trained, Left::ToOthers));
+        }
+        let until = Instant::now() + LOOK;
+        if on_event(&WorkEvent::Waiting(held)) == Flow::Stop {
+            return Ok((trained, Left::Stopped));
+        }
+        sleep(until.saturating_duration_since(Instant::now()));
+    }
+}
+
+enum Ran {
+    Published,
+    /// One whose lease was not renewed is at it all the same, on this machine.
+    Held,
+    Stopped,
+}
+
+/// Runs one trial in its own folder, and publishes it.
+fn one(
+    plan: &PlannedStudy,
+    splits: &Splits,
+    at: &Path,
+    (recipe, seed): (usize, u64),
+    processor_time: &dyn Fn() -> Option<ProcessorTime>,
+    on_event: &mut dyn FnMut(&WorkEvent) -> Flow,
+) -> Result<Ran, WorkError> {
+    let name = &plan.recipe(recipe).0.name;
+    let path = work_path(at, name, seed);
+    let own = match RunFolder::open(&path) {
+        Err(FolderError::Held { .. }) => return Ok(Ran::Held),
+        opened => opened.map_err(RunError::from)?,
+    };
+    let record =
+        run(&plan.of_trial(recipe, seed), splits, &own, processor_time, &mut |event| on_event(&WorkEvent::Run(event)))?;
+    let ended = record.recipes.iter().flat_map(|recipe| &recipe.trials).find(|trial| trial.seed == seed);
+    if ended.is_none_or(|trial| trial.status == Status::Interrupted) {
+        return Ok(Ran::Stopped);
+    }
+    let (from, to) = (path.join(seed_folder(name, seed)), at.join(seed_folder(name, seed)));
+    let io = |reason| WorkError::Io { path: to.clone(), operation: "put the training in its place", reason };
+    if is_done(plan, at, (recipe, seed))? {
+        // Another has published the same.
+        return fs::remove_dir_all(&from).map(|()| Ran::Published).map_err(io);
+    }
+    if to.exists() {
+        // What was interrupted there, or is not whole.
+        fs::remove_dir_all(&to).map_err(io)?;
+    }
+    fs::rename(&from, &to).and_then(|()| sync_folder(&at.join("trials").join(name))).map_err(io)?;
+    Ok(Ran::Published)
+}
+
+/// Of a trial's record, what tells whether it is done.
+#[derive(Deserialize)]
+struct Ended {
+    identity: String,
+    status: Status,
+}
+
+fn is_done(plan: &PlannedStudy, at: &Path, (recipe, seed): (usize, u64)) -> Result<bool, WorkError> {
+    let path = at.join(seed_folder(&plan.recipe(recipe).0.name, seed)).join(RESULT);
+    let bytes = match bounded(&path, MOST_BYTES) {
+        Ok(bytes) => bytes,
+        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(reason) => return Err(WorkError::Io { path, operation: "read the file", reason }),
+    };
+    let Ok(ended) = serde_json::from_slice::<Ended>(&bytes) else { return Ok(false) };
+    if ended.identity == plan.settings(recipe, seed).identity() {
+        // One whose files are not whole is trained again, as by a run.
+        let whole = || [WEIGHTS, PREDICTIONS].iter().all(|name| path.with_file_name(name).exists());
+        return Ok(match ended.status {
+            Status::Finished => whole(),
+            Status::Diverged => true,
+            Status::Interrupted => false,
+        });
+    }
+    if ended.status == Status::Finished { Err(WorkError::Changed { path }) } else { Ok(false) }
+}
+
+/// Adds the looks at the test images that workers counted to the count of the run folder, and removes what they left of
+/// trials that are done.
+///
+/// # Errors
+/// If the folder cannot be read or written, or its record not be read.
+pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
+    let mut left = Vec::new();
+    for recipe in folder.list("trials")? {
+        for name in folder.list(format!("trials/{recipe}"))? {
+            if !name.starts_with(".seed-") {
+                continue;
+            }
+            if name.ends_with(".work") {
+                left.push(format!("trials/{recipe}/{name}"));
+            } else if name.contains(".lease") || name.contains(".stale-") {
+                // Of one who was killed: nobody works while the folder is held.
+                folder.remove(format!("trials/{recipe}/{name}"))?;
+            }
+        }
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let Some(bytes) = folder.read(RESULTS)? else { return Ok(()) };
+    let count = || FolderError::Count { path: folder.path().join(RESULTS) };
+    let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|_| count())?;
+    let mut ledger = Ledger::read(folder, RESULTS, std::iter::empty())?;
+    for work in &left {
+        let own = Ledger::read(folder, &format!("{work}/{RESULTS}"), std::iter::empty())?;
+        for reading in own.readings().iter().filter(|reading| reading.reason == ReadingReason::Trial) {
+            ledger.add(ReadingReason::Trial, reading.recipe.as_deref(), reading.seed, reading.count);
+        }
+    }
+    record.test_readings = ledger.readings().to_vec();
+    folder.write(RESULTS, record.to_json().as_bytes())?;
+    for work in &left {
+        // `trials/<recipe>/.seed-<n>.work` has gone on to `trials/<recipe>/seed-<n>`, or is still to.
+        let seed = work.rsplit_once("/.").and_then(|(at, name)| Some(format!("{at}/{}", name.strip_suffix(".work")?)));
+        if seed.is_some_and(|seed| folder.has(&format!("{seed}/{RESULT}"))) {
+            folder.clear(work)?;
+        } else {
+            folder.remove(format!("{work}/{RESULTS}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

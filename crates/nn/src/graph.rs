@@ -56,11 +56,11 @@ pub(crate) struct Graph {
 /// One array of parameters of an operation, packed as its kernels want it.
 #[derive(Clone, Debug)]
 pub(crate) struct Array {
-    /// What it is called behind the layer's name: `weight` or `bias`.
+    /// What it is called behind the layer's name, such as `weight` or `bias`.
     pub(crate) name: &'static str,
     /// Where it lies among the packed parameters.
     pub(crate) place: Range<usize>,
-    /// Whether training changes it.
+    /// Whether an optimizer changes it.
     pub(crate) learned: bool,
 }
 
@@ -133,5 +133,15 @@ impl Params {
         let start = self.len;
         self.len += len.next_multiple_of(LANES);
         Array { name, place: start..start + len, learned: true }
+    }
+
+    /// The same for `len` numbers that no optimizer changes.
+    pub(crate) fn kept(&mut self, name: &'static str, len: usize) -> Array {
+        Array { learned: false, ..self.array(name, len) }
+    }
+
+    /// The biases of an operation; if it has none, zeros that kernels add and nobody learns.
+    pub(crate) fn bias(&mut self, len: usize, has_bias: bool) -> Array {
+        Array { learned: has_bias, ..self.array("bias", len) }
     }
 }

@@ -43,9 +43,7 @@ impl Layout {
     /// The same without border: how gradients lie.
     pub(crate) fn plain(&self) -> Layout {
         match self {
-            Layout::Planes(p) => {
-                Layout::Planes(Planes::with_border(p.channels(), p.lanes(), p.height(), p.width(), [0; 4], (1, 1)))
-            }
+            Layout::Planes(planes) => Layout::Planes(planes.plain()),
             Layout::Row { .. } => *self,
         }
     }

@@ -180,26 +180,26 @@ impl Lowerer<'_> {
 
     /// What a layer by itself computes.
     fn op(&mut self, info: &LayerInfo, inputs: &[ValueId], input: Layout, output: Layout, passes: bool) -> Op {
-        let (params, precision) = (&mut self.params, self.how.precision);
+        let (params, precision, has_bias) = (&mut self.params, self.how.precision, info.has_bias);
         match info.layer {
             Layer::Conv { kernel_size, stride, padding, .. } => {
                 let conv = Conv2d::new(input.planes(), output.planes(), kernel_size, stride, padding.of(kernel_size));
-                Op::Conv(ops::Conv::new(conv, precision, passes, params))
+                Op::Conv(ops::Conv::new(conv, precision, passes, has_bias, params))
             }
             Layer::Linear { out_features } => {
                 let in_features = input.inputs();
                 let over_pixels = inputs == [ValueId(0)];
                 if over_pixels && SmallOut::is_small(out_features) {
-                    return Op::LinearSmallOut(ops::LinearSmallOut::new(in_features, out_features, params));
+                    return Op::LinearSmallOut(ops::LinearSmallOut::new(in_features, out_features, has_bias, params));
                 }
                 if over_pixels && self.how.blank_is_nothing {
-                    return Op::LinearPixels(ops::LinearPixels::new(in_features, out_features, params));
+                    return Op::LinearPixels(ops::LinearPixels::new(in_features, out_features, has_bias, params));
                 }
                 // A layer over pixels stays in f32 where blank ones count too; and pairs of rows are made of whole
                 // vectors.
                 let rounds = !over_pixels && input.image_len().is_multiple_of(LANES);
                 let precision = if rounds { precision } else { Precision::F32 };
-                Op::Linear(ops::Linear::new(input, out_features, precision, passes, params))
+                Op::Linear(ops::Linear::new(input, out_features, precision, passes, has_bias, params))
             }
             Layer::MaxPool { kernel_size, stride } => {
                 Op::MaxPool(ops::MaxPool::new(input.planes(), output.planes(), kernel_size, stride))
@@ -211,6 +211,7 @@ impl Lowerer<'_> {
             Layer::Dropout { probability } => Op::Dropout(ops::Dropout::new(self.drops(probability), input)),
             Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
             Layer::Gelu => Op::Gelu(ops::Gelu),
+            Layer::BatchNorm { momentum, eps } => Op::BatchNorm(ops::BatchNorm::new(input, momentum, eps, params)),
             Layer::Flatten => unreachable!("flatten is no operation"),
         }
     }
@@ -238,7 +239,13 @@ impl Lowerer<'_> {
         let conv = Conv2d::new(input.planes(), sums, kernel_size, stride, padding.of(kernel_size));
         let shape = ConvPool::new(conv, window, layout.planes(), relu)?;
         let drops = if relu { self.drops_behind(&mut layers) } else { None };
-        let op = Op::ConvPool(ops::ConvPool::new(shape, self.how.precision, passes, &mut self.params));
+        let op = Op::ConvPool(ops::ConvPool::new(
+            shape,
+            self.how.precision,
+            passes,
+            self.layers.all[at].has_bias,
+            &mut self.params,
+        ));
         Some(Draft { op, layers, layout, activation: activation.filter(|_| !relu), drops })
     }
 
@@ -287,7 +294,8 @@ fn activation_of(layer: Layer) -> Option<Activation> {
         // Its slope needs its input, which an operation in place has overwritten.
         | Layer::Gelu
         | Layer::Dropout { .. }
-        | Layer::Flatten => None,
+        | Layer::Flatten
+        | Layer::BatchNorm { .. } => None,
     }
 }
 
@@ -296,7 +304,8 @@ fn is_elementwise(layer: Layer) -> bool {
     match layer {
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => true,
         Layer::Linear { .. } | Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
-        Layer::GlobalAvgPool | Layer::Flatten => false,
+        // A batch norm wants its input without border, whatever its output has.
+        Layer::GlobalAvgPool | Layer::Flatten | Layer::BatchNorm { .. } => false,
     }
 }
 
@@ -308,7 +317,9 @@ fn wants(layer: Layer, channels: usize) -> ((usize, usize), usize) {
         // has no idle lanes, and a linear layer takes the pixels as they are.
         Layer::Conv { kernel_size, padding, .. } => (padding.of(kernel_size), channels.min(LANES)),
         Layer::Linear { .. } => ((0, 0), 1),
-        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => ((0, 0), LANES),
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool | Layer::BatchNorm { .. } => {
+            ((0, 0), LANES)
+        }
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten => {
             unreachable!("{layer} passes a layout on")
         }

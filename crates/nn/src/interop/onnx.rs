@@ -183,6 +183,10 @@ fn write_node(out: &mut Message, node: &Node) {
                     values.iter().for_each(|&value| out.int(8, value));
                     out.int(20, 7);
                 }
+                Attribute::Float(value) => {
+                    out.float(2, *value);
+                    out.int(20, 1);
+                }
             }
         });
     }

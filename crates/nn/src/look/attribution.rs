@@ -202,6 +202,7 @@ mod tests {
                 2 => Just(Layer::Tanh),
                 2 => Just(Layer::Gelu),
                 1 => Just(Layer::GlobalAvgPool),
+                2 => Just(Layer::BatchNorm { momentum: 0.1, eps: 1e-2 }),
                 2 => Just(Layer::Sigmoid),
                 1 => Just(Layer::Dropout { probability: 0.5 }),
                 1 => Just(Layer::Flatten),

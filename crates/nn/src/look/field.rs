@@ -63,7 +63,7 @@ mod tests {
     use crate::data::ImageShape;
     use crate::look::testing::{build, fitting, windows};
     use crate::look::trace;
-    use crate::model::{Layer, Model};
+    use crate::model::{Layer, Model, ParamKind, ParamSpec};
     use crate::train::Pixels;
     use proptest::prelude::{Just, prop};
     use proptest::{prop_oneof, proptest};
@@ -90,7 +90,7 @@ mod tests {
             drawn in prop::collection::vec(prop_oneof![5 => windows(), 1 => Just(Layer::Relu)], 1..=4),
         ) {
             let net = fitting((1, height, width), &drawn);
-            let ones = |spec: &crate::model::ParamSpec| vec![if spec.is_bias() { 0.0 } else { 1.0 }; spec.len()];
+            let ones = |spec: &ParamSpec| vec![if spec.kind == ParamKind::Weight { 1.0 } else { 0.0 }; spec.len()];
             let tensors: Vec<_> = net.params().iter().map(|s| (s.name.clone(), s.shape.clone(), ones(s))).collect();
             let model = Model::from_tensors(net.clone(), &tensors, Pixels::default()).expect("the arrays fit");
             let answers: Vec<_> = (0..height * width)

@@ -70,8 +70,10 @@ mod tests {
     use crate::train::testing::assert_near;
     use crate::train::{PerChannel, Pixels};
 
-    const CHAINS: [&[&str]; 11] = [
+    const CHAINS: [&[&str]; 13] = [
         &["linear 5"],
+        &["conv 17 3x3 same", "batchnorm", "relu", "maxpool 2", "conv 3 3x3", "maxpool 2", "batchnorm", "linear 5"],
+        &["batchnorm", "linear 20", "batchnorm eps 0.1", "sigmoid", "linear 18", "batchnorm", "gelu", "linear 5"],
         &["flatten", "tanh", "dropout 0.5", "linear 40", "relu", "dropout 0.1", "linear 5"],
         &["sigmoid", "linear 70", "sigmoid", "tanh", "linear 5"],
         &["conv 3 3x3 same", "relu", "maxpool 2", "conv 4 2x3 stride 2x1", "tanh", "flatten", "relu", "linear 5"],

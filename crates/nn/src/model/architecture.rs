@@ -75,22 +75,44 @@ pub struct LayerInfo {
     pub input: Shape,
     /// What goes out.
     pub output: Shape,
+    /// Whether it is a linear layer or a convolution that adds a bias. There is none where a batch norm comes next, or
+    /// behind pooling: it takes out again what is added to a whole channel, and has a bias of its own.
+    pub has_bias: bool,
     /// Number of learned values.
     pub parameters: usize,
     /// Multiply-adds of one example forward, taps in the padding included.
     pub macs: u64,
 }
 
-/// A learned array.
+/// What an array of a network is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ParamKind {
+    /// Weights of a linear layer or a convolution.
+    Weight,
+    /// Their biases.
+    Bias,
+    /// The weights of a batch norm, which begin at 1.
+    Scale,
+    /// The biases of a batch norm, which begin at 0.
+    Shift,
+    /// The running means of a batch norm: kept, not learned. They begin at 0.
+    RunningMean,
+    /// The running variances of a batch norm: kept, not learned. They begin at 1.
+    RunningVariance,
+}
+
+/// An array of a network: learned, or kept beside what is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ParamSpec {
     /// Its name, such as `conv1.weight` or `fc1.bias`.
     pub name: String,
+    /// What it is.
+    pub kind: ParamKind,
     /// Its shape as PyTorch has it: `[O, I, Kh, Kw]`, `[out, in]` or `[out]`.
     pub shape: Vec<usize>,
-    /// Inputs of one output: `I * Kh * Kw`, or `in`; a bias has those of its weight.
+    /// Inputs of one output: `I * Kh * Kw`, or `in`; a bias has those of its weight; 1 in a batch norm.
     pub fan_in: usize,
-    /// Outputs of one input: `O * Kh * Kw`, or `out`.
+    /// Outputs of one input: `O * Kh * Kw`, or `out`; 1 in a batch norm.
     pub fan_out: usize,
 }
 
@@ -105,9 +127,12 @@ impl ParamSpec {
         self.len() == 0
     }
 
-    /// Whether this is a bias.
-    pub fn is_bias(&self) -> bool {
-        self.shape.len() == 1
+    /// Whether an optimizer changes it.
+    pub fn is_learned(&self) -> bool {
+        match self.kind {
+            ParamKind::Weight | ParamKind::Bias | ParamKind::Scale | ParamKind::Shift => true,
+            ParamKind::RunningMean | ParamKind::RunningVariance => false,
+        }
     }
 }
 
@@ -187,16 +212,26 @@ impl Architecture {
         let mut shape = Shape::Image(input);
         let (mut infos, mut params) = (Vec::<LayerInfo>::new(), Vec::<ParamSpec>::new());
         let mut total = 0;
-        for (index, layer) in layers.into_iter().enumerate() {
+        // Whether it is a row of what were maps: it lies in memory as they do.
+        let mut flattened = false;
+        for (index, &layer) in layers.iter().enumerate() {
             let number = index + 1;
-            let output = layer.check().and_then(|()| output_shape(layer, shape)).map_err(|why| {
-                ArchitectureError::Shape { number, layer: layer.to_string(), input: shape.to_string(), why }
+            let fits = layer.check().and_then(|()| match layer {
+                Layer::BatchNorm { .. } if flattened => Err(FLATTENED.to_string()),
+                _ => output_shape(layer, shape),
+            });
+            let output = fits.map_err(|why| ArchitectureError::Shape {
+                number,
+                layer: layer.to_string(),
+                input: shape.to_string(),
+                why,
             })?;
             let kind = kind_name(layer);
             let count = 1 + infos.iter().filter(|info| kind_name(info.layer) == kind).count();
             let name = format!("{kind}{count}");
-            let specs = param_specs(layer, &name, shape);
-            let parameters = specs.iter().map(ParamSpec::len).sum();
+            let has_bias = has_bias(&layers[index..]);
+            let specs = param_specs(layer, &name, shape, has_bias);
+            let parameters = specs.iter().filter(|spec| spec.is_learned()).map(ParamSpec::len).sum();
             total += parameters;
             if total > MAX_PARAMETERS {
                 return Err(ArchitectureError::TooLarge { number, layer: layer.to_string(), parameters: total });
@@ -210,11 +245,18 @@ impl Architecture {
                 (Layer::Linear { .. }, _) => specs[0].len() as u64,
                 (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution gives feature maps"),
                 (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-                | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => 0,
+                | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _)
+                | (Layer::BatchNorm { .. }, _) => 0,
             };
             let inputs = vec![index.checked_sub(1).map_or(Source::Images, Source::Layer)];
-            infos.push(LayerInfo { layer, name, inputs, input: shape, output, parameters, macs });
+            infos.push(LayerInfo { layer, name, inputs, input: shape, output, has_bias, parameters, macs });
             params.extend(specs);
+            flattened = match layer {
+                Layer::Flatten => flattened || matches!(shape, Shape::Image(_)),
+                Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => flattened,
+                Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => false,
+                Layer::Linear { .. } | Layer::BatchNorm { .. } => false,
+            };
             shape = output;
         }
         let last = infos.last().ok_or(ArchitectureError::NoLayers)?;
@@ -240,7 +282,7 @@ impl Architecture {
         &self.layers
     }
 
-    /// The learned arrays in order: each layer's weight, then its bias.
+    /// The arrays in order: each layer's weight, then its bias, and what a batch norm keeps.
     pub fn params(&self) -> &[ParamSpec] {
         &self.params
     }
@@ -256,6 +298,10 @@ impl Architecture {
     }
 }
 
+/// Why there is no batch norm behind flatten.
+const FLATTENED: &str =
+    "it takes feature maps or the outputs of a linear layer, not maps in a row; write it before \"flatten\"";
+
 /// What layers are called by; PyTorch's examples say `fc` for linear layers.
 fn kind_name(layer: Layer) -> &'static str {
     match layer {
@@ -268,6 +314,7 @@ fn kind_name(layer: Layer) -> &'static str {
         Layer::Gelu => "gelu",
         Layer::Dropout { .. } => "dropout",
         Layer::Flatten => "flatten",
+        Layer::BatchNorm { .. } => "bn",
     }
 }
 
@@ -299,7 +346,8 @@ fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> {
             let (height, width) = output_size(image, kernel_size, stride, (0, 0))?;
             Ok(Shape::Image(ImageShape { height, width, ..image }))
         }
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => Ok(input),
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => Ok(input),
+        Layer::Dropout { .. } | Layer::BatchNorm { .. } => Ok(input),
         Layer::GlobalAvgPool => Ok(Shape::Image(ImageShape { height: 1, width: 1, ..needs_image()? })),
         Layer::Flatten => Ok(Shape::Flat(input.len())),
     }
@@ -319,18 +367,42 @@ fn output_size(
     })
 }
 
-fn param_specs(layer: Layer, name: &str, input: Shape) -> Vec<ParamSpec> {
-    let (shape, fan_in, fan_out) = match (layer, input) {
-        (Layer::Linear { out_features }, _) => (vec![out_features, input.len()], input.len(), out_features),
+/// Whether the first of these layers adds a bias: [`LayerInfo::has_bias`].
+fn has_bias(layers: &[Layer]) -> bool {
+    let adds = |layer: &Layer| matches!(layer, Layer::Conv { .. } | Layer::Linear { .. });
+    let passes_on =
+        |layer: &&Layer| matches!(layer, Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool);
+    let next = layers[1..].iter().find(|layer| !passes_on(layer));
+    adds(&layers[0]) && !matches!(next, Some(Layer::BatchNorm { .. }))
+}
+
+fn param_specs(layer: Layer, name: &str, input: Shape, has_bias: bool) -> Vec<ParamSpec> {
+    let array = |kind, shape: &[usize], (fan_in, fan_out)| {
+        let word = match kind {
+            ParamKind::Weight | ParamKind::Scale => "weight",
+            ParamKind::Bias | ParamKind::Shift => "bias",
+            ParamKind::RunningMean => "running_mean",
+            ParamKind::RunningVariance => "running_var",
+        };
+        ParamSpec { name: format!("{name}.{word}"), kind, shape: shape.to_vec(), fan_in, fan_out }
+    };
+    let (shape, fans) = match (layer, input) {
+        (Layer::Linear { out_features }, _) => (vec![out_features, input.len()], (input.len(), out_features)),
         (Layer::Conv { out_channels, kernel_size: (kh, kw), .. }, Shape::Image(image)) => {
-            (vec![out_channels, image.channels, kh, kw], image.channels * kh * kw, out_channels * kh * kw)
+            (vec![out_channels, image.channels, kh, kw], (image.channels * kh * kw, out_channels * kh * kw))
         }
         (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution takes feature maps"),
+        (Layer::BatchNorm { .. }, _) => {
+            let of = [input.channels().unwrap_or(input.len())];
+            let kinds = [ParamKind::Scale, ParamKind::Shift, ParamKind::RunningMean, ParamKind::RunningVariance];
+            return kinds.map(|kind| array(kind, &of, (1, 1))).to_vec();
+        }
         (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
         | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => return Vec::new(),
     };
-    let bias = ParamSpec { name: format!("{name}.bias"), shape: vec![shape[0]], fan_in, fan_out };
-    vec![ParamSpec { name: format!("{name}.weight"), shape, fan_in, fan_out }, bias]
+    let mut specs = vec![array(ParamKind::Weight, &shape, fans)];
+    specs.extend(has_bias.then(|| array(ParamKind::Bias, &shape[..1], fans)));
+    specs
 }
 
 #[cfg(test)]
@@ -376,6 +448,32 @@ mod tests {
         assert_eq!(names, ["conv1", "relu1", "pool1", "fc1", "relu2", "fc2"]);
         assert_eq!(net.layers()[2].output.to_string(), "32x14x14");
         assert_eq!((net.params()[2].name.as_str(), &net.params()[2].shape[..]), ("fc1.weight", &[20, 6272][..]));
+    }
+
+    #[test]
+    fn a_batch_norm_has_pytorchs_arrays_and_takes_the_place_of_a_bias() {
+        let layers = ["conv 6 3x3", "batchnorm", "relu", "conv 5 1x1", "maxpool 2", "batchnorm", "conv 4 1x1", "relu"];
+        let net = build(&[&layers[..], &["batchnorm", "linear 7", "batchnorm", "linear 10"]].concat(), MNIST);
+        let net = net.expect("fits");
+        let names: Vec<&str> = net.params().iter().map(|spec| spec.name.as_str()).collect();
+        let of = |n: usize| ["weight", "bias", "running_mean", "running_var"].map(|array| format!("bn{n}.{array}"));
+        let expected = [
+            &["conv1.weight".to_string()][..],
+            &of(1),
+            &["conv2.weight".into()],
+            &of(2),
+            &["conv3.weight".into(), "conv3.bias".into()],
+            &of(3),
+            &["fc1.weight".into()],
+            &of(4),
+            &["fc2.weight".into(), "fc2.bias".into()],
+        ];
+        assert_eq!(names, expected.concat());
+        assert_eq!((net.params()[4].shape.as_slice(), net.layers()[1].parameters), (&[6][..], 12));
+        let flat = build(&["flatten", "tanh", "batchnorm", "linear 10"], MNIST).expect_err("maps in a row").to_string();
+        assert!(flat.ends_with("write it before \"flatten\""), "{flat}");
+        let learned = net.params().iter().filter(|spec| spec.is_learned()).map(ParamSpec::len).sum::<usize>();
+        assert_eq!(net.parameters(), learned);
     }
 
     #[test]

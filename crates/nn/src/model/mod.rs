@@ -5,7 +5,7 @@ mod init;
 mod layer;
 mod parameters;
 
-pub use architecture::{Architecture, ArchitectureError, LayerInfo, ParamSpec, Shape, Source};
+pub use architecture::{Architecture, ArchitectureError, LayerInfo, ParamKind, ParamSpec, Shape, Source};
 pub use init::Init;
 pub use layer::{Layer, LayerError, Padding};
 pub use parameters::{Model, ModelError};

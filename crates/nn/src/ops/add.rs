@@ -81,7 +81,7 @@ mod tests {
             let conv = Conv2d::new(input, to, (kernel, kernel), (1, 1), (padding, padding));
             let passes = self.graph.values[from.0].wants_gradient;
             self.shapes.extend([vec![channels, input.channels(), kernel, kernel], vec![channels]]);
-            let op = Op::Conv(ops::Conv::new(conv, Precision::F32, passes, &mut self.params));
+            let op = Op::Conv(ops::Conv::new(conv, Precision::F32, passes, true, &mut self.params));
             self.add(op, &[from], Layout::Planes(to), Some(Activation::Tanh))
         }
 
@@ -92,7 +92,7 @@ mod tests {
                 Layout::Row { features, .. } => features,
             };
             self.shapes.extend([vec![outputs, features], vec![outputs]]);
-            let op = Op::Linear(ops::Linear::new(input, outputs, Precision::F32, true, &mut self.params));
+            let op = Op::Linear(ops::Linear::new(input, outputs, Precision::F32, true, true, &mut self.params));
             self.add(op, &[from], Layout::row(outputs), activation)
         }
     }

@@ -5,6 +5,7 @@ mod activation;
 #[cfg(test)]
 mod add;
 mod avg_pool;
+mod batch_norm;
 mod conv;
 mod conv_pool;
 mod convolution;
@@ -31,6 +32,7 @@ use tenfold_kernels::activation::{Activation, activation_backward, activation_fo
 use tenfold_kernels::arena::{Columns, Read, Write};
 
 pub(crate) use avg_pool::AvgPool;
+pub(crate) use batch_norm::BatchNorm;
 pub(crate) use conv::Conv;
 pub(crate) use conv_pool::ConvPool;
 pub(crate) use copy::Copy;
@@ -64,6 +66,7 @@ pub(crate) enum Op {
     Copy(Copy),
     Dropout(Dropout),
     Gelu(Gelu),
+    BatchNorm(BatchNorm),
     #[cfg(test)]
     Add(add::Add),
 }
@@ -84,6 +87,7 @@ macro_rules! each {
             Op::Copy($op) => $call,
             Op::Dropout($op) => $call,
             Op::Gelu($op) => $call,
+            Op::BatchNorm($op) => $call,
             #[cfg(test)]
             Op::Add($op) => $call,
         }
@@ -168,6 +172,11 @@ impl Operation for Op {
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
         each!(self, op => op.backward(run, scratch));
     }
+}
+
+/// The arrays of an operation with weights and perhaps a bias: one that nobody learns is no parameter of the network.
+fn weight_and_bias<'a>(weight: &'a Array, bias: &'a Array) -> Vec<&'a Array> {
+    std::iter::once(weight).chain(bias.learned.then_some(bias)).collect()
 }
 
 /// How threads share an operation forward.

@@ -69,6 +69,23 @@ pub(super) fn built_in() -> [Recipe; 6] {
 const SMALL: &[&str] =
     &["conv 17 5x5 same", "relu", "maxpool 2", "dropout 0.25", "linear 30", "tanh", "dropout 0.5", "linear 10"];
 
+/// Batch norms behind everything that can come before one.
+const NORMED: &[&str] = &[
+    "conv 17 3x3 same",
+    "batchnorm",
+    "relu",
+    "dropout 0.2",
+    "maxpool 2",
+    "conv 20 3x3",
+    "maxpool 2",
+    "batchnorm momentum 0.3 eps 1e-3",
+    "gelu",
+    "linear 40",
+    "batchnorm",
+    "tanh",
+    "linear 10",
+];
+
 /// Few outputs over pixels, which threads share sixteen by sixteen, and layers behind them that they share otherwise.
 const FEW: &[&str] = &[
     "linear 16",
@@ -224,6 +241,17 @@ fn two_epochs_give_the_same_bits_and_another_seed_gives_others() {
     let other = Bits::of(&small, (&train, &valid), Isa::detect(), 2);
     let difference = bits.difference(&other).expect("another seed gives other weights");
     assert!(difference.starts_with("conv1.weight[0] is "), "{difference}");
+}
+
+#[test]
+fn batch_norms_give_the_same_bits() {
+    let (train, valid) = some_digits(82, 40);
+    let config = TrainSettings { batch_size: 40, epochs: 2, ..TrainSettings::default() }.with_seed(1);
+    let recipe = Recipe { name: "normed", layers: NORMED, config };
+    let bits = assert_same_everywhere(&recipe, (&train, &valid), Isa::available());
+    let kept = |name: &str| &bits.arrays.iter().find(|(array, _)| array == name).expect("an array").1;
+    assert!(kept("bn1.running_mean").iter().all(|mean| *mean != 0.0), "running means move");
+    assert!(kept("bn3.running_var").iter().all(|variance| *variance != 1.0), "running variances move");
 }
 
 #[test]

@@ -5,14 +5,25 @@ use super::testing::gradients;
 use super::*;
 use crate::aligned::Aligned;
 use crate::batch::Batch;
+use crate::evaluate::{Evaluator, logits};
 use crate::optim::{Optimizer, Schedule};
 use crate::plan::Scratch;
 use crate::step::{Learn, Step, StepOf};
 use crate::workers::{Team, Worker, on_threads};
 use tenfold_kernels::arena::Arena;
 
-const NETWORKS: [&str; 9] =
-    ["softmax", "mlp", "cnn1-small", "cnn2-small", "odd", "overlap", "gelu", "global-avgpool", "cnn2-full"];
+const NETWORKS: [&str; 10] = [
+    "softmax",
+    "mlp",
+    "cnn1-small",
+    "cnn2-small",
+    "odd",
+    "overlap",
+    "gelu",
+    "global-avgpool",
+    "batchnorm",
+    "cnn2-full",
+];
 
 /// Instruction sets worth the time: the portable one needs minutes for the full-size network.
 fn isas_for(name: &str) -> Vec<Isa> {
@@ -32,11 +43,26 @@ fn logits_loss_and_every_gradient_are_pytorchs() {
                 let (logits, loss, grads) = gradients(isa, Team { threads, relay: true }, &model, &data, &batch);
                 fixture.check("logits", None, &logits, 1e-5);
                 fixture.check("loss", None, &[loss], 1e-6);
-                for (param, grad) in grads {
+                let learned =
+                    |name: &str| model.architecture().params().iter().any(|p| p.name == name && p.is_learned());
+                for (param, grad) in grads.into_iter().filter(|(name, _)| learned(name)) {
                     fixture.check(&format!("grad.{param}"), Some(&param), &grad, 1e-5);
                 }
             }
         }
+    }
+}
+
+/// By the running moments, where there are batch norms.
+#[test]
+fn evaluated_logits_are_pytorchs() {
+    let fixture = Fixture::load("batchnorm");
+    let (model, data) = (fixture.model(Pixels::default()), fixture.data());
+    let batch = data.select(&(0..fixture.usize("batch") as u32).collect::<Vec<_>>());
+    for threads in [1, 2] {
+        let logits = logits(&mut Evaluator::new(&model, batch.len(), threads), &model, &batch, threads);
+        let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
+        fixture.check("evaluated", None, &logits, 1e-5);
     }
 }
 

@@ -70,6 +70,18 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
         &["conv 18 3x3 same", "tanh", "global-avgpool", "sigmoid", "conv 20 1x1", "global-avgpool", "linear 4"],
         &["gelu", "conv 18 3x3 same", "gelu", "gelu", "conv 3 2x2", "tanh", "gelu", "linear 7", "gelu", "linear 4"],
         &["conv 16 3x3 same", "tanh", "dropout 0.5", "conv 16 5x5 same", "sigmoid", "linear 4"],
+        &[
+            "batchnorm",
+            "conv 18 3x3 same",
+            "batchnorm eps 1e-2",
+            "tanh",
+            "avgpool 2",
+            "batchnorm",
+            "dropout 0.3",
+            "linear 4",
+        ],
+        &["conv 5 3x3", "avgpool 2", "batchnorm", "gelu", "linear 20", "batchnorm", "sigmoid", "linear 4"],
+        &["flatten", "linear 33", "batchnorm eps 1", "batchnorm", "tanh", "dropout 0.2", "linear 4"],
     ] {
         let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let net = Architecture::new(shape, parsed, 4).expect("fits");

@@ -28,6 +28,8 @@ pub(super) enum Attribute {
     Int(i64),
     /// Several.
     Ints(Vec<i64>),
+    /// A number.
+    Float(f32),
 }
 
 /// A network's operators, in the order in which they can run.
@@ -84,7 +86,10 @@ impl Graph {
 
     /// Adds what a layer does with `input`, and gives the name of its output: `output`, unless nothing is done.
     fn layer(&mut self, info: &LayerInfo, input: String, output: &str) -> String {
-        let arrays = || ["weight", "bias"].map(|kind| format!("{}.{kind}", info.name));
+        let arrays = || {
+            let kinds = if info.has_bias { &["weight", "bias"][..] } else { &["weight"] };
+            kinds.iter().map(|kind| format!("{}.{kind}", info.name)).collect::<Vec<_>>()
+        };
         let window = |kernel_size, stride| vec![("kernel_shape", sides(kernel_size)), ("strides", sides(stride))];
         match info.layer {
             Layer::Linear { .. } => {
@@ -92,17 +97,17 @@ impl Graph {
                     Shape::Image(_) => self.flatten(input, &format!("{}.input", info.name)),
                     Shape::Flat(_) => input,
                 };
-                let [weight, bias] = arrays();
-                self.node("Gemm", vec![row, weight, bias], output, vec![("transB", Attribute::Int(1))])
+                let inputs = [vec![row], arrays()].concat();
+                self.node("Gemm", inputs, output, vec![("transB", Attribute::Int(1))])
             }
             Layer::Conv { kernel_size, stride, padding, .. } => {
-                let [weight, bias] = arrays();
+                let inputs = [vec![input], arrays()].concat();
                 let (rows, columns) = padding.of(kernel_size);
                 // Those before all sides, then those behind.
                 let pads = [rows, columns, rows, columns].map(|pad| pad as i64).to_vec();
                 let mut attributes = window(kernel_size, stride);
                 attributes.push(("pads", Attribute::Ints(pads)));
-                self.node("Conv", vec![input, weight, bias], output, attributes)
+                self.node("Conv", inputs, output, attributes)
             }
             Layer::MaxPool { kernel_size, stride } => {
                 self.node("MaxPool", vec![input], output, window(kernel_size, stride))
@@ -117,6 +122,12 @@ impl Graph {
             Layer::Gelu => self.gelu(input, output),
             Layer::Dropout { .. } => input,
             Layer::Flatten => self.flatten(input, output),
+            Layer::BatchNorm { eps, .. } => {
+                let arrays = ["weight", "bias", "running_mean", "running_var"];
+                let inputs = arrays.map(|array| format!("{}.{array}", info.name));
+                let inputs = [&[input][..], &inputs].concat();
+                self.node("BatchNormalization", inputs, output, vec![("epsilon", Attribute::Float(eps as f32))])
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Picture};
 use crate::data::{Dataset, ImageShape};
-use crate::model::{Architecture, Layer, Model, Shape};
+use crate::model::{Architecture, Layer, LayerInfo, Model, Shape};
 use crate::reference::{LayerReference, sizes, to_f32, window};
 use crate::rng::{Rng, Stream};
 use crate::train::Pixels;
@@ -59,6 +59,9 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
             y.extend(values);
             argmax[at].push(places);
         }
+        if let Layer::BatchNorm { eps, .. } = info.layer {
+            y = BatchNorm::new(model, info, eps).forward(&x);
+        }
         if let Some(factors) = &factors[at] {
             y.iter_mut().zip(factors).for_each(|(y, factor)| *y *= factor);
         }
@@ -74,6 +77,9 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
             (Layer::Relu, _) if (f64::MIN_POSITIVE..LEFT * largest(&x)).contains(&largest(&y)) => {
                 Some("a ReLU leaves next to nothing")
             }
+            (Layer::BatchNorm { eps, .. }, _) if BatchNorm::new(model, info, eps).is_steep(&x) => {
+                Some("a batch norm enlarges rounding errors")
+            }
             _ => None,
         };
         if unclear.is_some() {
@@ -86,9 +92,27 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
         reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, Counts::default(), 1.0 / rows as f64);
     let of_label = |(n, &label): (usize, &u16)| grad[n * net.classes() + usize::from(label)].abs() * rows as f64;
     let sure = labels.iter().enumerate().map(of_label).fold(1.0, f64::min) < UNSURE;
-    let unclear = sure.then_some("a class is next to certain");
+    let mut unclear = sure.then_some("a class is next to certain");
     let (mut gradients, mut terms) = (NamedArrays::new(), Vec::new());
     for (at, (info, link)) in net.layers().iter().zip(&links).enumerate().rev() {
+        if let Layer::BatchNorm { eps, .. } = info.layer {
+            let norm = BatchNorm::new(model, info, eps);
+            let (x, weight, bias) = norm.backward(&inputs[at], &grad);
+            let (_, _, bias_terms) = norm.backward(&inputs[at], &magnitudes(&grad));
+            if norm.cancels(&inputs[at], &grad, &x) {
+                unclear = Some("a batch norm passes on next to nothing but rounding errors");
+            }
+            let none = || vec![0.0; norm.weight.len()];
+            for (kind, values) in
+                [("running_var", none()), ("running_mean", none()), ("bias", bias), ("weight", weight)]
+            {
+                gradients.push((format!("{}.{kind}", info.name), values));
+                // Normalised values are a few units at most.
+                terms.push(4.0 * largest(&bias_terms));
+            }
+            grad = x;
+            continue;
+        }
         let images = inputs[at].chunks_exact(info.input.len()).zip(grad.chunks_exact(info.output.len()));
         let mut passed = Vec::new();
         // Gradients of weight and bias, summed over the images; and the same of magnitudes.
@@ -115,7 +139,8 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
         }
         grad = passed;
         if let Some([of_weight, of_bias, weight_terms, bias_terms]) = sums {
-            for (kind, values, magnitudes) in [("bias", of_bias, bias_terms), ("weight", of_weight, weight_terms)] {
+            let of_bias = info.has_bias.then_some(("bias", of_bias, bias_terms));
+            for (kind, values, magnitudes) in of_bias.into_iter().chain([("weight", of_weight, weight_terms)]) {
                 gradients.push((format!("{}.{kind}", info.name), values));
                 terms.push(magnitudes.into_iter().fold(0.0, f64::max));
             }
@@ -124,6 +149,50 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
     gradients.reverse();
     terms.reverse();
     Expected { logits: x, loss: losses.iter().sum::<f64>() / rows as f64, gradients, terms, unclear }
+}
+
+/// A batch norm while training, by the references.
+struct BatchNorm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    pixels: usize,
+    eps: f64,
+}
+
+impl BatchNorm {
+    fn new(model: &Model, info: &LayerInfo, eps: f64) -> BatchNorm {
+        let array = |kind| model.tensor(&format!("{}.{kind}", info.name)).expect("an array");
+        let (weight, bias) = (array("weight"), array("bias"));
+        BatchNorm { pixels: info.input.len() / weight.len(), weight, bias, eps }
+    }
+
+    fn moments(&self, x: &[f64]) -> Vec<reference::Moments> {
+        reference::batch_moments(&to_f32(x), self.weight.len(), self.pixels)
+    }
+
+    fn forward(&self, x: &[f64]) -> Vec<f64> {
+        let learned = (&self.weight[..], &self.bias[..]);
+        reference::batch_norm_forward(&to_f32(x), self.pixels, &self.moments(x), learned, self.eps)
+    }
+
+    fn backward(&self, x: &[f64], grad: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        reference::batch_norm_backward(&to_f32(x), self.pixels, &self.weight, self.eps, &to_f32(grad))
+    }
+
+    /// Whether a channel that is not constant has a deviation so small that its division by that makes much of what
+    /// the largest value was rounded by.
+    fn is_steep(&self, x: &[f64]) -> bool {
+        let least = (LEFT * largest(x)).powi(2);
+        self.moments(x).iter().any(|of| of.variance > 0.0 && of.variance < least)
+    }
+
+    /// Whether little is left of the gradient `grad` once what the moments give is added.
+    fn cancels(&self, x: &[f64], grad: &[f64], passed: &[f64]) -> bool {
+        let steepest =
+            |(of, weight): (reference::Moments, &f32)| f64::from(weight.abs()) / (of.variance + self.eps).sqrt();
+        let steepest = self.moments(x).into_iter().zip(&self.weight).map(steepest).fold(0.0, f64::max);
+        largest(passed) < LEFT * steepest * largest(grad)
+    }
 }
 
 /// What dropout layer number `index` multiplies each element of a batch by, in step 0 of a training from seed 1.

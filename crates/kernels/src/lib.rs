@@ -67,6 +67,7 @@ mod prefetch;
 pub mod reference;
 pub mod simd;
 pub mod softmax_cross_entropy;
+pub mod sum;
 #[cfg(test)]
 mod testing;
 pub mod windows;

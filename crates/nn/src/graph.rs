@@ -30,6 +30,10 @@ pub(crate) struct Value {
     pub(crate) consumers: Vec<usize>,
     /// Whether something learns from its gradient: its producer, or what comes before.
     pub(crate) wants_gradient: bool,
+    /// The batch norm that reads it, if each image is summed for it as soon as it is written, while it is in the cache.
+    pub(crate) summed_for: Option<usize>,
+    /// The batch norm that writes it, if each image's gradient is summed for it as soon as that is complete.
+    pub(crate) gradient_summed_for: Option<usize>,
 }
 
 /// One operation in its place.

@@ -83,6 +83,22 @@ pub(crate) fn for_rows(layout: &Layout, plain: &Layout, mut f: impl FnMut(Range<
     }
 }
 
+/// Calls `f` for each stretch of elements that lie together in two values of one size: where they are in one, and in
+/// the other.
+pub(crate) fn for_shared_rows(a: &Layout, b: &Layout, mut f: impl FnMut(Range<usize>, Range<usize>)) {
+    match (a, b) {
+        (Layout::Planes(a), Layout::Planes(b)) if a != b => {
+            assert_eq!((a.lanes(), a.pixel()), (b.lanes(), b.pixel()), "pixels alike");
+            let row = a.width() * a.pixel();
+            for (block, y) in (0..a.blocks()).flat_map(|block| (0..a.height()).map(move |y| (block, y))) {
+                let (a, b) = (a.offset(block, y, 0), b.offset(block, y, 0));
+                f(a..a + row, b..b + row);
+            }
+        }
+        _ => f(0..a.image_len(), 0..b.image_len()),
+    }
+}
+
 /// Overwrites `target` with the pixels of `source`, in another layout of the same size, and zeros around them.
 pub(crate) fn copy_pixels(from: &Planes, source: &[f32], to: &Planes, target: &mut [f32]) {
     assert_eq!((from.pixel(), to.pixel()), (LANES, LANES), "pixels of a row follow each other");

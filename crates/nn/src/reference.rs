@@ -40,7 +40,9 @@ impl<'a> LayerReference<'a> {
 
     /// The output of the layer, and of a maximum where in `x` each one is. Dropout is off, and a batch norm normalises by
     /// what it keeps.
-    pub(crate) fn forward(&self, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
+    /// `inputs`: what it reads, of most layers one.
+    pub(crate) fn forward(&self, inputs: &[&[f64]]) -> (Vec<f64>, Vec<usize>) {
+        let x = inputs[0];
         let y = match self.info.layer {
             Layer::Linear { out_features } => {
                 reference::linear_forward(&to_f32(x), &self.weight, &self.bias, 1, x.len(), out_features)
@@ -60,6 +62,7 @@ impl<'a> LayerReference<'a> {
             Layer::Sigmoid => x.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect(),
             Layer::Gelu => x.iter().map(|&v| reference::gelu(v).0).collect(),
             Layer::Flatten | Layer::Dropout { .. } => x.to_vec(),
+            Layer::Add => x.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
             Layer::BatchNorm { eps, .. } => {
                 let learned = (&self.weight[..], &self.bias[..]);
                 reference::batch_norm_forward(&to_f32(x), self.pixels(), &self.moments, learned, eps)
@@ -69,6 +72,7 @@ impl<'a> LayerReference<'a> {
     }
 
     /// Gradients for one of the output, `grad_y`; `x` and `argmax` are what [`LayerReference::forward`] took and found.
+    /// Both terms of a sum have the same.
     pub(crate) fn backward(&self, x: &[f64], argmax: &[usize], grad_y: &[f64]) -> Gradients {
         let g = to_f32(grad_y);
         let times = |slope: fn(f64) -> f64| x.iter().zip(grad_y).map(|(&x, g)| g * slope(x)).collect();
@@ -98,7 +102,7 @@ impl<'a> LayerReference<'a> {
             // The same on both sides, and exp does not overflow.
             Layer::Sigmoid => times(|x| (-x.abs()).exp() / (1.0 + (-x.abs()).exp()).powi(2)),
             Layer::Gelu => times(|x| reference::gelu(x).1),
-            Layer::Flatten | Layer::Dropout { .. } => grad_y.to_vec(),
+            Layer::Flatten | Layer::Dropout { .. } | Layer::Add => grad_y.to_vec(),
             // By running moments, which do not depend on what is normalised.
             Layer::BatchNorm { eps, .. } => {
                 let slope =
@@ -145,7 +149,8 @@ impl<'a> Pass<'a> {
         let layers = model.architecture().layers().iter().map(|info| LayerReference::new(model, info)).collect();
         let mut pass = Pass { layers, image, outputs: Vec::new(), argmax: Vec::new() };
         for layer in &pass.layers {
-            let (y, argmax) = layer.forward(pass.value(layer.info.inputs[0]));
+            let inputs: Vec<&[f64]> = layer.info.inputs.iter().map(|&source| pass.value(source)).collect();
+            let (y, argmax) = layer.forward(&inputs);
             pass.outputs.push(y);
             pass.argmax.push(argmax);
         }
@@ -166,13 +171,14 @@ impl<'a> Pass<'a> {
         let mut of_layers: Vec<Vec<f64>> = self.outputs.iter().map(|y| vec![0.0; y.len()]).collect();
         *of_layers.last_mut().expect("a network has a layer") = logits;
         for (at, layer) in self.layers.iter().enumerate().rev() {
-            let source = layer.info.inputs[0];
-            let more = layer.backward(self.value(source), &self.argmax[at], &of_layers[at]).x;
-            let sum = match source {
-                Source::Images => &mut of_image,
-                Source::Layer(before) => &mut of_layers[before],
-            };
-            sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            let more = layer.backward(self.value(layer.info.inputs[0]), &self.argmax[at], &of_layers[at]).x;
+            for &source in &layer.info.inputs {
+                let sum = match source {
+                    Source::Images => &mut of_image,
+                    Source::Layer(before) => &mut of_layers[before],
+                };
+                sum.iter_mut().zip(&more).for_each(|(sum, more)| *sum += more);
+            }
         }
         of_image
     }
@@ -195,7 +201,7 @@ pub(crate) fn window(layer: Layer, (height, width): (usize, usize)) -> Option<Wi
             (kernel_size, stride, (0, 0))
         }
         Layer::GlobalAvgPool => ((height, width), (1, 1), (0, 0)),
-        Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Flatten => return None,
+        Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Flatten | Layer::Add => return None,
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::BatchNorm { .. } => return None,
     };
     Some(Window { kernel, stride, padding: [rows, columns, rows, columns] })

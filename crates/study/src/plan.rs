@@ -372,7 +372,7 @@ impl PlannedStudy {
             let mut record = RecipeRecord {
                 name: recipe.name.clone(),
                 title: recipe.title.clone(),
-                layers: recipe.layers.iter().map(ToString::to_string).collect(),
+                layers: architecture.written().to_vec(),
                 settings: recipe.settings.clone(),
                 parameters: architecture.parameters() as u64,
                 macs_forward: architecture.macs_forward(),

@@ -37,7 +37,7 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
             }
             (Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. }, _)
             | (Layer::GlobalAvgPool | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu, _)
-            | (Layer::Dropout { .. } | Layer::Flatten | Layer::BatchNorm { .. }, _) => continue,
+            | (Layer::Dropout { .. } | Layer::Flatten | Layer::BatchNorm { .. } | Layer::Add, _) => continue,
         };
         let (name, rectified) = (info.name.clone(), is_rectified(layers, index));
         found.push(FilterLayer { index, name, filters, kernel, response, rectified });
@@ -51,7 +51,7 @@ fn passes_on(layer: Layer) -> bool {
         Layer::Flatten | Layer::Dropout { .. } => true,
         Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
         Layer::GlobalAvgPool | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
-        Layer::BatchNorm { .. } => false,
+        Layer::BatchNorm { .. } | Layer::Add => false,
     }
 }
 
@@ -72,6 +72,7 @@ fn is_rectified(layers: &[LayerInfo], at: usize) -> bool {
         Layer::MaxPool { .. } | Layer::Flatten | Layer::Dropout { .. } => is_rectified(layers, reader),
         Layer::Conv { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } => false,
         Layer::GlobalAvgPool | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::BatchNorm { .. } => false,
+        Layer::Add => false,
     };
     readers.peek().is_some() && readers.all(rectifies)
 }

@@ -64,6 +64,9 @@ pub enum Layer {
         /// Added to the variance, `1e-12 <= eps <= 1`.
         eps: f64,
     },
+    /// The sum of a residual block's output and what its shortcut makes of its input. It has no text of its own: the
+    /// block is written as a list inside the list ([`super::Block`]).
+    Add,
 }
 
 /// PyTorch's defaults of [`Layer::BatchNorm`].
@@ -366,6 +369,11 @@ fn conv(words: &mut Words) -> Result<Layer, LayerError> {
 }
 
 impl Layer {
+    /// A batch norm with PyTorch's settings.
+    pub(crate) fn batch_norm() -> Layer {
+        Layer::BatchNorm { momentum: MOMENTUM, eps: EPS }
+    }
+
     /// A sentence if a number is outside the range that its text may have: layers can be made without a text.
     pub(crate) fn check(&self) -> Result<(), String> {
         let in_range = |what: &str, (a, b): (usize, usize), range: std::ops::RangeInclusive<usize>| {
@@ -399,6 +407,7 @@ impl Layer {
                 Some((what, value, range)) => Err(format!("{what} is {value}, expected {range}")),
                 None => Ok(()),
             },
+            Layer::Add => Err("a sum ends a residual block, which is a list inside the list of layers".to_string()),
             Layer::GlobalAvgPool
             | Layer::Dropout { .. }
             | Layer::Relu
@@ -411,7 +420,7 @@ impl Layer {
 }
 
 impl fmt::Display for Layer {
-    /// The canonical text, which parses back to the same layer.
+    /// The canonical text, which parses back to the same layer if it is one that can be written.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let square = |(h, w): (usize, usize)| if h == w { h.to_string() } else { format!("{h}x{w}") };
         match self {
@@ -442,6 +451,7 @@ impl fmt::Display for Layer {
             Layer::Gelu => write!(f, "gelu"),
             Layer::Dropout { probability } => write!(f, "dropout {probability}"),
             Layer::Flatten => write!(f, "flatten"),
+            Layer::Add => write!(f, "add"),
             Layer::BatchNorm { momentum, eps } => {
                 write!(f, "batchnorm")?;
                 if *momentum != MOMENTUM {

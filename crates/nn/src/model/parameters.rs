@@ -185,8 +185,7 @@ fn lowering(architecture: &Architecture, pixels: &Pixels, precision: Precision) 
 impl fmt::Debug for Model {
     /// The layers; the values are too many to be read.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let layers = self.architecture.layers().iter().map(|info| info.layer.to_string());
-        f.debug_list().entries(layers).finish()
+        f.debug_list().entries(self.architecture.written().iter().map(ToString::to_string)).finish()
     }
 }
 

@@ -1,13 +1,14 @@
 //! Batch normalisation: while training by the moments of the batch, else by running ones.
 //!
 //! Each thread sums its images by themselves, channel blocks are shared to put the sums together, and then each thread
-//! goes on with its images: a meeting after each of the first two. So no sum depends on who has which image.
+//! goes on with its images: a meeting after each of the first two. So no sum depends on who has which image. Where what
+//! comes before works by images, it has them summed while they are in the cache, and so has what passes a gradient on.
 
 use super::{Operation, Run};
-use crate::graph::{Array, Params};
+use crate::graph::{Array, Node, Params};
 use crate::layout::Layout;
 use crate::plan::{Room, Scratch, Wiring};
-use crate::step::Learn;
+use crate::step::Step;
 use std::ops::Range;
 use tenfold_kernels::arena::Read;
 use tenfold_kernels::batch_norm::{
@@ -72,9 +73,23 @@ impl BatchNorm {
     }
 
     /// The values of image `n`, without what pads a row.
-    fn values<'r>(&self, run: &Run<'r>, n: usize) -> Read<'r, f32> {
-        let start = run.step.plan.value(run.input(), n..n + 1).start;
-        run.step.floats.read(start..start + self.maps.len())
+    fn values<'r>(&self, step: &'r Step, node: &Node, n: usize) -> Read<'r, f32> {
+        let start = step.plan.value(node.inputs[0], n..n + 1).start;
+        step.floats.read(start..start + self.maps.len())
+    }
+
+    /// Sums image `n` of the input, which is `x`.
+    pub(super) fn sum_values(&self, step: &Step, n: usize, x: &[f32]) {
+        let mut parts = step.floats.write(self.parts_of(n..n + 1));
+        image_moments(step.isa, self.pixels(), &x[..self.maps.len()], &mut parts);
+    }
+
+    /// Sums image `n` of the gradient of the output, which is `grad`.
+    pub(super) fn sum_gradient(&self, step: &Step, node: &Node, n: usize, grad: &[f32]) {
+        let norms = step.floats.read(self.norms_of(0..self.maps.blocks()));
+        let mut parts = step.floats.write(self.parts_of(n..n + 1));
+        let x = self.values(step, node, n);
+        image_gradients(step.isa, self.pixels(), &x, &norms, &grad[..self.maps.len()], &mut parts);
     }
 
     /// The same of the output's gradient.
@@ -101,7 +116,7 @@ impl BatchNorm {
             };
             let norm = norm_of(&moments, &step.params.read(of_block(&self.weight)).as_chunks().0[0], self.eps);
             step.floats.write(self.norms_of(block..block + 1)).copy_from_slice(&norm);
-            if parts.is_some() && matches!(step.learn, Learn::Update { .. }) {
+            if parts.is_some() && run.batch.update.is_some() {
                 let mut mean = step.params.write(of_block(&self.running_mean));
                 let mut variance = step.params.write(of_block(&self.running_var));
                 let (mean, variance) = (&mut mean.as_chunks_mut().0[0], &mut variance.as_chunks_mut().0[0]);
@@ -134,9 +149,8 @@ impl Operation for BatchNorm {
     fn forward(&self, run: &Run, _scratch: &mut Scratch) {
         let (step, isa) = (run.step, run.step.isa);
         if run.batch.step.is_some() {
-            for n in run.share() {
-                let mut parts = step.floats.write(self.parts_of(n..n + 1));
-                image_moments(isa, self.pixels(), &self.values(run, n), &mut parts);
+            if step.plan.graph.values[run.input().0].summed_for != Some(run.at) {
+                run.share().for_each(|n| self.sum_values(step, n, &self.values(step, run.node, n)));
             }
             run.worker.barrier();
         }
@@ -147,7 +161,7 @@ impl Operation for BatchNorm {
         let to = as_maps(run.layout(run.node.output));
         for n in run.share() {
             let mut y = run.write(n);
-            normalise(isa, &self.values(run, n), &norms, &bias, &to, &mut y[..to.len()]);
+            normalise(isa, &self.values(step, run.node, n), &norms, &bias, &to, &mut y[..to.len()]);
             run.finish(n, &mut y);
         }
     }
@@ -155,11 +169,10 @@ impl Operation for BatchNorm {
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
         let (step, isa, blocks) = (run.step, run.step.isa, self.maps.blocks());
         let norms = step.floats.read(self.norms_of(0..blocks));
-        for n in run.share() {
-            let mut parts = step.floats.write(self.parts_of(n..n + 1));
-            image_gradients(isa, self.pixels(), &self.values(run, n), &norms, &self.grad(run, n), &mut parts);
+        if step.plan.graph.values[run.node.output.0].gradient_summed_for.is_none() {
+            run.share().for_each(|n| self.sum_gradient(step, run.node, n, &self.grad(run, n)));
+            run.worker.barrier();
         }
-        run.worker.barrier();
         {
             let parts = step.floats.read(self.parts_of(0..run.images()));
             for block in run.worker.share(blocks) {
@@ -176,7 +189,7 @@ impl Operation for BatchNorm {
         }
         let backs = step.floats.read(self.backs_of(0..blocks));
         for n in run.share() {
-            let (x, grad) = (self.values(run, n), self.grad(run, n));
+            let (x, grad) = (self.values(step, run.node, n), self.grad(run, n));
             run.pass(run.input(), n, scratch.spare.as_mut_slice(), |out| {
                 let (out, padding) = out.split_at_mut(self.maps.len());
                 pass_gradient(isa, self.pixels(), &x, (&norms, &backs), &grad, out);

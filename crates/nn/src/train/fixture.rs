@@ -3,7 +3,7 @@
 use super::Pixels;
 use super::testing::assert_near;
 use crate::data::{Dataset, ImageShape};
-use crate::model::{Architecture, Layer, Model, ParamKind};
+use crate::model::{Architecture, BlockText, Model, ParamKind};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
@@ -55,10 +55,10 @@ impl Fixture {
 
     pub(super) fn architecture(&self) -> Architecture {
         let input: Vec<usize> = serde_json::from_value(self.meta["input"].clone()).expect("input");
-        let layers: Vec<String> = serde_json::from_value(self.meta["layers"].clone()).expect("layers");
-        let layers: Vec<Layer> = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+        let layers: Vec<BlockText> = serde_json::from_value(self.meta["layers"].clone()).expect("layers");
+        let layers = layers.iter().map(|block| block.parse().expect("layers")).collect();
         let input = ImageShape { channels: input[0], height: input[1], width: input[2] };
-        Architecture::new(input, layers, self.usize("classes")).expect("fits")
+        Architecture::of_blocks(input, layers, self.usize("classes")).expect("fits")
     }
 
     pub(super) fn data(&self) -> Dataset {

@@ -9,7 +9,7 @@ mod random;
 use super::testing::{Got, gradients};
 use super::*;
 use crate::data::ImageShape;
-use crate::model::{Layer, Shape};
+use crate::model::{Layer, Shape, blocks};
 use crate::ops::Operation;
 use crate::precision::Precision;
 use crate::workers::Team;
@@ -223,6 +223,33 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(1, 14, 14), &["conv 16 3x3 same", "maxpool 2", "batchnorm", "relu", "dropout 0.3", "linear 3"], 15),
         (image(1, 9, 8), &["linear 130", "batchnorm", "relu", "dropout 0.2", "linear 5", "batchnorm", "linear 3"], 33),
         (image(3, 5, 7), &["batchnorm", "linear 12", "batchnorm", "gelu", "linear 3"], 20),
+        // Residual blocks: projected and not, of the images, of rows.
+        (
+            image(2, 12, 11),
+            &[
+                "conv 16 3x3 same",
+                "relu",
+                "[conv 16 3x3 same, relu, conv 16 3x3 same]",
+                "relu",
+                "maxpool 2",
+                "linear 4",
+            ],
+            5,
+        ),
+        (
+            image(1, 14, 13),
+            &[
+                "conv 17 3x3 same",
+                "relu",
+                "[conv 20 3x3 stride 2 same, batchnorm]",
+                "relu",
+                "global-avgpool",
+                "linear 3",
+            ],
+            9,
+        ),
+        (image(3, 8, 8), &["[conv 3 5x5 same, tanh]", "[conv 5 3x3 same, maxpool 2, relu]", "linear 3"], 7),
+        (image(1, 8, 8), &["linear 40", "relu", "[linear 40, batchnorm, relu]", "linear 3"], 20),
         // Pooling first, after convolutions of each method.
         (
             image(1, 28, 28),
@@ -247,9 +274,8 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(1, 20, 20), &["conv 17 3x3", "relu", "dropout 0.5", "maxpool 2", "dropout 0.1", "linear 4"], 5),
         (image(3, 31, 31), &["conv 20 5x5 stride 2", "relu", "maxpool 3 stride 2", "dropout 0.3", "linear 5"], 5),
     ] {
-        let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let classes = layers.last().expect("a layer").split(' ').nth(1).expect("a number").parse().expect("a number");
-        let net = Architecture::new(input, parsed, classes).expect("fits");
+        let net = Architecture::of_blocks(input, blocks(layers), classes).expect("fits");
         for (picture, pixels) in [(None, standardised(input.channels)), (Some(Picture::Blob), Pixels::default())] {
             let of_seed = |seed| Case { net: net.clone(), rows, before: 1, pixels: pixels.clone(), picture, seed };
             let clear = (0..30).map(of_seed).find_map(|case| match check(&case) {

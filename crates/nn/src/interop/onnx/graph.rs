@@ -51,10 +51,10 @@ impl Graph {
                 Source::Images => seen.clone(),
                 Source::Layer(layer) => outputs[*layer].clone(),
             });
-            let [input] = <[String; 1]>::try_from(inputs.collect::<Vec<_>>()).expect("layers read one value");
+            let inputs: Vec<String> = inputs.collect();
             let is_last = index + 1 == architecture.layers().len();
             let output = if is_last && temperature.is_none() { LOGITS } else { &info.name };
-            outputs.push(graph.layer(info, input, output));
+            outputs.push(graph.layer(info, inputs, output));
         }
         if let Some(temperature) = temperature {
             let last = outputs.pop().expect("a network has layers");
@@ -84,8 +84,9 @@ impl Graph {
         seen
     }
 
-    /// Adds what a layer does with `input`, and gives the name of its output: `output`, unless nothing is done.
-    fn layer(&mut self, info: &LayerInfo, input: String, output: &str) -> String {
+    /// Adds what a layer does with `inputs`, and gives the name of its output: `output`, unless nothing is done.
+    fn layer(&mut self, info: &LayerInfo, inputs: Vec<String>, output: &str) -> String {
+        let input = inputs[0].clone();
         let arrays = || {
             let kinds = if info.has_bias { &["weight", "bias"][..] } else { &["weight"] };
             kinds.iter().map(|kind| format!("{}.{kind}", info.name)).collect::<Vec<_>>()
@@ -122,6 +123,7 @@ impl Graph {
             Layer::Gelu => self.gelu(input, output),
             Layer::Dropout { .. } => input,
             Layer::Flatten => self.flatten(input, output),
+            Layer::Add => self.node("Add", inputs, output, vec![]),
             Layer::BatchNorm { eps, .. } => {
                 let arrays = ["weight", "bias", "running_mean", "running_var"];
                 let inputs = arrays.map(|array| format!("{}.{array}", info.name));

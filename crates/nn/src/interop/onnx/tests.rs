@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::data::ImageShape;
-use crate::model::{Architecture, Init};
+use crate::model::{Architecture, Init, blocks};
 use crate::train::{PerChannel, Pixels};
 use sha2::{Digest, Sha256};
 use tenfold_data::hex;
@@ -125,8 +125,7 @@ fn line(node: &Fields) -> String {
 
 fn model(layers: &[&str], input: ImageShape, pixels: Pixels) -> Model {
     let classes = layers.last().and_then(|last| last.strip_prefix("linear ")).expect("linear").parse();
-    let layers = layers.iter().map(|layer| layer.parse().expect("a layer")).collect();
-    let architecture = Architecture::new(input, layers, classes.expect("a number")).expect("fits");
+    let architecture = Architecture::of_blocks(input, blocks(layers), classes.expect("a number")).expect("fits");
     Model::new(architecture, Init::Pytorch, 1, pixels)
 }
 
@@ -230,6 +229,28 @@ fn a_batch_norm_is_one_operator() {
     let arrays: Vec<&str> = graph.messages(5).iter().map(|array| array.text(8)).collect();
     let expected: Vec<&str> = model.architecture().params().iter().map(|spec| spec.name.as_str()).collect();
     assert_eq!(arrays[1..], expected);
+}
+
+#[test]
+fn a_residual_block_ends_in_a_sum() {
+    let model = model(&["[conv 2 3x3 same, tanh]", "[relu]", "linear 2"], GREY, Pixels::default());
+    let bytes = write(&model, &about(&["x", "y"], None)).expect("it can be written");
+    let nodes = [
+        "Conv(unit, block1.conv1.weight, block1.conv1.bias; kernel_shape=[3, 3]; strides=[1, 1]; pads=[1, 1, 1, 1]) \
+         -> block1.conv1",
+        "Tanh(block1.conv1) -> block1.tanh1",
+        "Conv(unit, block1.shortcut.conv.weight; kernel_shape=[1, 1]; strides=[1, 1]; pads=[0, 0, 0, 0]) \
+         -> block1.shortcut.conv",
+        "BatchNormalization(block1.shortcut.conv, block1.shortcut.bn.weight, block1.shortcut.bn.bias, \
+         block1.shortcut.bn.running_mean, block1.shortcut.bn.running_var; epsilon=1e-5) -> block1.shortcut.bn",
+        "Add(block1.tanh1, block1.shortcut.bn) -> block1",
+        "Relu(block1) -> block2.relu1",
+        "Add(block2.relu1, block1) -> block2",
+    ];
+    let graph = Fields::of(&bytes).message(7);
+    assert_eq!(graph.messages(1).iter().map(line).skip(3).take(nodes.len()).collect::<Vec<_>>(), nodes);
+    let metadata: serde_json::Value = serde_json::from_str(Fields::of(&bytes).messages(14)[1].text(2)).expect("JSON");
+    assert_eq!(metadata["layers"], json!([["conv 2 3x3 same", "tanh"], ["relu"], "linear 2"]));
 }
 
 #[test]

@@ -159,7 +159,7 @@ class PyTorch(Contestant):
         self.images, self.labels, self.test_images, self.test_labels = data
         if not has_planes:
             self.images, self.test_images = self.images.flatten(1), self.test_images.flatten(1)
-        self.network = network(recipe["layers"], self.images[:1])
+        self.network = network(recipe["layers"], self.images[:2])
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         if parameters != recipe["parameters"]:
             counts = f"{parameters} parameters in PyTorch and {recipe['parameters']} in tenfold"
@@ -337,16 +337,46 @@ def tune_pytorch(threads):
 
 
 def has_convolutions(recipe):
-    return any(layer.startswith("conv") for layer in recipe["layers"])
+    inside = (part for layer in recipe["layers"] for part in (layer if isinstance(layer, list) else [layer]))
+    return any(layer.startswith("conv") for layer in inside)
+
+
+class Residual(nn.Module):
+    """Layers whose output is added to their input, or to a projection of it where the shapes differ."""
+
+    def __init__(self, layers, example):
+        super().__init__()
+        self.layers = network(layers, example)
+        output = self.layers(example)
+        self.shortcut = nn.Identity()
+        if output.shape != example.shape:
+            stride = -(-example.shape[2] // output.shape[2])
+            conv = nn.Conv2d(example.shape[1], output.shape[1], 1, stride, bias=False)
+            self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(output.shape[1]))
+
+    def forward(self, x):
+        return self.layers(x) + self.shortcut(x)
 
 
 def network(layers, example):
     modules = []
-    for layer in layers:
+    for index, layer in enumerate(layers):
+        if isinstance(layer, list):
+            so_far = nn.Sequential(*modules)
+            modules.append(Residual(layer, so_far(example)))
+            continue
+        behind = next((later for later in layers[index + 1:] if "pool" not in later), "")
+        bias = not (isinstance(behind, str) and behind.startswith("batchnorm"))
         match layer.split():
-            case ["conv", channels, size, "same"]:
+            case ["conv", channels, size, *stride, "same"]:
                 height, width = map(int, size.split("x"))
-                modules.append(nn.LazyConv2d(int(channels), (height, width), padding=(height // 2, width // 2)))
+                modules.append(nn.LazyConv2d(
+                    int(channels), (height, width), int(stride[1]) if stride else 1, (height // 2, width // 2), bias=bias))
+            case ["batchnorm"]:
+                maps = not any(isinstance(module, nn.Flatten) for module in modules)
+                modules.append(nn.LazyBatchNorm2d() if maps else nn.LazyBatchNorm1d())
+            case ["global-avgpool"]:
+                modules.append(nn.AdaptiveAvgPool2d(1))
             case ["maxpool", size]:
                 modules.append(nn.MaxPool2d(int(size)))
             case ["relu"]:
@@ -356,7 +386,7 @@ def network(layers, example):
             case ["linear", width]:
                 if example.dim() > 2 and not any(isinstance(module, nn.Flatten) for module in modules):
                     modules.append(nn.Flatten())
-                modules.append(nn.LazyLinear(int(width)))
+                modules.append(nn.LazyLinear(int(width), bias=bias))
             case _:
                 sys.exit(f"error: peers.py does not know the layer {layer!r}")
     network = nn.Sequential(*modules)

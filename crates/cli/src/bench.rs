@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tenfold_nn::bench::{BlockTime, Effort, Speed, dense_flop, measure, peak_flops};
+use tenfold_nn::model::BlockText;
 use tenfold_nn::{Isa, Precision};
 use tenfold_report::text::{BenchRow, BlockRow, bench_table, blocks_table};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
@@ -34,7 +35,7 @@ struct RecipeSpeed {
     batch_size: usize,
     parameters: usize,
     optimizer: tenfold_nn::optim::Optimizer,
-    layers: Vec<String>,
+    layers: Vec<BlockText>,
     steps: usize,
     ms_per_step: f64,
     ms_per_step_low: f64,
@@ -118,7 +119,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
             batch_size: recipe.settings.batch_size,
             parameters: architecture.parameters(),
             optimizer: recipe.settings.optimizer,
-            layers: recipe.layers.iter().map(ToString::to_string).collect(),
+            layers: architecture.written().to_vec(),
             steps,
             ms_per_step: 1e3 * step_s,
             ms_per_step_low: 1e3 * step_low_s,

@@ -48,6 +48,7 @@
 
 pub mod activation;
 pub mod arena;
+pub mod batch_norm;
 pub mod bf16;
 mod contract;
 pub mod conv;
@@ -66,6 +67,7 @@ mod prefetch;
 pub mod reference;
 pub mod simd;
 pub mod softmax_cross_entropy;
+pub mod sum;
 #[cfg(test)]
 mod testing;
 pub mod windows;

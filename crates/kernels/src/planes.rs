@@ -75,6 +75,11 @@ impl Planes {
         }
     }
 
+    /// The same without border and gaps.
+    pub fn plain(&self) -> Planes {
+        Planes::with_border(self.channels, self.lanes, self.height, self.width, [0; 4], (1, 1))
+    }
+
     /// Channels, before padding to whole blocks.
     pub fn channels(&self) -> usize {
         self.channels

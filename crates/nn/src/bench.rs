@@ -160,7 +160,11 @@ fn block_times(trainer: &Trainer, times: &OpTimes) -> Vec<BlockTime> {
     let mut blocks = Vec::new();
     for (at, node) in nodes.iter().enumerate() {
         let names: Vec<String> = layers[node.layers.clone()].iter().map(|info| info.layer.to_string()).collect();
-        let name = if names.is_empty() { "pixels".to_owned() } else { names.join(", ") };
+        let name = match names[..] {
+            [] if node.inputs.is_empty() => "pixels".to_owned(),
+            [] => "copy with another border".to_owned(),
+            _ => names.join(", "),
+        };
         let (forward_s, backward_s) = (mean(StepPart::Forward(at)), mean(StepPart::Backward(at)));
         blocks.push(BlockTime { name, forward_s, backward_s });
     }

@@ -30,6 +30,10 @@ pub(crate) struct Value {
     pub(crate) consumers: Vec<usize>,
     /// Whether something learns from its gradient: its producer, or what comes before.
     pub(crate) wants_gradient: bool,
+    /// The batch norm that reads it, if each image is summed for it as soon as it is written, while it is in the cache.
+    pub(crate) summed_for: Option<usize>,
+    /// The batch norm that writes it, if each image's gradient is summed for it as soon as that is complete.
+    pub(crate) gradient_summed_for: Option<usize>,
 }
 
 /// One operation in its place.
@@ -56,11 +60,11 @@ pub(crate) struct Graph {
 /// One array of parameters of an operation, packed as its kernels want it.
 #[derive(Clone, Debug)]
 pub(crate) struct Array {
-    /// What it is called behind the layer's name: `weight` or `bias`.
+    /// What it is called behind the layer's name, such as `weight` or `bias`.
     pub(crate) name: &'static str,
     /// Where it lies among the packed parameters.
     pub(crate) place: Range<usize>,
-    /// Whether training changes it.
+    /// Whether an optimizer changes it.
     pub(crate) learned: bool,
 }
 
@@ -133,5 +137,15 @@ impl Params {
         let start = self.len;
         self.len += len.next_multiple_of(LANES);
         Array { name, place: start..start + len, learned: true }
+    }
+
+    /// The same for `len` numbers that no optimizer changes.
+    pub(crate) fn kept(&mut self, name: &'static str, len: usize) -> Array {
+        Array { learned: false, ..self.array(name, len) }
+    }
+
+    /// The biases of an operation; if it has none, zeros that kernels add and nobody learns.
+    pub(crate) fn bias(&mut self, len: usize, has_bias: bool) -> Array {
+        Array { learned: has_bias, ..self.array("bias", len) }
     }
 }

@@ -43,9 +43,7 @@ impl Layout {
     /// The same without border: how gradients lie.
     pub(crate) fn plain(&self) -> Layout {
         match self {
-            Layout::Planes(p) => {
-                Layout::Planes(Planes::with_border(p.channels(), p.lanes(), p.height(), p.width(), [0; 4], (1, 1)))
-            }
+            Layout::Planes(planes) => Layout::Planes(planes.plain()),
             Layout::Row { .. } => *self,
         }
     }
@@ -82,6 +80,22 @@ pub(crate) fn for_rows(layout: &Layout, plain: &Layout, mut f: impl FnMut(Range<
             }
         }
         _ => f(0..layout.image_len(), 0..plain.image_len()),
+    }
+}
+
+/// Calls `f` for each stretch of elements that lie together in two values of one size: where they are in one, and in
+/// the other.
+pub(crate) fn for_shared_rows(a: &Layout, b: &Layout, mut f: impl FnMut(Range<usize>, Range<usize>)) {
+    match (a, b) {
+        (Layout::Planes(a), Layout::Planes(b)) if a != b => {
+            assert_eq!((a.lanes(), a.pixel()), (b.lanes(), b.pixel()), "pixels alike");
+            let row = a.width() * a.pixel();
+            for (block, y) in (0..a.blocks()).flat_map(|block| (0..a.height()).map(move |y| (block, y))) {
+                let (a, b) = (a.offset(block, y, 0), b.offset(block, y, 0));
+                f(a..a + row, b..b + row);
+            }
+        }
+        _ => f(0..a.image_len(), 0..b.image_len()),
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
             continue;
         }
         let inputs = inputs.collect::<Option<Vec<_>>>().expect("a layer is read only where it ends an operation");
+        let inputs = graph.with_border(inputs, layers.all[at].layer);
         let draft = lowerer.operation(&graph, at, &inputs);
         for &layer in &draft.layers {
             done[layer] = true;
@@ -61,6 +62,7 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
             graph.values[input.0].consumers.push(at);
         }
     }
+    graph.sum_early();
     graph
 }
 
@@ -76,18 +78,74 @@ struct Draft {
 /// A value and what its producer applies to it in place.
 fn value(layout: Layout, in_place: (Option<Activation>, Option<Drops>), wants_gradient: bool) -> Value {
     let (activation, drops) = in_place;
-    Value { layout, grad: layout.plain(), activation, drops, consumers: Vec::new(), wants_gradient }
+    Value {
+        layout,
+        grad: layout.plain(),
+        activation,
+        drops,
+        consumers: Vec::new(),
+        wants_gradient,
+        summed_for: None,
+        gradient_summed_for: None,
+    }
 }
 
 impl Graph {
+    /// Finds who can sum for batch norms what they write anyway, image by image.
+    fn sum_early(&mut self) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            if !matches!(node.op, Op::BatchNorm(_)) {
+                continue;
+            }
+            let (input, output) = (node.inputs[0], node.output);
+            if self.producer(input).is_some_and(|producer| works_by_images(&self.nodes[producer].op)) {
+                self.values[input.0].summed_for.get_or_insert(at);
+            }
+            // It is complete when the first who reads it has written it.
+            if self.values[output.0].consumers.first().is_some_and(|&last| works_by_images(&self.nodes[last].op)) {
+                self.values[output.0].gradient_summed_for = Some(at);
+            }
+        }
+    }
+
+    /// The values that a layer reads, with the border that it wants: where readers of one value want different ones, it
+    /// has that of the first, and the others read a copy.
+    fn with_border(&mut self, inputs: Vec<ValueId>, layer: Layer) -> Vec<ValueId> {
+        let copied = |input: ValueId| {
+            let Layout::Planes(from) = self.values[input.0].layout else { return input };
+            let Some((rows, columns)) = (!is_elementwise(layer)).then(|| wants(layer, from.channels()).0).flatten()
+            else {
+                return input;
+            };
+            let border = [rows, columns, rows, columns];
+            let to = Planes::with_border(from.channels(), from.lanes(), from.height(), from.width(), border, (1, 1));
+            if from == to {
+                return input;
+            }
+            self.read_as_numbers(input);
+            let output = ValueId(self.values.len());
+            self.values.push(value(Layout::Planes(to), (None, None), self.values[input.0].wants_gradient));
+            self.nodes.push(Node { op: Op::Copy(ops::Copy), inputs: vec![input], output, layers: 0..0 });
+            output
+        };
+        inputs.into_iter().map(copied).collect()
+    }
+
+    /// Makes numbers of the images, if they are what is read and nobody has yet.
+    fn read_as_numbers(&mut self, input: ValueId) {
+        if input == ValueId(0) && self.producer(input).is_none() {
+            let op = Op::PixelValues(ops::PixelValues);
+            self.nodes.push(Node { op, inputs: Vec::new(), output: input, layers: 0..0 });
+        }
+    }
+
     /// Adds an operation behind all others, and where it is the first to read the images as numbers, the one that makes
     /// numbers of them.
     fn add(&mut self, draft: Draft, mut inputs: Vec<ValueId>) -> ValueId {
         if draft.op.reads_pixels() {
             inputs.clear();
-        } else if inputs.contains(&ValueId(0)) && self.producer(ValueId(0)).is_none() {
-            let op = Op::PixelValues(ops::PixelValues);
-            self.nodes.push(Node { op, inputs: Vec::new(), output: ValueId(0), layers: 0..0 });
+        } else {
+            inputs.iter().for_each(|&input| self.read_as_numbers(input));
         }
         let before = self.passes_gradient(&inputs);
         let learns = draft.op.arrays().iter().any(|array| array.learned);
@@ -180,26 +238,26 @@ impl Lowerer<'_> {
 
     /// What a layer by itself computes.
     fn op(&mut self, info: &LayerInfo, inputs: &[ValueId], input: Layout, output: Layout, passes: bool) -> Op {
-        let (params, precision) = (&mut self.params, self.how.precision);
+        let (params, precision, has_bias) = (&mut self.params, self.how.precision, info.has_bias);
         match info.layer {
             Layer::Conv { kernel_size, stride, padding, .. } => {
                 let conv = Conv2d::new(input.planes(), output.planes(), kernel_size, stride, padding.of(kernel_size));
-                Op::Conv(ops::Conv::new(conv, precision, passes, params))
+                Op::Conv(ops::Conv::new(conv, precision, passes, has_bias, params))
             }
             Layer::Linear { out_features } => {
                 let in_features = input.inputs();
                 let over_pixels = inputs == [ValueId(0)];
                 if over_pixels && SmallOut::is_small(out_features) {
-                    return Op::LinearSmallOut(ops::LinearSmallOut::new(in_features, out_features, params));
+                    return Op::LinearSmallOut(ops::LinearSmallOut::new(in_features, out_features, has_bias, params));
                 }
                 if over_pixels && self.how.blank_is_nothing {
-                    return Op::LinearPixels(ops::LinearPixels::new(in_features, out_features, params));
+                    return Op::LinearPixels(ops::LinearPixels::new(in_features, out_features, has_bias, params));
                 }
                 // A layer over pixels stays in f32 where blank ones count too; and pairs of rows are made of whole
                 // vectors.
                 let rounds = !over_pixels && input.image_len().is_multiple_of(LANES);
                 let precision = if rounds { precision } else { Precision::F32 };
-                Op::Linear(ops::Linear::new(input, out_features, precision, passes, params))
+                Op::Linear(ops::Linear::new(input, out_features, precision, passes, has_bias, params))
             }
             Layer::MaxPool { kernel_size, stride } => {
                 Op::MaxPool(ops::MaxPool::new(input.planes(), output.planes(), kernel_size, stride))
@@ -211,6 +269,8 @@ impl Lowerer<'_> {
             Layer::Dropout { probability } => Op::Dropout(ops::Dropout::new(self.drops(probability), input)),
             Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
             Layer::Gelu => Op::Gelu(ops::Gelu),
+            Layer::BatchNorm { momentum, eps } => Op::BatchNorm(ops::BatchNorm::new(input, momentum, eps, params)),
+            Layer::Add => Op::Add(ops::Add),
             Layer::Flatten => unreachable!("flatten is no operation"),
         }
     }
@@ -238,7 +298,13 @@ impl Lowerer<'_> {
         let conv = Conv2d::new(input.planes(), sums, kernel_size, stride, padding.of(kernel_size));
         let shape = ConvPool::new(conv, window, layout.planes(), relu)?;
         let drops = if relu { self.drops_behind(&mut layers) } else { None };
-        let op = Op::ConvPool(ops::ConvPool::new(shape, self.how.precision, passes, &mut self.params));
+        let op = Op::ConvPool(ops::ConvPool::new(
+            shape,
+            self.how.precision,
+            passes,
+            self.layers.all[at].has_bias,
+            &mut self.params,
+        ));
         Some(Draft { op, layers, layout, activation: activation.filter(|_| !relu), drops })
     }
 
@@ -250,10 +316,8 @@ impl Lowerer<'_> {
         let consumers = self.consumers(readers);
         let wanted: Vec<_> =
             consumers.iter().map(|&consumer| wants(self.layers.all[consumer].layer, image.channels)).collect();
-        let (rows, columns) = wanted.first().map_or((0, 0), |&(border, _)| border);
-        // Kernels want the border that they pad with, no more. No layers can be written yet of which two read one
-        // value.
-        assert!(wanted.iter().all(|&(border, _)| border == (rows, columns)), "readers of one value pad it alike");
+        // Kernels want the border that they pad with, no more: others than the first who wants one read a copy.
+        let (rows, columns) = wanted.iter().find_map(|&(border, _)| border).unwrap_or((0, 0));
         // Where consumers differ, whole blocks do for all.
         let lanes = match wanted[..] {
             [(_, lanes), ref others @ ..] if is_image && others.iter().all(|&(_, other)| other == lanes) => lanes,
@@ -273,6 +337,18 @@ impl Lowerer<'_> {
     }
 }
 
+/// Whether an operation ends an image of its output with [`ops::Run::finish`], and an image of its input's gradient with
+/// [`ops::Run::pass`].
+fn works_by_images(op: &Op) -> bool {
+    match op {
+        Op::Conv(_) | Op::ConvPool(_) | Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool(_) => true,
+        Op::Copy(_) | Op::Gelu(_) | Op::BatchNorm(_) | Op::Add(_) => true,
+        // What dropout writes it does not finish.
+        Op::Dropout(_) | Op::PixelValues(_) => false,
+        Op::Linear(_) | Op::LinearPixels(_) | Op::LinearSmallOut(_) => false,
+    }
+}
+
 /// What a layer applies to every element by itself and in place, if it does.
 fn activation_of(layer: Layer) -> Option<Activation> {
     match layer {
@@ -287,7 +363,9 @@ fn activation_of(layer: Layer) -> Option<Activation> {
         // Its slope needs its input, which an operation in place has overwritten.
         | Layer::Gelu
         | Layer::Dropout { .. }
-        | Layer::Flatten => None,
+        | Layer::Flatten
+        | Layer::BatchNorm { .. }
+        | Layer::Add => None,
     }
 }
 
@@ -296,19 +374,25 @@ fn is_elementwise(layer: Layer) -> bool {
     match layer {
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => true,
         Layer::Linear { .. } | Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
-        Layer::GlobalAvgPool | Layer::Flatten => false,
+        // A batch norm wants its input without border, whatever its output has.
+        Layer::GlobalAvgPool | Layer::Flatten | Layer::BatchNorm { .. } => false,
+        // Its terms may have other borders.
+        Layer::Add => false,
     }
 }
 
-/// What a layer that is not elementwise wants of its input's layout: a border of so many rows and columns, and how many
-/// channels lie in a block if the input is the images and they have `channels`.
-fn wants(layer: Layer, channels: usize) -> ((usize, usize), usize) {
+/// What a layer that is not elementwise wants of its input's layout: a border of so many rows and columns, if it does not
+/// take any, and how many channels lie in a block if the input is the images and they have `channels`.
+fn wants(layer: Layer, channels: usize) -> (Option<(usize, usize)>, usize) {
     match layer {
         // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
         // has no idle lanes, and a linear layer takes the pixels as they are.
-        Layer::Conv { kernel_size, padding, .. } => (padding.of(kernel_size), channels.min(LANES)),
-        Layer::Linear { .. } => ((0, 0), 1),
-        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => ((0, 0), LANES),
+        Layer::Conv { kernel_size, padding, .. } => (Some(padding.of(kernel_size)), channels.min(LANES)),
+        Layer::Linear { .. } => (Some((0, 0)), 1),
+        Layer::Add => (None, LANES),
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool | Layer::BatchNorm { .. } => {
+            (Some((0, 0)), LANES)
+        }
         Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten => {
             unreachable!("{layer} passes a layout on")
         }

@@ -3,7 +3,7 @@
 
 use crate::data::ImageShape;
 use crate::model::{Layer, LayerInfo, Model, Shape, Source};
-use tenfold_kernels::reference::{self, Window};
+use tenfold_kernels::reference::{self, Moments, Window};
 
 /// One layer with its parameters, for one image at a time. Values between layers are f64; those that are multiplied are
 /// rounded to f32 first, as the references take them.
@@ -12,6 +12,8 @@ pub(crate) struct LayerReference<'a> {
     /// Empty where the layer does not learn.
     weight: Vec<f32>,
     bias: Vec<f32>,
+    /// What a batch norm normalises each channel by.
+    moments: Vec<Moments>,
 }
 
 /// What the gradient of a layer's output makes of its input and its parameters.
@@ -25,11 +27,22 @@ pub(crate) struct Gradients {
 impl<'a> LayerReference<'a> {
     pub(crate) fn new(model: &Model, info: &'a LayerInfo) -> LayerReference<'a> {
         let array = |kind| model.tensor(&format!("{}.{kind}", info.name)).unwrap_or_default();
-        LayerReference { info, weight: array("weight"), bias: array("bias") }
+        let (weight, mut bias) = (array("weight"), array("bias"));
+        // What has none adds zeros.
+        if !info.has_bias && bias.is_empty() && !weight.is_empty() {
+            bias = vec![0.0; info.output.channels().unwrap_or(info.output.len())];
+        }
+        let running = array("running_mean").into_iter().zip(array("running_var"));
+        let moments =
+            running.map(|(mean, variance)| Moments { mean: mean.into(), variance: variance.into() }).collect();
+        LayerReference { info, weight, bias, moments }
     }
 
-    /// The output of the layer, and of a maximum where in `x` each one is. Dropout is off.
-    pub(crate) fn forward(&self, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
+    /// The output of the layer, and of a maximum where in `x` each one is. Dropout is off, and a batch norm normalises by
+    /// what it keeps.
+    /// `inputs`: what it reads, of most layers one.
+    pub(crate) fn forward(&self, inputs: &[&[f64]]) -> (Vec<f64>, Vec<usize>) {
+        let x = inputs[0];
         let y = match self.info.layer {
             Layer::Linear { out_features } => {
                 reference::linear_forward(&to_f32(x), &self.weight, &self.bias, 1, x.len(), out_features)
@@ -49,11 +62,17 @@ impl<'a> LayerReference<'a> {
             Layer::Sigmoid => x.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect(),
             Layer::Gelu => x.iter().map(|&v| reference::gelu(v).0).collect(),
             Layer::Flatten | Layer::Dropout { .. } => x.to_vec(),
+            Layer::Add => x.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
+            Layer::BatchNorm { eps, .. } => {
+                let learned = (&self.weight[..], &self.bias[..]);
+                reference::batch_norm_forward(&to_f32(x), self.pixels(), &self.moments, learned, eps)
+            }
         };
         (y, Vec::new())
     }
 
     /// Gradients for one of the output, `grad_y`; `x` and `argmax` are what [`LayerReference::forward`] took and found.
+    /// Both terms of a sum have the same.
     pub(crate) fn backward(&self, x: &[f64], argmax: &[usize], grad_y: &[f64]) -> Gradients {
         let g = to_f32(grad_y);
         let times = |slope: fn(f64) -> f64| x.iter().zip(grad_y).map(|(&x, g)| g * slope(x)).collect();
@@ -83,9 +102,23 @@ impl<'a> LayerReference<'a> {
             // The same on both sides, and exp does not overflow.
             Layer::Sigmoid => times(|x| (-x.abs()).exp() / (1.0 + (-x.abs()).exp()).powi(2)),
             Layer::Gelu => times(|x| reference::gelu(x).1),
-            Layer::Flatten | Layer::Dropout { .. } => grad_y.to_vec(),
+            Layer::Flatten | Layer::Dropout { .. } | Layer::Add => grad_y.to_vec(),
+            // By running moments, which do not depend on what is normalised.
+            Layer::BatchNorm { eps, .. } => {
+                let slope =
+                    |channel: usize| f64::from(self.weight[channel]) / (self.moments[channel].variance + eps).sqrt();
+                grad_y.iter().enumerate().map(|(at, g)| g * slope(at / self.pixels())).collect()
+            }
         };
         Gradients { x: x_grad, learned: [Vec::new(), Vec::new()] }
+    }
+
+    /// Pixels of a channel; 1 of a row.
+    fn pixels(&self) -> usize {
+        match self.info.input {
+            Shape::Image(shape) => shape.height * shape.width,
+            Shape::Flat(_) => 1,
+        }
     }
 
     fn window(&self) -> Window {
@@ -116,7 +149,8 @@ impl<'a> Pass<'a> {
         let layers = model.architecture().layers().iter().map(|info| LayerReference::new(model, info)).collect();
         let mut pass = Pass { layers, image, outputs: Vec::new(), argmax: Vec::new() };
         for layer in &pass.layers {
-            let (y, argmax) = layer.forward(pass.value(layer.info.inputs[0]));
+            let inputs: Vec<&[f64]> = layer.info.inputs.iter().map(|&source| pass.value(source)).collect();
+            let (y, argmax) = layer.forward(&inputs);
             pass.outputs.push(y);
             pass.argmax.push(argmax);
         }
@@ -137,13 +171,14 @@ impl<'a> Pass<'a> {
         let mut of_layers: Vec<Vec<f64>> = self.outputs.iter().map(|y| vec![0.0; y.len()]).collect();
         *of_layers.last_mut().expect("a network has a layer") = logits;
         for (at, layer) in self.layers.iter().enumerate().rev() {
-            let source = layer.info.inputs[0];
-            let more = layer.backward(self.value(source), &self.argmax[at], &of_layers[at]).x;
-            let sum = match source {
-                Source::Images => &mut of_image,
-                Source::Layer(before) => &mut of_layers[before],
-            };
-            sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            let more = layer.backward(self.value(layer.info.inputs[0]), &self.argmax[at], &of_layers[at]).x;
+            for &source in &layer.info.inputs {
+                let sum = match source {
+                    Source::Images => &mut of_image,
+                    Source::Layer(before) => &mut of_layers[before],
+                };
+                sum.iter_mut().zip(&more).for_each(|(sum, more)| *sum += more);
+            }
         }
         of_image
     }
@@ -166,8 +201,8 @@ pub(crate) fn window(layer: Layer, (height, width): (usize, usize)) -> Option<Wi
             (kernel_size, stride, (0, 0))
         }
         Layer::GlobalAvgPool => ((height, width), (1, 1), (0, 0)),
-        Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Flatten => return None,
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => return None,
+        Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Flatten | Layer::Add => return None,
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::BatchNorm { .. } => return None,
     };
     Some(Window { kernel, stride, padding: [rows, columns, rows, columns] })
 }

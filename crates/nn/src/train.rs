@@ -16,6 +16,7 @@ mod events;
 mod muon;
 mod pixels;
 mod settings;
+mod smallest_batch;
 mod state;
 mod trainer;
 use at_once::AtOnceMemory;
@@ -23,6 +24,7 @@ pub use class_weights::ClassWeights;
 pub use events::{EpochResult, Event, Flow, Outcome, StopReason};
 pub use pixels::{PerChannel, Pixels, PixelsFrom};
 pub use settings::{SettingError, TrainSettings};
+pub use smallest_batch::{SingleValue, check_smallest_batch};
 pub use state::{Snapshot, State, StateError};
 pub(crate) use trainer::{EpochRun, Halt, Trainer};
 
@@ -61,7 +63,7 @@ pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch
 ///
 /// # Panics
 /// If the data are empty or of another shape or number of classes than the architecture's, if `threads` is 0, or if
-/// [`TrainSettings::check`] or [`PixelsFrom::check_channels`] finds something.
+/// [`TrainSettings::check`], [`PixelsFrom::check_channels`] or [`check_smallest_batch`] finds something.
 pub fn train(
     architecture: &Architecture,
     config: &TrainConfig,
@@ -106,6 +108,8 @@ pub(crate) fn train_on(
     let settings = &config.settings;
     settings.check().expect("the settings have been checked");
     settings.pixels.check_channels(architecture.input().channels).expect("the settings have been checked");
+    let batch_size = settings.batch_size.min(train.len().max(1));
+    check_smallest_batch(architecture, batch_size, train.len()).expect("the settings have been checked");
     for data in [train, valid] {
         assert!(!data.is_empty(), "there must be examples");
         assert_eq!(

@@ -20,7 +20,7 @@ fn the_example_says_what_the_network_does() {
         recipe: "a".to_owned(),
         seed: 1,
         identity: String::new(),
-        layers: vec!["linear 3".to_owned()],
+        layers: vec!["linear 3".into()],
         shape: [1, 2, 3],
         classes: ["cat", "dog", "owl"].map(str::to_owned).to_vec(),
         pixels: Pixels::all(0.0, 1.0),

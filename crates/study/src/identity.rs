@@ -5,7 +5,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tenfold_nn::model::Architecture;
+use tenfold_nn::model::{Architecture, BlockText};
 use tenfold_nn::train::{TrainConfig, TrainSettings};
 
 use crate::record::{DatasetRecord, RecipeRecord};
@@ -29,7 +29,7 @@ pub struct TrialSettings {
     /// The SHA-256 of the choice of validation examples, in hex.
     pub split: String,
     /// The network, each layer in its canonical form.
-    pub layers: Vec<String>,
+    pub layers: Vec<BlockText>,
     /// How the network was trained.
     #[serde(flatten, serialize_with = "in_the_order_of_identities")]
     pub train: TrainSettings,
@@ -46,7 +46,7 @@ impl TrialSettings {
             classes: dataset.classes,
             data: dataset.sha256.clone(),
             split: dataset.split_sha256.clone(),
-            layers: layers(architecture),
+            layers: architecture.written().to_vec(),
             train: config.settings.clone(),
             seed: config.seed,
         }
@@ -125,11 +125,6 @@ fn later<T: Serialize + DeserializeOwned>(settings: &T) -> Map<String, Value> {
     let without = object(&without);
     all.retain(|name, value| without.get(name) != Some(value));
     all
-}
-
-/// Each layer in its canonical form.
-pub(crate) fn layers(architecture: &Architecture) -> Vec<String> {
-    architecture.layers().iter().map(|info| info.layer.to_string()).collect()
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
@@ -335,7 +330,7 @@ mod tests {
         let usual = settings_with(|config, _| config.settings.optimizer = Optimizer::adam(0.1 + 0.2));
         let read: TrialSettings = serde_json::from_str(&serde_json::to_string(&usual).unwrap()).unwrap();
         assert_eq!((read.identity(), &read), (usual.identity(), &usual));
-        let deep = TrialSettings { layers: vec!["relu".to_owned(); 1000], ..usual.clone() };
+        let deep = TrialSettings { layers: vec!["relu".into(); 1000], ..usual.clone() };
         let found = usual.differences(&deep);
         assert_eq!((found.len(), found[0].now.len()), (1, LONGEST + 4), "{found:?}");
         let mut other = usual.clone();

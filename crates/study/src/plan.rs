@@ -7,7 +7,7 @@ use tenfold_nn::data::Splits;
 use tenfold_nn::data::words::{counted, listed};
 use tenfold_nn::model::{Architecture, ArchitectureError};
 use tenfold_nn::nearest;
-use tenfold_nn::train::memory_bytes;
+use tenfold_nn::train::{SingleValue, check_smallest_batch, memory_bytes};
 use thiserror::Error;
 
 use crate::changes::Earlier;
@@ -109,6 +109,14 @@ pub enum PlanError {
         batch_size: usize,
         /// What there is.
         examples: usize,
+    },
+    /// A batch norm would have to normalise a single value.
+    #[error("recipe {recipe:?}: {error}")]
+    SingleValue {
+        /// The recipe's name.
+        recipe: String,
+        /// Which, in which step, and what to do.
+        error: SingleValue,
     },
     /// The network and a step of it do not fit into memory.
     #[error(
@@ -222,6 +230,9 @@ impl PlannedStudy {
             let runs = selected.contains(&index);
             if runs && batch_size > examples {
                 return Err(PlanError::BatchSize { recipe: name(), batch_size, examples });
+            }
+            if runs && let Err(error) = check_smallest_batch(&architecture, batch_size, examples) {
+                return Err(PlanError::SingleValue { recipe: name(), error });
             }
             let needed_bytes = memory_bytes(&architecture, &recipe.settings, batch_size, settings.environment.threads);
             if let Some(free_bytes) = settings.free_memory_bytes.filter(|&free| runs && needed_bytes > free) {
@@ -376,7 +387,7 @@ impl PlannedStudy {
             let mut record = RecipeRecord {
                 name: recipe.name.clone(),
                 title: recipe.title.clone(),
-                layers: recipe.layers.iter().map(ToString::to_string).collect(),
+                layers: architecture.written().to_vec(),
                 settings: recipe.settings.clone(),
                 parameters: architecture.parameters() as u64,
                 macs_forward: architecture.macs_forward(),

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use tenfold_nn::data::{ImageShape, Labels, Options, Shares};
 use tenfold_nn::look::filter_layers;
-use tenfold_nn::model::{Architecture, Layer};
+use tenfold_nn::model::{Architecture, BlockText};
 use tenfold_nn::train::TrainSettings;
 
 use crate::comparison::Comparison;
@@ -175,8 +175,8 @@ pub struct RecipeRecord {
     pub name: String,
     /// For people.
     pub title: String,
-    /// The network, each layer in its canonical form.
-    pub layers: Vec<String>,
+    /// The network, each layer in its canonical form; a list in the list is a residual block.
+    pub layers: Vec<BlockText>,
     /// How it was trained.
     #[serde(flatten)]
     pub settings: TrainSettings,
@@ -221,10 +221,10 @@ impl RecipeRecord {
     pub fn architecture(&self, dataset: &DatasetRecord) -> Result<Architecture, String> {
         self.settings.pixels.check()?;
         self.settings.pixels.check_channels(dataset.shape[0])?;
-        let layers: Result<Vec<Layer>, _> = self.layers.iter().map(|layer| layer.parse::<Layer>()).collect();
+        let layers: Result<Vec<_>, _> = self.layers.iter().map(BlockText::parse).collect();
         let [channels, height, width] = dataset.shape;
         let layers = layers.map_err(|error| error.to_string())?;
-        Architecture::new(ImageShape { channels, height, width }, layers, dataset.classes)
+        Architecture::of_blocks(ImageShape { channels, height, width }, layers, dataset.classes)
             .map_err(|error| error.to_string())
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use tenfold_nn::data::{ImageShape, Options, Shares};
-use tenfold_nn::model::{Architecture, ArchitectureError, Layer};
+use tenfold_nn::model::{Architecture, ArchitectureError, Block, Layer};
 use tenfold_nn::train::{TrainConfig, TrainSettings};
 
 use crate::folder::bounded;
@@ -59,7 +59,7 @@ pub struct Recipe {
     /// For people.
     pub title: String,
     /// The network.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<Block>,
     /// Whether its last layer is `linear classes`: until the data is known, it has one output
     /// ([`Study::set_classes`]).
     pub linear_classes: bool,
@@ -123,7 +123,7 @@ impl Study {
     pub fn set_classes(&mut self, classes: usize) {
         for recipe in self.recipes.iter_mut().filter(|recipe| recipe.linear_classes) {
             recipe.layers.pop();
-            recipe.layers.push(Layer::Linear { out_features: classes });
+            recipe.layers.push(Layer::Linear { out_features: classes }.into());
             recipe.linear_classes = false;
         }
     }
@@ -137,7 +137,7 @@ impl Recipe {
     /// another number of channels.
     pub fn architecture(&self, input: ImageShape, classes: usize) -> Result<Architecture, ArchitectureError> {
         self.settings.pixels.check_channels(input.channels).map_err(ArchitectureError::Pixels)?;
-        Architecture::new(input, self.layers.clone(), classes)
+        Architecture::of_blocks(input, self.layers.clone(), classes)
     }
 
     /// What training needs to know, for one seed.

@@ -14,7 +14,7 @@ use tenfold_nn::train::{Pixels, PixelsFrom};
 use thiserror::Error;
 
 use crate::folder::{FolderError, MOST_BYTES, RunFolder, bounded};
-use crate::identity::{TrialSettings, layers, sha256};
+use crate::identity::{TrialSettings, sha256};
 use crate::json;
 use crate::look::KeptFilters;
 use crate::record::{DatasetRecord, EpochRecord, RESULTS, Status, StudyRecord, TrialRecord};
@@ -209,7 +209,7 @@ pub(crate) fn about(model: &Model, dataset: &DatasetRecord, record: &TrialRecord
         recipe: record.recipe.clone(),
         seed: record.seed,
         identity: record.identity.clone(),
-        layers: layers(model.architecture()),
+        layers: model.architecture().written().to_vec(),
         shape: dataset.shape,
         classes: dataset.class_names.clone(),
         pixels: model.pixels().clone(),

@@ -207,6 +207,7 @@ fn stages(architecture: &Architecture, traced: &Trace, maps: &Selection) -> Vec<
         match info.layer {
             Layer::Flatten | Layer::Dropout { .. } => continue,
             Layer::Conv { .. } | Layer::Linear { .. } | Layer::Tanh | Layer::Gelu => signed = true,
+            Layer::BatchNorm { .. } | Layer::Add => signed = true,
             Layer::Relu | Layer::Sigmoid => signed = false,
             Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => {}
         }

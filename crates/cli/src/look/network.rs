@@ -83,7 +83,7 @@ pub(super) fn look(looked: &Looked, network: &Network, args: &LookArgs) -> Resul
 }
 
 fn layers(network: &Network) -> String {
-    let layers = network.model.architecture().layers().iter().map(|info| info.layer.to_string());
+    let layers = network.model.architecture().written().iter().map(ToString::to_string);
     layers.collect::<Vec<_>>().join(", ")
 }
 

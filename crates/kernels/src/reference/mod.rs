@@ -4,8 +4,11 @@
 //! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`. Slices that are too short, and windows that do not
 //! fit once, panic.
 
+mod batch_norm;
+
 use crate::softmax_cross_entropy::Counts;
 use crate::windows;
+pub use batch_norm::{Moments, batch_moments, batch_norm_backward, batch_norm_forward};
 
 /// Where a convolution or pooling looks: kernel, stride and zero padding (rows, then columns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,7 +316,7 @@ mod tests {
     use crate::testing::values;
 
     /// Asserts that `grad` is the gradient of `f` at `x`, in the direction of every single element.
-    fn check_gradient(x: &[f32], grad: &[f64], f: impl Fn(&[f32]) -> f64, what: &str) {
+    pub(super) fn check_gradient(x: &[f32], grad: &[f64], f: impl Fn(&[f32]) -> f64, what: &str) {
         // Steps that f32 holds exactly at the sizes used here, so that the difference quotient is not rounded.
         let h = 2.0_f32.powi(-10);
         for i in 0..x.len() {
@@ -331,7 +334,7 @@ mod tests {
     }
 
     /// A weighted sum of the outputs: a scalar whose gradient with respect to the outputs is `weights`.
-    fn weighted(y: &[f64], weights: &[f32]) -> f64 {
+    pub(super) fn weighted(y: &[f64], weights: &[f32]) -> f64 {
         y.iter().zip(weights).map(|(y, w)| y * f64::from(*w)).sum()
     }
 

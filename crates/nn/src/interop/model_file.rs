@@ -12,7 +12,7 @@ use super::safetensors::{self, SafetensorsError};
 use crate::Precision;
 use crate::data::{DataError, Dataset, ImageShape, MAX_CLASSES, MAX_NAME_BYTES, Options};
 use crate::evaluate::{divide_logits, evaluate};
-use crate::model::{Architecture, Layer, Model};
+use crate::model::{Architecture, BlockText, Model, layer_count};
 use crate::train::Pixels;
 
 /// Larger files are no model of this program.
@@ -34,8 +34,8 @@ pub struct About {
     /// What identifies the training.
     #[serde(default)]
     pub identity: String,
-    /// Each layer in its canonical form.
-    pub layers: Vec<String>,
+    /// Each layer in its canonical form; a list in the list is a residual block.
+    pub layers: Vec<BlockText>,
     /// Channels, height and width of an image.
     pub shape: [usize; 3],
     /// The name of each class, in the order of the outputs.
@@ -157,8 +157,9 @@ impl About {
             return Err("two of its classes have one name".to_owned());
         }
         self.images.check().map_err(|error| error.to_string())?;
-        if self.layers.len() > MAX_LAYERS {
-            return Err(format!("it has {} layers, expected at most {MAX_LAYERS}", self.layers.len()));
+        let count = layer_count(&self.layers);
+        if count > MAX_LAYERS {
+            return Err(format!("it has {count} layers, expected at most {MAX_LAYERS}"));
         }
         if let Some(temperature) = self.temperature.filter(|t| !(1e-3..=1e3).contains(t)) {
             return Err(format!("its temperature is {temperature}, expected 0.001 to 1000"));
@@ -172,10 +173,10 @@ impl About {
             return Err(format!("its images are of shape {:?}, expected 1 to {MAX_PIXELS} pixels", self.shape));
         }
         self.pixels.check().and_then(|()| self.pixels.check_channels(channels))?;
-        let layers: Result<Vec<Layer>, _> = self.layers.iter().map(|layer| layer.parse::<Layer>()).collect();
+        let layers: Result<Vec<_>, _> = self.layers.iter().map(BlockText::parse).collect();
         let layers = layers.map_err(|error| error.to_string())?;
         let shape = ImageShape { channels, height, width };
-        Architecture::new(shape, layers, self.classes.len()).map_err(|error| error.to_string())
+        Architecture::of_blocks(shape, layers, self.classes.len()).map_err(|error| error.to_string())
     }
 }
 
@@ -285,7 +286,7 @@ mod tests {
             recipe: "a".to_owned(),
             seed: 3,
             identity: "x".to_owned(),
-            layers: vec!["conv 2 3x3 same".to_owned(), "relu".to_owned(), "linear 3".to_owned()],
+            layers: ["conv 2 3x3 same", "relu", "linear 3"].map(Into::into).to_vec(),
             shape: [2, 4, 5],
             classes: ["cat", "<script>", "\u{732b}\n\u{1b}[31m"].map(str::to_owned).to_vec(),
             pixels: Pixels::all(0.5, 0.25),
@@ -357,8 +358,8 @@ mod tests {
         assert!(changed(&|a| a.classes[0] = a.classes[1].clone()).contains("two of its classes have one name"));
         assert!(changed(&|a| a.images.range16 = Some([9, 3])).contains("range16"));
         assert!(changed(&|a| a.classes[0] = "x".repeat(5_000)).contains("longer than 1000 bytes"));
-        assert!(changed(&|a| a.layers[0] = "lineer 3".to_owned()).contains("there is no layer"));
-        assert!(changed(&|a| a.layers[0] = "conv 4000000000 3x3".to_owned()).contains("conv 4000000000 3x3"));
+        assert!(changed(&|a| a.layers[0] = "lineer 3".into()).contains("there is no layer"));
+        assert!(changed(&|a| a.layers[0] = "conv 4000000000 3x3".into()).contains("conv 4000000000 3x3"));
         assert!(changed(&|a| a.shape = [2, 4, 6]).contains("fc1.weight"));
         assert!(changed(&|a| a.shape = [usize::MAX, 4, 6]).contains("its images are of shape"));
         assert!(changed(&|a| a.temperature = Some(0.0)).contains("its temperature is 0"));

@@ -116,10 +116,9 @@ fn fits(bytes: usize) -> Result<(), OnnxError> {
 }
 
 fn description(model: &Model, about: &OnnxAbout) -> serde_json::Value {
-    let layers = model.architecture().layers().iter().map(|info| info.layer.to_string());
     // In alphabetical order, as they are written, whatever a dependency makes of JSON objects.
     let mut description = json!({
-        "layers": layers.collect::<Vec<_>>(),
+        "layers": model.architecture().written(),
         "name": about.name,
         "pixels": model.pixels(),
         "temperature": about.temperature,
@@ -182,6 +181,10 @@ fn write_node(out: &mut Message, node: &Node) {
                 Attribute::Ints(values) => {
                     values.iter().for_each(|&value| out.int(8, value));
                     out.int(20, 7);
+                }
+                Attribute::Float(value) => {
+                    out.float(2, *value);
+                    out.int(20, 1);
                 }
             }
         });

@@ -191,6 +191,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn so_it_is_through_residual_blocks() {
+        let net = build(
+            (2, 6, 7),
+            &["conv 3 3x3 same", "[tanh, conv 3 3x3 same]", "[conv 4 3x3 stride 2 same, gelu]", "linear 5"],
+        );
+        assert_slopes(&xavier(net, Pixels::all(0.2, 0.5)), 3);
+    }
+
     proptest! {
         #![proptest_config(proptest::test_runner::Config { cases: 60, failure_persistence: None, ..Default::default() })]
 
@@ -202,6 +211,7 @@ mod tests {
                 2 => Just(Layer::Tanh),
                 2 => Just(Layer::Gelu),
                 1 => Just(Layer::GlobalAvgPool),
+                2 => Just(Layer::BatchNorm { momentum: 0.1, eps: 1e-2 }),
                 2 => Just(Layer::Sigmoid),
                 1 => Just(Layer::Dropout { probability: 0.5 }),
                 1 => Just(Layer::Flatten),

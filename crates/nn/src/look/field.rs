@@ -63,7 +63,7 @@ mod tests {
     use crate::data::ImageShape;
     use crate::look::testing::{build, fitting, windows};
     use crate::look::trace;
-    use crate::model::{Layer, Model};
+    use crate::model::{Layer, Model, ParamKind, ParamSpec};
     use crate::train::Pixels;
     use proptest::prelude::{Just, prop};
     use proptest::{prop_oneof, proptest};
@@ -77,6 +77,12 @@ mod tests {
         // 5 + (5 - 1) * 2 + 1 = 14 pixels a side.
         assert_eq!(of(4, (6, 7)), Field { rows: 6..20, columns: 8..22 });
         assert_eq!(of(5, (0, 4)), Field { rows: 0..28, columns: 0..28 });
+        // The larger of the two ways through a block.
+        let net =
+            build((1, 9, 9), &["conv 2 3x3 same", "[conv 2 3x3 same, relu]", "[conv 3 1x1 stride 3]", "linear 5"]);
+        let of = |layer, at| receptive_field(&net, layer, at);
+        assert_eq!((&*net.layers()[3].name, of(3, (4, 0))), ("block1", Field { rows: 2..7, columns: 0..3 }));
+        assert_eq!((&*net.layers()[7].name, of(7, (1, 1))), ("block2", Field { rows: 1..6, columns: 1..6 }));
     }
 
     proptest! {
@@ -90,7 +96,7 @@ mod tests {
             drawn in prop::collection::vec(prop_oneof![5 => windows(), 1 => Just(Layer::Relu)], 1..=4),
         ) {
             let net = fitting((1, height, width), &drawn);
-            let ones = |spec: &crate::model::ParamSpec| vec![if spec.is_bias() { 0.0 } else { 1.0 }; spec.len()];
+            let ones = |spec: &ParamSpec| vec![if spec.kind == ParamKind::Weight { 1.0 } else { 0.0 }; spec.len()];
             let tensors: Vec<_> = net.params().iter().map(|s| (s.name.clone(), s.shape.clone(), ones(s))).collect();
             let model = Model::from_tensors(net.clone(), &tensors, Pixels::default()).expect("the arrays fit");
             let answers: Vec<_> = (0..height * width)

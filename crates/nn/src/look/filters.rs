@@ -37,7 +37,7 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
             }
             (Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. }, _)
             | (Layer::GlobalAvgPool | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu, _)
-            | (Layer::Dropout { .. } | Layer::Flatten, _) => continue,
+            | (Layer::Dropout { .. } | Layer::Flatten | Layer::BatchNorm { .. } | Layer::Add, _) => continue,
         };
         let (name, rectified) = (info.name.clone(), is_rectified(layers, index));
         found.push(FilterLayer { index, name, filters, kernel, response, rectified });
@@ -51,6 +51,7 @@ fn passes_on(layer: Layer) -> bool {
         Layer::Flatten | Layer::Dropout { .. } => true,
         Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
         Layer::GlobalAvgPool | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
+        Layer::BatchNorm { .. } | Layer::Add => false,
     }
 }
 
@@ -70,7 +71,8 @@ fn is_rectified(layers: &[LayerInfo], at: usize) -> bool {
         Layer::Relu => true,
         Layer::MaxPool { .. } | Layer::Flatten | Layer::Dropout { .. } => is_rectified(layers, reader),
         Layer::Conv { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } => false,
-        Layer::GlobalAvgPool | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
+        Layer::GlobalAvgPool | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::BatchNorm { .. } => false,
+        Layer::Add => false,
     };
     readers.peek().is_some() && readers.all(rectifies)
 }
@@ -87,7 +89,8 @@ pub fn kernels(model: &Model, layer: &FilterLayer) -> Vec<f32> {
     kernels
 }
 
-/// The network with one filter's weights and bias set to zero, in the precision that it has.
+/// The network with one filter's weights and bias set to zero, and where a batch norm takes the place of the bias, that
+/// one's too; in the precision that it has.
 ///
 /// # Panics
 /// If the layer is none of this network, or has no such filter.

@@ -1,7 +1,7 @@
 //! What the tests of looking share.
 
 use crate::data::ImageShape;
-use crate::model::{Architecture, Layer, Model, Padding};
+use crate::model::{Architecture, Layer, Model, Padding, blocks};
 use crate::rng::{Rng, Stream};
 use crate::train::Pixels;
 use crate::train::fixture::Fixture;
@@ -10,8 +10,7 @@ use proptest::prop_oneof;
 
 /// A network of five classes.
 pub(super) fn build((channels, height, width): (usize, usize, usize), layers: &[&str]) -> Architecture {
-    let layers = layers.iter().map(|l| l.parse().expect(l)).collect();
-    Architecture::new(ImageShape { channels, height, width }, layers, 5).expect("the layers fit")
+    Architecture::of_blocks(ImageShape { channels, height, width }, blocks(layers), 5).expect("the layers fit")
 }
 
 /// As [`build`], of layers that were drawn: those that do not fit are left out, and a linear layer is added.

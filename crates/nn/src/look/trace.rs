@@ -70,8 +70,19 @@ mod tests {
     use crate::train::testing::assert_near;
     use crate::train::{PerChannel, Pixels};
 
-    const CHAINS: [&[&str]; 11] = [
+    const CHAINS: [&[&str]; 15] = [
         &["linear 5"],
+        &[
+            "conv 4 3x3 same",
+            "relu",
+            "[conv 4 3x3 same, batchnorm, relu, conv 4 3x3 same]",
+            "relu",
+            "maxpool 2",
+            "linear 5",
+        ],
+        &["[conv 17 5x5 stride 2 same, batchnorm, relu]", "relu", "[tanh]", "linear 9", "[relu, linear 9]", "linear 5"],
+        &["conv 17 3x3 same", "batchnorm", "relu", "maxpool 2", "conv 3 3x3", "maxpool 2", "batchnorm", "linear 5"],
+        &["batchnorm", "linear 20", "batchnorm eps 0.1", "sigmoid", "linear 18", "batchnorm", "gelu", "linear 5"],
         &["flatten", "tanh", "dropout 0.5", "linear 40", "relu", "dropout 0.1", "linear 5"],
         &["sigmoid", "linear 70", "sigmoid", "tanh", "linear 5"],
         &["conv 3 3x3 same", "relu", "maxpool 2", "conv 4 2x3 stride 2x1", "tanh", "flatten", "relu", "linear 5"],
@@ -100,13 +111,22 @@ mod tests {
                 let image = noise(net.input(), 8);
                 let trace = trace(&model, &image);
                 let table = model.pixels().table(net.input());
-                let mut x: Vec<f64> = image.iter().enumerate().map(|(at, &p)| f64::from(table.at(at, p))).collect();
-                assert_eq!(trace.outputs.len(), layers.len());
+                let image: Vec<f64> = image.iter().enumerate().map(|(at, &p)| f64::from(table.at(at, p))).collect();
+                let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+                assert_eq!(trace.outputs.len(), net.layers().len());
                 for (info, output) in net.layers().iter().zip(&trace.outputs) {
-                    let output: Vec<f64> = output.iter().map(|&v| f64::from(v)).collect();
+                    let inputs: Vec<Vec<f64>> = info
+                        .inputs
+                        .iter()
+                        .map(|source| match source {
+                            Source::Images => image.clone(),
+                            Source::Layer(at) => wide(&trace.outputs[*at]),
+                        })
+                        .collect();
+                    let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
                     let what = format!("{} of {layers:?}", info.name);
-                    assert_near(&output, &LayerReference::new(&model, info).forward(&x).0, 3e-6, &what);
-                    x = output;
+                    let expected = LayerReference::new(&model, info).forward(&inputs).0;
+                    assert_near(&wide(output), &expected, 3e-6, &what);
                 }
             }
         }

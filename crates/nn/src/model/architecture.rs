@@ -1,5 +1,6 @@
-//! A chain of layers over images of one shape, with every shape worked out and checked once.
+//! Layers over images of one shape, a chain with residual blocks, with every shape worked out and checked once.
 
+use super::block::{Block, BlockText};
 use super::layer::{Layer, Padding};
 use crate::data::ImageShape;
 use std::fmt;
@@ -75,22 +76,44 @@ pub struct LayerInfo {
     pub input: Shape,
     /// What goes out.
     pub output: Shape,
+    /// Whether it is a linear layer or a convolution that adds a bias. There is none where a batch norm comes next, or
+    /// behind pooling: it takes out again what is added to a whole channel, and has a bias of its own.
+    pub has_bias: bool,
     /// Number of learned values.
     pub parameters: usize,
     /// Multiply-adds of one example forward, taps in the padding included.
     pub macs: u64,
 }
 
-/// A learned array.
+/// What an array of a network is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ParamKind {
+    /// Weights of a linear layer or a convolution.
+    Weight,
+    /// Their biases.
+    Bias,
+    /// The weights of a batch norm, which begin at 1.
+    Scale,
+    /// The biases of a batch norm, which begin at 0.
+    Shift,
+    /// The running means of a batch norm: kept, not learned. They begin at 0.
+    RunningMean,
+    /// The running variances of a batch norm: kept, not learned. They begin at 1.
+    RunningVariance,
+}
+
+/// An array of a network: learned, or kept beside what is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ParamSpec {
     /// Its name, such as `conv1.weight` or `fc1.bias`.
     pub name: String,
+    /// What it is.
+    pub kind: ParamKind,
     /// Its shape as PyTorch has it: `[O, I, Kh, Kw]`, `[out, in]` or `[out]`.
     pub shape: Vec<usize>,
-    /// Inputs of one output: `I * Kh * Kw`, or `in`; a bias has those of its weight.
+    /// Inputs of one output: `I * Kh * Kw`, or `in`; a bias has those of its weight; 1 in a batch norm.
     pub fan_in: usize,
-    /// Outputs of one input: `O * Kh * Kw`, or `out`.
+    /// Outputs of one input: `O * Kh * Kw`, or `out`; 1 in a batch norm.
     pub fan_out: usize,
 }
 
@@ -105,9 +128,12 @@ impl ParamSpec {
         self.len() == 0
     }
 
-    /// Whether this is a bias.
-    pub fn is_bias(&self) -> bool {
-        self.shape.len() == 1
+    /// Whether an optimizer changes it.
+    pub fn is_learned(&self) -> bool {
+        match self.kind {
+            ParamKind::Weight | ParamKind::Bias | ParamKind::Scale | ParamKind::Shift => true,
+            ParamKind::RunningMean | ParamKind::RunningVariance => false,
+        }
     }
 }
 
@@ -123,14 +149,35 @@ pub enum ArchitectureError {
     /// A layer cannot take what the one before gives.
     #[error("layer {number} \"{layer}\" cannot take its input of shape {input}: {why}")]
     Shape {
-        /// Its place, from 1.
-        number: usize,
+        /// Its place, from 1; within a residual block that of the block and of the layer in it, as `3.2`.
+        number: String,
         /// Its text.
         layer: String,
         /// What the layer before gives.
         input: String,
         /// What does not fit.
         why: String,
+    },
+    /// A residual block is an empty list.
+    #[error("layer {number} is a residual block without layers; write at least one, such as [\"conv 32 3x3 same\"]")]
+    EmptyBlock {
+        /// Its place, from 1.
+        number: usize,
+    },
+    /// What a residual block gives cannot be added to what it takes.
+    #[error(
+        "layer {number} is a residual block that gives {output} for {input}, and no 1x1 convolution with a stride makes \
+         the one's shape of the other's; \"same\" convolutions keep rows and columns, and a stride divides them:\n{drawing}"
+    )]
+    Sum {
+        /// Its place, from 1.
+        number: usize,
+        /// The shape of what it takes.
+        input: String,
+        /// The shape of what it gives.
+        output: String,
+        /// A line for each of its layers with the shape that it gives.
+        drawing: String,
     },
     /// The last layer does not give one number per class.
     #[error(
@@ -148,7 +195,7 @@ pub enum ArchitectureError {
     #[error("layer {number} \"{layer}\" gives {elements} elements for one image, expected at most {MAX_ELEMENTS}")]
     OutputTooLarge {
         /// Its place, from 1.
-        number: usize,
+        number: String,
         /// Its text.
         layer: String,
         /// Elements of its output.
@@ -160,7 +207,7 @@ pub enum ArchitectureError {
     )]
     TooLarge {
         /// Its place, from 1.
-        number: usize,
+        number: String,
         /// Its text.
         layer: String,
         /// Parameters up to and with this layer.
@@ -168,61 +215,59 @@ pub enum ArchitectureError {
     },
 }
 
-/// A checked chain of layers: whoever holds one need not check a shape again.
+/// A checked network: whoever holds one need not check a shape again.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Architecture {
     input: ImageShape,
     classes: usize,
+    written: Vec<BlockText>,
     layers: Vec<LayerInfo>,
     params: Vec<ParamSpec>,
 }
 
 impl Architecture {
+    /// [`Architecture::of_blocks`] without residual blocks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(input: ImageShape, layers: Vec<Layer>, classes: usize) -> Result<Architecture, ArchitectureError> {
+        Architecture::of_blocks(input, layers.into_iter().map(Block::Layer).collect(), classes)
+    }
+
     /// Works out every shape for images of shape `input`, and checks it.
     ///
     /// # Errors
-    /// If there are no layers, a setting of a layer is outside its range, a layer does not fit what comes before it,
-    /// the last one does not give `classes` logits, or parameters or outputs are more than are supported.
-    pub fn new(input: ImageShape, layers: Vec<Layer>, classes: usize) -> Result<Architecture, ArchitectureError> {
-        let mut shape = Shape::Image(input);
-        let (mut infos, mut params) = (Vec::<LayerInfo>::new(), Vec::<ParamSpec>::new());
-        let mut total = 0;
-        for (index, layer) in layers.into_iter().enumerate() {
-            let number = index + 1;
-            let output = layer.check().and_then(|()| output_shape(layer, shape)).map_err(|why| {
-                ArchitectureError::Shape { number, layer: layer.to_string(), input: shape.to_string(), why }
-            })?;
-            let kind = kind_name(layer);
-            let count = 1 + infos.iter().filter(|info| kind_name(info.layer) == kind).count();
-            let name = format!("{kind}{count}");
-            let specs = param_specs(layer, &name, shape);
-            let parameters = specs.iter().map(ParamSpec::len).sum();
-            total += parameters;
-            if total > MAX_PARAMETERS {
-                return Err(ArchitectureError::TooLarge { number, layer: layer.to_string(), parameters: total });
-            }
-            if output.len() > MAX_ELEMENTS {
-                let elements = output.len();
-                return Err(ArchitectureError::OutputTooLarge { number, layer: layer.to_string(), elements });
-            }
-            let macs = match (layer, output) {
-                (Layer::Conv { .. }, Shape::Image(out)) => specs[0].len() as u64 * (out.height * out.width) as u64,
-                (Layer::Linear { .. }, _) => specs[0].len() as u64,
-                (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution gives feature maps"),
-                (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-                | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => 0,
+    /// If there are no layers, a setting of a layer is outside its range, a layer does not fit what comes before it, a
+    /// sum not its terms, the last layer does not give `classes` logits, or parameters or outputs are more than are
+    /// supported.
+    pub fn of_blocks(input: ImageShape, blocks: Vec<Block>, classes: usize) -> Result<Architecture, ArchitectureError> {
+        let mut builder = Builder::default();
+        let mut end = End { source: Source::Images, shape: Shape::Image(input), flattened: false };
+        for (index, block) in blocks.iter().enumerate() {
+            let behind = || {
+                blocks[index + 1..].iter().map_while(|block| match block {
+                    Block::Layer(layer) => Some(*layer),
+                    Block::Residual(_) => None,
+                })
             };
-            let inputs = vec![index.checked_sub(1).map_or(Source::Images, Source::Layer)];
-            infos.push(LayerInfo { layer, name, inputs, input: shape, output, parameters, macs });
-            params.extend(specs);
-            shape = output;
+            end = match block {
+                Block::Layer(layer) => builder.layer((index + 1).to_string(), *layer, "", end, behind())?,
+                Block::Residual(layers) => builder.residual(index + 1, layers, end)?,
+            };
         }
+        let Builder { infos, params, .. } = builder;
         let last = infos.last().ok_or(ArchitectureError::NoLayers)?;
         if !matches!(last.layer, Layer::Linear { out_features } if out_features == classes) {
             let (layer, output) = (last.layer.to_string(), last.output.to_string());
             return Err(ArchitectureError::Output { layer, output, classes });
         }
-        Ok(Architecture { input, classes, layers: infos, params })
+        let written = blocks.iter().map(BlockText::from).collect();
+        Ok(Architecture { input, classes, written, layers: infos, params })
+    }
+
+    /// The layers as they are written, each in its canonical form.
+    pub fn written(&self) -> &[BlockText] {
+        &self.written
     }
 
     /// Shape of the images.
@@ -235,12 +280,12 @@ impl Architecture {
         self.classes
     }
 
-    /// The layers in order.
+    /// The layers in order, those of residual blocks, of their shortcuts and their sums among them.
     pub fn layers(&self) -> &[LayerInfo] {
         &self.layers
     }
 
-    /// The learned arrays in order: each layer's weight, then its bias.
+    /// The arrays in order: each layer's weight, then its bias, and what a batch norm keeps.
     pub fn params(&self) -> &[ParamSpec] {
         &self.params
     }
@@ -256,6 +301,143 @@ impl Architecture {
     }
 }
 
+/// Where the layers so far end.
+#[derive(Clone, Copy)]
+struct End {
+    source: Source,
+    shape: Shape,
+    /// Whether it is a row of what were maps: it lies in memory as they do.
+    flattened: bool,
+}
+
+/// Layers and arrays so far.
+#[derive(Default)]
+struct Builder {
+    infos: Vec<LayerInfo>,
+    params: Vec<ParamSpec>,
+    parameters: usize,
+}
+
+impl Builder {
+    /// Adds a layer that has place `number` and a name that begins with `scope`, behind `end`; `behind` are the layers
+    /// that come behind it.
+    fn layer(
+        &mut self,
+        number: String,
+        layer: Layer,
+        scope: &str,
+        end: End,
+        behind: impl Iterator<Item = Layer>,
+    ) -> Result<End, ArchitectureError> {
+        let fits = layer.check().and_then(|()| match layer {
+            Layer::BatchNorm { .. } if end.flattened => Err(format!("{FLATTENED}, or before \"flatten\"")),
+            _ => output_shape(layer, end.shape),
+        });
+        let output = fits.map_err(|why| {
+            let number = number.clone();
+            ArchitectureError::Shape { number, layer: layer.to_string(), input: end.shape.to_string(), why }
+        })?;
+        let name = self.name(scope, layer);
+        let pushed = self.push(number, layer, name, vec![end.source], (end.shape, output), has_bias(layer, behind))?;
+        let flattened = match layer {
+            Layer::Flatten => end.flattened || matches!(end.shape, Shape::Image(_)),
+            Layer::Linear { .. } => false,
+            Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => false,
+            Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => end.flattened,
+            Layer::BatchNorm { .. } | Layer::Add => false,
+        };
+        Ok(End { flattened, ..pushed })
+    }
+
+    /// The next name of its kind in a scope.
+    fn name(&self, scope: &str, layer: Layer) -> String {
+        let is_like = |info: &&LayerInfo| {
+            let inside = info.name.strip_prefix(scope).is_some_and(|rest| !rest.contains('.'));
+            inside && kind_name(info.layer) == kind_name(layer)
+        };
+        format!("{scope}{}{}", kind_name(layer), 1 + self.infos.iter().filter(is_like).count())
+    }
+
+    /// Adds a residual block: its layers, its shortcut if it needs one, and the sum.
+    fn residual(&mut self, number: usize, layers: &[Layer], from: End) -> Result<End, ArchitectureError> {
+        if from.flattened {
+            let block = Block::Residual(layers.to_vec()).to_string();
+            let (number, input, why) = (number.to_string(), from.shape.to_string(), FLATTENED.to_string());
+            return Err(ArchitectureError::Shape { number, layer: block, input, why });
+        }
+        let name = self.name("", Layer::Add);
+        let mut to = from;
+        let mut drawing = format!("    {:<28}{}", "input", from.shape);
+        for (index, &layer) in layers.iter().enumerate() {
+            let behind = layers[index + 1..].iter().copied();
+            to = self.layer(format!("{number}.{}", index + 1), layer, &format!("{name}."), to, behind)?;
+            drawing.push_str(&format!("\n    {:<28}{}", layer.to_string(), to.shape));
+        }
+        if layers.is_empty() {
+            return Err(ArchitectureError::EmptyBlock { number });
+        }
+        let mut shortcut = from;
+        if to.shape != from.shape {
+            let (input, output) = (from.shape.to_string(), to.shape.to_string());
+            let conv =
+                projection(from.shape, to.shape).ok_or(ArchitectureError::Sum { number, input, output, drawing })?;
+            for layer in [conv, Layer::batch_norm()] {
+                let output = output_shape(layer, shortcut.shape).expect("a projection fits");
+                let name = format!("{name}.shortcut.{}", kind_name(layer));
+                shortcut =
+                    self.push(number.to_string(), layer, name, vec![shortcut.source], (shortcut.shape, output), false)?;
+            }
+        }
+        let terms = vec![to.source, shortcut.source];
+        self.push(number.to_string(), Layer::Add, name, terms, (to.shape, to.shape), false)
+    }
+
+    fn push(
+        &mut self,
+        number: String,
+        layer: Layer,
+        name: String,
+        inputs: Vec<Source>,
+        (input, output): (Shape, Shape),
+        has_bias: bool,
+    ) -> Result<End, ArchitectureError> {
+        let specs = param_specs(layer, &name, input, has_bias);
+        let parameters = specs.iter().filter(|spec| spec.is_learned()).map(ParamSpec::len).sum();
+        self.parameters += parameters;
+        if self.parameters > MAX_PARAMETERS {
+            let parameters = self.parameters;
+            return Err(ArchitectureError::TooLarge { number, layer: layer.to_string(), parameters });
+        }
+        if output.len() > MAX_ELEMENTS {
+            let elements = output.len();
+            return Err(ArchitectureError::OutputTooLarge { number, layer: layer.to_string(), elements });
+        }
+        let macs = match (layer, output) {
+            (Layer::Conv { .. }, Shape::Image(out)) => specs[0].len() as u64 * (out.height * out.width) as u64,
+            (Layer::Linear { .. }, _) => specs[0].len() as u64,
+            (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution gives feature maps"),
+            (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
+            | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _)
+            | (Layer::BatchNorm { .. } | Layer::Add, _) => 0,
+        };
+        self.infos.push(LayerInfo { layer, name, inputs, input, output, has_bias, parameters, macs });
+        self.params.extend(specs);
+        Ok(End { source: Source::Layer(self.infos.len() - 1), shape: output, flattened: false })
+    }
+}
+
+/// Why there is neither a batch norm nor a residual block behind flatten.
+const FLATTENED: &str =
+    "it takes feature maps or the outputs of a linear layer, not maps in a row; write it behind one";
+
+/// The 1x1 convolution that makes maps of shape `to` of those of shape `from`, if there is one.
+fn projection(from: Shape, to: Shape) -> Option<Layer> {
+    let (Shape::Image(from), Shape::Image(to)) = (from, to) else { return None };
+    let stride = (from.height.div_ceil(to.height), from.width.div_ceil(to.width));
+    let conv = Layer::Conv { out_channels: to.channels, kernel_size: (1, 1), stride, padding: Padding::Valid };
+    (conv.check().is_ok() && output_shape(conv, Shape::Image(from)) == Ok(Shape::Image(to))).then_some(conv)
+}
+
 /// What layers are called by; PyTorch's examples say `fc` for linear layers.
 fn kind_name(layer: Layer) -> &'static str {
     match layer {
@@ -268,6 +450,8 @@ fn kind_name(layer: Layer) -> &'static str {
         Layer::Gelu => "gelu",
         Layer::Dropout { .. } => "dropout",
         Layer::Flatten => "flatten",
+        Layer::BatchNorm { .. } => "bn",
+        Layer::Add => "block",
     }
 }
 
@@ -299,7 +483,8 @@ fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> {
             let (height, width) = output_size(image, kernel_size, stride, (0, 0))?;
             Ok(Shape::Image(ImageShape { height, width, ..image }))
         }
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => Ok(input),
+        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => Ok(input),
+        Layer::Dropout { .. } | Layer::BatchNorm { .. } | Layer::Add => Ok(input),
         Layer::GlobalAvgPool => Ok(Shape::Image(ImageShape { height: 1, width: 1, ..needs_image()? })),
         Layer::Flatten => Ok(Shape::Flat(input.len())),
     }
@@ -319,28 +504,128 @@ fn output_size(
     })
 }
 
-fn param_specs(layer: Layer, name: &str, input: Shape) -> Vec<ParamSpec> {
-    let (shape, fan_in, fan_out) = match (layer, input) {
-        (Layer::Linear { out_features }, _) => (vec![out_features, input.len()], input.len(), out_features),
+/// Whether a layer adds a bias, with what comes behind it: [`LayerInfo::has_bias`].
+fn has_bias(layer: Layer, mut behind: impl Iterator<Item = Layer>) -> bool {
+    let is_pooling =
+        |layer: &Layer| matches!(layer, Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool);
+    let next = behind.find(|layer| !is_pooling(layer));
+    matches!(layer, Layer::Conv { .. } | Layer::Linear { .. }) && !matches!(next, Some(Layer::BatchNorm { .. }))
+}
+
+fn param_specs(layer: Layer, name: &str, input: Shape, has_bias: bool) -> Vec<ParamSpec> {
+    let array = |kind, shape: &[usize], (fan_in, fan_out)| {
+        let word = match kind {
+            ParamKind::Weight | ParamKind::Scale => "weight",
+            ParamKind::Bias | ParamKind::Shift => "bias",
+            ParamKind::RunningMean => "running_mean",
+            ParamKind::RunningVariance => "running_var",
+        };
+        ParamSpec { name: format!("{name}.{word}"), kind, shape: shape.to_vec(), fan_in, fan_out }
+    };
+    let (shape, fans) = match (layer, input) {
+        (Layer::Linear { out_features }, _) => (vec![out_features, input.len()], (input.len(), out_features)),
         (Layer::Conv { out_channels, kernel_size: (kh, kw), .. }, Shape::Image(image)) => {
-            (vec![out_channels, image.channels, kh, kw], image.channels * kh * kw, out_channels * kh * kw)
+            (vec![out_channels, image.channels, kh, kw], (image.channels * kh * kw, out_channels * kh * kw))
         }
         (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution takes feature maps"),
+        (Layer::BatchNorm { .. }, _) => {
+            let of = [input.channels().unwrap_or(input.len())];
+            let kinds = [ParamKind::Scale, ParamKind::Shift, ParamKind::RunningMean, ParamKind::RunningVariance];
+            return kinds.map(|kind| array(kind, &of, (1, 1))).to_vec();
+        }
         (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-        | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _) => return Vec::new(),
+        | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten | Layer::Add, _) => {
+            return Vec::new();
+        }
     };
-    let bias = ParamSpec { name: format!("{name}.bias"), shape: vec![shape[0]], fan_in, fan_out };
-    vec![ParamSpec { name: format!("{name}.weight"), shape, fan_in, fan_out }, bias]
+    let mut specs = vec![array(ParamKind::Weight, &shape, fans)];
+    specs.extend(has_bias.then(|| array(ParamKind::Bias, &shape[..1], fans)));
+    specs
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::blocks;
 
     const MNIST: ImageShape = ImageShape { channels: 1, height: 28, width: 28 };
 
     fn build(layers: &[&str], input: ImageShape) -> Result<Architecture, ArchitectureError> {
-        Architecture::new(input, layers.iter().map(|l| l.parse().expect(l)).collect(), 10)
+        Architecture::of_blocks(input, blocks(layers), 10)
+    }
+
+    #[test]
+    fn a_residual_block_adds_its_input_or_a_projection_of_it() {
+        let layers = [
+            "conv 16 3x3 same",
+            "[conv 16 3x3 same, batchnorm, relu, conv 16 3x3 same, batchnorm]",
+            "relu",
+            "[conv 32 3x3 stride 2 same, relu]",
+            "linear 20",
+            "[linear 20, tanh]",
+            "linear 10",
+        ];
+        let net = build(&layers, MNIST).expect("fits");
+        let names: Vec<&str> = net.layers().iter().map(|info| info.name.as_str()).collect();
+        let expected = [
+            "conv1",
+            "block1.conv1",
+            "block1.bn1",
+            "block1.relu1",
+            "block1.conv2",
+            "block1.bn2",
+            "block1",
+            "relu1",
+            "block2.conv1",
+            "block2.relu1",
+            "block2.shortcut.conv",
+            "block2.shortcut.bn",
+            "block2",
+            "fc1",
+            "block3.fc1",
+            "block3.tanh1",
+            "block3",
+            "fc2",
+        ];
+        assert_eq!(names, expected);
+        let info = |name: &str| net.layers().iter().find(|info| info.name == name).expect("a layer");
+        assert_eq!(info("block1").inputs, [Source::Layer(5), Source::Layer(0)]);
+        assert_eq!(info("block2").inputs, [Source::Layer(9), Source::Layer(11)]);
+        assert_eq!(info("block2.shortcut.conv").inputs, [Source::Layer(7)]);
+        assert_eq!(info("block2.shortcut.conv").layer.to_string(), "conv 32 1x1 stride 2 valid");
+        assert_eq!((info("block2").output.to_string(), info("block2.conv1").has_bias), ("32x14x14".into(), true));
+        assert!(net.params().iter().any(|spec| spec.name == "block2.shortcut.bn.running_var"));
+        assert!(!net.params().iter().any(|spec| spec.name == "block1.conv2.bias"));
+        assert_eq!(net.written().iter().map(ToString::to_string).collect::<Vec<_>>(), layers);
+    }
+
+    #[test]
+    fn blocks_that_cannot_be_added_are_drawn() {
+        let message = |layers: &[&str]| build(layers, MNIST).expect_err("does not fit").to_string();
+        let valid = message(&["conv 16 3x3 same", "[conv 32 3x3, relu]", "linear 10"]);
+        assert!(
+            valid.starts_with("layer 2 is a residual block that gives 32x26x26 for 16x28x28, and no 1x1"),
+            "{valid}"
+        );
+        let drawing = "\n    input                       16x28x28\n    conv 32 3x3 valid           32x26x26\n    relu                        32x26x26";
+        assert!(valid.ends_with(drawing), "{valid}");
+        let rows = message(&["linear 10", "[linear 12]", "linear 10"]);
+        assert!(rows.starts_with("layer 2 is a residual block that gives 12 for 10"), "{rows}");
+        let inside = message(&["conv 4 3x3", "[relu, conv 4 40x40]", "linear 10"]);
+        assert!(
+            inside.starts_with("layer 2.2 \"conv 4 40x40 valid\" cannot take its input of shape 4x26x26"),
+            "{inside}"
+        );
+        let flat = message(&["flatten", "[tanh]", "linear 10"]);
+        assert!(
+            flat.starts_with("layer 2 \"[tanh]\" cannot take its input of shape 784: it takes feature maps"),
+            "{flat}"
+        );
+        let normed = message(&["flatten", "tanh", "batchnorm", "linear 10"]);
+        assert!(normed.ends_with("write it behind one, or before \"flatten\""), "{normed}");
+        let blocks = vec![Block::Residual(vec![]), Block::Layer(Layer::Linear { out_features: 10 })];
+        let empty = Architecture::of_blocks(MNIST, blocks, 10).expect_err("empty").to_string();
+        assert!(empty.starts_with("layer 1 is a residual block without layers"), "{empty}");
     }
 
     #[test]
@@ -376,6 +661,30 @@ mod tests {
         assert_eq!(names, ["conv1", "relu1", "pool1", "fc1", "relu2", "fc2"]);
         assert_eq!(net.layers()[2].output.to_string(), "32x14x14");
         assert_eq!((net.params()[2].name.as_str(), &net.params()[2].shape[..]), ("fc1.weight", &[20, 6272][..]));
+    }
+
+    #[test]
+    fn a_batch_norm_has_pytorchs_arrays_and_takes_the_place_of_a_bias() {
+        let layers = ["conv 6 3x3", "batchnorm", "relu", "conv 5 1x1", "maxpool 2", "batchnorm", "conv 4 1x1", "relu"];
+        let net = build(&[&layers[..], &["batchnorm", "linear 7", "batchnorm", "linear 10"]].concat(), MNIST);
+        let net = net.expect("fits");
+        let names: Vec<&str> = net.params().iter().map(|spec| spec.name.as_str()).collect();
+        let of = |n: usize| ["weight", "bias", "running_mean", "running_var"].map(|array| format!("bn{n}.{array}"));
+        let expected = [
+            &["conv1.weight".to_string()][..],
+            &of(1),
+            &["conv2.weight".into()],
+            &of(2),
+            &["conv3.weight".into(), "conv3.bias".into()],
+            &of(3),
+            &["fc1.weight".into()],
+            &of(4),
+            &["fc2.weight".into(), "fc2.bias".into()],
+        ];
+        assert_eq!(names, expected.concat());
+        assert_eq!((net.params()[4].shape.as_slice(), net.layers()[1].parameters), (&[6][..], 12));
+        let learned = net.params().iter().filter(|spec| spec.is_learned()).map(ParamSpec::len).sum::<usize>();
+        assert_eq!(net.parameters(), learned);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Initial parameters.
 
-use super::architecture::ParamSpec;
+use super::architecture::{ParamKind, ParamSpec};
 use crate::rng::{Rng, Stream};
 use serde::{Deserialize, Serialize};
 
@@ -30,20 +30,27 @@ impl Init {
     /// The values of array number `array`, in PyTorch's order.
     pub(crate) fn values(self, spec: &ParamSpec, array: u64, seed: u64) -> impl Fn(usize) -> f32 + use<> {
         let rng = Rng::new(seed, Stream::Init, array);
-        let (is_bias, fan_in, fan_out) = (spec.is_bias(), spec.fan_in as f64, spec.fan_out as f64);
+        let (is_bias, fan_in, fan_out) = (spec.kind == ParamKind::Bias, spec.fan_in as f64, spec.fan_out as f64);
+        // Those of a batch norm begin in the same way in any network.
+        let fixed = match spec.kind {
+            ParamKind::Weight | ParamKind::Bias => None,
+            ParamKind::Scale | ParamKind::RunningVariance => Some(1.0),
+            ParamKind::Shift | ParamKind::RunningMean => Some(0.0),
+        };
         let bound = match self {
             Init::Pytorch => 1.0 / fan_in.sqrt(),
             Init::Xavier if !is_bias => (6.0 / (fan_in + fan_out)).sqrt(),
             Init::Kaiming if !is_bias => (6.0 / fan_in).sqrt(),
             Init::Xavier | Init::Kaiming | Init::Zero | Init::TruncatedNormal => 0.0,
         };
-        move |j| match self {
-            Init::TruncatedNormal if is_bias => TUTORIAL,
-            Init::TruncatedNormal => TUTORIAL * rng.truncated_normal_at(j as u64),
+        move |j| match (fixed, self) {
+            (Some(value), _) => value,
+            (None, Init::TruncatedNormal) if is_bias => TUTORIAL,
+            (None, Init::TruncatedNormal) => TUTORIAL * rng.truncated_normal_at(j as u64),
             // Not the negative zero that half of the products would be.
-            Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming if bound == 0.0 => 0.0,
+            (None, Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming) if bound == 0.0 => 0.0,
             // In f64, and rounded once, so that the bound itself is not exceeded.
-            Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming => {
+            (None, Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming) => {
                 ((2.0 * f64::from(rng.uniform_at(j as u64)) - 1.0) * bound) as f32
             }
         }
@@ -56,7 +63,13 @@ mod tests {
 
     #[test]
     fn values_fill_their_bounds() {
-        let spec = ParamSpec { name: "fc1.weight".into(), shape: vec![50, 200], fan_in: 200, fan_out: 50 };
+        let spec = ParamSpec {
+            name: "fc1.weight".into(),
+            kind: ParamKind::Weight,
+            shape: vec![50, 200],
+            fan_in: 200,
+            fan_out: 50,
+        };
         for (init, bound) in [
             (Init::Pytorch, 1.0 / 200.0_f64.sqrt()),
             (Init::Zero, 0.0),
@@ -76,7 +89,13 @@ mod tests {
 
     #[test]
     fn truncated_normal_values_are_within_two_deviations() {
-        let spec = ParamSpec { name: "fc1.weight".into(), shape: vec![50, 200], fan_in: 200, fan_out: 50 };
+        let spec = ParamSpec {
+            name: "fc1.weight".into(),
+            kind: ParamKind::Weight,
+            shape: vec![50, 200],
+            fan_in: 200,
+            fan_out: 50,
+        };
         let value = Init::TruncatedNormal.values(&spec, 0, 7);
         let values: Vec<f64> = (0..10_000).map(|j| f64::from(value(j))).collect();
         assert!(values.iter().all(|v| v.abs() <= 0.2));
@@ -84,13 +103,15 @@ mod tests {
         // A normal variable cut off at two deviations has 0.7737 of the variance.
         let variance = values.iter().map(|v| v * v).sum::<f64>() / 1e4;
         assert!(mean.abs() < 0.003 && (variance - 0.007737).abs() < 0.0003, "mean {mean}, variance {variance}");
-        let bias = ParamSpec { name: "fc1.bias".into(), shape: vec![50], fan_in: 200, fan_out: 50 };
+        let bias =
+            ParamSpec { name: "fc1.bias".into(), kind: ParamKind::Bias, shape: vec![50], fan_in: 200, fan_out: 50 };
         assert!((0..50).all(|j| Init::TruncatedNormal.values(&bias, 1, 7)(j) == 0.1));
     }
 
     #[test]
     fn biases_of_xavier_and_kaiming_are_zero() {
-        let spec = ParamSpec { name: "fc1.bias".into(), shape: vec![50], fan_in: 200, fan_out: 50 };
+        let spec =
+            ParamSpec { name: "fc1.bias".into(), kind: ParamKind::Bias, shape: vec![50], fan_in: 200, fan_out: 50 };
         assert!(
             (0..50).all(|j| Init::Xavier.values(&spec, 1, 7)(j) == 0.0 && Init::Kaiming.values(&spec, 1, 7)(j) == 0.0)
         );

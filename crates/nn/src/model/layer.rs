@@ -55,7 +55,23 @@ pub enum Layer {
     },
     /// An image as one long row, in the order channel, row, column. A linear layer does this by itself.
     Flatten,
+    /// Batch normalisation (Ioffe and Szegedy 2015) of each feature map, or each feature of a row:
+    /// `(x - mean) / sqrt(variance + eps) * weight + bias`. While training, mean and variance are those of the batch;
+    /// elsewhere, running ones that training keeps.
+    BatchNorm {
+        /// How far a batch moves the running mean and variance, `0 < momentum <= 1`.
+        momentum: f64,
+        /// Added to the variance, `1e-12 <= eps <= 1`.
+        eps: f64,
+    },
+    /// The sum of a residual block's output and what its shortcut makes of its input. It has no text of its own: the
+    /// block is written as a list inside the list ([`super::Block`]).
+    Add,
 }
+
+/// PyTorch's defaults of [`Layer::BatchNorm`].
+const MOMENTUM: f64 = 0.1;
+const EPS: f64 = 1e-5;
 
 /// Zeros around the image of a convolution.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,7 +154,7 @@ struct Form {
 }
 
 /// Every layer that can be written, one row each.
-const GRAMMAR: [Form; 11] = [
+const GRAMMAR: [Form; 12] = [
     Form { name: "linear", example: "\"linear 10\"", aliases: &["dense", "fc"], parse: linear },
     Form {
         name: "conv",
@@ -170,6 +186,12 @@ const GRAMMAR: [Form; 11] = [
     Form { name: "gelu", example: "\"gelu\"", aliases: &[], parse: |_| Ok(Layer::Gelu) },
     Form { name: "dropout", example: "\"dropout 0.5\"", aliases: &[], parse: dropout },
     Form { name: "flatten", example: "\"flatten\"", aliases: &[], parse: |_| Ok(Layer::Flatten) },
+    Form {
+        name: "batchnorm",
+        example: "\"batchnorm\" (also \"momentum 0.1\", \"eps 1e-5\")",
+        aliases: &["bn", "batchnorm1d", "batchnorm2d", "batch_norm", "batch-norm", "batchnormalization"],
+        parse: batch_norm,
+    },
 ];
 
 /// All examples, for those who wrote something else.
@@ -295,6 +317,36 @@ fn dropout(words: &mut Words) -> Result<Layer, LayerError> {
     Err(LayerError::OutOfRange { layer: words.layer.into(), what: WHAT, value: word.into(), range })
 }
 
+fn batch_norm(words: &mut Words) -> Result<Layer, LayerError> {
+    const EXPECTED: &str = "\"momentum 0.1\" or \"eps 1e-5\", each once";
+    let (mut momentum, mut eps) = (None, None);
+    while let Some(word) = words.rest.next() {
+        let (setting, what) = match word {
+            "momentum" if momentum.is_none() => (&mut momentum, "the momentum, a number such as 0.1"),
+            "eps" if eps.is_none() => (&mut eps, "eps, a number such as 1e-5"),
+            word => return Err(words.bad(word, EXPECTED)),
+        };
+        let number = words.next(what)?;
+        *setting = Some(number.parse::<f64>().map_err(|_| words.bad(number, what))?);
+    }
+    let (momentum, eps) = (momentum.unwrap_or(MOMENTUM), eps.unwrap_or(EPS));
+    let out_of_range = |what: &'static str, value: f64, range| {
+        Err(LayerError::OutOfRange { layer: words.layer.into(), what, value: value.to_string(), range })
+    };
+    match batch_norm_fault(momentum, eps) {
+        Some((what, value, range)) => out_of_range(what, value, range),
+        None => Ok(Layer::BatchNorm { momentum, eps }),
+    }
+}
+
+/// Which number of a batch norm is outside its range, if one is: its name, itself, and the range.
+fn batch_norm_fault(momentum: f64, eps: f64) -> Option<(&'static str, f64, &'static str)> {
+    if !(momentum > 0.0 && momentum <= 1.0) {
+        return Some(("the momentum", momentum, "more than 0 and at most 1"));
+    }
+    (!(1e-12..=1.0).contains(&eps)).then_some(("eps", eps, "1e-12 to 1"))
+}
+
 fn conv(words: &mut Words) -> Result<Layer, LayerError> {
     let out_channels = words.number("the number of filters", 1, MAX_FILTERS, "1 to 4096")?;
     let kernel_size = words.size("a kernel such as 5x5")?;
@@ -317,6 +369,11 @@ fn conv(words: &mut Words) -> Result<Layer, LayerError> {
 }
 
 impl Layer {
+    /// A batch norm with PyTorch's settings.
+    pub(crate) fn batch_norm() -> Layer {
+        Layer::BatchNorm { momentum: MOMENTUM, eps: EPS }
+    }
+
     /// A sentence if a number is outside the range that its text may have: layers can be made without a text.
     pub(crate) fn check(&self) -> Result<(), String> {
         let in_range = |what: &str, (a, b): (usize, usize), range: std::ops::RangeInclusive<usize>| {
@@ -346,6 +403,11 @@ impl Layer {
             Layer::Dropout { probability } if !(0.0..1.0).contains(&probability) => {
                 Err(format!("the probability is {probability}, expected at least 0 and less than 1"))
             }
+            Layer::BatchNorm { momentum, eps } => match batch_norm_fault(momentum, eps) {
+                Some((what, value, range)) => Err(format!("{what} is {value}, expected {range}")),
+                None => Ok(()),
+            },
+            Layer::Add => Err("a sum ends a residual block, which is a list inside the list of layers".to_string()),
             Layer::GlobalAvgPool
             | Layer::Dropout { .. }
             | Layer::Relu
@@ -358,7 +420,7 @@ impl Layer {
 }
 
 impl fmt::Display for Layer {
-    /// The canonical text, which parses back to the same layer.
+    /// The canonical text, which parses back to the same layer if it is one that can be written.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let square = |(h, w): (usize, usize)| if h == w { h.to_string() } else { format!("{h}x{w}") };
         match self {
@@ -389,6 +451,17 @@ impl fmt::Display for Layer {
             Layer::Gelu => write!(f, "gelu"),
             Layer::Dropout { probability } => write!(f, "dropout {probability}"),
             Layer::Flatten => write!(f, "flatten"),
+            Layer::Add => write!(f, "add"),
+            Layer::BatchNorm { momentum, eps } => {
+                write!(f, "batchnorm")?;
+                if *momentum != MOMENTUM {
+                    write!(f, " momentum {momentum}")?;
+                }
+                if *eps != EPS {
+                    write!(f, " eps {eps:e}")?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -412,6 +485,9 @@ mod tests {
             "sigmoid",
             "dropout 0.5",
             "flatten",
+            "batchnorm",
+            "batchnorm momentum 0.25",
+            "batchnorm momentum 1 eps 1e-3",
         ] {
             let layer: Layer = text.parse().expect(text);
             assert_eq!(layer.to_string(), text);
@@ -446,6 +522,11 @@ mod tests {
         assert!(message("dropout 1").contains("at least 0 and less than 1"));
         assert!(message("dropout NaN").contains("at least 0 and less than 1"));
         assert!(message("relu 3").contains("nothing more"));
+        assert!(message("BatchNorm2d").contains("did you mean \"batchnorm\"?"));
+        assert!(message("batchnorm 32").contains("\"32\" is not understood; expected \"momentum 0.1\""));
+        assert!(message("batchnorm eps").contains("is not complete"));
+        assert!(message("batchnorm momentum 0").contains("the momentum is 0, expected more than 0"));
+        assert!(message("batchnorm eps NaN").contains("eps is NaN, expected 1e-12 to 1"));
     }
 
     proptest::proptest! {

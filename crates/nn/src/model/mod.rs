@@ -1,11 +1,15 @@
 //! Layers, architectures, and models: an architecture with its parameters.
 
 mod architecture;
+mod block;
 mod init;
 mod layer;
 mod parameters;
 
-pub use architecture::{Architecture, ArchitectureError, LayerInfo, ParamSpec, Shape, Source};
+pub use architecture::{Architecture, ArchitectureError, LayerInfo, ParamKind, ParamSpec, Shape, Source};
+#[cfg(test)]
+pub(crate) use block::blocks;
+pub use block::{Block, BlockText, layer_count};
 pub use init::Init;
 pub use layer::{Layer, LayerError, Padding};
 pub use parameters::{Model, ModelError};

@@ -1,7 +1,8 @@
 //! A model: an architecture with values for its parameters, in the layout the kernels want.
 
-use super::architecture::{Architecture, ParamSpec};
+use super::architecture::{Architecture, LayerInfo, ParamSpec};
 use super::init::Init;
+use super::layer::Layer;
 use crate::aligned::Aligned;
 use crate::graph::{Array, Graph};
 use crate::lower::{Lowering, lower};
@@ -129,16 +130,19 @@ impl Model {
     }
 
     /// The same network with the weights and the bias of one output (a filter, or a feature of a linear layer) of the
-    /// layer called `layer` set to zero.
+    /// layer called `layer` set to zero, or if a batch norm takes the place of the bias, also that one's.
     ///
     /// # Panics
     /// If there is no such layer, or it does not learn, or has no such output.
     pub(crate) fn without(&self, layer: &str, output: usize) -> Model {
         let mut model = self.clone();
-        for kind in ["weight", "bias"] {
-            let name = format!("{layer}.{kind}");
-            let array = self.architecture.params().iter().position(|p| p.name == name);
-            let array = array.unwrap_or_else(|| panic!("the network has no array {name}"));
+        let layers = self.architecture.layers();
+        let at = layers.iter().position(|info| info.name == layer).unwrap_or_else(|| panic!("there is no {layer}"));
+        let is_norm = |info: &&LayerInfo| matches!(info.layer, Layer::BatchNorm { .. });
+        let norm = layers[at..].iter().find(is_norm).filter(|_| !layers[at].has_bias);
+        let names = [Some(layer), norm.map(|info| info.name.as_str())].into_iter().flatten();
+        for name in names.flat_map(|name| ["weight", "bias"].map(|kind| format!("{name}.{kind}"))) {
+            let Some(array) = self.architecture.params().iter().position(|p| p.name == name) else { continue };
             let spec = &self.architecture.params()[array];
             assert!(output < spec.shape[0], "{layer} has {} outputs, and this is number {output}", spec.shape[0]);
             let (place, len) = (Packing::of(&self.architecture, &self.graph, array), spec.len() / spec.shape[0]);
@@ -165,7 +169,7 @@ impl Model {
         &self.pixels
     }
 
-    /// The learned array of this name (such as `conv1.weight`) in PyTorch's order, if there is one.
+    /// The array of this name (such as `conv1.weight`) in PyTorch's order, if there is one.
     pub fn tensor(&self, name: &str) -> Option<Vec<f32>> {
         let array = self.architecture.params().iter().position(|p| p.name == name)?;
         Some(unpack(&self.architecture, &self.graph, array, self.values.as_slice()))
@@ -181,8 +185,7 @@ fn lowering(architecture: &Architecture, pixels: &Pixels, precision: Precision) 
 impl fmt::Debug for Model {
     /// The layers; the values are too many to be read.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let layers = self.architecture.layers().iter().map(|info| info.layer.to_string());
-        f.debug_list().entries(layers).finish()
+        f.debug_list().entries(self.architecture.written().iter().map(ToString::to_string)).finish()
     }
 }
 

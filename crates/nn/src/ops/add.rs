@@ -1,33 +1,36 @@
-//! The sum of values. No layer needs it yet: the tests here join with it what several operations make of one value,
-//! which is how a gradient gets more than one writer.
+//! The sum of a residual block's two ways: what its layers give, and what its shortcut makes of its input.
 
 use super::{Operation, Run};
+use crate::layout::for_shared_rows;
 use crate::plan::Scratch;
+use tenfold_kernels::sum::add;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Add;
 
 impl Operation for Add {
     fn forward(&self, run: &Run, _scratch: &mut Scratch) {
+        let [first, second] = run.node.inputs[..] else { unreachable!("a sum has two terms") };
+        let to = run.layout(run.node.output);
         for n in run.share() {
-            let mut y = run.write(n);
-            y.fill(0.0);
-            for &input in &run.node.inputs {
-                y.iter_mut().zip(run.read(input, n..n + 1).iter()).for_each(|(sum, more)| *sum += more);
-            }
+            let (a, b, mut y) = (run.read(first, n..n + 1), run.read(second, n..n + 1), run.write(n));
+            for_shared_rows(run.layout(first), to, |from, to| y[to].copy_from_slice(&a[from]));
+            for_shared_rows(run.layout(second), to, |from, to| add(run.step.isa, &b[from], &mut y[to]));
             run.finish(n, &mut y);
         }
     }
 
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
         for n in run.share() {
+            let grad = run.grad(n..n + 1);
             for &input in &run.node.inputs {
-                run.pass(input, n, scratch.spare.as_mut_slice(), |out| out.copy_from_slice(&run.grad(n..n + 1)));
+                run.pass(input, n, scratch.spare.as_mut_slice(), |out| out.copy_from_slice(&grad));
             }
         }
     }
 }
 
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::aligned::Aligned;
@@ -69,6 +72,8 @@ mod tests {
                 drops: None,
                 consumers,
                 wants_gradient,
+                summed_for: None,
+                gradient_summed_for: None,
             });
             self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), output, layers: 0..0 });
             output
@@ -81,7 +86,7 @@ mod tests {
             let conv = Conv2d::new(input, to, (kernel, kernel), (1, 1), (padding, padding));
             let passes = self.graph.values[from.0].wants_gradient;
             self.shapes.extend([vec![channels, input.channels(), kernel, kernel], vec![channels]]);
-            let op = Op::Conv(ops::Conv::new(conv, Precision::F32, passes, &mut self.params));
+            let op = Op::Conv(ops::Conv::new(conv, Precision::F32, passes, true, &mut self.params));
             self.add(op, &[from], Layout::Planes(to), Some(Activation::Tanh))
         }
 
@@ -92,7 +97,7 @@ mod tests {
                 Layout::Row { features, .. } => features,
             };
             self.shapes.extend([vec![outputs, features], vec![outputs]]);
-            let op = Op::Linear(ops::Linear::new(input, outputs, Precision::F32, true, &mut self.params));
+            let op = Op::Linear(ops::Linear::new(input, outputs, Precision::F32, true, true, &mut self.params));
             self.add(op, &[from], Layout::row(outputs), activation)
         }
     }

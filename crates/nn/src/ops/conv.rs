@@ -1,7 +1,7 @@
 //! Convolution.
 
 use super::convolution::Convolution;
-use super::{Operation, Run};
+use super::{Operation, Run, weight_and_bias};
 use crate::graph::{Array, Params};
 use crate::layout::copy_pixels;
 use crate::plan::{Room, Scratch, Wiring};
@@ -15,14 +15,14 @@ pub(crate) struct Conv {
 
 impl Conv {
     /// `passes`: whether the gradient of the input is wanted.
-    pub(crate) fn new(conv: Conv2d, precision: Precision, passes: bool, params: &mut Params) -> Conv {
-        Conv { conv: Convolution::new(conv, precision, passes, params) }
+    pub(crate) fn new(conv: Conv2d, precision: Precision, passes: bool, has_bias: bool, params: &mut Params) -> Conv {
+        Conv { conv: Convolution::new(conv, precision, passes, has_bias, params) }
     }
 }
 
 impl Operation for Conv {
     fn arrays(&self) -> Vec<&Array> {
-        vec![&self.conv.weight, &self.conv.bias]
+        weight_and_bias(&self.conv.weight, &self.conv.bias)
     }
 
     fn index(&self, shape: &[usize], j: usize) -> usize {
@@ -41,7 +41,9 @@ impl Operation for Conv {
         self.conv.forward(run, scratch.products.as_mut_slice(), |n, fill| {
             let mut y = run.write(n);
             fill(&mut y);
-            add_bias(self.conv.direct.output(), &bias, &mut y);
+            if self.conv.bias.learned {
+                add_bias(self.conv.direct.output(), &bias, &mut y);
+            }
             run.finish(n, &mut y);
         });
     }

@@ -3,7 +3,7 @@
 //! is part of the kernels; tanh and sigmoid are applied to the output in place, as to that of any operation.
 
 use super::convolution::Convolution;
-use super::{Operation, Run};
+use super::{Operation, Run, weight_and_bias};
 use crate::graph::{Array, Params};
 use crate::plan::{Room, Scratch, Wiring};
 use crate::precision::Precision;
@@ -28,8 +28,14 @@ pub(crate) struct ConvPool {
 
 impl ConvPool {
     /// `passes`: whether the gradient of the input is wanted.
-    pub(crate) fn new(shape: pooled::ConvPool, precision: Precision, passes: bool, params: &mut Params) -> ConvPool {
-        let conv = Convolution::new(shape.conv().clone(), precision, passes, params);
+    pub(crate) fn new(
+        shape: pooled::ConvPool,
+        precision: Precision,
+        passes: bool,
+        has_bias: bool,
+        params: &mut Params,
+    ) -> ConvPool {
+        let conv = Convolution::new(shape.conv().clone(), precision, passes, has_bias, params);
         ConvPool { shape, conv, argmax: 0, channels: 0 }
     }
 
@@ -96,7 +102,7 @@ impl ConvPool {
 
 impl Operation for ConvPool {
     fn arrays(&self) -> Vec<&Array> {
-        vec![&self.conv.weight, &self.conv.bias]
+        weight_and_bias(&self.conv.weight, &self.conv.bias)
     }
 
     fn index(&self, shape: &[usize], j: usize) -> usize {

@@ -101,11 +101,17 @@ fn transformed(conv: &Conv2d, precision: Precision) -> (Option<ConvFft>, Option<
 
 impl Convolution {
     /// `passes`: whether the gradient of the input is wanted.
-    pub(super) fn new(direct: Conv2d, precision: Precision, passes: bool, params: &mut Params) -> Convolution {
+    pub(super) fn new(
+        direct: Conv2d,
+        precision: Precision,
+        passes: bool,
+        has_bias: bool,
+        params: &mut Params,
+    ) -> Convolution {
         let back = passes.then(|| Back::new(&direct, precision));
         let (fft, tiled) = transformed(&direct, precision);
         let weight = params.array("weight", direct.weight().len());
-        let bias = params.array("bias", direct.weight().padded_n());
+        let bias = params.bias(direct.weight().padded_n(), has_bias);
         Convolution {
             direct,
             fft,

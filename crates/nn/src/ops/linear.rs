@@ -1,6 +1,6 @@
 //! Linear layer: in f32, or with the operands of its products rounded to bf16.
 
-use super::{Operation, Run, Split};
+use super::{Operation, Run, Split, weight_and_bias};
 use crate::graph::{Array, Params};
 use crate::layout::Layout;
 use crate::plan::{Room, Scratch, Wiring};
@@ -57,11 +57,12 @@ impl Linear {
         out_features: usize,
         precision: Precision,
         passes: bool,
+        has_bias: bool,
         params: &mut Params,
     ) -> Linear {
         let layout = LinearWeight { in_features: input.inputs(), out_features };
         let weight = params.array("weight", layout.len());
-        let bias = params.array("bias", layout.padded_outputs());
+        let bias = params.bias(layout.padded_outputs(), has_bias);
         let rounds = precision == Precision::Bf16 && layout.in_features.min(out_features) >= LARGE;
         Linear { layout, input, rounds, passes, weight, bias, pairs: Pairs::default() }
     }
@@ -69,7 +70,7 @@ impl Linear {
 
 impl Operation for Linear {
     fn arrays(&self) -> Vec<&Array> {
-        vec![&self.weight, &self.bias]
+        weight_and_bias(&self.weight, &self.bias)
     }
 
     fn index(&self, shape: &[usize], j: usize) -> usize {
@@ -291,7 +292,7 @@ pub(super) fn to_and_fro(run: &Run, share: Range<usize>) -> impl Iterator<Item =
 
 /// The gradient of a linear layer's bias, which sums the rows of `grad`, and what becomes of it: the last thread's.
 pub(super) fn learn_bias(run: &Run, scratch: &mut [f32], grad: &[f32], bias: &Array) {
-    if run.worker.is_last() {
+    if run.worker.is_last() && bias.learned {
         let sums = &mut scratch[..bias.place.len()];
         column_sums(run.step.isa, grad, run.grad_layout(run.node.output).image_len(), run.images(), sums);
         run.step.learn(run.batch, bias, 0, sums);

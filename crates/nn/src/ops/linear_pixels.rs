@@ -6,7 +6,7 @@
 //! the blocks of inputs backward.
 
 use super::linear::{learn_bias, split, to_and_fro};
-use super::{Operation, Run, Split};
+use super::{Operation, Run, Split, weight_and_bias};
 use crate::batch::Batch;
 use crate::graph::{Array, Params};
 use crate::plan::{Room, Scratch, Wiring};
@@ -34,10 +34,10 @@ pub(crate) struct LinearPixels {
 }
 
 impl LinearPixels {
-    pub(crate) fn new(in_features: usize, out_features: usize, params: &mut Params) -> LinearPixels {
+    pub(crate) fn new(in_features: usize, out_features: usize, has_bias: bool, params: &mut Params) -> LinearPixels {
         let layout = LinearWeight { in_features, out_features };
         let weight = params.array("weight", layout.len());
-        let bias = params.array("bias", layout.padded_outputs());
+        let bias = params.bias(layout.padded_outputs(), has_bias);
         LinearPixels { layout, weight, bias, by_image: 0, by_input: 0 }
     }
 
@@ -141,7 +141,7 @@ impl LinearPixels {
 
 impl Operation for LinearPixels {
     fn arrays(&self) -> Vec<&Array> {
-        vec![&self.weight, &self.bias]
+        weight_and_bias(&self.weight, &self.bias)
     }
 
     fn index(&self, shape: &[usize], j: usize) -> usize {

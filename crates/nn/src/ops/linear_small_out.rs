@@ -2,7 +2,7 @@
 //! the images forward and the inputs backward.
 
 use super::linear::learn_bias;
-use super::{Operation, Run, Split};
+use super::{Operation, Run, Split, weight_and_bias};
 use crate::graph::{Array, Params};
 use crate::plan::{Room, Scratch, Wiring};
 use crate::workers::Team;
@@ -22,9 +22,9 @@ pub(crate) struct LinearSmallOut {
 }
 
 impl LinearSmallOut {
-    pub(crate) fn new(in_features: usize, out_features: usize, params: &mut Params) -> LinearSmallOut {
+    pub(crate) fn new(in_features: usize, out_features: usize, has_bias: bool, params: &mut Params) -> LinearSmallOut {
         let layout = SmallOut { in_features, out_features };
-        let (weight, bias) = (params.array("weight", layout.len()), params.array("bias", LANES));
+        let (weight, bias) = (params.array("weight", layout.len()), params.bias(LANES, has_bias));
         LinearSmallOut { layout, weight, bias, nonzero: 0 }
     }
 
@@ -37,7 +37,7 @@ impl LinearSmallOut {
 
 impl Operation for LinearSmallOut {
     fn arrays(&self) -> Vec<&Array> {
-        vec![&self.weight, &self.bias]
+        weight_and_bias(&self.weight, &self.bias)
     }
 
     fn index(&self, shape: &[usize], j: usize) -> usize {

@@ -2,9 +2,9 @@
 //! backward. `docs/adding-a-layer.md` walks through adding one.
 
 mod activation;
-#[cfg(test)]
 mod add;
 mod avg_pool;
+mod batch_norm;
 mod conv;
 mod conv_pool;
 mod convolution;
@@ -30,7 +30,9 @@ use std::ops::Range;
 use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
 use tenfold_kernels::arena::{Columns, Read, Write};
 
+pub(crate) use add::Add;
 pub(crate) use avg_pool::AvgPool;
+pub(crate) use batch_norm::BatchNorm;
 pub(crate) use conv::Conv;
 pub(crate) use conv_pool::ConvPool;
 pub(crate) use copy::Copy;
@@ -64,8 +66,8 @@ pub(crate) enum Op {
     Copy(Copy),
     Dropout(Dropout),
     Gelu(Gelu),
-    #[cfg(test)]
-    Add(add::Add),
+    BatchNorm(BatchNorm),
+    Add(Add),
 }
 
 /// Hands everything on to the operation itself: the one place that lists them all.
@@ -84,7 +86,7 @@ macro_rules! each {
             Op::Copy($op) => $call,
             Op::Dropout($op) => $call,
             Op::Gelu($op) => $call,
-            #[cfg(test)]
+            Op::BatchNorm($op) => $call,
             Op::Add($op) => $call,
         }
     };
@@ -167,6 +169,18 @@ impl Operation for Op {
 
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
         each!(self, op => op.backward(run, scratch));
+    }
+}
+
+/// The arrays of an operation with weights and perhaps a bias: one that nobody learns is no parameter of the network.
+fn weight_and_bias<'a>(weight: &'a Array, bias: &'a Array) -> Vec<&'a Array> {
+    std::iter::once(weight).chain(bias.learned.then_some(bias)).collect()
+}
+
+impl Op {
+    fn batch_norm(&self) -> &BatchNorm {
+        let Op::BatchNorm(norm) = self else { unreachable!("nobody else has anything summed") };
+        norm
     }
 }
 
@@ -271,6 +285,10 @@ impl<'r> Run<'r> {
                 drops.apply(self, step, n, elements.start, &mut y[at]);
             });
         }
+        let graph = &self.step.plan.graph;
+        if let Some(norm) = graph.values[output.0].summed_for.filter(|_| self.batch.step.is_some()) {
+            graph.nodes[norm].op.batch_norm().sum_values(self.step, n, y);
+        }
     }
 
     /// The same for the elements from number `first` on of an output without a border, none of them padding.
@@ -288,6 +306,10 @@ impl<'r> Run<'r> {
     /// gets its due.
     pub(crate) fn pass(&self, value: ValueId, n: usize, spare: &mut [f32], fill: impl FnOnce(&mut [f32])) {
         let graph = &self.step.plan.graph;
+        // One of the terms of a sum, perhaps the images: nobody learns from its gradient, and there is no room for it.
+        if !graph.values[value.0].wants_gradient {
+            return;
+        }
         let mut grad = self.step.floats.write(self.step.plan.grad(value, n..n + 1));
         if graph.is_first_writer(self.at, value) {
             fill(&mut grad);
@@ -306,6 +328,10 @@ impl<'r> Run<'r> {
         }
         if let Some(factor) = factor {
             grad.iter_mut().for_each(|grad| *grad *= factor);
+        }
+        if let Some(norm) = graph.values[value.0].gradient_summed_for {
+            let node = &graph.nodes[norm];
+            node.op.batch_norm().sum_gradient(self.step, node, n, &grad);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::testing::some_digits;
 use super::*;
-use crate::model::Init;
+use crate::model::{Init, blocks};
 use crate::optim::{Optimizer, Schedule};
 use crate::precision::Precision;
 use std::io::Write as _;
@@ -69,6 +69,36 @@ pub(super) fn built_in() -> [Recipe; 6] {
 const SMALL: &[&str] =
     &["conv 17 5x5 same", "relu", "maxpool 2", "dropout 0.25", "linear 30", "tanh", "dropout 0.5", "linear 10"];
 
+/// Batch norms behind everything that can come before one.
+const NORMED: &[&str] = &[
+    "conv 17 3x3 same",
+    "batchnorm",
+    "relu",
+    "dropout 0.2",
+    "maxpool 2",
+    "conv 20 3x3",
+    "maxpool 2",
+    "batchnorm momentum 0.3 eps 1e-3",
+    "gelu",
+    "linear 40",
+    "batchnorm",
+    "tanh",
+    "linear 10",
+];
+
+/// Residual blocks with and without a projection.
+const RESIDUAL: &[&str] = &[
+    "conv 16 3x3 same",
+    "batchnorm",
+    "relu",
+    "[conv 16 3x3 same, batchnorm, relu, conv 16 3x3 same, batchnorm]",
+    "relu",
+    "[conv 24 3x3 stride 2 same, batchnorm, relu, dropout 0.2, conv 24 3x3 same, batchnorm]",
+    "relu",
+    "global-avgpool",
+    "linear 10",
+];
+
 /// Few outputs over pixels, which threads share sixteen by sixteen, and layers behind them that they share otherwise.
 const FEW: &[&str] = &[
     "linear 16",
@@ -99,8 +129,7 @@ struct Bits {
 
 impl Bits {
     fn of(recipe: &Recipe, (train, valid): (&Dataset, &Dataset), isa: Isa, threads: usize) -> Bits {
-        let layers = recipe.layers.iter().map(|l| l.parse().expect("a layer")).collect();
-        let net = Architecture::new(train.shape(), layers, train.classes()).expect("fits");
+        let net = Architecture::of_blocks(train.shape(), blocks(recipe.layers), train.classes()).expect("fits");
         let outcome = train_on(isa, &net, &recipe.config, train, valid, threads, None, &mut |_| Flow::Continue);
         let array = |name: &String| (name.clone(), outcome.model.tensor(name).expect("an array"));
         Bits {
@@ -224,6 +253,24 @@ fn two_epochs_give_the_same_bits_and_another_seed_gives_others() {
     let other = Bits::of(&small, (&train, &valid), Isa::detect(), 2);
     let difference = bits.difference(&other).expect("another seed gives other weights");
     assert!(difference.starts_with("conv1.weight[0] is "), "{difference}");
+}
+
+#[test]
+fn batch_norms_give_the_same_bits() {
+    let (train, valid) = some_digits(82, 40);
+    let config = TrainSettings { batch_size: 40, epochs: 2, ..TrainSettings::default() }.with_seed(1);
+    let recipe = Recipe { name: "normed", layers: NORMED, config };
+    let bits = assert_same_everywhere(&recipe, (&train, &valid), Isa::available());
+    let kept = |name: &str| &bits.arrays.iter().find(|(array, _)| array == name).expect("an array").1;
+    assert!(kept("bn1.running_mean").iter().all(|mean| *mean != 0.0), "running means move");
+    assert!(kept("bn3.running_var").iter().all(|variance| *variance != 1.0), "running variances move");
+}
+
+#[test]
+fn residual_blocks_give_the_same_bits() {
+    let (train, valid) = some_digits(19, 5);
+    let config = TrainSettings { batch_size: 7, epochs: 1, ..TrainSettings::default() }.with_seed(1);
+    assert_same_everywhere(&Recipe { name: "residual", layers: RESIDUAL, config }, (&train, &valid), Isa::available());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Pixels;
 use super::testing::assert_near;
 use crate::data::{Dataset, ImageShape};
-use crate::model::{Architecture, Layer, Model};
+use crate::model::{Architecture, BlockText, Model, ParamKind};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
@@ -55,10 +55,10 @@ impl Fixture {
 
     pub(super) fn architecture(&self) -> Architecture {
         let input: Vec<usize> = serde_json::from_value(self.meta["input"].clone()).expect("input");
-        let layers: Vec<String> = serde_json::from_value(self.meta["layers"].clone()).expect("layers");
-        let layers: Vec<Layer> = layers.iter().map(|l| l.parse().expect("a layer")).collect();
+        let layers: Vec<BlockText> = serde_json::from_value(self.meta["layers"].clone()).expect("layers");
+        let layers = layers.iter().map(|block| block.parse().expect("layers")).collect();
         let input = ImageShape { channels: input[0], height: input[1], width: input[2] };
-        Architecture::new(input, layers, self.usize("classes")).expect("fits")
+        Architecture::of_blocks(input, layers, self.usize("classes")).expect("fits")
     }
 
     pub(super) fn data(&self) -> Dataset {
@@ -75,14 +75,18 @@ impl Fixture {
             .iter()
             .enumerate()
             .map(|(array, spec)| {
-                let bound = 1.0 / (spec.fan_in as f64).sqrt();
+                let (middle, bound) = match spec.kind {
+                    ParamKind::Weight | ParamKind::Bias => (0.0, 1.0 / (spec.fan_in as f64).sqrt()),
+                    ParamKind::Scale | ParamKind::RunningVariance => (1.0, 0.5),
+                    ParamKind::Shift | ParamKind::RunningMean => (0.0, 0.5),
+                };
                 let values: Vec<f32> = (0..spec.len() as u32)
                     .map(|j| {
                         let mut x = j.wrapping_add((array as u32 + 1).wrapping_mul(0x9E37_79B9));
                         x = (x ^ (x >> 16)).wrapping_mul(0x7FEB_352D);
                         x = (x ^ (x >> 15)).wrapping_mul(0x846C_A68B);
                         x ^= x >> 16;
-                        ((f64::from(x >> 8) / 8_388_608.0 - 1.0) * bound) as f32
+                        (middle + (f64::from(x >> 8) / 8_388_608.0 - 1.0) * bound) as f32
                     })
                     .collect();
                 let sample = self.f64s(&format!("init_sample.{}", spec.name)).expect("a sample");

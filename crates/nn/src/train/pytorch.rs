@@ -5,14 +5,26 @@ use super::testing::gradients;
 use super::*;
 use crate::aligned::Aligned;
 use crate::batch::Batch;
+use crate::evaluate::{Evaluator, logits};
 use crate::optim::{Optimizer, Schedule};
 use crate::plan::Scratch;
 use crate::step::{Learn, Step, StepOf};
 use crate::workers::{Team, Worker, on_threads};
 use tenfold_kernels::arena::Arena;
 
-const NETWORKS: [&str; 9] =
-    ["softmax", "mlp", "cnn1-small", "cnn2-small", "odd", "overlap", "gelu", "global-avgpool", "cnn2-full"];
+const NETWORKS: [&str; 11] = [
+    "softmax",
+    "mlp",
+    "cnn1-small",
+    "cnn2-small",
+    "odd",
+    "overlap",
+    "gelu",
+    "global-avgpool",
+    "batchnorm",
+    "residual",
+    "cnn2-full",
+];
 
 /// Instruction sets worth the time: the portable one needs minutes for the full-size network.
 fn isas_for(name: &str) -> Vec<Isa> {
@@ -32,11 +44,26 @@ fn logits_loss_and_every_gradient_are_pytorchs() {
                 let (logits, loss, grads) = gradients(isa, Team { threads, relay: true }, &model, &data, &batch);
                 fixture.check("logits", None, &logits, 1e-5);
                 fixture.check("loss", None, &[loss], 1e-6);
-                for (param, grad) in grads {
+                let learned =
+                    |name: &str| model.architecture().params().iter().any(|p| p.name == name && p.is_learned());
+                for (param, grad) in grads.into_iter().filter(|(name, _)| learned(name)) {
                     fixture.check(&format!("grad.{param}"), Some(&param), &grad, 1e-5);
                 }
             }
         }
+    }
+}
+
+/// By the running moments, where there are batch norms.
+#[test]
+fn evaluated_logits_are_pytorchs() {
+    for (name, threads) in [("batchnorm", 1), ("batchnorm", 2), ("residual", 1), ("residual", 2)] {
+        let fixture = Fixture::load(name);
+        let (model, data) = (fixture.model(Pixels::default()), fixture.data());
+        let batch = data.select(&(0..fixture.usize("batch") as u32).collect::<Vec<_>>());
+        let logits = logits(&mut Evaluator::new(&model, batch.len(), threads), &model, &batch, threads);
+        let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
+        fixture.check("evaluated", None, &logits, 1e-5);
     }
 }
 
@@ -105,16 +132,18 @@ fn ten_losses_of_ten_steps_are_pytorchs() {
                     losses.push(step.with_losses(rows, |l, _| l.iter().sum::<f64>() / rows as f64));
                 }
             }
-            // PyTorch's own f32 is within 2e-7 of its f64.
-            fixture.check(&format!("opt.{key}.losses"), None, &losses, 2e-6);
+            // PyTorch's own f32 is within 2e-7 of its f64, with batch norms within 5e-6.
+            let own = fixture.meta["pytorch_f32_error"][format!("opt.{key}.losses")].as_f64().expect("an error");
+            fixture.check(&format!("opt.{key}.losses"), None, &losses, (3.0 * own).max(2e-6));
             for (array, spec) in net.params().iter().enumerate() {
                 let values = crate::model::unpack(&net, &model.graph, array, params.as_slice());
                 let values: Vec<f64> = values.into_iter().map(f64::from).collect();
                 // Adam moves a weight whose gradient is near rounding by up to lr in either direction; PyTorch's f32 is
                 // off by as much as 9.6e-4 of the largest weight there, plain descent by 4.4e-7.
                 let own = fixture.meta["pytorch_f32_error"][format!("opt.{key}.final")].as_object().expect("errors");
-                let own = own.values().filter_map(serde_json::Value::as_f64).fold(1e-4, f64::max);
-                let tolerance = if key.starts_with("adam") { 3.0 * own } else { 2e-6 };
+                let own = own.values().filter_map(serde_json::Value::as_f64).fold(0.0, f64::max);
+                let least = if key.starts_with("adam") { 3e-4 } else { 2e-6 };
+                let tolerance = (3.0 * own).max(least);
                 fixture.check(&format!("opt.{key}.final.{}", spec.name), Some(&spec.name), &values, tolerance);
             }
         }

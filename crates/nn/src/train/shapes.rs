@@ -9,7 +9,7 @@ mod random;
 use super::testing::{Got, gradients};
 use super::*;
 use crate::data::ImageShape;
-use crate::model::{Layer, Shape};
+use crate::model::{Layer, Shape, blocks};
 use crate::ops::Operation;
 use crate::precision::Precision;
 use crate::workers::Team;
@@ -79,7 +79,7 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
             _ => None,
         })
         .collect();
-    let (input, linear) = (case.net.input(), |l: &&Layer| matches!(l, Layer::Linear { .. }));
+    let (input, linear) = (case.net.input(), |l: &&Layer| matches!(**l, Layer::Linear { .. }));
     let few_first = matches!(layers.first(), Some(Layer::Linear { out_features: ..=16 }));
     [
         ("convolution, ReLU, maxima of disjoint windows", of_three(&|a, b| *a == Layer::Relu && disjoint(*b))),
@@ -104,6 +104,8 @@ fn specialities(case: &Case) -> impl Iterator<Item = (&'static str, bool)> {
         ("maxima of overlapping windows", layers.iter().any(|l| overlapping(*l))),
         ("means", layers.iter().any(|l| matches!(l, Layer::AvgPool { .. }))),
         ("tanh or sigmoid", layers.iter().any(|l| matches!(l, Layer::Tanh | Layer::Sigmoid))),
+        ("batch norm of maps", layers.windows(2).any(|l| is_conv(&l[0]) && matches!(l[1], Layer::BatchNorm { .. }))),
+        ("batch norm of rows", layers.windows(2).any(|l| linear(&&l[0]) && matches!(l[1], Layer::BatchNorm { .. }))),
         ("gelu", layers.iter().any(|l| matches!(l, Layer::Gelu))),
         ("two linear layers or more", layers.iter().filter(linear).count() > 1),
         ("no convolution", convs.is_empty()),
@@ -203,6 +205,51 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(1, 40, 5), &["conv 5 1x5", "relu", "maxpool 2x1", "linear 3"], 2),
         (image(1, 1, 1), &["conv 3 1x1", "relu", "maxpool 1", "conv 2 1x1 stride 2", "linear 2"], 5),
         (image(2, 2, 3), &["maxpool 2 stride 1", "linear 1", "linear 2"], 5),
+        // Batch norms behind convolutions of each method, behind pooling, and of rows however they are made.
+        (
+            image(2, 13, 12),
+            &[
+                "conv 17 3x3 same",
+                "batchnorm",
+                "relu",
+                "conv 16 5x5 same",
+                "batchnorm",
+                "tanh",
+                "maxpool 2",
+                "linear 4",
+            ],
+            9,
+        ),
+        (image(1, 14, 14), &["conv 16 3x3 same", "maxpool 2", "batchnorm", "relu", "dropout 0.3", "linear 3"], 15),
+        (image(1, 9, 8), &["linear 130", "batchnorm", "relu", "dropout 0.2", "linear 5", "batchnorm", "linear 3"], 33),
+        (image(3, 5, 7), &["batchnorm", "linear 12", "batchnorm", "gelu", "linear 3"], 20),
+        // Residual blocks: projected and not, of the images, of rows.
+        (
+            image(2, 12, 11),
+            &[
+                "conv 16 3x3 same",
+                "relu",
+                "[conv 16 3x3 same, relu, conv 16 3x3 same]",
+                "relu",
+                "maxpool 2",
+                "linear 4",
+            ],
+            5,
+        ),
+        (
+            image(1, 14, 13),
+            &[
+                "conv 17 3x3 same",
+                "relu",
+                "[conv 20 3x3 stride 2 same, batchnorm]",
+                "relu",
+                "global-avgpool",
+                "linear 3",
+            ],
+            9,
+        ),
+        (image(3, 8, 8), &["[conv 3 5x5 same, tanh]", "[conv 5 3x3 same, maxpool 2, relu]", "linear 3"], 7),
+        (image(1, 8, 8), &["linear 40", "relu", "[linear 40, batchnorm, relu]", "linear 3"], 20),
         // Pooling first, after convolutions of each method.
         (
             image(1, 28, 28),
@@ -227,9 +274,8 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         (image(1, 20, 20), &["conv 17 3x3", "relu", "dropout 0.5", "maxpool 2", "dropout 0.1", "linear 4"], 5),
         (image(3, 31, 31), &["conv 20 5x5 stride 2", "relu", "maxpool 3 stride 2", "dropout 0.3", "linear 5"], 5),
     ] {
-        let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
         let classes = layers.last().expect("a layer").split(' ').nth(1).expect("a number").parse().expect("a number");
-        let net = Architecture::new(input, parsed, classes).expect("fits");
+        let net = Architecture::of_blocks(input, blocks(layers), classes).expect("fits");
         for (picture, pixels) in [(None, standardised(input.channels)), (Some(Picture::Blob), Pixels::default())] {
             let of_seed = |seed| Case { net: net.clone(), rows, before: 1, pixels: pixels.clone(), picture, seed };
             let clear = (0..30).map(of_seed).find_map(|case| match check(&case) {

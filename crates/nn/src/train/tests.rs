@@ -4,7 +4,7 @@ use super::testing::{gradients, loss_while_training, some_digits};
 use super::*;
 use crate::aligned::Aligned;
 use crate::data::{ImageShape, Source};
-use crate::model::{Init, Model};
+use crate::model::{Init, Model, blocks};
 use crate::optim::Optimizer;
 use crate::precision::Precision;
 use crate::rng::{Rng, Stream};
@@ -70,9 +70,39 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
         &["conv 18 3x3 same", "tanh", "global-avgpool", "sigmoid", "conv 20 1x1", "global-avgpool", "linear 4"],
         &["gelu", "conv 18 3x3 same", "gelu", "gelu", "conv 3 2x2", "tanh", "gelu", "linear 7", "gelu", "linear 4"],
         &["conv 16 3x3 same", "tanh", "dropout 0.5", "conv 16 5x5 same", "sigmoid", "linear 4"],
+        &[
+            "batchnorm",
+            "conv 18 3x3 same",
+            "batchnorm eps 1e-2",
+            "tanh",
+            "avgpool 2",
+            "batchnorm",
+            "dropout 0.3",
+            "linear 4",
+        ],
+        &["conv 5 3x3", "avgpool 2", "batchnorm", "gelu", "linear 20", "batchnorm", "sigmoid", "linear 4"],
+        &["flatten", "linear 33", "batchnorm eps 1", "batchnorm", "tanh", "dropout 0.2", "linear 4"],
+        // Residual blocks: of the images, with a shortcut that wants another border, within which something learns or
+        // not, of rows, and one after another.
+        &[
+            "[conv 3 3x3 same, tanh]",
+            "conv 5 5x5 same",
+            "tanh",
+            "[conv 18 3x3 stride 2 same, batchnorm, tanh]",
+            "linear 4",
+        ],
+        &["[sigmoid]", "[tanh, dropout 0.3]", "conv 17 3x3", "[batchnorm, gelu, conv 17 3x3 same]", "tanh", "linear 4"],
+        &["linear 20", "[tanh, linear 20, batchnorm]", "[linear 20]", "sigmoid", "[tanh]", "linear 4"],
+        &[
+            "conv 4 3x3 same",
+            "[dropout 0.1, conv 8 1x1 stride 2]",
+            "[conv 4 1x1, sigmoid]",
+            "[conv 6 3x3 same, tanh]",
+            "dropout 0.2",
+            "linear 4",
+        ],
     ] {
-        let parsed = layers.iter().map(|l| l.parse().expect("a layer")).collect();
-        let net = Architecture::new(shape, parsed, 4).expect("fits");
+        let net = Architecture::of_blocks(shape, blocks(layers), 4).expect("fits");
         let model = Model::new(net.clone(), Init::Xavier, 3, Pixels::default());
         let mut params = model.values.clone();
         let mut grads = Aligned::zeroed(model.graph.param_len);

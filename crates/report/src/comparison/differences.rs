@@ -62,7 +62,9 @@ pub fn differences(compared: &Compared) -> Vec<Difference> {
             let studies = same.iter().map(|(study, _)| compared.studies[*study].name.clone());
             studies.zip(values).map(|(study, value)| Value { study, value }).collect::<Vec<_>>()
         };
-        let lists: Vec<&[String]> = same.iter().map(|(_, recipe)| recipe.layers.as_slice()).collect();
+        let texts = |recipe: &RecipeRecord| recipe.layers.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let texts: Vec<Vec<String>> = same.iter().map(|(_, recipe)| texts(recipe)).collect();
+        let lists: Vec<&[String]> = texts.iter().map(Vec::as_slice).collect();
         let mut settings = vec![(LAYERS, unlike_layers(&lists))];
         let of_each: Vec<_> = same.iter().map(|(_, recipe)| recipe.settings.named()).collect();
         settings.extend((0..of_each[0].len()).map(|n| {

@@ -5,11 +5,11 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tenfold_nn::data::{MAX_CLASSES, Options, Portion, Shares};
-use tenfold_nn::model::Layer;
+use tenfold_nn::model::{Block, Layer, LayerError};
 use tenfold_nn::nearest;
 use tenfold_nn::train::TrainSettings;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
+use toml::{Spanned, Value};
 
 use super::{DataSettings, Place, Recipe, Study, StudyFileError, key};
 use crate::stop;
@@ -69,7 +69,7 @@ const DATA_KEYS: [&str; 8] =
 struct RecipeToml {
     name: Spanned<String>,
     title: Option<Spanned<String>>,
-    layers: Spanned<Vec<Spanned<String>>>,
+    layers: Spanned<Vec<Spanned<Value>>>,
     stop: Option<Spanned<String>>,
 }
 
@@ -213,6 +213,15 @@ fn portion(
     }
 }
 
+/// The layers of a residual block; or the place of what is none, from 0, and why.
+fn residual(inside: &[Value]) -> Result<Vec<Layer>, (usize, String)> {
+    let layer = |(at, value): (usize, &Value)| match value {
+        Value::String(text) => text.parse().map_err(|error: LayerError| (at, error.to_string())),
+        other => Err((at, format!("{other} is in a residual block, which is a list of texts such as \"relu\""))),
+    };
+    inside.iter().enumerate().map(layer).collect()
+}
+
 /// A recipe, and its name with the place of that.
 fn recipe(value: &Spanned<DeValue>) -> Result<(Spanned<String>, Recipe), Fault> {
     let empty = DeTable::new();
@@ -225,25 +234,45 @@ fn recipe(value: &Spanned<DeValue>) -> Result<(Spanned<String>, Recipe), Fault> 
     check_name("a recipe's name", &found.name)?;
     let name = found.name.get_ref().clone();
     let title = title(found.title.as_ref(), &name)?;
-    if found.layers.get_ref().len() > MAX_LAYERS {
-        let message =
-            format!("recipe {name:?} has {} layers, expected at most {MAX_LAYERS}", found.layers.get_ref().len());
+    let count = |value: &Spanned<Value>| value.get_ref().as_array().map_or(1, |inside| inside.len().max(1));
+    let count: usize = found.layers.get_ref().iter().map(count).sum();
+    if count > MAX_LAYERS {
+        let message = format!("recipe {name:?} has {count} layers, expected at most {MAX_LAYERS}");
         return Err(Fault::at(&found.layers, message));
     }
-    let mut layers = Vec::new();
+    let mut layers = Vec::<Block>::new();
     let mut linear_classes = false;
-    for (index, text) in found.layers.get_ref().iter().enumerate() {
-        if text.get_ref().split_whitespace().eq(["linear", "classes"]) {
+    for (index, value) in found.layers.get_ref().iter().enumerate() {
+        let number = index + 1;
+        let text = match value.get_ref() {
+            Value::String(text) => text,
+            Value::Array(inside) => {
+                let inner = residual(inside).map_err(|(at, why)| {
+                    Fault::at(value, format!("recipe {name:?}: layer {number}.{}: {why}", at + 1))
+                });
+                layers.push(Block::Residual(inner?));
+                continue;
+            }
+            other => {
+                let message = format!(
+                    "recipe {name:?}: layer {number} is {other}, expected a text such as \"relu\", or a list of them for a \
+                     residual block"
+                );
+                return Err(Fault::at(value, message));
+            }
+        };
+        if text.split_whitespace().eq(["linear", "classes"]) {
             linear_classes = index + 1 == found.layers.get_ref().len();
             if !linear_classes {
-                let message = format!("recipe {name:?}: layer {}: linear classes is the last layer", index + 1);
-                return Err(Fault::at(text, message));
+                let message = format!("recipe {name:?}: layer {number}: linear classes is the last layer");
+                return Err(Fault::at(value, message));
             }
-            layers.push(Layer::Linear { out_features: 1 });
+            layers.push(Layer::Linear { out_features: 1 }.into());
             continue;
         }
-        let layer = text.get_ref().parse::<Layer>();
-        layers.push(layer.map_err(|error| Fault::at(text, format!("recipe {name:?}: layer {}: {error}", index + 1)))?);
+        let layer = text.parse::<Layer>();
+        let layer = layer.map_err(|error| Fault::at(value, format!("recipe {name:?}: layer {number}: {error}")))?;
+        layers.push(layer.into());
     }
     if layers.is_empty() {
         let message = format!("recipe {name:?} has no layers; the last is linear, with one output per class");
@@ -367,6 +396,17 @@ mod tests {
             (&format!("{SMALL}pixels = \"standart\""), "6:10", "there is no value `standart` here"),
             (&format!("{SMALL}pixels = 1"), "6:10", "expected \"unit\", \"standard\" or { mean = ..., std = ... }"),
             (&format!("{SMALL}pixels = {{ mean = [0.1, true] }}"), "6:25", "boolean `true`, expected"),
+            (
+                &SMALL.replace("\"linear 10\"", "\"relu\", [\"conv 8 3x3 same\", \"rleu\"]"),
+                "5:18",
+                "recipe \"a\": layer 2.2: there is no layer \"rleu\" (did you mean \"relu\"?)",
+            ),
+            (
+                &SMALL.replace("\"linear 10\"", "[[\"relu\"]]"),
+                "5:11",
+                "layer 1.1: [\"relu\"] is in a residual block, which",
+            ),
+            (&SMALL.replace("\"linear 10\"", "3"), "5:11", "layer 1 is 3, expected a text such as \"relu\", or a list"),
             (&format!("{SMALL}pixels = {{ std = [1, 0] }}"), "6:10", "std [1.0, 0.0]"),
             (&format!("{SMALL}class_weights = \"balance\""), "6:17", "there is no value `balance` here"),
             (&format!("{SMALL}class_weights = [1, 2]"), "6:17", "class_weights"),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use tenfold_nn::data::Portion;
+use tenfold_nn::model::Block;
 use tenfold_nn::train::TrainSettings;
 use toml::{Table, Value};
 
@@ -37,8 +38,12 @@ impl Study {
         for recipe in &self.recipes {
             line("\n[[recipe]]\nname", string(&recipe.name));
             line("title", string(&recipe.title));
-            let layers: Vec<String> = recipe.layers.iter().map(|layer| string(&layer.to_string())).collect();
-            line("layers", format!("[{}]", layers.join(", ")));
+            let list = |texts: Vec<String>| format!("[{}]", texts.join(", "));
+            let layers = recipe.layers.iter().map(|block| match block {
+                Block::Layer(layer) => string(&layer.to_string()),
+                Block::Residual(layers) => list(layers.iter().map(|layer| string(&layer.to_string())).collect()),
+            });
+            line("layers", list(layers.collect()));
             let mut settings = Table::try_from(&recipe.settings).expect("settings have plain values");
             if let Some(target) = recipe.settings.target {
                 settings.insert("target".to_owned(), stop::write(target).into());
@@ -82,7 +87,8 @@ mod tests {
                     schedule = { kind = \"step\", every = 2, factor = 0.1 }\n\
                     pixels = { mean = [0.49, 0.5], std = [0.25, 1] }\n[[recipe]]\nname = \"t\"\n\
                     layers = [\"linear 26\"]\npixels = \"standard\"\n[[recipe]]\nname = \"u\"\n\
-                    layers = [\"linear 26\"]\npixels = \"unit\"\n";
+                    layers = [\"linear 26\"]\npixels = \"unit\"\n[[recipe]]\nname = \"v\"\n\
+                    layers = [\"conv 8 3x3 same\", [\"batchnorm momentum 0.2\", \"relu\", \"conv 8 3x3 same\"], \"linear 26\"]\n";
         for study in [
             Study::parse(full, "full.toml").unwrap(),
             Study::parse(SMALL, "mine.toml").unwrap(),

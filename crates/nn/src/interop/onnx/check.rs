@@ -113,9 +113,12 @@ fn networks_for_onnxruntime() {
     let lenet = "conv 6 5x5 same, tanh, avgpool 2, conv 16 5x5 valid, tanh, avgpool 2, linear 84, tanh, linear 10";
     let small_vgg =
         "conv 16 3x3 same, relu, conv 16 3x3 same, relu, maxpool 2, dropout 0.25, linear 64, gelu, linear 10";
+    let normed = "conv 16 3x3, batchnorm, relu, conv 16 3x3, maxpool 2, batchnorm momentum 0.5 eps 1e-3, gelu, \
+                  linear 32, batchnorm, relu, linear 10";
     for (name, layers, pixels, temperature) in [
         ("trained-tanh", lenet, PixelsFrom::default(), None),
         ("trained-dropout", small_vgg, PixelsFrom::Standard, Some(1.3)),
+        ("trained-normed", normed, PixelsFrom::default(), None),
     ] {
         let model = trained(layers, TrainSettings { pixels, ..TrainSettings::default() });
         write_case(folder, &model, &about(name, 10, temperature));

@@ -28,6 +28,8 @@ pub(super) enum Attribute {
     Int(i64),
     /// Several.
     Ints(Vec<i64>),
+    /// A number.
+    Float(f32),
 }
 
 /// A network's operators, in the order in which they can run.
@@ -49,10 +51,10 @@ impl Graph {
                 Source::Images => seen.clone(),
                 Source::Layer(layer) => outputs[*layer].clone(),
             });
-            let [input] = <[String; 1]>::try_from(inputs.collect::<Vec<_>>()).expect("layers read one value");
+            let inputs: Vec<String> = inputs.collect();
             let is_last = index + 1 == architecture.layers().len();
             let output = if is_last && temperature.is_none() { LOGITS } else { &info.name };
-            outputs.push(graph.layer(info, input, output));
+            outputs.push(graph.layer(info, inputs, output));
         }
         if let Some(temperature) = temperature {
             let last = outputs.pop().expect("a network has layers");
@@ -82,9 +84,13 @@ impl Graph {
         seen
     }
 
-    /// Adds what a layer does with `input`, and gives the name of its output: `output`, unless nothing is done.
-    fn layer(&mut self, info: &LayerInfo, input: String, output: &str) -> String {
-        let arrays = || ["weight", "bias"].map(|kind| format!("{}.{kind}", info.name));
+    /// Adds what a layer does with `inputs`, and gives the name of its output: `output`, unless nothing is done.
+    fn layer(&mut self, info: &LayerInfo, inputs: Vec<String>, output: &str) -> String {
+        let input = inputs[0].clone();
+        let arrays = || {
+            let kinds = if info.has_bias { &["weight", "bias"][..] } else { &["weight"] };
+            kinds.iter().map(|kind| format!("{}.{kind}", info.name)).collect::<Vec<_>>()
+        };
         let window = |kernel_size, stride| vec![("kernel_shape", sides(kernel_size)), ("strides", sides(stride))];
         match info.layer {
             Layer::Linear { .. } => {
@@ -92,17 +98,17 @@ impl Graph {
                     Shape::Image(_) => self.flatten(input, &format!("{}.input", info.name)),
                     Shape::Flat(_) => input,
                 };
-                let [weight, bias] = arrays();
-                self.node("Gemm", vec![row, weight, bias], output, vec![("transB", Attribute::Int(1))])
+                let inputs = [vec![row], arrays()].concat();
+                self.node("Gemm", inputs, output, vec![("transB", Attribute::Int(1))])
             }
             Layer::Conv { kernel_size, stride, padding, .. } => {
-                let [weight, bias] = arrays();
+                let inputs = [vec![input], arrays()].concat();
                 let (rows, columns) = padding.of(kernel_size);
                 // Those before all sides, then those behind.
                 let pads = [rows, columns, rows, columns].map(|pad| pad as i64).to_vec();
                 let mut attributes = window(kernel_size, stride);
                 attributes.push(("pads", Attribute::Ints(pads)));
-                self.node("Conv", vec![input, weight, bias], output, attributes)
+                self.node("Conv", inputs, output, attributes)
             }
             Layer::MaxPool { kernel_size, stride } => {
                 self.node("MaxPool", vec![input], output, window(kernel_size, stride))
@@ -117,6 +123,13 @@ impl Graph {
             Layer::Gelu => self.gelu(input, output),
             Layer::Dropout { .. } => input,
             Layer::Flatten => self.flatten(input, output),
+            Layer::Add => self.node("Add", inputs, output, vec![]),
+            Layer::BatchNorm { eps, .. } => {
+                let arrays = ["weight", "bias", "running_mean", "running_var"];
+                let inputs = arrays.map(|array| format!("{}.{array}", info.name));
+                let inputs = [&[input][..], &inputs].concat();
+                self.node("BatchNormalization", inputs, output, vec![("epsilon", Attribute::Float(eps as f32))])
+            }
         }
     }
 

@@ -1,14 +1,15 @@
-//! Protobuf's wire format, as much of it as ONNX needs: numbers are varints, everything else is its length and its
-//! bytes, and each field begins with its number and which of the two it is.
+//! Protobuf's wire format, as much of it as ONNX needs: whole numbers are varints, others four bytes, everything else is
+//! its length and its bytes, and each field begins with its number and which of the three it is.
 
 /// A message while it is written, field by field in the order of their numbers, which is the order of other writers.
 pub(super) struct Message {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The two wire types.
+/// The three wire types.
 const VARINT: u64 = 0;
 const BYTES: u64 = 2;
+const FIXED32: u64 = 5;
 
 impl Message {
     /// An empty message that takes this many bytes without being moved.
@@ -20,6 +21,12 @@ impl Message {
     pub(super) fn int(&mut self, field: u64, value: i64) {
         self.varint(field << 3 | VARINT);
         self.varint(value.cast_unsigned());
+    }
+
+    /// A `float`.
+    pub(super) fn float(&mut self, field: u64, value: f32) {
+        self.varint(field << 3 | FIXED32);
+        self.bytes.extend(value.to_le_bytes());
     }
 
     /// A `string`.

@@ -2,15 +2,16 @@
 
 use super::*;
 use crate::data::ImageShape;
-use crate::model::{Architecture, Init};
+use crate::model::{Architecture, Init, blocks};
 use crate::train::{PerChannel, Pixels};
 use sha2::{Digest, Sha256};
 use tenfold_data::hex;
 
-/// A field of a message: its number, and a number or bytes.
+/// A field of a message: its number, and a whole number, another, or bytes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Value<'a> {
     Int(i64),
+    Float(f32),
     Bytes(&'a [u8]),
 }
 
@@ -30,6 +31,11 @@ impl<'a> Fields<'a> {
                     bytes = rest;
                     Value::Bytes(value)
                 }
+                5 => {
+                    let (value, rest) = bytes.split_first_chunk().expect("four bytes");
+                    bytes = rest;
+                    Value::Float(f32::from_le_bytes(*value))
+                }
                 other => panic!("wire type {other} in field {}", key >> 3),
             };
             fields.push((key >> 3, value));
@@ -45,15 +51,23 @@ impl<'a> Fields<'a> {
     fn ints(&self, number: u64) -> Vec<i64> {
         let int = |value| match value {
             Value::Int(value) => value,
-            Value::Bytes(bytes) => panic!("field {number} is {bytes:?}"),
+            other => panic!("field {number} is {other:?}"),
         };
         self.all(number).into_iter().map(int).collect()
+    }
+
+    fn floats(&self, number: u64) -> Vec<f32> {
+        let float = |value| match value {
+            Value::Float(value) => value,
+            other => panic!("field {number} is {other:?}"),
+        };
+        self.all(number).into_iter().map(float).collect()
     }
 
     fn bytes(&self, number: u64) -> Vec<&'a [u8]> {
         let bytes = |value| match value {
             Value::Bytes(bytes) => bytes,
-            Value::Int(value) => panic!("field {number} is {value}"),
+            other => panic!("field {number} is {other:?}"),
         };
         self.all(number).into_iter().map(bytes).collect()
     }
@@ -99,6 +113,7 @@ fn line(node: &Fields) -> String {
     assert_eq!(node.text(2), node.text(3), "a node is called after its output");
     let attributes = node.messages(5).iter().fold(String::new(), |line, attribute| {
         let value = match attribute.ints(20)[..] {
+            [1] => format!("{:?}", attribute.floats(2)[0]),
             [2] => format!("{}", attribute.ints(3)[0]),
             [7] => format!("{:?}", attribute.ints(8)),
             ref other => panic!("type {other:?}"),
@@ -110,8 +125,7 @@ fn line(node: &Fields) -> String {
 
 fn model(layers: &[&str], input: ImageShape, pixels: Pixels) -> Model {
     let classes = layers.last().and_then(|last| last.strip_prefix("linear ")).expect("linear").parse();
-    let layers = layers.iter().map(|layer| layer.parse().expect("a layer")).collect();
-    let architecture = Architecture::new(input, layers, classes.expect("a number")).expect("fits");
+    let architecture = Architecture::of_blocks(input, blocks(layers), classes.expect("a number")).expect("fits");
     Model::new(architecture, Init::Pytorch, 1, pixels)
 }
 
@@ -194,6 +208,49 @@ fn a_small_network_is_written_field_by_field() {
         assert_eq!(numbers.collect::<Vec<_>>(), model.tensor(name).unwrap_or(vec![255.0]), "{name}");
     }
     assert_eq!(tensors.len(), 5);
+}
+
+/// Without biases where a batch norm takes their place.
+#[test]
+fn a_batch_norm_is_one_operator() {
+    let layers = ["conv 3 2x2", "maxpool 2", "batchnorm eps 1e-3", "linear 4", "batchnorm", "relu", "linear 2"];
+    let model = model(&layers, GREY, Pixels::default());
+    let bytes = write(&model, &about(&["x", "y"], None)).expect("it can be written");
+    let graph = Fields::of(&bytes).message(7);
+    let nodes = "Conv(unit, conv1.weight; kernel_shape=[2, 2]; strides=[1, 1]; pads=[0, 0, 0, 0]) -> conv1
+        MaxPool(conv1; kernel_shape=[2, 2]; strides=[2, 2]) -> pool1
+        BatchNormalization(pool1, bn1.weight, bn1.bias, bn1.running_mean, bn1.running_var; epsilon=0.001) -> bn1
+        Flatten(bn1; axis=1) -> fc1.input
+        Gemm(fc1.input, fc1.weight; transB=1) -> fc1
+        BatchNormalization(fc1, bn2.weight, bn2.bias, bn2.running_mean, bn2.running_var; epsilon=1e-5) -> bn2
+        Relu(bn2) -> relu1";
+    let nodes: Vec<&str> = nodes.lines().map(str::trim).collect();
+    assert_eq!(graph.messages(1).iter().map(line).skip(3).take(nodes.len()).collect::<Vec<_>>(), nodes);
+    let arrays: Vec<&str> = graph.messages(5).iter().map(|array| array.text(8)).collect();
+    let expected: Vec<&str> = model.architecture().params().iter().map(|spec| spec.name.as_str()).collect();
+    assert_eq!(arrays[1..], expected);
+}
+
+#[test]
+fn a_residual_block_ends_in_a_sum() {
+    let model = model(&["[conv 2 3x3 same, tanh]", "[relu]", "linear 2"], GREY, Pixels::default());
+    let bytes = write(&model, &about(&["x", "y"], None)).expect("it can be written");
+    let nodes = [
+        "Conv(unit, block1.conv1.weight, block1.conv1.bias; kernel_shape=[3, 3]; strides=[1, 1]; pads=[1, 1, 1, 1]) \
+         -> block1.conv1",
+        "Tanh(block1.conv1) -> block1.tanh1",
+        "Conv(unit, block1.shortcut.conv.weight; kernel_shape=[1, 1]; strides=[1, 1]; pads=[0, 0, 0, 0]) \
+         -> block1.shortcut.conv",
+        "BatchNormalization(block1.shortcut.conv, block1.shortcut.bn.weight, block1.shortcut.bn.bias, \
+         block1.shortcut.bn.running_mean, block1.shortcut.bn.running_var; epsilon=1e-5) -> block1.shortcut.bn",
+        "Add(block1.tanh1, block1.shortcut.bn) -> block1",
+        "Relu(block1) -> block2.relu1",
+        "Add(block2.relu1, block1) -> block2",
+    ];
+    let graph = Fields::of(&bytes).message(7);
+    assert_eq!(graph.messages(1).iter().map(line).skip(3).take(nodes.len()).collect::<Vec<_>>(), nodes);
+    let metadata: serde_json::Value = serde_json::from_str(Fields::of(&bytes).messages(14)[1].text(2)).expect("JSON");
+    assert_eq!(metadata["layers"], json!([["conv 2 3x3 same", "tanh"], ["relu"], "linear 2"]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A network with parameters and the batches that it is looked at with.
 
 use crate::data::Dataset;
-use crate::model::{Architecture, Model};
+use crate::model::{Architecture, Model, ParamKind};
 use crate::rng::{Rng, Stream, permutation};
 use crate::train::Pixels;
 use std::fmt;
@@ -43,9 +43,13 @@ impl Case {
             .map(|(array, spec)| {
                 let rng = self.random(array);
                 let is_last = array as usize + 2 >= self.net.params().len();
-                let bound = if spec.is_bias() { 0.3 } else { (6.0 / spec.fan_in as f64).sqrt() };
+                let (middle, bound) = match spec.kind {
+                    ParamKind::Weight => (0.0, (6.0 / spec.fan_in as f64).sqrt()),
+                    ParamKind::Bias | ParamKind::Shift | ParamKind::RunningMean => (0.0, 0.3),
+                    ParamKind::Scale | ParamKind::RunningVariance => (1.0, 0.5),
+                };
                 let bound = if is_last { 0.2 * bound } else { bound };
-                let value = |j| ((2.0 * f64::from(rng.uniform_at(j)) - 1.0) * bound) as f32;
+                let value = |j| (middle + (2.0 * f64::from(rng.uniform_at(j)) - 1.0) * bound) as f32;
                 (spec.name.clone(), spec.shape.clone(), (0..spec.len() as u64).map(value).collect())
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Picture};
 use crate::data::{Dataset, ImageShape};
-use crate::model::{Architecture, Layer, Model, Shape};
+use crate::model::{Architecture, Layer, LayerInfo, Model, Shape, Source};
 use crate::reference::{LayerReference, sizes, to_f32, window};
 use crate::rng::{Rng, Stream};
 use crate::train::Pixels;
@@ -34,15 +34,21 @@ const LEFT: f64 = 0.05;
 /// How far from 1 a probability must be: what is left of it when 1 is taken away has the rounding error of 1.
 const UNSURE: f64 = 0.01;
 
-/// A batch forward through a chain of references, and back if `near` and what is said above leave it clear: each layer
+/// A batch forward through the references of all layers, and back if `near` and what is said above leave it clear: each layer
 /// takes the values before it rounded to f32.
 pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) -> Expected {
     let net = model.architecture();
     let rows = batch.len();
     let table = model.pixels().table(net.input());
     let image = |n: &u32| (0..).zip(data.image(*n as usize)).map(|(at, &p)| f64::from(table.at(at, p)));
-    let mut x: Vec<f64> = batch.iter().flat_map(image).collect();
-    let mut inputs = Vec::new();
+    let images: Vec<f64> = batch.iter().flat_map(image).collect();
+    let mut outputs = Vec::<Vec<f64>>::new();
+    fn value<'v>(images: &'v [f64], outputs: &'v [Vec<f64>], source: Source) -> &'v [f64] {
+        match source {
+            Source::Images => images,
+            Source::Layer(at) => &outputs[at],
+        }
+    }
     let mut argmax = vec![Vec::new(); net.layers().len()];
     let links: Vec<LayerReference> = net.layers().iter().map(|info| LayerReference::new(model, info)).collect();
     let mut dropouts = 0;
@@ -52,12 +58,18 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
             factors[at] = Some(dropout_factors(info.input, probability, dropouts, rows));
             dropouts += 1;
         }
-        let images = || x.chunks_exact(info.input.len());
+        let inputs: Vec<&[f64]> = info.inputs.iter().map(|&source| value(&images, &outputs, source)).collect();
+        let (x, len) = (inputs[0], info.input.len());
+        let images = || x.chunks_exact(len);
         let mut y = Vec::new();
-        for image in images() {
-            let (values, places) = link.forward(image);
+        for n in 0..rows {
+            let of_image: Vec<&[f64]> = inputs.iter().map(|input| &input[n * len..(n + 1) * len]).collect();
+            let (values, places) = link.forward(&of_image);
             y.extend(values);
             argmax[at].push(places);
+        }
+        if let Layer::BatchNorm { eps, .. } = info.layer {
+            y = BatchNorm::new(model, info, eps).forward(x);
         }
         if let Some(factors) = &factors[at] {
             y.iter_mut().zip(factors).for_each(|(y, factor)| *y *= factor);
@@ -70,26 +82,57 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
                 };
                 images().any(too_near).then_some("a maximum is too near to another")
             }
-            (Layer::Relu, _) if relu_margin(&x) < near => Some("the input of a ReLU is too near to zero"),
-            (Layer::Relu, _) if (f64::MIN_POSITIVE..LEFT * largest(&x)).contains(&largest(&y)) => {
+            (Layer::Relu, _) if relu_margin(x) < near => Some("the input of a ReLU is too near to zero"),
+            (Layer::Relu, _) if (f64::MIN_POSITIVE..LEFT * largest(x)).contains(&largest(&y)) => {
                 Some("a ReLU leaves next to nothing")
+            }
+            (Layer::BatchNorm { eps, .. }, _) if BatchNorm::new(model, info, eps).is_steep(x) => {
+                Some("a batch norm enlarges rounding errors")
             }
             _ => None,
         };
         if unclear.is_some() {
             return Expected { unclear, ..Expected::default() };
         }
-        inputs.push(std::mem::replace(&mut x, y));
+        outputs.push(y);
     }
     let labels: Vec<u16> = batch.iter().map(|&n| data.labels()[n as usize]).collect();
-    let (losses, mut grad) =
+    let x = outputs.last().expect("a network has a layer").clone();
+    let (losses, grad) =
         reference::softmax_cross_entropy(&to_f32(&x), net.classes(), &labels, Counts::default(), 1.0 / rows as f64);
     let of_label = |(n, &label): (usize, &u16)| grad[n * net.classes() + usize::from(label)].abs() * rows as f64;
     let sure = labels.iter().enumerate().map(of_label).fold(1.0, f64::min) < UNSURE;
-    let unclear = sure.then_some("a class is next to certain");
+    let mut unclear = sure.then_some("a class is next to certain");
     let (mut gradients, mut terms) = (NamedArrays::new(), Vec::new());
+    let mut grads: Vec<Vec<f64>> = outputs.iter().map(|y| vec![0.0; y.len()]).collect();
+    *grads.last_mut().expect("a network has a layer") = grad;
     for (at, (info, link)) in net.layers().iter().zip(&links).enumerate().rev() {
-        let images = inputs[at].chunks_exact(info.input.len()).zip(grad.chunks_exact(info.output.len()));
+        let (input, grad) = (value(&images, &outputs, info.inputs[0]), std::mem::take(&mut grads[at]));
+        let mut pass = |passed: Vec<f64>| {
+            for source in &info.inputs {
+                let Source::Layer(before) = source else { continue };
+                grads[*before].iter_mut().zip(&passed).for_each(|(sum, more)| *sum += more);
+            }
+        };
+        if let Layer::BatchNorm { eps, .. } = info.layer {
+            let norm = BatchNorm::new(model, info, eps);
+            let (x, weight, bias) = norm.backward(input, &grad);
+            let (_, _, bias_terms) = norm.backward(input, &magnitudes(&grad));
+            if norm.cancels(input, &grad, &x) {
+                unclear = Some("a batch norm passes on next to nothing but rounding errors");
+            }
+            let none = || vec![0.0; norm.weight.len()];
+            for (kind, values) in
+                [("running_var", none()), ("running_mean", none()), ("bias", bias), ("weight", weight)]
+            {
+                gradients.push((format!("{}.{kind}", info.name), values));
+                // Normalised values are a few units at most.
+                terms.push(4.0 * largest(&bias_terms));
+            }
+            pass(x);
+            continue;
+        }
+        let images = input.chunks_exact(info.input.len()).zip(grad.chunks_exact(info.output.len()));
         let mut passed = Vec::new();
         // Gradients of weight and bias, summed over the images; and the same of magnitudes.
         let mut sums: Option<[Vec<f64>; 4]> = None;
@@ -113,9 +156,10 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
         if let Some(factors) = &factors[at] {
             passed.iter_mut().zip(factors).for_each(|(g, factor)| *g *= factor);
         }
-        grad = passed;
+        pass(passed);
         if let Some([of_weight, of_bias, weight_terms, bias_terms]) = sums {
-            for (kind, values, magnitudes) in [("bias", of_bias, bias_terms), ("weight", of_weight, weight_terms)] {
+            let of_bias = info.has_bias.then_some(("bias", of_bias, bias_terms));
+            for (kind, values, magnitudes) in of_bias.into_iter().chain([("weight", of_weight, weight_terms)]) {
                 gradients.push((format!("{}.{kind}", info.name), values));
                 terms.push(magnitudes.into_iter().fold(0.0, f64::max));
             }
@@ -124,6 +168,50 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
     gradients.reverse();
     terms.reverse();
     Expected { logits: x, loss: losses.iter().sum::<f64>() / rows as f64, gradients, terms, unclear }
+}
+
+/// A batch norm while training, by the references.
+struct BatchNorm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    pixels: usize,
+    eps: f64,
+}
+
+impl BatchNorm {
+    fn new(model: &Model, info: &LayerInfo, eps: f64) -> BatchNorm {
+        let array = |kind| model.tensor(&format!("{}.{kind}", info.name)).expect("an array");
+        let (weight, bias) = (array("weight"), array("bias"));
+        BatchNorm { pixels: info.input.len() / weight.len(), weight, bias, eps }
+    }
+
+    fn moments(&self, x: &[f64]) -> Vec<reference::Moments> {
+        reference::batch_moments(&to_f32(x), self.weight.len(), self.pixels)
+    }
+
+    fn forward(&self, x: &[f64]) -> Vec<f64> {
+        let learned = (&self.weight[..], &self.bias[..]);
+        reference::batch_norm_forward(&to_f32(x), self.pixels, &self.moments(x), learned, self.eps)
+    }
+
+    fn backward(&self, x: &[f64], grad: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        reference::batch_norm_backward(&to_f32(x), self.pixels, &self.weight, self.eps, &to_f32(grad))
+    }
+
+    /// Whether a channel that is not constant has a deviation so small that its division by that makes much of what
+    /// the largest value was rounded by.
+    fn is_steep(&self, x: &[f64]) -> bool {
+        let least = (LEFT * largest(x)).powi(2);
+        self.moments(x).iter().any(|of| of.variance > 0.0 && of.variance < least)
+    }
+
+    /// Whether little is left of the gradient `grad` once what the moments give is added.
+    fn cancels(&self, x: &[f64], grad: &[f64], passed: &[f64]) -> bool {
+        let steepest =
+            |(of, weight): (reference::Moments, &f32)| f64::from(weight.abs()) / (of.variance + self.eps).sqrt();
+        let steepest = self.moments(x).into_iter().zip(&self.weight).map(steepest).fold(0.0, f64::max);
+        largest(passed) < LEFT * steepest * largest(grad)
+    }
 }
 
 /// What dropout layer number `index` multiplies each element of a batch by, in step 0 of a training from seed 1.

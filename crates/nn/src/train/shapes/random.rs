@@ -17,6 +17,12 @@ const MACS: usize = 1 << 21;
 /// nearer is some pair of them to a tie.
 const ELEMENTS: usize = 40_000;
 
+/// A batch norm whose eps is not next to nothing.
+const NORM: Layer = Layer::BatchNorm { momentum: 0.1, eps: 1e-3 };
+
+/// Values of a channel from which on a random network normalises them.
+const ENOUGH: usize = 8;
+
 /// Of one channel as MNIST is often seen, of several each in its own way: a blank pixel is then not zero.
 pub(super) fn standardised(channels: usize) -> Pixels {
     let each = |first: f64, step: f64| {
@@ -38,7 +44,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
     // What goes through Fourier transforms: small maps, blocks of channels before and after.
     let small = image(prop_oneof![1..=3_usize, 16..=17_usize], (5..=9_usize, 5..=9_usize));
     let blocks = (small, prop::collection::vec(blocks(), 1..=2), 1..=2_usize);
-    let hidden = prop::collection::vec((1..=200_usize, activation()), 0..=2);
+    let hidden = prop::collection::vec((1..=200_usize, prop::bool::weighted(0.2), activation()), 0..=2);
     let pixels = prop_oneof![3 => Just(false), 1 => Just(true)];
     let picture = prop::option::weighted(0.3, prop::sample::select(&Picture::MIX[..]));
     let images = (0..=3_usize, pixels, picture, 0..1_u64 << 32);
@@ -55,6 +61,8 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
 #[derive(Clone, Debug)]
 struct Stage {
     conv: Option<Layer>,
+    /// Whether a batch norm follows it.
+    norm: bool,
     activation: Option<Layer>,
     pool: Option<Layer>,
     /// Whether the pooling comes before the activation.
@@ -98,8 +106,10 @@ fn stage() -> impl Strategy<Value = Stage> {
     });
     let (conv, pool) = (prop::option::weighted(0.9, conv), prop::option::weighted(0.7, pool));
     let order = (prop::bool::weighted(0.5), prop::bool::weighted(0.15));
-    (conv, activation(), pool, order).prop_map(|(conv, activation, pool, (pool_first, dropout))| Stage {
+    let conv = (conv, prop::bool::weighted(0.25));
+    (conv, activation(), pool, order).prop_map(|((conv, norm), activation, pool, (pool_first, dropout))| Stage {
         conv,
+        norm,
         activation,
         pool,
         pool_first,
@@ -113,6 +123,7 @@ fn blocks() -> impl Strategy<Value = Stage> {
     let pool = prop::option::of(Just(Layer::MaxPool { kernel_size: (2, 2), stride: (2, 2) }));
     (16..=18_usize, sides, activation(), pool).prop_map(|(out_channels, kernel_size, activation, pool)| Stage {
         conv: Some(Layer::Conv { out_channels, kernel_size, stride: (1, 1), padding: Padding::Same }),
+        norm: false,
         activation,
         pool,
         pool_first: false,
@@ -131,7 +142,7 @@ fn image(
 fn fit(
     mut input: ImageShape,
     stages: &[Stage],
-    hidden: &[(usize, Option<Layer>)],
+    hidden: &[(usize, bool, Option<Layer>)],
     classes: usize,
     rows: usize,
 ) -> Architecture {
@@ -143,6 +154,7 @@ fn fit(
     // For one image. A convolution takes at most half of what is left, and the last layer has its own.
     let mut macs = MACS / rows;
     let elements = ELEMENTS.min(MACS / 2 / classes) / rows;
+    let rows_of_batch = rows;
     for stage in stages {
         let mut dropout = None;
         if let Some(Layer::Conv { out_channels, kernel_size, stride, padding }) = stage.conv {
@@ -160,6 +172,8 @@ fn fit(
             if out_channels > 0 {
                 macs -= out_channels * each;
                 layers.push(Layer::Conv { out_channels, kernel_size: kernel, stride, padding });
+                // A few values have hardly moments.
+                layers.extend((stage.norm && height * width * rows_of_batch >= ENOUGH).then_some(NORM));
                 dropout = stage.dropout.then_some(Layer::Dropout { probability: 0.25 });
                 image = ImageShape { channels: out_channels, height, width };
             }
@@ -179,11 +193,12 @@ fn fit(
         layers.extend(first.into_iter().chain(dropout).chain(second));
     }
     let mut features = image.len();
-    for &(out_features, activation) in hidden {
+    for &(out_features, norm, activation) in hidden {
         let out_features = out_features.min(macs / features);
         if out_features > 0 {
             macs -= out_features * features;
             layers.push(Layer::Linear { out_features });
+            layers.extend((norm && rows >= ENOUGH).then_some(NORM));
             layers.extend(activation);
             features = out_features;
         }

@@ -4,6 +4,8 @@
 //! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`. Slices that are too short, and windows that do not
 //! fit once, panic.
 
+pub mod augment;
+
 use crate::softmax_cross_entropy::Counts;
 use crate::windows;
 

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use crate::augment::Augment;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
 use crate::lower::{Lowering, lower};
@@ -16,6 +17,7 @@ mod events;
 mod muon;
 mod pixels;
 mod settings;
+mod staged;
 mod state;
 mod trainer;
 use at_once::AtOnceMemory;
@@ -23,6 +25,7 @@ pub use class_weights::ClassWeights;
 pub use events::{EpochResult, Event, Flow, Outcome, StopReason};
 pub use pixels::{PerChannel, Pixels, PixelsFrom};
 pub use settings::{SettingError, TrainSettings};
+use staged::StagedImages;
 pub use state::{Snapshot, State, StateError};
 pub(crate) use trainer::{EpochRun, Halt, Trainer};
 
@@ -45,10 +48,12 @@ impl Default for TrainConfig {
 /// batch.
 pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch_size: usize, threads: usize) -> u64 {
     let (precision, floats) = (settings.precision, 3 + AtOnceMemory::floats_per_parameter(settings));
+    let changed = settings.augment != Augment::None;
+    let staged = if changed { StagedImages::bytes(architecture.input(), batch_size) } else { 0 };
     // Whichever way a linear layer straight over pixels takes them.
     let of = |blank_is_nothing: bool| {
         let graph = lower(architecture, Lowering { precision, blank_is_nothing, fuse: true });
-        4 * floats * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads)
+        4 * floats * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads) + staged
     };
     of(true).max(of(false))
 }
@@ -60,7 +65,7 @@ pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch
 ///
 /// # Panics
 /// If the data are empty or of another shape or number of classes than the architecture's, if `threads` is 0, or if
-/// [`TrainSettings::check`] or [`PixelsFrom::check_channels`] finds something.
+/// [`TrainSettings::check`], [`PixelsFrom::check_channels`] or [`Augment::check_fits`] finds something.
 pub fn train(
     architecture: &Architecture,
     config: &TrainConfig,
@@ -105,6 +110,7 @@ pub(crate) fn train_on(
     let settings = &config.settings;
     settings.check().expect("the settings have been checked");
     settings.pixels.check_channels(architecture.input().channels).expect("the settings have been checked");
+    settings.augment.check_fits(architecture.input()).expect("the settings have been checked");
     for data in [train, valid] {
         assert!(!data.is_empty(), "there must be examples");
         assert_eq!(
@@ -206,6 +212,8 @@ fn reason_to_end(settings: &TrainSettings, epochs: &[EpochResult]) -> Option<Sto
     }
 }
 
+#[cfg(test)]
+mod augmented;
 #[cfg(test)]
 mod bits;
 #[cfg(test)]

@@ -43,9 +43,9 @@ impl ElasticGrid {
     /// The offsets of a row of pixels still to be weighted by column.
     pub(super) fn row(&self, y: usize, offsets: &Offsets) -> [[f32; CONTROLS]; 2] {
         let Place { cell, weights } = &self.rows[y];
-        offsets.each_ref().map(|of| {
-            std::array::from_fn(|column| (0..4).fold(0.0, |sum, n| sum + weights[n] * of[cell + n][column]))
-        })
+        offsets
+            .each_ref()
+            .map(|of| std::array::from_fn(|column| (0..4).fold(0.0, |sum, n| sum + weights[n] * of[cell + n][column])))
     }
 
     /// The offset `[x, y]` of a pixel, in pixels, from that of its row.
@@ -84,7 +84,9 @@ mod tests {
     fn no_offset_is_larger_than_the_largest_of_a_point() {
         let grid = ElasticGrid::new([9, 9]);
         let offsets: Offsets = std::array::from_fn(|axis| {
-            std::array::from_fn(|row| std::array::from_fn(|column| if (axis + row + column) % 3 == 0 { -2.0 } else { 2.0 }))
+            std::array::from_fn(|row| {
+                std::array::from_fn(|column| if (axis + row + column) % 3 == 0 { -2.0 } else { 2.0 })
+            })
         });
         let largest = (0..9)
             .flat_map(|y| (0..9).map(move |x| (y, x)))

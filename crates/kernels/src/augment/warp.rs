@@ -38,12 +38,12 @@ impl Map {
     /// there; all are `[x, y]`, and a matrix is of two rows.
     ///
     /// # Panics
-    /// If a number of `matrix` is more than 4 from 0, one of `offset` more than [`LONGEST_SIDE`], or a side is longer
-    /// than that.
+    /// If a number of `matrix` is more than 4 from 0, one of `offset` more than four times [`LONGEST_SIDE`], or a side is
+    /// longer than that.
     pub fn about_the_middle([height, width]: [usize; 2], matrix: [[f64; 2]; 2], offset: [f64; 2]) -> Map {
         assert!(height.max(width) <= LONGEST_SIDE, "an image of {height}x{width}");
         assert!(matrix.as_flattened().iter().all(|v| v.abs() <= 4.0), "the matrix {matrix:?}");
-        assert!(offset.iter().all(|v| v.abs() <= LONGEST_SIDE as f64), "the offset {offset:?}");
+        assert!(offset.iter().all(|v| v.abs() <= 4.0 * LONGEST_SIDE as f64), "the offset {offset:?}");
         let middle = [width, height].map(|side| (side.max(1) - 1) as f64 / 2.0);
         let fixed = |v: f64| (v * f64::from(1 << POINT)).round() as i32;
         let origin = |axis: usize| {
@@ -153,8 +153,9 @@ mod tests {
             let grid = ElasticGrid::new([height, width]);
             let field = values(2 * CONTROLS * CONTROLS, 5);
             let at = |axis: usize, row: usize, column: usize| 1.5 * field[(axis * CONTROLS + row) * CONTROLS + column];
-            let offsets: Offsets =
-                std::array::from_fn(|axis| std::array::from_fn(|row| std::array::from_fn(|column| at(axis, row, column))));
+            let offsets: Offsets = std::array::from_fn(|axis| {
+                std::array::from_fn(|row| std::array::from_fn(|column| at(axis, row, column)))
+            });
             for (matrix, offset) in [
                 (IDENTITY, [0.0, 0.0]),
                 (FLIP, [0.0, -0.25]),
@@ -170,8 +171,7 @@ mod tests {
                     let displacement = |x: usize, y: usize| {
                         bent.map_or([0.0; 2], |(grid, offsets)| grid.at(x, &grid.row(y, offsets)).map(f64::from))
                     };
-                    let expected =
-                        warped(shape, &image, matrix, offset, &displacement, beyond == Beyond::Mirror);
+                    let expected = warped(shape, &image, matrix, offset, &displacement, beyond == Beyond::Mirror);
                     // Half a step of rounding; a weight is at most 2^-11 too small, and a coordinate half a unit of its
                     // origin and of each step off: two neighbours differ by 255 at most along each axis.
                     let coordinate = (2 + height + width) as f64 / 131_072.0;
@@ -195,8 +195,7 @@ mod tests {
             for beyond in [Beyond::Edge, Beyond::Mirror] {
                 assert_eq!(plain(shape, &image, IDENTITY, [0.0; 2], beyond), image);
                 let flipped = plain(shape, &image, FLIP, [0.0; 2], beyond);
-                let rows: Vec<u8> =
-                    image.chunks_exact(shape[2]).flat_map(|row| row.iter().rev().copied()).collect();
+                let rows: Vec<u8> = image.chunks_exact(shape[2]).flat_map(|row| row.iter().rev().copied()).collect();
                 assert_eq!(flipped, rows);
                 assert_eq!(plain(shape, &flipped, FLIP, [0.0; 2], beyond), image);
             }

@@ -100,11 +100,12 @@ pub fn warp(
             let (column, right, along) = between(at[0], width, beyond);
             let (line, below, down) = between(at[1], height, beyond);
             let (first, below) = (line * width + column, below * width);
-            for (from, to) in from.chunks_exact(plane).zip(to.chunks_exact_mut(plane)) {
-                let pixel = |at: usize| u32::from(from[at]);
+            for channel in 0..channels {
+                let start = channel * plane;
+                let pixel = |at: usize| u32::from(from[start + at]);
                 let pair = |at: usize| pixel(at) * ((1 << WEIGHT) - along) + pixel(at + right) * along;
                 let sum = pair(first) * ((1 << WEIGHT) - down) + pair(first + below) * down;
-                to[y * width + x] = ((sum + (1 << (2 * WEIGHT - 1))) >> (2 * WEIGHT)) as u8;
+                to[start + y * width + x] = ((sum + (1 << (2 * WEIGHT - 1))) >> (2 * WEIGHT)) as u8;
             }
         }
     }

@@ -52,7 +52,10 @@ impl ElasticGrid {
     #[inline]
     pub(super) fn at(&self, x: usize, row: &[[f32; CONTROLS]; 2]) -> [f32; 2] {
         let Place { cell, weights } = &self.columns[x];
-        row.each_ref().map(|of| (0..4).fold(0.0, |sum, n| sum + weights[n] * of[cell + n]))
+        row.each_ref().map(|of| {
+            let four = &of[*cell..cell + 4];
+            (0..4).fold(0.0, |sum, n| sum + weights[n] * four[n])
+        })
     }
 }
 

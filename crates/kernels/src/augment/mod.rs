@@ -1,8 +1,8 @@
 //! Images changed for training: bytes in, bytes out.
 //!
 //! All of it is sums of whole numbers, and of f32 in an order that is written down, without fused multiply-adds: the
-//! bits are the same whatever the compiler makes of it. There is no kernel by instruction set, because an image of 28x28
-//! takes some two microseconds as it is.
+//! bits are the same whatever the compiler makes of it. There is no kernel by instruction set: an image of 28x28 takes a
+//! few microseconds as it is.
 
 mod elastic;
 mod warp;

@@ -88,7 +88,8 @@ fn sheet(title: &str, augment: &Augment, seed: u64, train: &Dataset, names: &[St
     let notes = [
         format!("augment: {augment}"),
         format!("Each row: a training image as it is, then what epochs 1 to {EPOCHS} show of it (seed {seed})."),
-        "Would a person still give each of them its class? Behind the name, how many images it has.".to_owned(),
+        "The number behind a class is how many training images it has. A person should still recognise every image."
+            .to_owned(),
     ];
     contact_sheet(&plain(title), &notes, &rows)
 }

@@ -164,7 +164,9 @@ A study file:
 All its settings, with their defaults, are in the study.toml that each run writes. pixels = { mean = 0.1307, std = 0.3081 }
 in a recipe makes (p / 255 - mean) / std of each pixel p; without it, pixels run from 0 to 1. pixels = \"standard\" takes both
 from the training images, for each channel, and a list has a number for each channel: mean = [0.49, 0.48, 0.45].
-class_weights = \"balanced\" gives each class the same total weight in the training loss, however many images it has.";
+class_weights = \"balanced\" gives each class the same total weight in the training loss, however many images it has.
+augment = \"characters\", \"photos\" or a list such as [\"shift 2\", \"rotate 10\"] changes training images at random;
+`tenfold look mine.toml --augment` draws them.";
 
 /// Tells which differences between the recipes of a study, or of several, are real.
 ///
@@ -210,7 +212,7 @@ pub(crate) struct ReportArgs {
 #[derive(clap::Args, Debug)]
 #[command(after_help = LOOK_EXAMPLES, group = clap::ArgGroup::new("what"))]
 pub(crate) struct LookArgs {
-    /// A folder that `tenfold run` has written.
+    /// A folder that `tenfold run` has written; with --augment a study: a name or a .toml file.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
     /// Only these recipes.
@@ -254,6 +256,10 @@ pub(crate) struct LookArgs {
     /// The test images that the networks get wrong, and suspect labels.
     #[arg(long, group = "what", conflicts_with_all = ["model", "seed", "layer", "filters", "filter"])]
     pub(crate) mistakes: bool,
+    /// What the recipes of a study will show their networks: some training images of each class, as they are and as the
+    /// first epochs change them (from seed 1, or --seed). Nothing needs to be trained; written to runs/STUDY/look.
+    #[arg(long, group = "what", conflicts_with_all = ["layer", "filters", "filter", "class", "unit", "show", "threads"])]
+    pub(crate) augment: bool,
     /// How to show pictures on the terminal.
     #[arg(long, value_enum, default_value_t = ShowOn::Auto)]
     pub(crate) show: ShowOn,
@@ -275,7 +281,8 @@ Examples:
   tenfold look runs/digits --image 18 --class 8 --unit conv2:5,3,4   why not 8, and what a unit sees
   tenfold look runs/digits --model cnn2 --film         filters through training
   tenfold look runs/digits --model cnn2 --match        which filters recur from seed to seed
-  tenfold look runs/digits --mistakes                  a gallery, with suspect labels";
+  tenfold look runs/digits --mistakes                  a gallery, with suspect labels
+  tenfold look mine.toml --augment                     what its networks will be shown, before any training";
 
 /// Which images.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

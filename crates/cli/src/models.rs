@@ -1,5 +1,6 @@
 //! `tenfold models`: what each recipe of a study is made of.
 
+use tenfold_nn::augment::Augment;
 use tenfold_nn::model::Architecture;
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_report::text::{LayerRow, models_table};
@@ -67,8 +68,13 @@ fn settings(recipe: &Recipe) -> String {
     let target = settings.target.map_or(String::new(), |target| format!(", until validation accuracy {target}"));
     let patience =
         settings.patience.map_or(String::new(), |n| format!(", until {n} epochs without a lower validation loss"));
+    let augment = match &settings.augment {
+        Augment::None => String::new(),
+        Augment::Characters | Augment::Photos => format!(", images augmented as {}", settings.augment),
+        Augment::List(_) => format!(", images augmented: {}", settings.augment),
+    };
     let (batch_size, epochs) = (settings.batch_size, settings.epochs);
     format!(
-        "{kind} with learning rate {lr}{schedule}, batches of {batch_size}, {most}{epochs} epochs{target}{patience}"
+        "{kind} with learning rate {lr}{schedule}, batches of {batch_size}, {most}{epochs} epochs{target}{patience}{augment}"
     )
 }

@@ -19,8 +19,10 @@ pub enum Stream {
     Dropout = 4,
     /// Which test images a resample of a bootstrap draws.
     Bootstrap = 5,
+    /// How a training image is changed.
+    Augment = 6,
     /// Which trainings are checked.
-    Sample = 6,
+    Sample = 7,
 }
 
 /// A counter-based random number generator: 2^64 numbers, each computed from its index alone.
@@ -313,7 +315,8 @@ mod tests {
 
     #[test]
     fn every_byte_of_every_stream_is_uniform() {
-        for stream in [Stream::Split, Stream::Init, Stream::Order, Stream::Dropout, Stream::Bootstrap] {
+        for stream in [Stream::Split, Stream::Init, Stream::Order, Stream::Dropout, Stream::Bootstrap, Stream::Augment]
+        {
             for sub in [0, 1, 1 << 40] {
                 let rng = Rng::new(5, stream, sub);
                 for byte in 0..8 {

@@ -48,6 +48,7 @@
 
 pub mod activation;
 pub mod arena;
+pub mod augment;
 pub mod batch_norm;
 pub mod bf16;
 mod contract;

@@ -25,6 +25,11 @@ impl<'a> Examples<'a> {
         Examples { pixels: data.pixels(), labels: data.labels(), image_len: data.shape().len(), indices }
     }
 
+    /// Examples whose images lie one behind the other in a buffer, and whose labels in `labels`; `places` counts them.
+    pub(crate) fn staged(pixels: &'a [u8], labels: &'a [u16], image_len: usize, places: &'a [u32]) -> Examples<'a> {
+        Examples { pixels, labels, image_len, indices: places }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.indices.len()
@@ -113,7 +118,7 @@ mod tests {
         let labels: Vec<u16> = indices.iter().map(|&n| data.labels()[n as usize]).chain([9; 3]).collect();
         let places: Vec<u32> = (0..indices.len() as u32).collect();
         let in_place = Batch::evaluated(&data, &indices);
-        let of = |indices| Examples { pixels: &pixels, labels: &labels, image_len, indices };
+        let of = |places| Examples::staged(&pixels, &labels, image_len, places);
         let staged = Batch { examples: of(&places), next: of(&places[..0]), ..in_place };
         for n in 0..indices.len() {
             assert_eq!(staged.examples.image(n), in_place.examples.image(n), "image {n}");

@@ -20,6 +20,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 mod aligned;
+pub mod augment;
 mod autotune;
 mod batch;
 pub mod bench;

@@ -406,7 +406,7 @@ fn after_warmup(warmup: f64, step: u64, steps_per_epoch: u64, epochs: u64) -> Re
 
 /// `cos(pi x)` for `x` in 0..1 as a fixed sequence of IEEE operations: by symmetry the Taylor series of the sine of an
 /// angle of at most pi/2, whose remainder after the 19th power is below 1e-15.
-fn cos_pi(x: f64) -> f64 {
+pub(crate) fn cos_pi(x: f64) -> f64 {
     let angle = (0.5 - x) * std::f64::consts::PI;
     let square = angle * angle;
     let mut sum = 1.0;

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use crate::augment::Augment;
 use crate::data::Dataset;
 use crate::evaluate::{Evaluator, evaluate_on};
 use crate::lower::{Lowering, lower};
@@ -17,6 +18,7 @@ mod muon;
 mod pixels;
 mod settings;
 mod smallest_batch;
+mod staged;
 mod state;
 mod trainer;
 use at_once::AtOnceMemory;
@@ -25,6 +27,7 @@ pub use events::{EpochResult, Event, Flow, Outcome, StopReason};
 pub use pixels::{PerChannel, Pixels, PixelsFrom};
 pub use settings::{SettingError, TrainSettings};
 pub use smallest_batch::{SingleValue, check_smallest_batch};
+use staged::StagedImages;
 pub use state::{Snapshot, State, StateError};
 pub(crate) use trainer::{EpochRun, Halt, Trainer};
 
@@ -47,10 +50,12 @@ impl Default for TrainConfig {
 /// batch, and a [`Snapshot`] while it is written.
 pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch_size: usize, threads: usize) -> u64 {
     let (precision, floats) = (settings.precision, 3 + AtOnceMemory::floats_per_parameter(settings));
+    let changed = settings.augment != Augment::None;
+    let staged = if changed { StagedImages::bytes(architecture.input(), batch_size) } else { 0 };
     // Whichever way a linear layer straight over pixels takes them.
     let of = |blank_is_nothing: bool| {
         let graph = lower(architecture, Lowering { precision, blank_is_nothing, fuse: true });
-        4 * floats * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads)
+        4 * floats * graph.param_len as u64 + Plan::new(&graph, batch_size, true).bytes(threads) + staged
     };
     // As a state and in the form of a file.
     of(true).max(of(false)) + 2 * State::bytes(architecture, settings)
@@ -63,7 +68,8 @@ pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch
 ///
 /// # Panics
 /// If the data are empty or of another shape or number of classes than the architecture's, if `threads` is 0, or if
-/// [`TrainSettings::check`], [`PixelsFrom::check_channels`] or [`check_smallest_batch`] finds something.
+/// [`TrainSettings::check`], [`PixelsFrom::check_channels`], [`Augment::check_fits`] or [`check_smallest_batch`] finds
+/// something.
 pub fn train(
     architecture: &Architecture,
     config: &TrainConfig,
@@ -110,6 +116,7 @@ pub(crate) fn train_on(
     settings.pixels.check_channels(architecture.input().channels).expect("the settings have been checked");
     let batch_size = settings.batch_size.min(train.len().max(1));
     check_smallest_batch(architecture, batch_size, train.len()).expect("the settings have been checked");
+    settings.augment.check_fits(architecture.input()).expect("the settings have been checked");
     for data in [train, valid] {
         assert!(!data.is_empty(), "there must be examples");
         assert_eq!(
@@ -213,6 +220,8 @@ fn reason_to_end(settings: &TrainSettings, epochs: &[EpochResult]) -> Option<Sto
     }
 }
 
+#[cfg(test)]
+mod augmented;
 #[cfg(test)]
 mod bits;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::alloc::System;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tenfold_nn::augment::Augment;
 use tenfold_nn::data::{Dataset, Source};
 use tenfold_nn::model::Architecture;
 use tenfold_nn::optim::{Optimizer, Schedule};
@@ -98,7 +99,7 @@ fn a_training_step_allocates_nothing() {
             &["linear 200", "relu", "linear 200", "relu", "linear 10"],
             TrainSettings { optimizer: momentum, schedule: one_cycle, ..settings.clone() },
         ),
-        (&cnn2, TrainSettings { batch_size: 33, ..settings.clone() }),
+        (&cnn2, TrainSettings { batch_size: 33, augment: Augment::Characters, ..settings.clone() }),
         (&awkward, TrainSettings { optimizer: decoupled, ..settings.clone() }),
     ] {
         let counts = requests_while_training(layers, settings, data, |_| ());

@@ -210,6 +210,7 @@ mod tests {
     use super::*;
     use crate::Study;
     use tenfold_nn::Precision;
+    use tenfold_nn::augment::Augment;
     use tenfold_nn::data::ImageShape;
     use tenfold_nn::model::Init;
     use tenfold_nn::optim::{Optimizer, Schedule};
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_identity_covers_what_determines_the_bits_and_every_change_is_named() {
-        let changes: [(&Change, &str, &str, &str); 17] = [
+        let changes: [(&Change, &str, &str, &str); 18] = [
             (&|config, _| config.settings.batch_size += 1, "batch_size", "128", "129"),
             (&|config, _| config.settings.epochs += 1, "epochs", "11", "12"),
             (&|config, _| config.settings.optimizer = Optimizer::adam(2e-5), "optimizer.lr", "0.00001", "0.00002"),
@@ -282,6 +283,7 @@ mod tests {
             (&|config, _| config.settings.label_smoothing = 0.1, "label_smoothing", "0", "0.1"),
             (&|config, _| config.settings.clip_norm = Some(2.0), "clip_norm", "none", "2"),
             (&|config, _| config.settings.ema = Some(0.999), "ema", "none", "0.999"),
+            (&|config, _| config.settings.augment = Augment::Characters, "augment", "none", "characters"),
             (&|config, _| config.settings.target = Some(0.99), "validation accuracy to stop at", "none", "0.99"),
             (&|config, _| config.settings.patience = Some(3), "patience", "none", "3"),
             (&|config, _| config.seed += 1, "seed", "1", "2"),
@@ -299,7 +301,7 @@ mod tests {
         }
         identities.sort();
         identities.dedup();
-        assert_eq!(identities.len(), 18);
+        assert_eq!(identities.len(), 19);
         let renamed = settings_with(|_, dataset| dataset.name.push('x'));
         assert_eq!((renamed.identity(), renamed.differences(&usual)), (usual.identity(), Vec::new()));
     }

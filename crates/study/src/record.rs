@@ -298,12 +298,12 @@ mod tests {
             .to_owned()
             + r#""patience":null,"optimizer":{"kind":"adam","lr":0.001,"betas":[0.9,0.999],"eps":1e-8,"#
             + r#""weight_decay":0.0},"schedule":{"kind":"step","every":1,"factor":0.83},"init":"zero","#
-            + r#""pixels":{"mean":0.1307,"std":0.3081},"precision":"f32","class_weights":"none","label_smoothing":0.0,"clip_norm":null,"ema":null,"parameters":7850,"macs_forward":7840,"#
+            + r#""pixels":{"mean":0.1307,"std":0.3081},"precision":"f32","class_weights":"none","label_smoothing":0.0,"clip_norm":null,"ema":null,"augment":"none","parameters":7850,"macs_forward":7840,"#
             + r#""summary":null,"published":null,"trials":[]}"#;
         let record: RecipeRecord = serde_json::from_str(&text).expect("a recipe");
         assert_eq!(serde_json::to_string(&record).expect("plain values"), text);
         let older = text.replace(
-            r#""precision":"f32","class_weights":"none","label_smoothing":0.0,"clip_norm":null,"ema":null,"#,
+            r#""precision":"f32","class_weights":"none","label_smoothing":0.0,"clip_norm":null,"ema":null,"augment":"none","#,
             "",
         );
         assert_eq!(serde_json::from_str::<RecipeRecord>(&older).expect("a recipe"), record);

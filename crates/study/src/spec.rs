@@ -133,10 +133,11 @@ impl Recipe {
     /// The network for images of this shape, with all shapes checked.
     ///
     /// # Errors
-    /// If the layers do not fit the images, each other or the classes ([`Architecture::new`]), or pixels are set for
-    /// another number of channels.
+    /// If the layers do not fit the images, each other or the classes ([`Architecture::new`]), pixels are set for
+    /// another number of channels, or the images are not of a size to be augmented so.
     pub fn architecture(&self, input: ImageShape, classes: usize) -> Result<Architecture, ArchitectureError> {
         self.settings.pixels.check_channels(input.channels).map_err(ArchitectureError::Pixels)?;
+        self.settings.augment.check_fits(input).map_err(ArchitectureError::Augment)?;
         Architecture::of_blocks(input, self.layers.clone(), classes)
     }
 

@@ -1,5 +1,6 @@
 //! `tenfold look`: what trained networks have inside.
 
+mod augmented;
 pub(crate) mod film;
 pub(crate) mod filters;
 pub(crate) mod image_trace;
@@ -77,6 +78,9 @@ impl Network {
 
 /// Looks into the networks of a run folder and gives the exit code.
 pub(crate) fn look(args: &LookArgs) -> Result<u8, Failure> {
+    if args.augment {
+        return augmented::look(args);
+    }
     let (folder, study, splits) = report::open(&args.folder, args.data.as_deref())?;
     let threads = environment(args.threads).threads;
     let filters = Selection { most: args.filters, these: args.filter.clone() };

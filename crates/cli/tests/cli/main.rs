@@ -1,5 +1,6 @@
 //! The program as a person meets it: what it prints where, what it writes, and how it ends.
 
+mod augment;
 mod cluster;
 mod data;
 mod get;
@@ -35,12 +36,17 @@ fn tenfold(arguments: &[&str]) -> Command {
 
 #[track_caller]
 fn run(arguments: &[&str]) -> Ended {
-    let output = tenfold(arguments).output().expect("the program starts");
+    ended(&mut tenfold(arguments))
+}
+
+#[track_caller]
+fn ended(command: &mut Command) -> Ended {
+    let output = command.output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the program prints text");
     let ended = Ended { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) };
-    assert!(!ended.err.contains("panicked"), "{arguments:?}: {}", ended.err);
-    assert!(!ended.out.contains('\x1b') && !ended.err.contains('\x1b'), "{arguments:?}: escape codes");
-    assert!(!ended.err.contains('\r'), "{arguments:?}: bars");
+    assert!(!ended.err.contains("panicked"), "{command:?}: {}", ended.err);
+    assert!(!ended.out.contains('\x1b') && !ended.err.contains('\x1b'), "{command:?}: escape codes");
+    assert!(!ended.err.contains('\r'), "{command:?}: bars");
     ended
 }
 

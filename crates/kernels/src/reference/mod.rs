@@ -4,6 +4,7 @@
 //! convolution weights `[O, I, Kh, Kw]`, linear weights `[out, in]`. Slices that are too short, and windows that do not
 //! fit once, panic.
 
+pub mod augment;
 mod batch_norm;
 
 use crate::softmax_cross_entropy::Counts;

@@ -146,6 +146,9 @@ pub enum ArchitectureError {
     /// What is seen of a pixel is not set for as many channels as the images have.
     #[error("{0}")]
     Pixels(String),
+    /// The images are too small, or too large, for what is to be done to them in training.
+    #[error("{0}")]
+    Augment(String),
     /// A layer cannot take what the one before gives.
     #[error("layer {number} \"{layer}\" cannot take its input of shape {input}: {why}")]
     Shape {

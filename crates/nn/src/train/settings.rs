@@ -6,6 +6,7 @@
 //! without it.
 
 use super::{ClassWeights, PixelsFrom, TrainConfig};
+use crate::augment::Augment;
 use crate::model::Init;
 use crate::optim::{Optimizer, Schedule};
 use crate::precision::Precision;
@@ -52,6 +53,9 @@ pub struct TrainSettings {
     /// network: what is validated, tested and kept are the averages; the weights that take the steps are not.
     #[serde(default)]
     pub ema: Option<f64>,
+    /// How training images are changed at random, anew in each epoch.
+    #[serde(default)]
+    pub augment: Augment,
 }
 
 impl Default for TrainSettings {
@@ -70,6 +74,7 @@ impl Default for TrainSettings {
             label_smoothing: 0.0,
             clip_norm: None,
             ema: None,
+            augment: Augment::None,
         }
     }
 }
@@ -86,7 +91,7 @@ pub struct SettingError {
 
 impl TrainSettings {
     /// The name of each setting, in order.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "batch_size",
         "epochs",
         "target",
@@ -100,6 +105,7 @@ impl TrainSettings {
         "label_smoothing",
         "clip_norm",
         "ema",
+        "augment",
     ];
 
     /// The most examples of one step; a training set is a closer limit.
@@ -115,7 +121,8 @@ impl TrainSettings {
     pub fn check(&self) -> Result<(), SettingError> {
         // By name, so that the compiler asks for the range of a new one.
         let TrainSettings { batch_size, epochs, target, patience, optimizer, schedule, pixels, .. } = self;
-        let TrainSettings { init: _, precision: _, class_weights: _, label_smoothing, clip_norm, ema, .. } = self;
+        let TrainSettings { init: _, precision: _, class_weights: _, label_smoothing, clip_norm, ema, augment, .. } =
+            self;
         let error = |setting, message| Err(SettingError { setting, message });
         let whole = |setting, value: usize, max: usize| {
             if (1..=max).contains(&value) {
@@ -143,6 +150,7 @@ impl TrainSettings {
         if let Some(ema) = ema.filter(|ema| !(*ema > 0.0 && *ema < 1.0)) {
             return error("ema", format!("ema is {ema}, expected more than 0 and less than 1"));
         }
+        augment.check().or_else(|message| error("augment", message))?;
         optimizer.check().or_else(|message| error("optimizer", message))?;
         schedule.check(*epochs).or_else(|message| error("schedule", message))?;
         pixels.check().or_else(|message| error("pixels", message))
@@ -185,7 +193,7 @@ mod tests {
             change(&mut settings);
             settings.check().expect_err("it is out of range")
         };
-        let cases: [(&Change, &str, &str); 12] = [
+        let cases: [(&Change, &str, &str); 13] = [
             (&|s| s.batch_size = 0, "batch_size", "batch_size is 0, expected 1 to 1048576"),
             (&|s| s.epochs = 10_001, "epochs", "epochs is 10001, expected 1 to 10000"),
             (&|s| s.target = Some(0.0), "target", "target is 0, expected more than 0 and at most 1"),
@@ -195,6 +203,7 @@ mod tests {
             (&|s| s.label_smoothing = 1.0, "label_smoothing", "label_smoothing is 1, expected 0 to less than 1"),
             (&|s| s.clip_norm = Some(0.0), "clip_norm", "clip_norm is 0, expected more than 0"),
             (&|s| s.ema = Some(1.0), "ema", "ema is 1, expected more than 0 and less than 1"),
+            (&|s| s.augment = Augment::List(vec![]), "augment", "augment is an empty list, expected"),
             (&|s| s.optimizer = Optimizer::adam(0.0), "optimizer", "the optimizer's lr is 0"),
             (&|s| s.schedule = Schedule::Step { every: 0, factor: 0.5 }, "schedule", "the schedule's every is 0"),
             (&|s| s.pixels = Pixels::all(0.0, 0.0).into(), "pixels", "the pixels' mean is 0 and std 0"),

@@ -2,6 +2,7 @@
 
 use super::at_once::{AtOnce, AtOnceMemory};
 use super::batches::{Batches, steps_of};
+use super::staged::StagedImages;
 use super::{Event, Flow, TrainConfig, TrainSettings};
 use crate::aligned::Aligned;
 use crate::autotune::{Autotune, Stretch, Watch};
@@ -30,6 +31,8 @@ pub(crate) struct Trainer<'a> {
     plan: Plan,
     pub(super) memory: Memory,
     at_once: AtOnceMemory,
+    /// Where images are changed before they are learned from.
+    staged: Option<StagedImages>,
     scratch: Vec<Scratch>,
     threads: usize,
     /// Steps done in all.
@@ -83,6 +86,7 @@ impl<'a> Trainer<'a> {
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         let pixels = model.pixels().table(architecture.input());
         let at_once = AtOnceMemory::new(&model, settings);
+        let staged = StagedImages::new(config, train.shape(), plan.batch_size);
         Trainer {
             isa,
             config,
@@ -93,6 +97,7 @@ impl<'a> Trainer<'a> {
             plan,
             memory,
             at_once,
+            staged,
             scratch,
             threads,
             steps: 0,
@@ -157,7 +162,8 @@ impl<'a> Trainer<'a> {
     ) -> Halt {
         let steps = self.steps_of(data);
         let (started, before) = (Instant::now(), run.done);
-        let batches = Batches::new(self.config, data, epoch, self.plan.batch_size, self.steps - before as u64);
+        let (first_step, staged) = (self.steps - before as u64, self.staged.as_mut());
+        let batches = Batches::new(self.config, data, epoch, self.plan.batch_size, first_step, staged);
         let (learn, at_once) = self.at_once.share([&mut self.moment1, &mut self.moment2]);
         let classes = self.model.architecture().classes();
         let of = StepOf { isa: self.isa, seed: self.config.seed, classes, pixels: &self.pixels };
@@ -199,8 +205,11 @@ fn run_stretch(
         stretch.team,
         scratch,
         |worker, scratch| {
+            batches.prepare(indices.start, worker);
+            worker.barrier();
             for index in indices.clone() {
-                run_step(step, at_once, worker, scratch, &batches.get(index));
+                batches.prepare(index + 1, worker);
+                batches.with(index, |batch| run_step(step, at_once, worker, scratch, batch));
                 worker.barrier();
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -208,11 +217,15 @@ fn run_stretch(
             }
         },
         |worker, scratch| {
+            batches.prepare(indices.start, worker);
+            worker.barrier();
             for index in indices.clone() {
-                let batch = batches.get(index);
-                run_step(step, at_once, worker, scratch, &batch);
-                let loss = step.with_losses(batch.len(), |losses, _| losses.iter().sum::<f64>());
-                progress.step(loss, || report(index, batch.len()));
+                batches.prepare(index + 1, worker);
+                let (examples, loss) = batches.with(index, |batch| {
+                    run_step(step, at_once, worker, scratch, batch);
+                    (batch.len(), step.with_losses(batch.len(), |losses, _| losses.iter().sum::<f64>()))
+                });
+                progress.step(loss, || report(index, examples));
                 stop.store(progress.halt.is_some(), Ordering::Relaxed);
                 worker.barrier();
                 watch.step();

@@ -80,13 +80,13 @@ mod tests {
                     fit = \"crop\"\ncopies = \"identical\"\n[[recipe]]\nname = \"r\"\nlayers = [\"conv 3 5x3 stride 2 padding 1\", \"tanh\", \
                     \"avgpool 2\", \"dropout 0.3\", \"linear 26\"]\nbatch_size = 7\nepochs = 3\npatience = 2\n\
                     stop = \"valid_accuracy >= 0.5\"\ninit = \"kaiming\"\nclass_weights = \"balanced\"\npixels = { mean = 0.1307, std = 0.3081 }\n\
-                    label_smoothing = 0.1\nclip_norm = 2\nema = 0.99\n\
+                    label_smoothing = 0.1\nclip_norm = 2\nema = 0.99\naugment = [\"flip\", \"shift 0.5\"]\n\
                     optimizer = { kind = \"sgd\", lr = 1, momentum = 0.9, nesterov = true }\n\
                     schedule = { kind = \"one-cycle\", pct_start = 0.2 }\n[[recipe]]\nname = \"s\"\n\
                     layers = [\"linear 26\"]\noptimizer = { kind = \"adamw\", lr = 1e-7 }\n\
                     schedule = { kind = \"step\", every = 2, factor = 0.1 }\n\
                     pixels = { mean = [0.49, 0.5], std = [0.25, 1] }\n[[recipe]]\nname = \"t\"\n\
-                    layers = [\"linear 26\"]\npixels = \"standard\"\n[[recipe]]\nname = \"u\"\n\
+                    layers = [\"linear 26\"]\npixels = \"standard\"\naugment = \"characters\"\n[[recipe]]\nname = \"u\"\n\
                     layers = [\"linear 26\"]\npixels = \"unit\"\n[[recipe]]\nname = \"v\"\n\
                     layers = [\"conv 8 3x3 same\", [\"batchnorm momentum 0.2\", \"relu\", \"conv 8 3x3 same\"], \"linear 26\"]\n";
         for study in [

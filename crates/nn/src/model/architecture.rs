@@ -332,9 +332,11 @@ impl Builder {
         end: End,
         behind: impl Iterator<Item = Layer>,
     ) -> Result<End, ArchitectureError> {
-        let fits = layer.check().and_then(|()| match layer {
-            Layer::BatchNorm { .. } if end.flattened => Err(format!("{FLATTENED}, or before \"flatten\"")),
-            _ => output_shape(layer, end.shape),
+        let fits = layer.check().and_then(|()| {
+            if end.flattened && matches!(layer, Layer::BatchNorm { .. }) {
+                return Err(format!("{FLATTENED}, or before \"flatten\""));
+            }
+            output_shape(layer, end.shape)
         });
         let output = fits.map_err(|why| {
             let number = number.clone();

@@ -398,7 +398,7 @@ mod tests {
             (&format!("{SMALL}pixels = {{ mean = [0.1, true] }}"), "6:25", "boolean `true`, expected"),
             (
                 &SMALL.replace("\"linear 10\"", "\"relu\", [\"conv 8 3x3 same\", \"rleu\"]"),
-                "5:18",
+                "5:19",
                 "recipe \"a\": layer 2.2: there is no layer \"rleu\" (did you mean \"relu\"?)",
             ),
             (

@@ -113,5 +113,8 @@ fn safetensors_words(network: &TrainedModel, to: &Path) -> String {
     if network.about.temperature.is_some() {
         words.push_str("# Before the softmax, logits are divided by about[\"temperature\"].\n");
     }
+    if network.about.abstain.is_some() {
+        words.push_str("# Below a probability of about[\"abstain\"][\"threshold\"] no class is named.\n");
+    }
     words
 }

@@ -3,6 +3,7 @@
 use tenfold_nn::augment::Augment;
 use tenfold_nn::model::Architecture;
 use tenfold_nn::optim::{Optimizer, Schedule};
+use tenfold_nn::train::TrainSettings;
 use tenfold_report::text::{LayerRow, models_table};
 use tenfold_study::{PlanError, Recipe};
 
@@ -73,8 +74,26 @@ fn settings(recipe: &Recipe) -> String {
         Augment::Characters | Augment::Photos => format!(", images augmented as {}", settings.augment),
         Augment::List(_) => format!(", images augmented: {}", settings.augment),
     };
-    let (batch_size, epochs) = (settings.batch_size, settings.epochs);
+    let (batch_size, epochs) = (settings.batch_size, counted(settings.epochs));
+    let others = others(settings);
     format!(
-        "{kind} with learning rate {lr}{schedule}, batches of {batch_size}, {most}{epochs} epochs{target}{patience}{augment}"
+        "{kind} with learning rate {lr}{schedule}, batches of {batch_size}, {most}{epochs}{target}{patience}{augment}{others}"
     )
+}
+
+/// The settings that the line has no words for, where they are not the defaults.
+fn others(settings: &TrainSettings) -> String {
+    const NAMES: [&str; 7] = ["init", "pixels", "precision", "class_weights", "label_smoothing", "clip_norm", "ema"];
+    let defaults = TrainSettings::default().named();
+    let changed = settings.named().into_iter().zip(defaults).filter(|(now, default)| now.1 != default.1);
+    let words = changed.filter(|((name, _), _)| NAMES.contains(name)).map(|((name, value), _)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!(", {name} {value}")
+    });
+    words.collect()
+}
+
+/// "1 epoch", "2 epochs".
+fn counted(epochs: usize) -> String {
+    format!("{epochs} {}", if epochs == 1 { "epoch" } else { "epochs" })
 }

@@ -1,5 +1,6 @@
 //! Optimizers and learning-rate schedules: settings, and what they mean for one step.
 
+use crate::model::Architecture;
 use serde::{Deserialize, Serialize};
 use tenfold_kernels::Isa;
 use tenfold_kernels::optimizer_step::{AdamStep, SgdStep, adam_step, muon_direction, normal, sgd_step};
@@ -143,6 +144,13 @@ impl Optimizer {
             | Optimizer::Muon { weight_decay, .. } => weight_decay,
         };
         number("weight_decay", decay, (0.0..=1e3).contains(&decay), "0 to 1000")?;
+        let decoupled = matches!(self, Optimizer::SgdW { .. } | Optimizer::AdamW { .. } | Optimizer::Muon { .. });
+        if decoupled && lr * decay >= 1.0 {
+            return Err(format!(
+                "the optimizer's lr times weight_decay is {}, expected less than 1: that share is taken off a weight in each step",
+                lr * decay
+            ));
+        }
         if let Optimizer::Muon { adam_lr, .. } = *self {
             number("adam_lr", adam_lr, (1e-12..=1e3).contains(&adam_lr), "1e-12 to 1000")?;
         }
@@ -161,6 +169,20 @@ impl Optimizer {
                 }
                 number("eps", eps, eps.is_finite() && eps > 0.0 && eps <= 1.0, "more than 0 and at most 1")?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether it has something to do for a network.
+    ///
+    /// # Errors
+    /// A sentence, if it is Muon and there is no matrix but that of the last layer.
+    pub fn check_network(&self, network: &Architecture) -> Result<(), String> {
+        let matrices = network.params().iter().filter(|array| array.shape.len() > 1).count();
+        if matches!(self, Optimizer::Muon { .. }) && matrices < 2 {
+            return Err("the optimizer muon has no matrix here: the weights of the last layer, as everything that is no matrix, \
+                        take steps of Adam; choose adam, or another layer before the last"
+                .to_owned());
         }
         Ok(())
     }
@@ -355,6 +377,10 @@ impl Schedule {
             {
                 fails(format!("final_factor is {final_factor}, expected 0 to 1"))
             }
+            Schedule::Cosine { warmup: 0.0, final_factor: 1.0 }
+            | Schedule::Linear { warmup: 0.0, final_factor: 1.0 } => {
+                fails("final_factor is 1 without a warmup, which changes nothing; leave the schedule out".to_owned())
+            }
             Schedule::Constant
             | Schedule::Step { .. }
             | Schedule::OneCycle { .. }
@@ -455,6 +481,8 @@ mod tests {
         for lr in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(Optimizer::adam(lr).check().is_err(), "lr {lr}");
         }
+        let decayed = |lr, weight_decay| Optimizer::SgdW { lr, momentum: 0.9, nesterov: false, weight_decay }.check();
+        assert!(decayed(0.1, 9.0).is_ok() && decayed(0.1, 10.0).is_err(), "a step takes less than the whole weight");
         let sgd = Optimizer::Sgd { lr: 0.1, momentum: 0.0, nesterov: true, weight_decay: 0.0 };
         assert_eq!(sgd.check(), Err("nesterov needs a momentum above 0".to_string()));
         assert!(Schedule::Step { every: 0, factor: 0.5 }.check(9).is_err());

@@ -134,11 +134,13 @@ impl Recipe {
     ///
     /// # Errors
     /// If the layers do not fit the images, each other or the classes ([`Architecture::new`]), pixels are set for
-    /// another number of channels, or the images are not of a size to be augmented so.
+    /// another number of channels, the images are not of a size to be augmented so, or the optimizer has nothing to do.
     pub fn architecture(&self, input: ImageShape, classes: usize) -> Result<Architecture, ArchitectureError> {
         self.settings.pixels.check_channels(input.channels).map_err(ArchitectureError::Pixels)?;
         self.settings.augment.check_fits(input).map_err(ArchitectureError::Augment)?;
-        Architecture::of_blocks(input, self.layers.clone(), classes)
+        let network = Architecture::of_blocks(input, self.layers.clone(), classes)?;
+        self.settings.optimizer.check_network(&network).map_err(ArchitectureError::Optimizer)?;
+        Ok(network)
     }
 
     /// What training needs to know, for one seed.

@@ -26,6 +26,13 @@ const OF_ALL: usize = 60;
 /// Draws what the recipes of a study show of some images of each class, and gives the exit code.
 pub(super) fn look(args: &LookArgs) -> Result<u8, Failure> {
     let given = GivenArgs { data: args.data.clone(), set: Vec::new() };
+    if args.folder.is_dir() {
+        let message =
+            format!("{}: is a folder, expected a study with --augment", plain(&args.folder.display().to_string()));
+        let of_run = args.folder.join("study.toml");
+        let hint = of_run.is_file().then(|| format!("its study is {}", plain(&of_run.display().to_string())));
+        return Err(Failure::new(USAGE, message, hint));
+    }
     let (mut study, _) = study_file::find(Some(args.folder.as_os_str()), &given)?;
     let selected = study.select(&args.model)?;
     let changes = |recipe: &Recipe| recipe.settings.augment != Augment::None;

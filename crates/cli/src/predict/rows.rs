@@ -90,7 +90,8 @@ impl<'a> Rows<'a> {
     /// A row: what the image is called, the probability of each class, and the most probable one.
     pub(super) fn write(&mut self, name: &str, probabilities: &[f32], class: usize) -> Result<(), Failure> {
         self.rows += 1;
-        let decided = f64::from(probabilities[class]) >= self.threshold;
+        // As many digits as are printed of a probability: a threshold read from there means the same.
+        let decided = probabilities[class] >= self.threshold as f32;
         self.undecided += usize::from(!decided);
         let said = if decided { self.classes[class].as_str() } else { "" };
         let order = || {

@@ -65,6 +65,8 @@ impl Columns<'_> {
     /// What people call a column.
     pub(crate) fn name(&self, column: usize) -> String {
         match self.header.and_then(|header| header.get(column)) {
+            // A number would be taken for the column's place.
+            Some(name) if name.parse::<u64>().is_ok() => format!("column {}, called {name:?}", column + 1),
             Some(name) if !name.is_empty() => format!("column {name}"),
             _ => format!("column {}", column + 1),
         }

@@ -5,7 +5,7 @@ use super::table::Table;
 use crate::DataError;
 
 /// What is told, else whether it is no row of numbers, or counts the columns as pandas does that have no names: 0, 1,
-/// 2, ..., perhaps behind one of its own or of labels. Such a row may be an image too: the rows below it decide.
+/// 2, ..., perhaps behind one or two of its own, or of labels. Such a row may be an image too: the rows below it decide.
 ///
 /// # Errors
 /// If they do not.
@@ -16,10 +16,12 @@ pub(super) fn of_pixels(table: &Table, told: Option<bool>) -> Result<bool, DataE
         return Ok(told.unwrap_or(true));
     }
     let counts = |offset: usize| {
-        let is_its_number = |(column, field): &(usize, &String)| field.parse() == Ok(column + 1 - offset);
+        let is_its_number = |(column, field): &(usize, &String)| {
+            (column + 1).checked_sub(offset).is_some_and(|number| field.parse() == Ok(number))
+        };
         first.iter().enumerate().skip(1).filter(is_its_number).count()
     };
-    if !(0..=2).any(|offset| counts(offset) + 3 >= first.len()) {
+    if !(0..=3).any(|offset| counts(offset) + 3 >= first.len()) {
         return Ok(false);
     }
     let beneath = |column: usize| below.iter().filter_map(move |row| row.get(column));

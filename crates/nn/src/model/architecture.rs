@@ -149,6 +149,9 @@ pub enum ArchitectureError {
     /// The images are too small, or too large, for what is to be done to them in training.
     #[error("{0}")]
     Augment(String),
+    /// The optimizer has nothing to do for this network.
+    #[error("{0}")]
+    Optimizer(String),
     /// A layer cannot take what the one before gives.
     #[error("layer {number} \"{layer}\" cannot take its input of shape {input}: {why}")]
     Shape {

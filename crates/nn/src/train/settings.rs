@@ -50,7 +50,8 @@ pub struct TrainSettings {
     #[serde(default)]
     pub clip_norm: Option<f64>,
     /// Share of an exponential moving average of the parameters that each step keeps. Where there is one, it is the
-    /// network: what is validated, tested and kept are the averages; the weights that take the steps are not.
+    /// network: what is validated, tested and kept are the averages; the weights that take the steps are not. Running
+    /// statistics of batch norms are averaged with the weights.
     #[serde(default)]
     pub ema: Option<f64>,
     /// How training images are changed at random, anew in each epoch.

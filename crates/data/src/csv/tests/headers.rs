@@ -32,6 +32,12 @@ fn a_first_row_that_counts_is_a_header_where_it_can_be_no_image() {
     // A name that no row below has.
     let path = folder.write("named.csv", format!("{}\n{}", counted().replace("16", "y"), rows(2)).as_bytes());
     assert_eq!(of(&path).train.labels.len(), 6);
+    // As pandas writes a frame with labels and an index.
+    let counted = (0..16).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    let rows: String = (0..6).map(|n| format!("{n},{}{}\n", n % 2, ",200".repeat(16))).collect();
+    let path = folder.write("index.csv", format!(",label,{counted}\n{rows}").as_bytes());
+    let collection = read(&path, &Options::default()).unwrap();
+    assert_eq!((collection.classes.len(), collection.train.labels.len()), (2, 6), "{:?}", collection.notes);
 }
 
 #[test]

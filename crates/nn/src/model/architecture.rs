@@ -167,6 +167,19 @@ pub enum ArchitectureError {
         /// Its place, from 1.
         number: usize,
     },
+    /// A residual block gives what it takes.
+    #[error(
+        "layer {number} \"{block}\" is a residual block that changes nothing, and would only double its input; write a \
+         layer in it that does, such as \"linear {features}\", or leave it out"
+    )]
+    IdleBlock {
+        /// Its place, from 1.
+        number: usize,
+        /// Its text.
+        block: String,
+        /// Features of what it takes.
+        features: usize,
+    },
     /// What a residual block gives cannot be added to what it takes.
     #[error(
         "layer {number} is a residual block that gives {output} for {input}, and no 1x1 convolution with a stride makes \
@@ -380,6 +393,11 @@ impl Builder {
         }
         if layers.is_empty() {
             return Err(ArchitectureError::EmptyBlock { number });
+        }
+        // Flatten moves nothing: the sum would read one value twice.
+        if to.shape == from.shape && layers.iter().all(|layer| *layer == Layer::Flatten) {
+            let block = Block::Residual(layers.to_vec()).to_string();
+            return Err(ArchitectureError::IdleBlock { number, block, features: from.shape.len() });
         }
         let mut shortcut = from;
         if to.shape != from.shape {
@@ -631,6 +649,12 @@ mod tests {
         let blocks = vec![Block::Residual(vec![]), Block::Layer(Layer::Linear { out_features: 10 })];
         let empty = Architecture::of_blocks(MNIST, blocks, 10).expect_err("empty").to_string();
         assert!(empty.starts_with("layer 1 is a residual block without layers"), "{empty}");
+        assert_eq!(
+            message(&["linear 12", "[flatten, flatten]", "linear 10"]),
+            "layer 2 \"[flatten, flatten]\" is a residual block that changes nothing, and would only double its input; \
+             write a layer in it that does, such as \"linear 12\", or leave it out"
+        );
+        assert!(build(&["linear 12", "[flatten, tanh]", "linear 10"], MNIST).is_ok());
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub struct LayerInfo {
     pub layer: Layer,
     /// Its name, such as `conv1`, `relu2` or `fc1`; parameters and pictures are called after it.
     pub name: String,
+    /// Its place as it is written, from 1; within a residual block that of the block and of the layer in it, as `3.2`.
+    /// The block's shortcut and sum have that of the block.
+    pub number: String,
     /// Where its input comes from.
     pub inputs: Vec<Source>,
     /// What comes in.
@@ -441,7 +444,7 @@ impl Builder {
             | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _)
             | (Layer::BatchNorm { .. } | Layer::Add, _) => 0,
         };
-        self.infos.push(LayerInfo { layer, name, inputs, input, output, has_bias, parameters, macs });
+        self.infos.push(LayerInfo { layer, name, number, inputs, input, output, has_bias, parameters, macs });
         self.params.extend(specs);
         Ok(End { source: Source::Layer(self.infos.len() - 1), shape: output, flattened: false })
     }

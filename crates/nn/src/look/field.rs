@@ -1,6 +1,7 @@
 //! Which pixels a unit can see.
 
-use crate::model::{Architecture, Shape, Source};
+use crate::data::ImageShape;
+use crate::model::{Architecture, LayerInfo, Shape, Source};
 use crate::reference::window;
 use std::ops::Range;
 
@@ -24,31 +25,41 @@ pub fn receptive_field(architecture: &Architecture, layer: usize, (row, column):
         Shape::Image(maps) => assert!(row < maps.height && column < maps.width, "({row}, {column}) of maps of {maps}"),
         Shape::Flat(_) => {}
     }
-    through(architecture, Source::Layer(layer), field)
+    // Back from the layer, once through each: of a value with several readers, the rectangle around what they see.
+    let mut fields = vec![None; layer + 1];
+    fields[layer] = Some(field);
+    let mut image: Option<Field> = None;
+    for (at, info) in architecture.layers()[..=layer].iter().enumerate().rev() {
+        let Some(field) = fields[at].take() else { continue };
+        let Some(read) = before(info, field) else {
+            let ImageShape { height, width, .. } = architecture.input();
+            return Field { rows: 0..height, columns: 0..width };
+        };
+        for &source in &info.inputs {
+            let place = match source {
+                Source::Images => &mut image,
+                Source::Layer(at) => &mut fields[at],
+            };
+            *place = Some(place.take().map_or_else(|| read.clone(), |other| around(other, &read)));
+        }
+    }
+    image.expect("every layer comes from the images")
 }
 
-/// The pixels that rectangle `field` of what `source` gives is made of: of all ways there, from the topmost row and the
-/// leftmost column to the last ones.
-fn through(architecture: &Architecture, source: Source, field: Field) -> Field {
-    let Source::Layer(at) = source else { return field };
-    let info = &architecture.layers()[at];
-    let image = architecture.input();
-    let (Shape::Image(from), Shape::Image(_)) = (info.input, info.output) else {
-        return Field { rows: 0..image.height, columns: 0..image.width };
-    };
-    let field = match window(info.layer, (from.height, from.width)) {
-        Some(window) => {
-            let [top, left, ..] = window.padding;
-            let rows = seen(field.rows, window.kernel.0, window.stride.0, top, from.height);
-            Field { rows, columns: seen(field.columns, window.kernel.1, window.stride.1, left, from.width) }
-        }
-        // Elementwise.
-        None => field,
-    };
-    let fields = info.inputs.iter().map(|&input| through(architecture, input, field.clone()));
-    let around = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
-    let both = |a: Field, b: Field| Field { rows: around(a.rows, b.rows), columns: around(a.columns, b.columns) };
-    fields.reduce(both).expect("a layer reads something")
+/// The rectangle of a layer's input that rectangle `field` of its output is made of, if both are maps.
+fn before(info: &LayerInfo, field: Field) -> Option<Field> {
+    let (Shape::Image(from), Shape::Image(_)) = (info.input, info.output) else { return None };
+    // Elementwise layers have no window.
+    let Some(window) = window(info.layer, (from.height, from.width)) else { return Some(field) };
+    let [top, left, ..] = window.padding;
+    let rows = seen(field.rows, window.kernel.0, window.stride.0, top, from.height);
+    Some(Field { rows, columns: seen(field.columns, window.kernel.1, window.stride.1, left, from.width) })
+}
+
+/// The rectangle around two.
+fn around(a: Field, b: &Field) -> Field {
+    let around = |a: Range<usize>, b: &Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+    Field { rows: around(a.rows, &b.rows), columns: around(a.columns, &b.columns) }
 }
 
 /// The rows (columns) of an input of `size` that output rows `out` are made of. At each layer what lies in the padding
@@ -60,7 +71,6 @@ fn seen(out: Range<usize>, kernel: usize, stride: usize, padding: usize, size: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::ImageShape;
     use crate::look::testing::{build, fitting, windows};
     use crate::look::trace;
     use crate::model::{Layer, Model, ParamKind, ParamSpec};
@@ -83,6 +93,17 @@ mod tests {
         let of = |layer, at| receptive_field(&net, layer, at);
         assert_eq!((&*net.layers()[3].name, of(3, (4, 0))), ("block1", Field { rows: 2..7, columns: 0..3 }));
         assert_eq!((&*net.layers()[7].name, of(7, (1, 1))), ("block2", Field { rows: 1..6, columns: 1..6 }));
+    }
+
+    /// There are 2^60 ways through.
+    #[test]
+    fn sixty_residual_blocks_are_swept_once() {
+        let block = ["[conv 1 3x3 same, relu]"; 60];
+        let net = build((1, 200, 3), &[&block[..], &["linear 5"]].concat());
+        let last = net.layers().len() - 2;
+        assert_eq!(net.layers()[last].name, "block60");
+        // A convolution sees one row more on either side.
+        assert_eq!(receptive_field(&net, last, (100, 1)), Field { rows: 40..161, columns: 0..3 });
     }
 
     proptest! {

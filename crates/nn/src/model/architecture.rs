@@ -70,6 +70,9 @@ pub struct LayerInfo {
     pub layer: Layer,
     /// Its name, such as `conv1`, `relu2` or `fc1`; parameters and pictures are called after it.
     pub name: String,
+    /// Its place as it is written, from 1; within a residual block that of the block and of the layer in it, as `3.2`.
+    /// The block's shortcut and sum have that of the block.
+    pub number: String,
     /// Where its input comes from.
     pub inputs: Vec<Source>,
     /// What comes in.
@@ -170,11 +173,21 @@ pub enum ArchitectureError {
         /// Its place, from 1.
         number: usize,
     },
-    /// What a residual block gives cannot be added to what it takes.
+    /// A residual block gives what it takes.
     #[error(
-        "layer {number} is a residual block that gives {output} for {input}, and no 1x1 convolution with a stride makes \
-         the one's shape of the other's; \"same\" convolutions keep rows and columns, and a stride divides them:\n{drawing}"
+        "layer {number} \"{block}\" is a residual block that changes nothing, and would only double its input; write a \
+         layer in it that does, such as \"linear {features}\", or leave it out"
     )]
+    IdleBlock {
+        /// Its place, from 1.
+        number: usize,
+        /// Its text.
+        block: String,
+        /// Features of what it takes.
+        features: usize,
+    },
+    /// What a residual block gives cannot be added to what it takes.
+    #[error("layer {number} is a residual block that gives {output} for {input}: {why}; the shapes are:\n{drawing}")]
     Sum {
         /// Its place, from 1.
         number: usize,
@@ -182,6 +195,8 @@ pub enum ArchitectureError {
         input: String,
         /// The shape of what it gives.
         output: String,
+        /// What does not fit, and a remedy.
+        why: String,
         /// A line for each of its layers with the shape that it gives.
         drawing: String,
     },
@@ -384,17 +399,21 @@ impl Builder {
         if layers.is_empty() {
             return Err(ArchitectureError::EmptyBlock { number });
         }
+        // Flatten moves nothing: the sum would read one value twice.
+        if to.shape == from.shape && layers.iter().all(|layer| *layer == Layer::Flatten) {
+            let block = Block::Residual(layers.to_vec()).to_string();
+            return Err(ArchitectureError::IdleBlock { number, block, features: from.shape.len() });
+        }
         let mut shortcut = from;
-        if to.shape != from.shape {
+        let conv = projection(from.shape, to.shape, layers).map_err(|why| {
             let (input, output) = (from.shape.to_string(), to.shape.to_string());
-            let conv =
-                projection(from.shape, to.shape).ok_or(ArchitectureError::Sum { number, input, output, drawing })?;
-            for layer in [conv, Layer::batch_norm()] {
-                let output = output_shape(layer, shortcut.shape).expect("a projection fits");
-                let name = format!("{name}.shortcut.{}", kind_name(layer));
-                shortcut =
-                    self.push(number.to_string(), layer, name, vec![shortcut.source], (shortcut.shape, output), false)?;
-            }
+            ArchitectureError::Sum { number, input, output, why, drawing }
+        })?;
+        for layer in conv.into_iter().flat_map(|conv| [conv, Layer::batch_norm()]) {
+            let output = output_shape(layer, shortcut.shape).expect("a projection fits");
+            let name = format!("{name}.shortcut.{}", kind_name(layer));
+            shortcut =
+                self.push(number.to_string(), layer, name, vec![shortcut.source], (shortcut.shape, output), false)?;
         }
         let terms = vec![to.source, shortcut.source];
         self.push(number.to_string(), Layer::Add, name, terms, (to.shape, to.shape), false)
@@ -428,7 +447,7 @@ impl Builder {
             | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _)
             | (Layer::BatchNorm { .. } | Layer::Add, _) => 0,
         };
-        self.infos.push(LayerInfo { layer, name, inputs, input, output, has_bias, parameters, macs });
+        self.infos.push(LayerInfo { layer, name, number, inputs, input, output, has_bias, parameters, macs });
         self.params.extend(specs);
         Ok(End { source: Source::Layer(self.infos.len() - 1), shape: output, flattened: false })
     }
@@ -438,12 +457,41 @@ impl Builder {
 const FLATTENED: &str =
     "it takes feature maps or the outputs of a linear layer, not maps in a row; write it behind one";
 
-/// The 1x1 convolution that makes maps of shape `to` of those of shape `from`, if there is one.
-fn projection(from: Shape, to: Shape) -> Option<Layer> {
-    let (Shape::Image(from), Shape::Image(to)) = (from, to) else { return None };
-    let stride = (from.height.div_ceil(to.height), from.width.div_ceil(to.width));
-    let conv = Layer::Conv { out_channels: to.channels, kernel_size: (1, 1), stride, padding: Padding::Valid };
-    (conv.check().is_ok() && output_shape(conv, Shape::Image(from)) == Ok(Shape::Image(to))).then_some(conv)
+/// The 1x1 convolution through which `from` is added to `to`, what a block of `layers` makes of it; none where it is
+/// added as it is. It has the block's stride, so that what is added has seen the same place of the image.
+fn projection(from: Shape, to: Shape, layers: &[Layer]) -> Result<Option<Layer>, String> {
+    let (from, maps) = match (from, to) {
+        (Shape::Image(from), Shape::Image(to)) => (from, to),
+        (Shape::Flat(_), _) if from == to => return Ok(None),
+        (Shape::Flat(n), _) => return Err(format!("the two cannot be added; end the block with \"linear {n}\"")),
+        (Shape::Image(_), Shape::Flat(_)) => {
+            return Err("a row cannot be added to feature maps; write \"flatten\" and linear layers behind the block"
+                .to_string());
+        }
+    };
+    let stride = layers.iter().fold((1, 1), |so_far: (usize, usize), layer| {
+        let (rows, columns) = match *layer {
+            Layer::Conv { stride, .. } | Layer::MaxPool { stride, .. } | Layer::AvgPool { stride, .. } => stride,
+            Layer::GlobalAvgPool => (from.height, from.width),
+            Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => (1, 1),
+            Layer::Linear { .. } | Layer::Flatten | Layer::BatchNorm { .. } | Layer::Add => (1, 1),
+        };
+        // Any stride past the image's end does the same.
+        ((so_far.0 * rows).min(from.height), (so_far.1 * columns).min(from.width))
+    });
+    if Shape::Image(from) == to && stride == (1, 1) {
+        return Ok(None);
+    }
+    let conv = Layer::Conv { out_channels: maps.channels, kernel_size: (1, 1), stride, padding: Padding::Valid };
+    conv.check().map_err(|why| format!("its shortcut would be \"{conv}\", and {why}; pool before the block"))?;
+    let given = output_shape(conv, Shape::Image(from)).expect("every image has a pixel");
+    if given != to {
+        return Err(format!(
+            "its shortcut \"{conv}\" gives {given}, which cannot be added; pad the block's convolutions with \"same\", so \
+             that only strides make rows and columns fewer"
+        ));
+    }
+    Ok(Some(conv))
 }
 
 /// What layers are called by; PyTorch's examples say `fc` for linear layers.
@@ -611,14 +659,19 @@ mod tests {
     fn blocks_that_cannot_be_added_are_drawn() {
         let message = |layers: &[&str]| build(layers, MNIST).expect_err("does not fit").to_string();
         let valid = message(&["conv 16 3x3 same", "[conv 32 3x3, relu]", "linear 10"]);
-        assert!(
-            valid.starts_with("layer 2 is a residual block that gives 32x26x26 for 16x28x28, and no 1x1"),
-            "{valid}"
-        );
         let drawing = "\n    input                       16x28x28\n    conv 32 3x3 valid           32x26x26\n    relu                        32x26x26";
-        assert!(valid.ends_with(drawing), "{valid}");
-        let rows = message(&["linear 10", "[linear 12]", "linear 10"]);
-        assert!(rows.starts_with("layer 2 is a residual block that gives 12 for 10"), "{rows}");
+        assert_eq!(
+            valid,
+            "layer 2 is a residual block that gives 32x26x26 for 16x28x28: its shortcut \"conv 32 1x1 valid\" gives \
+             32x28x28, which cannot be added; pad the block's convolutions with \"same\", so that only strides make rows \
+             and columns fewer; the shapes are:"
+                .to_string()
+                + drawing
+        );
+        let rows = message(&["linear 8", "[linear 12]", "linear 10"]);
+        assert!(rows.contains("gives 12 for 8: the two cannot be added; end the block with \"linear 8\";"), "{rows}");
+        let mixed = message(&["[conv 4 3x3, linear 12]", "linear 10"]);
+        assert!(mixed.contains("gives 12 for 1x28x28: a row cannot be added to feature maps; write"), "{mixed}");
         let inside = message(&["conv 4 3x3", "[relu, conv 4 40x40]", "linear 10"]);
         assert!(
             inside.starts_with("layer 2.2 \"conv 4 40x40 valid\" cannot take its input of shape 4x26x26"),
@@ -634,6 +687,36 @@ mod tests {
         let blocks = vec![Block::Residual(vec![]), Block::Layer(Layer::Linear { out_features: 10 })];
         let empty = Architecture::of_blocks(MNIST, blocks, 10).expect_err("empty").to_string();
         assert!(empty.starts_with("layer 1 is a residual block without layers"), "{empty}");
+        assert_eq!(
+            message(&["linear 12", "[flatten, flatten]", "linear 10"]),
+            "layer 2 \"[flatten, flatten]\" is a residual block that changes nothing, and would only double its input; \
+             write a layer in it that does, such as \"linear 12\", or leave it out"
+        );
+        assert!(build(&["linear 12", "[flatten, tanh]", "linear 10"], MNIST).is_ok());
+    }
+
+    /// Sizes alone would also fit another stride, and then what is added has seen another place.
+    #[test]
+    fn a_shortcut_has_its_blocks_stride() {
+        let of = |side: usize, block: &str| {
+            let input = ImageShape { channels: 4, height: side, width: side };
+            let net = build(&[block, "linear 10"], input).map_err(|error| error.to_string())?;
+            let shortcut = net.layers().iter().find(|info| info.name == "block1.shortcut.conv");
+            Ok::<_, String>(shortcut.map(|info| info.layer.to_string()))
+        };
+        // Three rows of twelve: strides of four would fit.
+        let why = of(12, "[conv 4 5x5 stride 3]").expect_err("another stride");
+        assert!(why.contains("\"conv 4 1x1 stride 3 valid\" gives 4x4x4, which cannot be added"), "{why}");
+        // Three rows of three at every second place.
+        let why = of(3, "[conv 4 3x3 stride 2 padding 2]").expect_err("another stride");
+        assert!(why.contains("\"conv 4 1x1 stride 2 valid\" gives 4x2x2"), "{why}");
+        let fits = |side, block| of(side, block).expect("fits").unwrap_or_default();
+        assert_eq!(fits(13, "[conv 6 3x3 stride 3x2 same, relu, conv 6 3x3 same]"), "conv 6 1x1 stride 3x2 valid");
+        assert_eq!(fits(16, "[conv 6 3x3 stride 2 same, maxpool 2, avgpool 2]"), "conv 6 1x1 stride 8 valid");
+        assert_eq!(fits(12, "[conv 6 3x3 stride 2 same, global-avgpool]"), "conv 6 1x1 stride 12 valid");
+        assert_eq!(fits(1, "[conv 4 3x3 stride 2 same]"), "");
+        let why = of(65, "[global-avgpool]").expect_err("out of range");
+        assert!(why.contains("and the stride is 65x65, expected 1 to 64; pool before the block"), "{why}");
     }
 
     #[test]

@@ -250,6 +250,11 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         ),
         (image(3, 8, 8), &["[conv 3 5x5 same, tanh]", "[conv 5 3x3 same, maxpool 2, relu]", "linear 3"], 7),
         (image(1, 8, 8), &["linear 40", "relu", "[linear 40, batchnorm, relu]", "linear 3"], 20),
+        // Residual blocks without a parameter.
+        (image(2, 8, 8), &["conv 5 3x3 same", "[relu]", "[dropout 0.5]", "linear 3"], 7),
+        (image(1, 7, 7), &["conv 17 3x3 same", "[dropout 0]", "[avgpool 1]", "[maxpool 1]", "linear 3"], 7),
+        (image(1, 5, 6), &["linear 20", "[relu]", "[dropout 0.5]", "[flatten, tanh]", "linear 3"], 9),
+        (image(2, 5, 5), &["[tanh]", "[dropout 0.5]", "linear 3"], 7),
         // Pooling first, after convolutions of each method.
         (
             image(1, 28, 28),

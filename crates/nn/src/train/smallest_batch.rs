@@ -1,20 +1,18 @@
 //! Batch norms need two values of a channel at least: of one, the variance says nothing.
 
-use crate::model::{Architecture, Layer};
+use crate::model::{Architecture, Layer, LayerInfo};
 use thiserror::Error;
 
 /// A step has a single value of a channel that is to be normalised.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error(
-    "layer {number} \"{layer}\" normalises {what} over the images of a step, one value of each image, and {}; set {}",
+    "{place} normalises {what} over the images of a step, one value of each image, and {}; set {}",
     single_step(*.batch_size, *.examples),
     remedy(*.batch_size, *.examples)
 )]
 pub struct SingleValue {
-    /// The layer's place, from 1.
-    number: usize,
-    /// Its text.
-    layer: String,
+    /// The layer's place and text.
+    place: String,
     /// What it normalises.
     what: &'static str,
     batch_size: usize,
@@ -53,26 +51,38 @@ pub fn check_smallest_batch(
         0 => batch_size,
         rest => rest,
     };
-    for (index, info) in architecture.layers().iter().enumerate() {
+    for info in architecture.layers() {
         let is_norm = matches!(info.layer, Layer::BatchNorm { .. });
         let what = if info.input.channels().is_some() { "each map of one pixel" } else { "each feature" };
         let values = info.input.len() / info.input.channels().unwrap_or(info.input.len());
         if is_norm && values * smallest == 1 {
-            let (number, layer) = (index + 1, info.layer.to_string());
-            return Err(SingleValue { number, layer, what, batch_size, examples });
+            return Err(SingleValue { place: place(info), what, batch_size, examples });
         }
     }
     Ok(())
+}
+
+/// Where a layer is written; nobody has written that of a shortcut.
+fn place(info: &LayerInfo) -> String {
+    let (number, layer) = (&info.number, info.layer);
+    match info.name.split_once(".shortcut.") {
+        Some((block, _)) => {
+            let block = block.trim_start_matches("block");
+            format!("the \"{layer}\" in the shortcut of block {block} (layer {number})")
+        }
+        None => format!("layer {number} \"{layer}\""),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::ImageShape;
+    use crate::model::blocks;
 
     fn message(layers: &[&str], batch_size: usize, examples: usize) -> Option<String> {
-        let layers = layers.iter().map(|l| l.parse().expect("a layer")).collect();
-        let net = Architecture::new(ImageShape { channels: 1, height: 2, width: 1 }, layers, 3).expect("fits");
+        let input = ImageShape { channels: 1, height: 2, width: 1 };
+        let net = Architecture::of_blocks(input, blocks(layers), 3).expect("fits");
         check_smallest_batch(&net, batch_size, examples).err().map(|error| error.to_string())
     }
 
@@ -96,5 +106,18 @@ mod tests {
         assert!(maps.starts_with("layer 3 \"batchnorm\" normalises each map of one pixel"), "{maps}");
         // An image of two pixels has moments.
         assert_eq!(message(&["conv 2 1x1", "batchnorm", "linear 3"], 1, 21), None);
+    }
+
+    #[test]
+    fn a_layer_in_a_block_is_named_as_it_is_written() {
+        let inside = ["conv 2 1x1", "[relu]", "global-avgpool", "[conv 2 1x1, relu, batchnorm]", "linear 3"];
+        let inside = message(&inside, 10, 21).expect("maps of a pixel");
+        assert!(inside.starts_with("layer 4.3 \"batchnorm\" normalises each map of one pixel"), "{inside}");
+        let shortcut = ["[relu]", "[conv 2 2x1 stride 2]", "linear 3"];
+        let shortcut = message(&shortcut, 10, 21).expect("maps of a pixel");
+        assert!(
+            shortcut.starts_with("the \"batchnorm\" in the shortcut of block 2 (layer 2) normalises"),
+            "{shortcut}"
+        );
     }
 }

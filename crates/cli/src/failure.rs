@@ -124,7 +124,9 @@ impl From<MergeError> for Failure {
         match error {
             MergeError::Folder(error) => error.into(),
             MergeError::Study(error) => error.into(),
-            MergeError::Different { .. } | MergeError::Taken { .. } => Failure::new(USAGE, error.to_string(), None),
+            MergeError::Different { .. } | MergeError::Taken { .. } | MergeError::Ungathered { .. } => {
+                Failure::new(USAGE, error.to_string(), None)
+            }
             MergeError::Parted { .. } => {
                 let hint = "`tenfold diff` tells where they part, and `tenfold verify` which of them is repeated";
                 Failure::new(IO, error.to_string(), Some(hint.to_owned()))

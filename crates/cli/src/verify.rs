@@ -11,7 +11,7 @@ use tenfold_report::format::seconds;
 use tenfold_study::diff::TrialOf;
 use tenfold_study::record::{RecipeRecord, Status, StudyRecord, TrialRecord};
 use tenfold_study::verify::{Again, Disagreement, check_files, check_study, train_again};
-use tenfold_study::{FinishedStudy, FinishedStudyError, nearest};
+use tenfold_study::{FinishedStudy, FinishedStudyError, nearest, ungathered};
 
 use crate::args::{Format, VerifyArgs};
 use crate::environment::environment;
@@ -61,7 +61,17 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
+    let left = ungathered(folder, &record);
+    if let Some(first) = left.first() {
+        let path = output::plain(&folder.display().to_string());
+        let message = format!("{path}: its record lacks {} of its trainings, such as {first}", left.len());
+        return Err(Failure::new(USAGE, message, Some(format!("gather them first: tenfold work {path} --gather"))));
+    }
     let chosen = chosen(&record, &args.trainings, folder)?;
+    if chosen.is_empty() {
+        let path = output::plain(&folder.display().to_string());
+        return Err(Failure::new(USAGE, format!("{path}: there is no training to verify"), None));
+    }
     let splits = match images::of_record(folder, &record, args.data.as_deref()) {
         Ok(splits) => Some(splits),
         // Files say something without them.

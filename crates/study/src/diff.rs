@@ -179,7 +179,9 @@ pub fn parting(one: TrialOf, other: TrialOf) -> Result<Parting, String> {
         [first, second] => Some(arrays(first, second)),
         _ => None,
     };
-    let same = epoch.is_none() && ended_alike && arrays.as_ref().is_none_or(Vec::is_empty);
+    // Without weights, as of trainings that were stopped, no epoch says anything of other settings.
+    let no_difference = arrays.as_ref().map_or(settings.is_empty(), Vec::is_empty);
+    let same = epoch.is_none() && ended_alike && no_difference;
     let has = |setting: &dyn Fn(&str) -> bool| settings.iter().any(|difference| setting(&difference.setting));
     let cause = match changed {
         Some(path) => Cause::File(path),

@@ -113,7 +113,11 @@ impl RunFolder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = holder(&lock);
+                // Workers share the lock, and write no number.
+                let holder = match lock.try_lock_shared() {
+                    Ok(()) => "workers (`tenfold status` names them)".to_owned(),
+                    Err(_) => holder(&lock),
+                };
                 return Err(FolderError::Held { path: path.to_owned(), holder });
             }
             Err(TryLockError::Error(reason)) => return Err(failed("lock the file")(reason)),

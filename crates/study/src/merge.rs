@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 use crate::record::{RESULTS, RecipeRecord, Status, StudyRecord, TrialRecord};
 use crate::spec::{Study, StudyFileError};
 use crate::test_images::TEST_IMAGES;
-use crate::trial::{EPOCHS, FILTERS, PREDICTIONS, RESULT, WEIGHTS, seed_folder};
+use crate::trial::{EPOCHS, FILTERS, PREDICTIONS, RESULT, WEIGHTS, seed_folder, ungathered};
 
 /// The most bytes of weights.
 const MOST_WEIGHTS: u64 = 4 << 30;
@@ -49,6 +49,20 @@ pub enum MergeError {
         path: PathBuf,
         /// What is wrong with it.
         fault: String,
+    },
+    /// A folder has trainings that its record lacks.
+    #[error(
+        "{}: its record lacks {} that workers have finished, such as {}; gather first: tenfold work {} --gather",
+        .path.display(), if *.count == 1 { "a training".to_owned() } else { format!("{count} trainings") }, .first,
+        .path.display()
+    )]
+    Ungathered {
+        /// The folder.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+        /// The first of them, within the folder.
+        first: String,
     },
     /// The folder to write to has a record.
     #[error("{}: holds a run already; choose another folder with --out", .path.display())]
@@ -88,6 +102,12 @@ pub fn merge(folders: &[FinishedStudy], out: &RunFolder) -> Result<StudyRecord, 
             if !lines.is_empty() {
                 return Err(MergeError::Different { first: before.path.clone(), second: other.path.clone(), lines });
             }
+        }
+    }
+    for of in folders {
+        let left = ungathered(&of.path, &of.record);
+        if let Some(first) = left.first() {
+            return Err(MergeError::Ungathered { path: of.path.clone(), count: left.len(), first: first.clone() });
         }
     }
     let mut taken = Taken::new();

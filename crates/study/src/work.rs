@@ -273,9 +273,15 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
     record.test_readings = ledger.readings().to_vec();
     folder.write(RESULTS, record.to_json().as_bytes())?;
     for work in &left {
-        // `trials/<recipe>/.seed-<n>.work` has gone on to `trials/<recipe>/seed-<n>`, or is still to.
+        // `trials/<recipe>/.seed-<n>.work` has gone on to `trials/<recipe>/seed-<n>`, or is still to: what stands there may
+        // be the record of a training that was stopped before the worker took it, with less done than the worker's.
         let seed = work.rsplit_once("/.").and_then(|(at, name)| Some(format!("{at}/{}", name.strip_suffix(".work")?)));
-        if seed.is_some_and(|seed| folder.has(&format!("{seed}/{RESULT}"))) {
+        let ended = |seed: &str| -> Result<bool, FolderError> {
+            let bytes = folder.read(format!("{seed}/{RESULT}"))?.unwrap_or_default();
+            let result = serde_json::from_slice::<serde_json::Value>(&bytes).unwrap_or_default();
+            Ok(result.get("status").is_some_and(|status| status == "finished" || status == "diverged"))
+        };
+        if seed.map_or(Ok(false), |seed| ended(&seed))? {
             folder.clear(work)?;
         } else {
             folder.remove(format!("{work}/{RESULTS}"))?;

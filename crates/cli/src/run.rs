@@ -11,7 +11,8 @@ use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{DataPlace, EpochRecord, Status, StudyRecord};
 use tenfold_study::{
-    FolderError, PlannedStudy, Position, RunFolder, Settings, StudyEvent, TrialState, changes_in_words, take_in_workers,
+    FolderError, PlannedStudy, Position, RunFolder, Settings, StudyEvent, TrialState, Unusable, changes_in_words,
+    take_in_workers,
 };
 
 use crate::args::{ChooseBy, Format, RunArgs};
@@ -127,6 +128,32 @@ fn goes_on(at: &Position) -> String {
         return format!("goes on from epoch {epoch}");
     }
     format!("goes on from epoch {epoch}, step {} of {}", count(step as u64), count(steps as u64))
+}
+
+/// What there is to say of a training that begins in the middle, or has checkpoints that cannot be used.
+pub(crate) fn started_lines(name: &str, from: Option<Position>, unusable: &[Unusable]) -> Vec<String> {
+    let refused = unusable.iter().map(|file| warning(&format!("{}: {}", file.path.display(), file.reason)));
+    let at = from.map_or("starts from its first epoch".to_owned(), |from| goes_on(&from));
+    refused.chain([format!("{name} {at}")]).collect()
+}
+
+/// What there is to say of a checkpoint: nothing of one that is written unasked, as most are.
+pub(crate) fn checkpoint_line(
+    name: &str,
+    position: &Position,
+    written: &Result<(), FolderError>,
+    asked: bool,
+) -> Option<String> {
+    match written {
+        Ok(()) => asked.then(|| format!("checkpoint: {name} {} if it is stopped", goes_on(position))),
+        Err(error) => {
+            Some(warning(&format!("no checkpoint of {name} could be written, so it goes on without: {error}")))
+        }
+    }
+}
+
+fn warning(what: &str) -> String {
+    format!("warning: {}", plain_lines(what))
 }
 
 /// A name for the built-in study on the data of this name: with its letters and digits in lower case, and hyphens for all
@@ -264,12 +291,10 @@ impl<'a> View<'a> {
                 self.began.get_or_insert_with(Instant::now);
                 self.checkpoint = *from;
                 let recipe = self.plan.recipe(*recipe).0;
-                for file in *unusable {
-                    self.warn(&format!("{}: {}", file.path.display(), file.reason));
-                }
                 if !unusable.is_empty() {
-                    let at = from.map_or("starts from its first epoch".to_owned(), |from| goes_on(&from));
-                    self.progress.note(&format!("{} seed {seed} {at}", recipe.name));
+                    for line in started_lines(&format!("{} seed {seed}", recipe.name), *from, unusable) {
+                        self.progress.note(&line);
+                    }
                 }
                 let done = from.map_or(0, |from| from.epoch - 1);
                 self.progress.trial_started(recipe.settings.epochs.saturating_sub(done));
@@ -283,17 +308,11 @@ impl<'a> View<'a> {
             }
             StudyEvent::Checkpoint { recipe, seed, position, written } => {
                 let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
-                match written {
-                    Ok(()) => {
-                        self.checkpoint = Some(*position);
-                        if std::mem::take(&mut self.asked) {
-                            self.progress.note(&format!("checkpoint: {name} {} if it is stopped", goes_on(position)));
-                        }
-                    }
-                    Err(error) => {
-                        self.asked = false;
-                        self.warn(&format!("no checkpoint of {name} could be written, so it goes on without: {error}"));
-                    }
+                if written.is_ok() {
+                    self.checkpoint = Some(*position);
+                }
+                if let Some(line) = checkpoint_line(&name, position, written, std::mem::take(&mut self.asked)) {
+                    self.progress.note(&line);
                 }
             }
             StudyEvent::EnsembleStarted { recipe, seeds } => {
@@ -357,7 +376,7 @@ impl<'a> View<'a> {
 
     /// Something that was asked for is missing, and the rest is there.
     fn warn(&self, what: &str) {
-        self.progress.note(&format!("warning: {}", plain_lines(what)));
+        self.progress.note(&warning(what));
     }
 
     /// Says what a signal leaves and what it costs.

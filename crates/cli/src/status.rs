@@ -56,7 +56,10 @@ fn words(status: &FolderStatus) -> String {
             Some(left_s) => {
                 let workers = status.working.len().max(1);
                 let one = if workers == 1 { String::new() } else { format!(" by {workers} at once") };
-                format!("about {} left{one}\n", seconds((left_s / workers as f64).round()))
+                let each_s = left_s / workers as f64;
+                // Parts of a second say nothing of a long time, and are all there is of a short one.
+                let each_s = if each_s < 10.0 { each_s } else { each_s.round() };
+                format!("about {} left{one}\n", seconds(each_s))
             }
             None => {
                 let unknown: Vec<&str> =

@@ -19,6 +19,7 @@ use crate::failure::{DONE, Failure, USAGE};
 use crate::images;
 use crate::output::{note, plain};
 use crate::progress::Progress;
+use crate::run::{checkpoint_line, started_lines};
 use crate::show;
 use crate::signals::Signals;
 
@@ -31,7 +32,7 @@ pub(crate) fn work(args: &WorkArgs) -> Result<u8, Failure> {
     let folder = SharedFolder::open(&args.folder)?;
     let signals = Signals::watch()?;
     let worker = Worker { holder: holder(), at_most: args.at_most, stale: STALE };
-    let mut view = View { plan: &plan, signals: &signals, waiting: 0 };
+    let mut view = View { plan: &plan, signals: &signals, waiting: 0, asked: false };
     let (trained, left) =
         tenfold_study::work(&plan, &splits, &folder, &worker, &processor_time, &mut |event| view.show(event))?;
     drop(folder);
@@ -143,10 +144,13 @@ struct View<'a> {
     signals: &'a Signals,
     /// How many others held when that was told.
     waiting: usize,
+    /// Somebody wants to know when the next checkpoint is written.
+    asked: bool,
 }
 
 impl View<'_> {
     fn show(&mut self, event: &WorkEvent) -> Flow {
+        let mut flow = Flow::Continue;
         match event {
             WorkEvent::Waiting(held) => {
                 if *held != self.waiting {
@@ -155,11 +159,31 @@ impl View<'_> {
                 }
                 self.waiting = *held;
             }
-            WorkEvent::Run(StudyEvent::Training { recipe, seed, event: Event::Epoch { result, .. } }) => {
-                let recipe = self.plan.recipe(*recipe).0;
-                let epoch = EpochRecord::from(*result);
-                let width = recipe.name.len();
-                note(&show::epoch_line(&recipe.name, width, *seed, &epoch, recipe.settings.epochs));
+            WorkEvent::Run(StudyEvent::TrialStarted { recipe, seed, from, unusable }) => {
+                // Unlike a run, a worker has not told before what goes on where: another may have begun it.
+                if from.is_some() || !unusable.is_empty() {
+                    let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
+                    started_lines(&name, *from, unusable).iter().for_each(|line| note(line));
+                }
+            }
+            WorkEvent::Run(StudyEvent::Training { recipe, seed, event }) => {
+                if let Event::Epoch { result, .. } = event {
+                    let recipe = self.plan.recipe(*recipe).0;
+                    let epoch = EpochRecord::from(*result);
+                    let width = recipe.name.len();
+                    note(&show::epoch_line(&recipe.name, width, *seed, &epoch, recipe.settings.epochs));
+                }
+                // Only here, for only a training can write one: what is asked for while waiting waits too.
+                if self.signals.asked_for_checkpoint() {
+                    self.asked = true;
+                    flow = Flow::Snapshot;
+                }
+            }
+            WorkEvent::Run(StudyEvent::Checkpoint { recipe, seed, position, written }) => {
+                let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
+                if let Some(line) = checkpoint_line(&name, position, written, std::mem::take(&mut self.asked)) {
+                    note(&line);
+                }
             }
             WorkEvent::Run(StudyEvent::TrialEnded { record, spared, .. }) => {
                 let how = match (record.status, &record.test) {
@@ -175,6 +199,6 @@ impl View<'_> {
             }
             WorkEvent::Run(_) => {}
         }
-        if self.signals.exit_code().is_some() { Flow::Stop } else { Flow::Continue }
+        if self.signals.exit_code().is_some() { Flow::Stop } else { flow }
     }
 }

@@ -146,8 +146,14 @@ pub fn work(
                 Ran::Stopped => return Ok((trained, Left::Stopped)),
             }
             if worker.at_most.is_some_and(|most| trained >= most) {
-                let left = if done.len() == plan.trials().count() { Left::Nothing } else { Left::Some };
-                return Ok((trained, left));
+                // Others may have ended since they were looked at. Where all come for a few, nobody comes after the
+                // last of them, who has to see that it is the last: else the report is never written.
+                for trial in plan.trials() {
+                    if !done.contains(&trial) && !is_done(plan, at, trial)? {
+                        return Ok((trained, Left::Some));
+                    }
+                }
+                return Ok((trained, Left::Nothing));
             }
         }
         if done.len() == plan.trials().count() {

@@ -1,5 +1,7 @@
 //! What the files of a trial claim, held against each other.
 
+use std::io::ErrorKind;
+
 use serde::Serialize;
 use serde_json::Value;
 use tenfold_nn::data::{Dataset, HeldOut, Splits};
@@ -47,12 +49,14 @@ pub fn check_files(of: TrialOf, splits: Option<&Splits>, threads: usize) -> Vec<
         },
     }
     check_identity(of, &mut faults);
-    match std::fs::read(at.join(EPOCHS)) {
+    match bounded(&at.join(EPOCHS), MOST_BYTES) {
         // It may be missing: a trial is kept without it where there was no room.
+        Err(reason) if reason.kind() == ErrorKind::NotFound => {}
+        Err(reason) => faults.add(EPOCHS, format!("cannot be read: {reason}")),
         Ok(bytes) if bytes != epochs_csv(&trial.epochs).as_bytes() => {
             faults.add(EPOCHS, format!("is not the table of the epochs in {RESULT}"));
         }
-        _ => {}
+        Ok(_) => {}
     }
     if trial.status != Status::Finished {
         return faults.0;

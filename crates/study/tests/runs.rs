@@ -432,7 +432,7 @@ fn the_seeds_of_a_recipe_are_measured_together_once() {
     }
     // What is the same is not looked at again; what a seed was added to is.
     let again = run_all(&plan(STUDY, &splits, settings(2)), &splits, &scratch.0);
-    assert_eq!(again.record, log.record);
+    assert_eq!((&again.record.recipes, looks(&again.record)), (&log.record.recipes, looks(&log.record)));
     let only = Settings { only: vec!["flat".to_owned()], ..settings(4) };
     let log = run_all(&plan(STUDY, &splits, only), &splits, &scratch.0);
     assert_eq!(looks(&log.record)[7..], [("conv".to_owned(), 1), ("flat".to_owned(), 2)]);

@@ -26,7 +26,7 @@ pub(crate) fn models(args: &ModelsArgs) -> Result<u8, Failure> {
     for recipe in &study.recipes {
         let architecture = recipe
             .architecture(shape, classes)
-            .map_err(|error| PlanError::Architecture { recipe: recipe.name.clone(), error })?;
+            .map_err(|error| PlanError::Architecture { recipe: recipe.name.clone(), error: Box::new(error) })?;
         if !text.is_empty() {
             text.push('\n');
         }

@@ -90,7 +90,7 @@ pub enum PlanError {
         /// The recipe's name.
         recipe: String,
         /// What does not fit.
-        error: ArchitectureError,
+        error: Box<ArchitectureError>,
     },
     /// The data has other classes than the study says.
     #[error("the study says {said}, and the data has {}: {}", counted(.names.len(), "class", "classes"), listed(.names, 10))]
@@ -156,7 +156,7 @@ impl PlanError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             PlanError::UnknownRecipe { hint, .. } => Some(hint),
-            PlanError::Architecture { error: ArchitectureError::Output { .. }, .. } => {
+            PlanError::Architecture { error, .. } if matches!(**error, ArchitectureError::Output { .. }) => {
                 Some("write \"linear classes\" as the last layer: it has an output for each class of the data")
             }
             PlanError::Classes { .. } => {
@@ -225,7 +225,8 @@ impl PlannedStudy {
         for (index, recipe) in study.recipes.iter().enumerate() {
             let architecture = recipe.architecture(shape, classes);
             let name = || recipe.name.clone();
-            let architecture = architecture.map_err(|error| PlanError::Architecture { recipe: name(), error })?;
+            let architecture =
+                architecture.map_err(|error| PlanError::Architecture { recipe: name(), error: Box::new(error) })?;
             let (batch_size, examples) = (recipe.settings.batch_size, splits.train.len());
             let runs = selected.contains(&index);
             if runs && batch_size > examples {

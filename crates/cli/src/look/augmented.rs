@@ -50,7 +50,7 @@ pub(super) fn look(args: &LookArgs) -> Result<u8, Failure> {
         // Nothing is drawn of a study that could not be run.
         recipe
             .architecture(splits.train.shape(), splits.train.classes())
-            .map_err(|error| PlanError::Architecture { recipe: recipe.name.clone(), error })?;
+            .map_err(|error| PlanError::Architecture { recipe: recipe.name.clone(), error: Box::new(error) })?;
         let title = format!("{}: {}", study.name, recipe.name);
         let file = format!("{LOOK}/{}-augment-seed-{seed}.png", recipe.name);
         sheets.push((file, sheet(&title, &recipe.settings.augment, seed, &splits.train, &splits.class_names)));

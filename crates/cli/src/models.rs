@@ -1,6 +1,7 @@
 //! `tenfold models`: what each recipe of a study is made of.
 
 use tenfold_nn::augment::Augment;
+use tenfold_nn::data::words::counted;
 use tenfold_nn::model::Architecture;
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::TrainSettings;
@@ -74,7 +75,7 @@ fn settings(recipe: &Recipe) -> String {
         Augment::Characters | Augment::Photos => format!(", images augmented as {}", settings.augment),
         Augment::List(_) => format!(", images augmented: {}", settings.augment),
     };
-    let (batch_size, epochs) = (settings.batch_size, counted(settings.epochs));
+    let (batch_size, epochs) = (settings.batch_size, counted(settings.epochs, "epoch", "epochs"));
     let others = others(settings);
     format!(
         "{kind} with learning rate {lr}{schedule}, batches of {batch_size}, {most}{epochs}{target}{patience}{augment}{others}"
@@ -91,9 +92,4 @@ fn others(settings: &TrainSettings) -> String {
         format!(", {name} {value}")
     });
     words.collect()
-}
-
-/// "1 epoch", "2 epochs".
-fn counted(epochs: usize) -> String {
-    format!("{epochs} {}", if epochs == 1 { "epoch" } else { "epochs" })
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tenfold_nn::Precision;
+use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source, Splits};
 use tenfold_nn::train::TrainSettings;
 
 use crate::metrics::Metrics;
@@ -74,4 +75,17 @@ pub(crate) fn recipe_record(name: &str, trials: Vec<TrialRecord>) -> RecipeRecor
         ensemble: None,
         trials,
     }
+}
+
+/// A few images of noise in two classes, split.
+pub(crate) fn splits() -> Splits {
+    let shape = ImageShape { channels: 1, height: 4, width: 4 };
+    let images = |n: usize| {
+        let pixels = (0..n * 16).map(|at| (at.wrapping_mul(2_654_435_761) >> 7) as u8).collect();
+        Dataset::new(pixels, (0..n).map(|i| (i % 2) as u16).collect(), shape, 2).expect("the images are fine")
+    };
+    let (train, test) = (images(60), HeldOut::new(images(40)));
+    let (name, sha256) = ("noise".to_owned(), "noise".to_owned());
+    let source = Source { name, train, test, first_label: 0, sha256, files: Vec::new(), notes: Vec::new() };
+    source.split(20, 0).expect("there are enough")
 }

@@ -39,7 +39,6 @@ fn beside(recipe: &str, seed: u64) -> [String; 2] {
 /// Seeds for which the folder has something of this recipe. What was about to take its place when a run was killed
 /// takes it now.
 pub(crate) fn seeds_on_disk(folder: &RunFolder, recipe: &str) -> Result<Vec<u64>, FolderError> {
-    let number = |digits: &str| digits.parse().ok().filter(|seed: &u64| seed.to_string() == digits);
     let seed_beside = |name: &str| {
         let name = name.strip_prefix(".seed-")?;
         number(name.strip_suffix(".new").or_else(|| name.strip_suffix(".old"))?)
@@ -51,6 +50,11 @@ pub(crate) fn seeds_on_disk(folder: &RunFolder, recipe: &str) -> Result<Vec<u64>
     }
     let names = folder.list(format!("trials/{recipe}"))?;
     Ok(names.iter().filter_map(|name| number(name.strip_prefix("seed-")?)).collect())
+}
+
+/// The number that these digits are how a folder's name writes it.
+fn number(digits: &str) -> Option<u64> {
+    digits.parse().ok().filter(|seed: &u64| seed.to_string() == digits)
 }
 
 /// The folders of trials that are in a run folder and not in its record: workers have put them there, and nobody has
@@ -66,7 +70,7 @@ pub fn ungathered(folder: &Path, record: &StudyRecord) -> Vec<String> {
     for recipe in names(folder.join("trials")) {
         let known = record.recipes.iter().find(|known| known.name == recipe);
         for seed in names(folder.join("trials").join(&recipe)) {
-            let number = seed.strip_prefix("seed-").and_then(|number| number.parse::<u64>().ok());
+            let number = seed.strip_prefix("seed-").and_then(number);
             let recorded = |number| known.is_some_and(|known| known.trials.iter().any(|trial| trial.seed == number));
             let at = format!("trials/{recipe}/{seed}");
             if number.is_some_and(|number| !recorded(number)) && folder.join(&at).join(RESULT).is_file() {

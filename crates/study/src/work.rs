@@ -284,8 +284,8 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
         let seed = work.rsplit_once("/.").and_then(|(at, name)| Some(format!("{at}/{}", name.strip_suffix(".work")?)));
         let ended = |seed: &str| -> Result<bool, FolderError> {
             let bytes = folder.read(format!("{seed}/{RESULT}"))?.unwrap_or_default();
-            let result = serde_json::from_slice::<serde_json::Value>(&bytes).unwrap_or_default();
-            Ok(result.get("status").is_some_and(|status| status == "finished" || status == "diverged"))
+            let ended = serde_json::from_slice::<Ended>(&bytes);
+            Ok(ended.is_ok_and(|ended| matches!(ended.status, Status::Finished | Status::Diverged)))
         };
         if seed.map_or(Ok(false), |seed| ended(&seed))? {
             folder.clear(work)?;

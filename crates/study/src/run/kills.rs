@@ -5,9 +5,9 @@ use std::path::Path;
 
 use tenfold_nn::train::Flow;
 
-use super::tests::{STUDY, plan, splits};
+use super::tests::{STUDY, plan};
 use super::*;
-use crate::testing::scratch;
+use crate::testing::{scratch, splits};
 
 /// What a run ended with, and what was told.
 struct Kept {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source, Splits};
+use tenfold_nn::data::{ImageShape, Splits};
 use tenfold_nn::model::Architecture;
 use tenfold_nn::train::Flow;
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::Study;
 use crate::comparison::MARGIN;
 use crate::plan::Settings;
-use crate::testing::{environment, scratch};
+use crate::testing::{environment, scratch, splits};
 use crate::trial::seed_folder;
 
 pub(super) const STUDY: &str = "
@@ -30,18 +30,6 @@ layers = [\"conv 2 3x3 same\", \"relu\", \"linear 2\"]
 batch_size = 16
 epochs = 2
 ";
-
-pub(super) fn splits() -> Splits {
-    let shape = ImageShape { channels: 1, height: 4, width: 4 };
-    let images = |n: usize| {
-        let pixels = (0..n * 16).map(|at| (at.wrapping_mul(2_654_435_761) >> 7) as u8).collect();
-        Dataset::new(pixels, (0..n).map(|i| (i % 2) as u16).collect(), shape, 2).expect("the images are fine")
-    };
-    let (train, test) = (images(60), HeldOut::new(images(40)));
-    let (name, sha256) = ("noise".to_owned(), "noise".to_owned());
-    let source = Source { name, train, test, first_label: 0, sha256, files: Vec::new(), notes: Vec::new() };
-    source.split(20, 0).expect("there are enough")
-}
 
 pub(super) fn plan(study: &str, splits: &Splits, replace: bool) -> PlannedStudy {
     let settings = Settings {

@@ -1,29 +1,15 @@
 //! Several who work on one folder.
 
-use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source};
-
 use super::*;
 use crate::Study;
 use crate::comparison::{ChosenBy, MARGIN};
 use crate::plan::Settings;
 use crate::record::TrialRecord;
-use crate::testing::{environment, scratch};
+use crate::testing::{environment, scratch, splits};
 
 const STUDY: &str = "name = \"small\"\n[data]\nclasses = 2\nvalid = 20\n[[recipe]]\nname = \"flat\"\nlayers = [\"linear 2\"]\n\
                      batch_size = 16\nepochs = 1\n[[recipe]]\nname = \"conv\"\nlayers = [\"conv 2 3x3 same\", \"relu\", \"linear 2\"]\n\
                      batch_size = 16\nepochs = 2\n";
-
-fn splits() -> Splits {
-    let shape = ImageShape { channels: 1, height: 4, width: 4 };
-    let images = |n: usize| {
-        let pixels = (0..n * 16).map(|at| (at.wrapping_mul(2_654_435_761) >> 7) as u8).collect();
-        Dataset::new(pixels, (0..n).map(|i| (i % 2) as u16).collect(), shape, 2).expect("the images are fine")
-    };
-    let (train, test) = (images(60), HeldOut::new(images(40)));
-    let (name, sha256) = ("noise".to_owned(), "noise".to_owned());
-    let source = Source { name, train, test, first_label: 0, sha256, files: Vec::new(), notes: Vec::new() };
-    source.split(20, 0).expect("there are enough")
-}
 
 fn plan(study: &str, splits: &Splits, seeds: u64) -> PlannedStudy {
     let settings = Settings {

@@ -38,13 +38,16 @@ impl Operation for Conv {
 
     fn forward(&self, run: &Run, scratch: &mut Scratch) {
         let bias = run.step.params.read(self.conv.bias.place.clone());
-        self.conv.forward(run, scratch.products.as_mut_slice(), |n, fill| {
-            let mut y = run.write(n);
+        let planes = self.conv.direct.output();
+        self.conv.forward(run, scratch.products.as_mut_slice(), |images, fill| {
+            let mut y = run.write_images(images.clone());
             fill(&mut y);
-            if self.conv.bias.learned {
-                add_bias(self.conv.direct.output(), &bias, &mut y);
+            for (n, y) in images.zip(y.chunks_exact_mut(planes.len())) {
+                if self.conv.bias.learned {
+                    add_bias(planes, &bias, y);
+                }
+                run.finish(n, y);
             }
-            run.finish(n, &mut y);
         });
     }
 

@@ -266,7 +266,12 @@ impl<'r> Run<'r> {
 
     /// Image `n` of the output, to be written.
     pub(crate) fn write(&self, n: usize) -> Write<'r, f32> {
-        self.step.floats.write(self.step.plan.value(self.node.output, n..n + 1))
+        self.write_images(n..n + 1)
+    }
+
+    /// Images `images` of the output, to be written.
+    pub(crate) fn write_images(&self, images: Range<usize>) -> Write<'r, f32> {
+        self.step.floats.write(self.step.plan.value(self.node.output, images))
     }
 
     /// The gradient of images `images` of the output.
@@ -305,12 +310,23 @@ impl<'r> Run<'r> {
     /// to do so overwrites the value's gradient, later ones add to it; when the last has, its producer's activation
     /// gets its due.
     pub(crate) fn pass(&self, value: ValueId, n: usize, spare: &mut [f32], fill: impl FnOnce(&mut [f32])) {
+        self.pass_images(value, n..n + 1, spare, fill);
+    }
+
+    /// [`Run::pass`] for several images at once.
+    pub(crate) fn pass_images(
+        &self,
+        value: ValueId,
+        images: Range<usize>,
+        spare: &mut [f32],
+        fill: impl FnOnce(&mut [f32]),
+    ) {
         let graph = &self.step.plan.graph;
         // One of the terms of a sum, perhaps the images: nobody learns from its gradient, and there is no room for it.
         if !graph.values[value.0].wants_gradient {
             return;
         }
-        let mut grad = self.step.floats.write(self.step.plan.grad(value, n..n + 1));
+        let mut grad = self.step.floats.write(self.step.plan.grad(value, images.clone()));
         if graph.is_first_writer(self.at, value) {
             fill(&mut grad);
         } else {
@@ -321,17 +337,19 @@ impl<'r> Run<'r> {
         if !graph.is_last_writer(self.at, value) {
             return;
         }
-        let (activation, factor) = self.slope(value);
-        if let Some(activation) = activation {
-            let y = self.read(value, n..n + 1);
-            activation::backward(self.step.isa, activation, self.layout(value), &y, self.grad_layout(value), &mut grad);
-        }
-        if let Some(factor) = factor {
-            grad.iter_mut().for_each(|grad| *grad *= factor);
-        }
-        if let Some(norm) = graph.values[value.0].gradient_summed_for {
-            let node = &graph.nodes[norm];
-            node.op.batch_norm().sum_gradient(self.step, node, n, &grad);
+        let ((activation, factor), layout) = (self.slope(value), self.grad_layout(value));
+        for (n, grad) in images.zip(grad.chunks_exact_mut(layout.image_len())) {
+            if let Some(activation) = activation {
+                let y = self.read(value, n..n + 1);
+                activation::backward(self.step.isa, activation, self.layout(value), &y, layout, grad);
+            }
+            if let Some(factor) = factor {
+                grad.iter_mut().for_each(|grad| *grad *= factor);
+            }
+            if let Some(norm) = graph.values[value.0].gradient_summed_for {
+                let node = &graph.nodes[norm];
+                node.op.batch_norm().sum_gradient(self.step, node, n, grad);
+            }
         }
     }
 

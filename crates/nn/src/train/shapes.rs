@@ -181,6 +181,19 @@ fn chosen_networks_agree_with_the_references_and_with_themselves() {
         // More images than go through a Fourier transform together, with whole and broken blocks of channels.
         (image(1, 7, 7), &["conv 16 1x1", "relu", "conv 32 5x5 same", "relu", "maxpool 2", "linear 5"], 33),
         (image(2, 7, 8), &["conv 17 3x3 same", "tanh", "conv 18 5x5 same", "avgpool 2", "linear 5"], 29),
+        // Small maps, of more images than are taken together.
+        (
+            image(1, 28, 27),
+            &[
+                "conv 17 3x3 same stride 2",
+                "relu",
+                "conv 24 3x3 same stride 2",
+                "relu",
+                "conv 6 5x3 stride 2",
+                "linear 5",
+            ],
+            29,
+        ),
         // The largest padded map that a transform of 16x16 holds, and the next.
         (image(1, 14, 14), &["conv 16 3x3 same", "relu", "conv 16 5x5 same", "relu", "maxpool 2", "linear 3"], 3),
         (image(1, 15, 15), &["conv 16 3x3 same", "relu", "conv 16 5x5 same", "relu", "maxpool 2", "linear 3"], 3),

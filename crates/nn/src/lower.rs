@@ -57,12 +57,18 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
         outputs[last] = Some(graph.add(draft, inputs));
     }
     graph.param_len = lowerer.params.len;
+    if how.fuse {
+        graph.normalise_terms();
+    }
     for at in 0..graph.nodes.len() {
         for input in graph.nodes[at].inputs.clone() {
             graph.values[input.0].consumers.push(at);
         }
     }
     graph.sum_early();
+    if how.fuse {
+        graph.make_late();
+    }
     graph
 }
 
@@ -87,19 +93,69 @@ fn value(layout: Layout, in_place: (Option<Activation>, Option<Drops>), wants_gr
         wants_gradient,
         summed_for: None,
         gradient_summed_for: None,
+        made_by: None,
     }
 }
 
 impl Graph {
+    /// Makes one operation of a sum and of the batch norms that give its terms, where nothing else reads what they give.
+    fn normalise_terms(&mut self) {
+        for at in 0..self.nodes.len() {
+            let (Op::Add(_), [a, b]) = (&self.nodes[at].op, &self.nodes[at].inputs[..]) else { continue };
+            let mut norms = [(*a, *b), (*b, *a)]
+                .into_iter()
+                .filter_map(|(term, other)| self.only_norm(term, other).map(|norm| (norm, other)))
+                .collect::<Vec<_>>();
+            norms.dedup_by_key(|(norm, _)| *norm);
+            let Some(&(first, other)) = norms.first() else { continue };
+            let second = norms.get(1).map(|&(norm, _)| norm);
+            let norm_at = |node: usize| match &self.nodes[node].op {
+                Op::BatchNorm(norm) => norm.clone(),
+                _ => unreachable!("found above"),
+            };
+            let op = Op::BatchNorm(norm_at(first).plus(second.map(norm_at)));
+            let inputs = vec![self.nodes[first].inputs[0], second.map_or(other, |norm| self.nodes[norm].inputs[0])];
+            let mut layers = std::mem::take(&mut self.nodes[first].layers);
+            layers.extend(second.map(|norm| std::mem::take(&mut self.nodes[norm].layers)).into_iter().flatten());
+            layers.append(&mut self.nodes[at].layers);
+            self.nodes[at] = Node { op, inputs, output: self.nodes[at].output, layers };
+        }
+        // A node whose layers are another's now; those that move values to where others want them have none, and stay.
+        self.nodes.retain(|node| !matches!(node.op, Op::BatchNorm(_)) || !node.layers.is_empty());
+    }
+
+    /// The batch norm that gives `term` and nothing behind it, if a sum with `other` is all that reads that.
+    fn only_norm(&self, term: ValueId, other: ValueId) -> Option<usize> {
+        let value = &self.values[term.0];
+        let at = self.producer(term)?;
+        let Node { op: Op::BatchNorm(norm), inputs, .. } = &self.nodes[at] else { return None };
+        let readers = self.nodes.iter().filter(|node| node.inputs.contains(&term)).count();
+        let plain = norm.is_alone() && value.activation.is_none() && value.drops.is_none();
+        (plain && readers == 1 && term != other && inputs[0] != other).then_some(at)
+    }
+
+    /// Finds the batch norms whose output need not be kept: whatever reads it takes images one by one, and it is told by
+    /// what they read where a gradient is cut off.
+    fn make_late(&mut self) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            let output = &self.values[node.output.0];
+            let (Op::BatchNorm(norm), [reader]) = (&node.op, &output.consumers[..]) else { continue };
+            let plain = matches!(output.activation, None | Some(Activation::Relu)) && output.drops.is_none();
+            if norm.is_alone() && plain && self.nodes[*reader].op.takes_images() {
+                self.values[node.output.0].made_by = Some(at);
+            }
+        }
+    }
+
     /// Finds who can sum for batch norms what they write anyway, image by image.
     fn sum_early(&mut self) {
         for (at, node) in self.nodes.iter().enumerate() {
-            if !matches!(node.op, Op::BatchNorm(_)) {
-                continue;
-            }
-            let (input, output) = (node.inputs[0], node.output);
-            if self.producer(input).is_some_and(|producer| works_by_images(&self.nodes[producer].op)) {
-                self.values[input.0].summed_for.get_or_insert(at);
+            let Op::BatchNorm(norm) = &node.op else { continue };
+            let output = node.output;
+            for &input in norm.normalised(node) {
+                if self.producer(input).is_some_and(|producer| works_by_images(&self.nodes[producer].op)) {
+                    self.values[input.0].summed_for.get_or_insert(at);
+                }
             }
             // It is complete when the first who reads it has written it.
             if self.values[output.0].consumers.first().is_some_and(|&last| works_by_images(&self.nodes[last].op)) {
@@ -125,7 +181,7 @@ impl Graph {
             self.read_as_numbers(input);
             let output = ValueId(self.values.len());
             self.values.push(value(Layout::Planes(to), (None, None), self.values[input.0].wants_gradient));
-            self.nodes.push(Node { op: Op::Copy(ops::Copy), inputs: vec![input], output, layers: 0..0 });
+            self.nodes.push(Node { op: Op::Copy(ops::Copy), inputs: vec![input], output, layers: Vec::new() });
             output
         };
         inputs.into_iter().map(copied).collect()
@@ -135,7 +191,7 @@ impl Graph {
     fn read_as_numbers(&mut self, input: ValueId) {
         if input == ValueId(0) && self.producer(input).is_none() {
             let op = Op::PixelValues(ops::PixelValues);
-            self.nodes.push(Node { op, inputs: Vec::new(), output: input, layers: 0..0 });
+            self.nodes.push(Node { op, inputs: Vec::new(), output: input, layers: Vec::new() });
         }
     }
 
@@ -151,7 +207,7 @@ impl Graph {
         let learns = draft.op.arrays().iter().any(|array| array.learned);
         let output = ValueId(self.values.len());
         self.values.push(value(draft.layout, (draft.activation, draft.drops), before || learns));
-        let layers = draft.layers[0]..draft.layers[draft.layers.len() - 1] + 1;
+        let layers = (draft.layers[0]..draft.layers[draft.layers.len() - 1] + 1).collect();
         self.nodes.push(Node { op: draft.op, inputs, output, layers });
         output
     }

@@ -18,6 +18,11 @@ impl Conv {
     pub(crate) fn new(conv: Conv2d, precision: Precision, passes: bool, has_bias: bool, params: &mut Params) -> Conv {
         Conv { conv: Convolution::new(conv, precision, passes, has_bias, params) }
     }
+
+    /// [`super::Op::takes_images`].
+    pub(super) fn takes_images(&self) -> bool {
+        self.conv.takes_images()
+    }
 }
 
 impl Operation for Conv {
@@ -38,7 +43,8 @@ impl Operation for Conv {
 
     fn forward(&self, run: &Run, scratch: &mut Scratch) {
         let bias = run.step.params.read(self.conv.bias.place.clone());
-        self.conv.forward(run, scratch.products.as_mut_slice(), |n, fill| {
+        let Scratch { products, image, .. } = scratch;
+        self.conv.forward(run, products.as_mut_slice(), image.as_mut_slice(), |n, fill| {
             let mut y = run.write(n);
             fill(&mut y);
             if self.conv.bias.learned {

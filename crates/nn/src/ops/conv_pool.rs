@@ -137,9 +137,9 @@ impl Operation for ConvPool {
             }
             return;
         }
-        let Scratch { values, products, .. } = scratch;
+        let Scratch { values, products, image, .. } = scratch;
         let sums = &mut values.as_mut_slice()[..shape.conv().output().len()];
-        self.conv.forward(run, products.as_mut_slice(), |n, fill| {
+        self.conv.forward(run, products.as_mut_slice(), image.as_mut_slice(), |n, fill| {
             fill(sums);
             let mut y = run.write(n);
             pool_forward(isa, shape, sums, &bias, &mut y, &mut argmax(n));

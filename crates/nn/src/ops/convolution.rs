@@ -131,6 +131,11 @@ impl Convolution {
         self.direct.weight().index(self.direct.weight_row(i, ky, kx), o)
     }
 
+    /// [`super::Op::takes_images`]: only in tiles is the gradient of the weights summed image by image.
+    pub(super) fn takes_images(&self) -> bool {
+        self.tiled.is_some()
+    }
+
     /// Whether it runs forward without any transform.
     pub(super) fn is_direct(&self) -> bool {
         self.fft.is_none() && self.tiled.is_none()
@@ -166,25 +171,25 @@ impl Convolution {
     }
 
     /// Convolves this thread's images, without bias: `output(n, fill)` gives a place for the result, which `fill`
-    /// overwrites. Meets once where the weights are transformed first.
+    /// overwrites; `image` is room for one of the input. Meets once where the weights are transformed first.
     pub(super) fn forward(
         &self,
         run: &Run,
         products: &mut [f32],
+        image: &mut [f32],
         mut output: impl FnMut(usize, &mut dyn FnMut(&mut [f32])),
     ) {
         let weight = run.step.params.read(self.weight.place.clone());
-        let input = |n: usize| run.read(run.input(), n..n + 1);
         if let Some(tiled) = &self.tiled {
             tiled.transform_weights(run, |unit, out| {
                 winograd::transform_weight(run.step.isa, &tiled.shape, unit, &weight, out);
             });
             run.worker.barrier();
-            return tiled.convolve(run, products, |n, f| f(&input(n)), output);
+            return tiled.convolve(run, products, |n, f| run.with_input(n, image, f), output);
         }
         let Some(fft) = &self.fft else {
             for n in run.share() {
-                let x = input(n);
+                let x = run.read(run.input(), n..n + 1);
                 output(n, &mut |y| conv2d_forward(run.step.isa, &self.direct, &x, &weight, y));
             }
             return;
@@ -195,7 +200,7 @@ impl Convolution {
         run.worker.barrier();
         for n in run.share() {
             let mut out = spectra.images(run, n..n + 1);
-            transform_input(run.step.isa, fft, &input(n), &mut out.columns());
+            transform_input(run.step.isa, fft, &run.read(run.input(), n..n + 1), &mut out.columns());
         }
         spectra.multiply(run, products, output);
     }

@@ -178,6 +178,16 @@ fn weight_and_bias<'a>(weight: &'a Array, bias: &'a Array) -> Vec<&'a Array> {
 }
 
 impl Op {
+    /// Whether it has images of its input made, where that is not kept ([`Run::with_input`]).
+    pub(crate) fn takes_images(&self) -> bool {
+        match self {
+            Op::Conv(conv) => conv.takes_images(),
+            Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool(_) => true,
+            Op::ConvPool(_) | Op::Linear(_) | Op::LinearPixels(_) | Op::LinearSmallOut(_) => false,
+            Op::PixelValues(_) | Op::Copy(_) | Op::Dropout(_) | Op::Gelu(_) | Op::BatchNorm(_) | Op::Add(_) => false,
+        }
+    }
+
     fn batch_norm(&self) -> &BatchNorm {
         let Op::BatchNorm(norm) = self else { unreachable!("nobody else has anything summed") };
         norm
@@ -274,12 +284,27 @@ impl<'r> Run<'r> {
         self.step.floats.read(self.step.plan.grad(self.node.output, images))
     }
 
+    /// Calls `f` with image `n` of the (first) value that the node reads; where that is not kept, it is made in `room`.
+    pub(crate) fn with_input<R>(&self, n: usize, room: &mut [f32], f: impl FnOnce(&[f32]) -> R) -> R {
+        let (graph, input) = (&self.step.plan.graph, self.input());
+        let Some(norm) = graph.values[input.0].made_by else { return f(&self.read(input, n..n + 1)) };
+        let image = &mut room[..self.layout(input).image_len()];
+        graph.nodes[norm].op.batch_norm().make(self.step, &graph.nodes[norm], n, image);
+        f(image)
+    }
+
     /// Applies what follows the operation, if anything, to image `n` of the output, in place.
     pub(crate) fn finish(&self, n: usize, y: &mut [f32]) {
         let output = self.node.output;
         if let Some(activation) = self.activation(output) {
             activation::forward(self.step.isa, activation, self.layout(output), y);
         }
+        self.finish_activated(n, y);
+    }
+
+    /// The same where the activation is there already.
+    fn finish_activated(&self, n: usize, y: &mut [f32]) {
+        let output = self.node.output;
         if let Some((drops, step)) = self.drops(output) {
             for_rows(self.layout(output), self.grad_layout(output), |at, elements| {
                 drops.apply(self, step, n, elements.start, &mut y[at]);
@@ -287,7 +312,8 @@ impl<'r> Run<'r> {
         }
         let graph = &self.step.plan.graph;
         if let Some(norm) = graph.values[output.0].summed_for.filter(|_| self.batch.step.is_some()) {
-            graph.nodes[norm].op.batch_norm().sum_values(self.step, n, y);
+            let node = &graph.nodes[norm];
+            node.op.batch_norm().sum_values(self.step, node, output, n, y);
         }
     }
 
@@ -322,16 +348,17 @@ impl<'r> Run<'r> {
             return;
         }
         let (activation, factor) = self.slope(value);
-        if let Some(activation) = activation {
+        let norm = graph.values[value.0].gradient_summed_for.map(|norm| &graph.nodes[norm]);
+        let cuts = norm.is_some_and(|node| node.op.batch_norm().cuts_gradient(self.step, node));
+        if let Some(activation) = activation.filter(|_| !cuts) {
             let y = self.read(value, n..n + 1);
             activation::backward(self.step.isa, activation, self.layout(value), &y, self.grad_layout(value), &mut grad);
         }
         if let Some(factor) = factor {
             grad.iter_mut().for_each(|grad| *grad *= factor);
         }
-        if let Some(norm) = graph.values[value.0].gradient_summed_for {
-            let node = &graph.nodes[norm];
-            node.op.batch_norm().sum_gradient(self.step, node, n, &grad);
+        if let Some(node) = norm {
+            node.op.batch_norm().sum_gradient(self.step, node, n, cuts, &mut grad);
         }
     }
 

@@ -208,11 +208,7 @@ impl<L: Lanes> Affine<L> {
     #[inline(always)]
     fn load(simd: L, norms: &[f32], bias: &[f32], block: usize) -> Affine<L> {
         let norm = &norms.as_chunks().0[3 * block..3 * block + 3];
-        Affine {
-            mean: load(simd, &norm[0]),
-            scale: load(simd, &norm[2]),
-            bias: load(simd, &bias.as_chunks().0[block]),
-        }
+        Affine { mean: load(simd, &norm[0]), scale: load(simd, &norm[2]), bias: load(simd, &bias.as_chunks().0[block]) }
     }
 
     #[inline(always)]

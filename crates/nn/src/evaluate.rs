@@ -55,7 +55,8 @@ pub(crate) struct Evaluator {
 
 impl Evaluator {
     pub(crate) fn new(model: &Model, examples: usize, threads: usize) -> Evaluator {
-        let plan = Plan::new(&model.graph, BATCH.min(examples.max(1)), false);
+        let folded = model.folded();
+        let plan = Plan::new(&folded.as_ref().unwrap_or(model).graph, BATCH.min(examples.max(1)), false);
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         Evaluator { plan, memory, scratch }
     }
@@ -147,6 +148,8 @@ fn batches(
     mut each: impl FnMut(&Step, Range<usize>) -> Flow,
 ) -> bool {
     assert!(!data.is_empty(), "there must be examples");
+    let folded = model.folded();
+    let model = folded.as_ref().unwrap_or(model);
     let architecture = model.architecture();
     assert_eq!((data.shape(), data.classes()), (architecture.input(), architecture.classes()), "data fit the network");
     let Evaluator { plan, memory, scratch } = evaluator;

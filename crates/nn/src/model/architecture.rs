@@ -286,6 +286,13 @@ impl Architecture {
         Ok(Architecture { input, classes, written, layers: infos, params })
     }
 
+    /// A network of other layers that computes the same: [`Architecture::written`] stays.
+    pub(super) fn with_layers(&self, layers: Vec<LayerInfo>) -> Architecture {
+        let specs = |info: &LayerInfo| param_specs(info.layer, &info.name, info.input, info.has_bias);
+        let params = layers.iter().flat_map(specs).collect();
+        Architecture { layers, params, ..self.clone() }
+    }
+
     /// The layers as they are written, each in its canonical form.
     pub fn written(&self) -> &[BlockText] {
         &self.written

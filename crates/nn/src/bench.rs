@@ -162,7 +162,7 @@ fn block_times(trainer: &Trainer, times: &OpTimes) -> Vec<BlockTime> {
         let names: Vec<String> = node.layers.iter().map(|&at| layers[at].layer.to_string()).collect();
         let name = match names[..] {
             [] if node.inputs.is_empty() => "pixels".to_owned(),
-            [] => "copy with another border".to_owned(),
+            [] => "copy with another border or stride".to_owned(),
             _ => names.join(", "),
         };
         let (forward_s, backward_s) = (mean(StepPart::Forward(at)), mean(StepPart::Backward(at)));

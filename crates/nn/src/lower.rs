@@ -165,7 +165,8 @@ impl Graph {
     }
 
     /// The values that a layer reads, with the border that it wants: where readers of one value want different ones, it
-    /// has that of the first, and the others read a copy.
+    /// has that of the first, and the others read a copy. A convolution that passes pixels over reads a copy of the
+    /// others.
     fn with_border(&mut self, inputs: Vec<ValueId>, layer: Layer) -> Vec<ValueId> {
         let copied = |input: ValueId| {
             let Layout::Planes(from) = self.values[input.0].layout else { return input };
@@ -174,14 +175,17 @@ impl Graph {
                 return input;
             };
             let border = [rows, columns, rows, columns];
-            let to = Planes::with_border(from.channels(), from.lanes(), from.height(), from.width(), border, (1, 1));
+            let step = passed_over(layer).filter(|_| from.lanes() == LANES).unwrap_or((1, 1));
+            let (height, width) = (from.height().div_ceil(step.0), from.width().div_ceil(step.1));
+            let to = Planes::with_border(from.channels(), from.lanes(), height, width, border, (1, 1));
             if from == to {
                 return input;
             }
             self.read_as_numbers(input);
             let output = ValueId(self.values.len());
             self.values.push(value(Layout::Planes(to), (None, None), self.values[input.0].wants_gradient));
-            self.nodes.push(Node { op: Op::Copy(ops::Copy), inputs: vec![input], output, layers: Vec::new() });
+            let op = Op::Copy(ops::Copy { step });
+            self.nodes.push(Node { op, inputs: vec![input], output, layers: Vec::new() });
             output
         };
         inputs.into_iter().map(copied).collect()
@@ -296,8 +300,8 @@ impl Lowerer<'_> {
     fn op(&mut self, info: &LayerInfo, inputs: &[ValueId], input: Layout, output: Layout, passes: bool) -> Op {
         let (params, precision, has_bias) = (&mut self.params, self.how.precision, info.has_bias);
         match info.layer {
-            Layer::Conv { kernel_size, stride, padding, .. } => {
-                let conv = Conv2d::new(input.planes(), output.planes(), kernel_size, stride, padding.of(kernel_size));
+            Layer::Conv { .. } => {
+                let conv = convolution(info, input.planes(), output.planes());
                 Op::Conv(ops::Conv::new(conv, precision, passes, has_bias, params))
             }
             Layer::Linear { out_features } => {
@@ -323,7 +327,7 @@ impl Lowerer<'_> {
             }
             Layer::GlobalAvgPool => Op::GlobalAvgPool(ops::GlobalAvgPool),
             Layer::Dropout { probability } => Op::Dropout(ops::Dropout::new(self.drops(probability), input)),
-            Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
+            Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy { step: (1, 1) }),
             Layer::Gelu => Op::Gelu(ops::Gelu),
             Layer::BatchNorm { momentum, eps } => Op::BatchNorm(ops::BatchNorm::new(input, momentum, eps, params)),
             Layer::Add => Op::Add(ops::Add),
@@ -335,7 +339,9 @@ impl Lowerer<'_> {
     /// as one, where there is a kernel for their shapes. No activation changes which of two numbers is the larger one;
     /// GELU, which does, is none of them.
     fn conv_pool(&mut self, at: usize, input: Layout, passes: bool) -> Option<Draft> {
-        let Layer::Conv { kernel_size, stride, padding, .. } = self.layers.all[at].layer else { return None };
+        if !matches!(self.layers.all[at].layer, Layer::Conv { .. }) {
+            return None;
+        }
         let activation_at = |layer: Option<usize>| layer.filter(|&l| activation_of(self.layers.all[l].layer).is_some());
         let before = activation_at(self.layers.only_reader(at));
         let pool = self.layers.only_reader(before.unwrap_or(at))?;
@@ -351,7 +357,7 @@ impl Lowerer<'_> {
         let layout = self.layout(&readers, self.layers.all[pool].output, false);
         let Shape::Image(sums) = self.layers.all[at].output else { unreachable!("a convolution gives feature maps") };
         let sums = Planes::new(sums.channels, sums.height, sums.width);
-        let conv = Conv2d::new(input.planes(), sums, kernel_size, stride, padding.of(kernel_size));
+        let conv = convolution(&self.layers.all[at], input.planes(), sums);
         let shape = ConvPool::new(conv, window, layout.planes(), relu)?;
         let drops = if relu { self.drops_behind(&mut layers) } else { None };
         let op = Op::ConvPool(ops::ConvPool::new(
@@ -434,6 +440,23 @@ fn is_elementwise(layer: Layer) -> bool {
         Layer::GlobalAvgPool | Layer::Flatten | Layer::BatchNorm { .. } => false,
         // Its terms may have other borders.
         Layer::Add => false,
+    }
+}
+
+/// The convolution of a layer over planes that may lack the pixels that it passes over.
+fn convolution(info: &LayerInfo, input: Planes, output: Planes) -> Conv2d {
+    let (Layer::Conv { kernel_size, stride, padding, .. }, Shape::Image(whole)) = (info.layer, info.input) else {
+        unreachable!("{} is no convolution", info.layer)
+    };
+    let has_all = (input.height(), input.width()) == (whole.height, whole.width);
+    Conv2d::new(input, output, kernel_size, if has_all { stride } else { (1, 1) }, padding.of(kernel_size))
+}
+
+/// The stride of a layer that reads no pixel between those that are a stride apart.
+fn passed_over(layer: Layer) -> Option<(usize, usize)> {
+    match layer {
+        Layer::Conv { kernel_size: (1, 1), stride, .. } => Some(stride),
+        _ => None,
     }
 }
 

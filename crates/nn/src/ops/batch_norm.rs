@@ -147,7 +147,8 @@ impl Operation for BatchNorm {
             return;
         }
         let (to, relu) = (as_maps(run.layout(output)), values[output.0].activation == Some(Activation::Relu));
-        for n in run.share() {
+        // What was written last may still be in the cache.
+        for n in run.share().rev() {
             let mut y = run.write(n);
             self.normalise(step, run.node, n, &to, &mut y[..to.len()]);
             if relu { run.finish_activated(n, &mut y) } else { run.finish(n, &mut y) }
@@ -169,7 +170,7 @@ impl Operation for BatchNorm {
             return;
         }
         let in_place = graph.shares_gradient(run.at);
-        for n in run.share() {
+        for n in run.share().rev() {
             // What takes the place of the output's gradient comes last.
             for (at, &input) in run.node.inputs.iter().enumerate().rev() {
                 if at == 1 && self.adds_value() {

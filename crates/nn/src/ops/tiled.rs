@@ -119,7 +119,8 @@ impl TiledGradient {
     pub(super) fn learn(&self, run: &Run, shape: &Winograd, weight: &Array, bias: &Array, scratch: &mut Scratch) {
         let (step, worker, images) = (run.step, run.worker, run.images());
         let (groups, len, outputs) = (groups(shape, images), shape.weight_len(), shape.outputs());
-        for group in worker.share(groups) {
+        // What was read last may still be in the cache.
+        for group in worker.share(groups).rev() {
             self.sum(run, shape, group, images * group / groups..images * (group + 1) / groups, scratch);
         }
         worker.barrier();

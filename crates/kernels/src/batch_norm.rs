@@ -52,14 +52,14 @@ pub fn image_moments(isa: Isa, pixels: usize, x: &[f32], parts: &mut [f32]) {
 fn image_moments_body<L: Lanes>(simd: L, pixels: usize, x: &[f32], parts: &mut [f32]) {
     let share = simd.splat(1.0 / pixels as f32);
     for (x, part) in x.as_chunks().0.chunks_exact(pixels).zip(parts.as_chunks_mut().0.chunks_exact_mut(2)) {
-        let [sum] = sums(simd, x.len(), |[sum], at| [simd.add(sum, load(simd, &x[at]))]);
-        let mean = simd.mul(sum, share);
-        let [squares] = sums(simd, x.len(), |[squares], at| {
+        let of_values = sum(simd, x.len(), |sum, at| simd.add(sum, load(simd, &x[at])));
+        let mean = simd.mul(of_values, share);
+        let of_squares = sum(simd, x.len(), |sum, at| {
             let from_mean = simd.sub(load(simd, &x[at]), mean);
-            [simd.fma(from_mean, from_mean, squares)]
+            simd.fma(from_mean, from_mean, sum)
         });
-        store(simd, &mut part[0], sum);
-        store(simd, &mut part[1], squares);
+        store(simd, &mut part[0], of_values);
+        store(simd, &mut part[1], of_squares);
     }
 }
 
@@ -166,9 +166,8 @@ fn normalise_body<L: Lanes>(
     to: &Planes,
     y: &mut [f32],
 ) {
-    // Less than that becomes zero.
-    let (zero, floor) = (simd.zero(), simd.splat(if relu { 0.0 } else { f32::NEG_INFINITY }));
-    let cut = |v: L::V| simd.select_greater_or_nan(v, floor, v, if relu { zero } else { v });
+    // What is not more becomes that.
+    let floor = simd.splat(if relu { 0.0 } else { f32::NEG_INFINITY });
     let len = to.width * LANES;
     for block in 0..to.blocks {
         let norm = Affine::load(simd, norms, bias, block);
@@ -177,24 +176,32 @@ fn normalise_body<L: Lanes>(
             let pixels = x[plain..plain + len].as_chunks().0.iter().zip(y[start..start + len].as_chunks_mut().0);
             match term {
                 Term::Nothing => {
-                    pixels.for_each(|(x, y)| store(simd, y, cut(norm.apply(simd, load(simd, x)))));
+                    pixels.for_each(|(x, y)| store(simd, y, at_least(simd, norm.apply(simd, load(simd, x)), floor)));
                 }
                 Term::Values(values, planes) => {
                     let values = &values[planes.offset(block, row, 0)..][..len];
                     for ((x, y), value) in pixels.zip(values.as_chunks().0) {
-                        store(simd, y, cut(simd.add(norm.apply(simd, load(simd, x)), load(simd, value))));
+                        let sum = simd.add(norm.apply(simd, load(simd, x)), load(simd, value));
+                        store(simd, y, at_least(simd, sum, floor));
                     }
                 }
                 Term::Normalised(values, norms, bias) => {
                     let other = Affine::load(simd, norms, bias, block);
                     for ((x, y), value) in pixels.zip(values[plain..plain + len].as_chunks().0) {
                         let value = other.apply(simd, load(simd, value));
-                        store(simd, y, cut(simd.add(norm.apply(simd, load(simd, x)), value)));
+                        let sum = simd.add(norm.apply(simd, load(simd, x)), value);
+                        store(simd, y, at_least(simd, sum, floor));
                     }
                 }
             }
         }
     }
+}
+
+/// `v`, or `floor` where it is not more; a NaN stays one.
+#[inline(always)]
+fn at_least<L: Lanes>(simd: L, v: L::V, floor: L::V) -> L::V {
+    simd.select_greater_or_nan(v, floor, v, floor)
 }
 
 /// What the channels of a block are normalised by.
@@ -235,63 +242,86 @@ pub fn image_gradients(
     let blocks = parts.len() / PART;
     let others_fit = (parts.len(), norms.len()) == (blocks * PART, blocks * NORM) && grad_y.len() == x.len();
     check(pixels, x, others_fit && bias.is_none_or(|bias| bias.len() == blocks * LANES), blocks);
-    match bias {
-        Some(bias) => dispatch!(
-            isa,
-            cut_gradients_body(
-                pixels: usize,
-                x: &[f32],
-                norms: &[f32],
-                bias: &[f32],
-                grad_y: &mut [f32],
-                parts: &mut [f32],
-            )
-        ),
-        None => dispatch!(
-            isa,
-            image_gradients_body(pixels: usize, x: &[f32], norms: &[f32], grad_y: &[f32], parts: &mut [f32])
-        ),
-    }
+    dispatch!(
+        isa,
+        image_gradients_body(
+            pixels: usize,
+            x: &[f32],
+            norms: &[f32],
+            bias: Option<&[f32]>,
+            grad_y: &mut [f32],
+            parts: &mut [f32],
+        )
+    )
 }
 
 #[inline(always)]
-fn image_gradients_body<L: Lanes>(simd: L, pixels: usize, x: &[f32], norms: &[f32], grad_y: &[f32], parts: &mut [f32]) {
-    let blocks = x.as_chunks().0.chunks_exact(pixels).zip(grad_y.as_chunks().0.chunks_exact(pixels));
-    let parts = parts.as_chunks_mut().0.chunks_exact_mut(2);
-    for ((x, grad), (norm, part)) in blocks.zip(norms.as_chunks().0.chunks_exact(3).zip(parts)) {
-        let mean = load(simd, &norm[0]);
-        let [of_bias, of_weight] = sums(simd, x.len().min(grad.len()), |[bias, weight], at| {
-            let grad = load(simd, &grad[at]);
-            [simd.add(bias, grad), simd.fma(grad, simd.sub(load(simd, &x[at]), mean), weight)]
-        });
-        store(simd, &mut part[0], of_bias);
-        store(simd, &mut part[1], of_weight);
-    }
-}
-
-#[inline(always)]
-fn cut_gradients_body<L: Lanes>(
+fn image_gradients_body<L: Lanes>(
     simd: L,
     pixels: usize,
     x: &[f32],
     norms: &[f32],
-    bias: &[f32],
+    bias: Option<&[f32]>,
     grad_y: &mut [f32],
     parts: &mut [f32],
 ) {
     let blocks = x.as_chunks().0.chunks_exact(pixels).zip(grad_y.as_chunks_mut().0.chunks_exact_mut(pixels));
     for (block, ((x, grad), part)) in blocks.zip(parts.as_chunks_mut().0.chunks_exact_mut(2)).enumerate() {
-        let norm = Affine::load(simd, norms, bias, block);
-        let [of_bias, of_weight] = sums(simd, x.len().min(grad.len()), |[bias, weight], at| {
-            let from_mean = simd.sub(load(simd, &x[at]), norm.mean);
-            let y = simd.fma(from_mean, norm.scale, norm.bias);
-            let kept = simd.select_greater_or_nan(y, simd.zero(), load(simd, &grad[at]), simd.zero());
-            store(simd, &mut grad[at], kept);
-            [simd.add(bias, kept), simd.fma(kept, from_mean, weight)]
-        });
-        store(simd, &mut part[0], of_bias);
-        store(simd, &mut part[1], of_weight);
+        let sums = match bias {
+            Some(bias) => sum_gradients::<L, true>(simd, x, &Affine::load(simd, norms, bias, block), grad),
+            // What is added when something is cut off does not matter.
+            None => sum_gradients::<L, false>(simd, x, &Affine::load(simd, norms, norms, block), grad),
+        };
+        store(simd, &mut part[0], sums[0]);
+        store(simd, &mut part[1], sums[1]);
     }
+}
+
+/// The sums of a block, in the order of [`sum`]; if `CUT`, `grad` is set to zero first where a ReLU cut off.
+#[inline(always)]
+fn sum_gradients<L: Lanes, const CUT: bool>(
+    simd: L,
+    x: &[Block<f32>],
+    norm: &Affine<L>,
+    grad: &mut [Block<f32>],
+) -> [L::V; 2] {
+    let mut totals = [simd.zero(); 2];
+    for (x, grad) in x.chunks(TOGETHER).zip(grad.chunks_mut(TOGETHER)) {
+        let mut sums = [[simd.zero(); 2]; ABREAST];
+        let (fours, rest) = x.as_chunks::<ABREAST>();
+        let (grad_fours, grad_rest) = grad.as_chunks_mut::<ABREAST>();
+        for (x, grad) in fours.iter().zip(grad_fours) {
+            for lag in 0..ABREAST {
+                sums[lag] = add_gradient::<L, CUT>(simd, &x[lag], norm, &mut grad[lag], sums[lag]);
+            }
+        }
+        for (x, grad) in rest.iter().zip(grad_rest) {
+            sums[0] = add_gradient::<L, CUT>(simd, x, norm, grad, sums[0]);
+        }
+        for (n, total) in totals.iter_mut().enumerate() {
+            let (a, b) = (simd.add(sums[0][n], sums[1][n]), simd.add(sums[2][n], sums[3][n]));
+            *total = simd.add(*total, simd.add(a, b));
+        }
+    }
+    totals
+}
+
+// A function, since a closure that is called in two places may stay one, without the instructions it is made for.
+#[inline(always)]
+fn add_gradient<L: Lanes, const CUT: bool>(
+    simd: L,
+    x: &Block<f32>,
+    norm: &Affine<L>,
+    grad: &mut Block<f32>,
+    sums: [L::V; 2],
+) -> [L::V; 2] {
+    let (from_mean, mut kept) = (simd.sub(load(simd, x), norm.mean), load(simd, grad));
+    if CUT {
+        let y = simd.fma(from_mean, norm.scale, norm.bias);
+        kept = simd.select_greater_or_nan(y, simd.zero(), kept, simd.zero());
+        store(simd, grad, kept);
+    }
+    [simd.add(sums[0], kept), simd.fma(kept, from_mean, sums[1])]
 }
 
 /// The gradients of the weights and the biases of block number `block` over the images whose [`image_gradients`] lie in
@@ -444,21 +474,17 @@ pub fn update_running(
     }
 }
 
-/// Sums of `count` terms, [`TOGETHER`] at a time, [`ABREAST`] sums of them side by side: `add` adds one to each.
+/// Sum of `count` terms, [`TOGETHER`] at a time, [`ABREAST`] sums of them side by side: `add` adds one.
 #[inline(always)]
-fn sums<L: Lanes, const N: usize>(
-    simd: L,
-    count: usize,
-    mut add: impl FnMut([L::V; N], usize) -> [L::V; N],
-) -> [L::V; N] {
-    let mut totals = [simd.zero(); N];
+fn sum<L: Lanes>(simd: L, count: usize, add: impl Fn(L::V, usize) -> L::V) -> L::V {
+    let mut total = simd.zero();
     for start in (0..count).step_by(TOGETHER) {
         let end = count.min(start + TOGETHER);
-        let mut sums = [[simd.zero(); N]; ABREAST];
+        let mut sums = [simd.zero(); ABREAST];
         let mut at = start;
         while at + ABREAST <= end {
-            for (lag, sums) in sums.iter_mut().enumerate() {
-                *sums = add(*sums, at + lag);
+            for (lag, sum) in sums.iter_mut().enumerate() {
+                *sum = add(*sum, at + lag);
             }
             at += ABREAST;
         }
@@ -466,12 +492,9 @@ fn sums<L: Lanes, const N: usize>(
             sums[0] = add(sums[0], at);
             at += 1;
         }
-        for (n, total) in totals.iter_mut().enumerate() {
-            let [a, b, c, d] = sums.map(|sums| sums[n]);
-            *total = simd.add(*total, simd.add(simd.add(a, b), simd.add(c, d)));
-        }
+        total = simd.add(total, simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])));
     }
-    totals
+    total
 }
 
 /// The two numbers for each channel of block number `block` in one image's part.

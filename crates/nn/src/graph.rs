@@ -37,6 +37,9 @@ pub(crate) struct Value {
     /// The batch norm that would write it, if it is not kept: who reads an image of it has that made anew, from what the
     /// batch norm reads.
     pub(crate) made_by: Option<usize>,
+    /// The batch norm that reads it, if its producer passes images of the gradient through that itself, each when it
+    /// takes it.
+    pub(crate) passed_through: Option<usize>,
 }
 
 /// One operation in its place.

@@ -94,6 +94,7 @@ fn value(layout: Layout, in_place: (Option<Activation>, Option<Drops>), wants_gr
         summed_for: None,
         gradient_summed_for: None,
         made_by: None,
+        passed_through: None,
     }
 }
 
@@ -135,14 +136,24 @@ impl Graph {
     }
 
     /// Finds the batch norms whose output need not be kept: whatever reads it takes images one by one, and it is told by
-    /// what they read where a gradient is cut off.
+    /// what they read where a gradient is cut off. And those whose gradient is passed on by who takes it one by one.
     fn make_late(&mut self) {
         for (at, node) in self.nodes.iter().enumerate() {
+            let Op::BatchNorm(norm) = &node.op else { continue };
             let output = &self.values[node.output.0];
-            let (Op::BatchNorm(norm), [reader]) = (&node.op, &output.consumers[..]) else { continue };
             let plain = matches!(output.activation, None | Some(Activation::Relu)) && output.drops.is_none();
-            if norm.is_alone() && plain && self.nodes[*reader].op.takes_images() {
+            let takes_images = match output.consumers[..] {
+                [reader] => self.nodes[reader].op.takes_images(),
+                _ => false,
+            };
+            if norm.is_alone() && plain && takes_images {
                 self.values[node.output.0].made_by = Some(at);
+            }
+            let Some(input) = self.shares_gradient(at).filter(|input| *input == node.inputs[0]) else { continue };
+            let value = &self.values[input.0];
+            let producer = self.producer(input).map(|producer| &self.nodes[producer].op);
+            if value.activation.is_none() && value.drops.is_none() && producer.is_some_and(Op::takes_gradient_images) {
+                self.values[input.0].passed_through = Some(at);
             }
         }
     }

@@ -75,6 +75,7 @@ mod tests {
                 summed_for: None,
                 gradient_summed_for: None,
                 made_by: None,
+                passed_through: None,
             });
             self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), output, layers: Vec::new() });
             output

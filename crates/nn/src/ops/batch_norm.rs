@@ -101,6 +101,14 @@ impl BatchNorm {
         self.normalise(step, node, n, &to, out);
     }
 
+    /// Overwrites the gradient of image `n` of the output with that of `value`, which is normalised first.
+    pub(super) fn pass_in_place(&self, step: &Step, value: ValueId, n: usize, grad: &mut [f32]) {
+        let norm = &self.norm;
+        let (x, found, backs) = (norm.values(step, value, n), norm.found(step), norm.backs(step));
+        let grad = &mut grad[..norm.maps.len()];
+        pass_gradient_in_place(step.isa, norm.pixels(), &x, (&found, &backs), grad);
+    }
+
     fn normalise(&self, step: &Step, node: &Node, n: usize, to: &Planes, out: &mut [f32]) {
         let relu = step.plan.graph.values[node.output.0].activation == Some(Activation::Relu);
         let (norm, input) = (&self.norm, |at: usize| node.inputs[at]);
@@ -180,23 +188,20 @@ impl Operation for BatchNorm {
                     }
                     continue;
                 }
-                let (_, norm) = self.norms(run.node).nth(at).expect("one for each value that is normalised");
-                let x = norm.values(step, input, n);
-                let numbers = (norm.found(step), norm.backs(step));
-                let numbers = (&*numbers.0, &*numbers.1);
-                let len = norm.maps.len();
                 if in_place == Some(input) {
-                    run.pass(input, n, &mut [], |grad| {
-                        pass_gradient_in_place(step.isa, norm.pixels(), &x, numbers, &mut grad[..len]);
-                    });
-                } else {
-                    let grad = run.grad(n..n + 1);
-                    run.pass(input, n, scratch.spare.as_mut_slice(), |out| {
-                        let (out, padding) = out.split_at_mut(len);
-                        pass_gradient(step.isa, norm.pixels(), &x, numbers, &grad[..len], out);
-                        padding.fill(0.0);
-                    });
+                    if graph.values[input.0].passed_through.is_none() {
+                        run.pass(input, n, &mut [], |grad| self.pass_in_place(step, input, n, grad));
+                    }
+                    continue;
                 }
+                let (_, norm) = self.norms(run.node).nth(at).expect("one for each value that is normalised");
+                let (x, found, backs) = (norm.values(step, input, n), norm.found(step), norm.backs(step));
+                let grad = run.grad(n..n + 1);
+                run.pass(input, n, scratch.spare.as_mut_slice(), |out| {
+                    let (out, padding) = out.split_at_mut(norm.maps.len());
+                    pass_gradient(step.isa, norm.pixels(), &x, (&found, &backs), &grad[..out.len()], out);
+                    padding.fill(0.0);
+                });
             }
         }
     }

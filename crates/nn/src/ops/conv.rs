@@ -19,6 +19,11 @@ impl Conv {
         Conv { conv: Convolution::new(conv, precision, passes, has_bias, params) }
     }
 
+    /// [`super::Op::takes_gradient_images`].
+    pub(super) fn takes_gradient_images(&self) -> bool {
+        self.conv.back.is_some()
+    }
+
     /// [`super::Op::takes_images`].
     pub(super) fn takes_images(&self) -> bool {
         self.conv.takes_images()
@@ -56,9 +61,12 @@ impl Operation for Conv {
 
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
         let (from, to) = (run.grad_layout(run.node.output).planes(), self.conv.direct.grad_output());
-        let spread = |n: usize, out: &mut [f32]| copy_pixels(&from, &run.grad(n..n + 1), &to, out);
+        let spread = |n: usize, out: &mut [f32]| run.with_grad(n, |grad| copy_pixels(&from, grad, &to, out));
         if !self.conv.fourier_backward(run, scratch, spread) {
             self.conv.pass_through(run, scratch, spread);
+            if run.step.plan.graph.values[run.node.output.0].passed_through.is_some() {
+                run.worker.barrier();
+            }
             self.conv.learn(run, scratch);
         }
     }

@@ -188,6 +188,11 @@ impl Op {
         }
     }
 
+    /// Whether it takes images of its output's gradient one by one before it needs all, through [`Run::with_grad`].
+    pub(crate) fn takes_gradient_images(&self) -> bool {
+        if let Op::Conv(conv) = self { conv.takes_gradient_images() } else { false }
+    }
+
     fn batch_norm(&self) -> &BatchNorm {
         let Op::BatchNorm(norm) = self else { unreachable!("nobody else has anything summed") };
         norm
@@ -291,6 +296,16 @@ impl<'r> Run<'r> {
         let image = &mut room[..self.layout(input).image_len()];
         graph.nodes[norm].op.batch_norm().make(self.step, &graph.nodes[norm], n, image);
         f(image)
+    }
+
+    /// Calls `f` with the gradient of image `n` of the output, the first time that it is wanted; where a batch norm
+    /// leaves passing it on to the node, that is done here.
+    pub(crate) fn with_grad<R>(&self, n: usize, f: impl FnOnce(&[f32]) -> R) -> R {
+        let (graph, output) = (&self.step.plan.graph, self.node.output);
+        let Some(norm) = graph.values[output.0].passed_through else { return f(&self.grad(n..n + 1)) };
+        let mut grad = self.step.floats.write(self.step.plan.grad(output, n..n + 1));
+        graph.nodes[norm].op.batch_norm().pass_in_place(self.step, output, n, &mut grad);
+        f(&grad)
     }
 
     /// Applies what follows the operation, if anything, to image `n` of the output, in place.

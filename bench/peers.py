@@ -54,11 +54,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TEST_IMAGES = 10_000
 EVALUATION_BATCH = 1_000
 RUST_PEERS = ("burn-flex", "candle")
+BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 
 
 def main():
     args = arguments()
-    readme = split_at_markers(args) if args.write else None
+    readme = split_at_markers(args.write) if args.write else None
     tune_pytorch(args.threads)
     data = colour_images() if args.colour else mnist(REPOSITORY / "data/mnist")
     with tempfile.TemporaryDirectory() as folder:
@@ -91,8 +92,8 @@ def measure(args, data, readme):
     if args.json:
         args.json.write_text(json.dumps(record(described["environment"], results, args), indent=2) + "\n")
     if readme:
-        (before, after), (begin, end) = readme, markers(args)
-        args.write.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+        before, after = readme
+        args.write.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def arguments():
@@ -114,8 +115,7 @@ def arguments():
     option("--tenfold", type=Path, default=binary, metavar="PATH", help="default: target/release/tenfold")
     option("--rust-peers", type=Path, metavar="PATH", help="binary of rust-peers: measure burn and candle too")
     option("--json", type=Path, metavar="FILE", help="write every measurement to this file")
-    marks = "<!-- peers: begin --> and <!-- peers: end -->, with --study <!-- peers NAME: begin --> and so on"
-    option("--write", type=Path, metavar="FILE", help=f"put the table between {marks} in this file")
+    option("--write", type=Path, metavar="FILE", help=f"put the table between {BEGIN} and {END} in this file")
     args = parser.parse_args()
     args.data = None
     if args.isa and args.epochs:
@@ -624,19 +624,13 @@ def counted(n, noun):
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def markers(args):
-    name = f"peers {args.study.stem}" if args.study else "peers"
-    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-
-
-def split_at_markers(args):
+def split_at_markers(path):
     """What stands before and after the part to replace. Asked for before measuring, so that a slip costs seconds."""
-    text = args.write.read_text() if args.write.is_file() else ""
-    before, begin, rest = text.partition(markers(args)[0])
-    _, end, after = rest.partition(markers(args)[1])
+    text = path.read_text() if path.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
     if not (begin and end):
-        lines = " and ".join(markers(args))
-        sys.exit(f"error: {args.write}: there are no lines {lines}, between which the table would go")
+        sys.exit(f"error: {path}: there are no lines {BEGIN} and {END}, between which the table would go")
     return before, after
 
 

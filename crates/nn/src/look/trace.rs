@@ -140,7 +140,11 @@ mod tests {
             let model = Model::new(net.clone(), Init::Xavier, 3, Pixels::default());
             let image = noise(net.input(), 9);
             let data = Dataset::new(image.clone(), vec![0], net.input(), 5).expect("whole");
-            assert_eq!(trace(&model, &image).probabilities, evaluate(&model, &data, 1).probabilities, "{layers:?}");
+            let (found, expected) = (trace(&model, &image).probabilities, evaluate(&model, &data, 1).probabilities);
+            // To the bit, but for a batch norm that evaluation makes part of the layer before it.
+            let tolerance = if model.folded().is_some() { 1e-6 } else { 0.0 };
+            let near = found.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= tolerance);
+            assert!(near, "{layers:?}: {found:?}, evaluated {expected:?}");
         }
     }
 

@@ -110,9 +110,9 @@ impl Graph {
             norms.dedup_by_key(|(norm, _)| *norm);
             let Some(&(first, other)) = norms.first() else { continue };
             let second = norms.get(1).map(|&(norm, _)| norm);
-            let norm_at = |node: usize| match &self.nodes[node].op {
-                Op::BatchNorm(norm) => norm.clone(),
-                _ => unreachable!("found above"),
+            let norm_at = |node: usize| {
+                let Op::BatchNorm(norm) = &self.nodes[node].op else { unreachable!("found above") };
+                norm.clone()
             };
             let op = Op::BatchNorm(norm_at(first).plus(second.map(norm_at)));
             let inputs = vec![self.nodes[first].inputs[0], second.map_or(other, |norm| self.nodes[norm].inputs[0])];
@@ -465,10 +465,7 @@ fn convolution(info: &LayerInfo, input: Planes, output: Planes) -> Conv2d {
 
 /// The stride of a layer that reads no pixel between those that are a stride apart.
 fn passed_over(layer: Layer) -> Option<(usize, usize)> {
-    match layer {
-        Layer::Conv { kernel_size: (1, 1), stride, .. } => Some(stride),
-        _ => None,
-    }
+    if let Layer::Conv { kernel_size: (1, 1), stride, .. } = layer { Some(stride) } else { None }
 }
 
 /// What a layer that is not elementwise wants of its input's layout: a border of so many rows and columns, if it does not

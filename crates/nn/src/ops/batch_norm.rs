@@ -29,6 +29,7 @@ pub(crate) struct BatchNorm {
 
 /// What a second value that the node reads is to it.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a network has a handful of batch norms")]
 enum Added {
     /// There is none.
     Nothing,

@@ -12,6 +12,7 @@ use crate::comparison::Comparison;
 use crate::published::PublishedRun;
 
 mod ensemble;
+mod machines;
 mod readings;
 mod summary;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod timing;
 mod trial;
 
 pub use ensemble::EnsembleRecord;
+pub use machines::Machines;
 pub use readings::{Openings, ReadingReason, TestReading};
 pub(crate) use summary::best;
 pub use summary::{Spread, Summary, mean_epochs};
@@ -156,6 +158,9 @@ pub struct DataPlace {
 /// Where a trial was run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Environment {
+    /// The machine's name for itself; empty where it has none, and in records of earlier versions.
+    #[serde(default)]
+    pub host: String,
     /// The processor's name for itself.
     pub cpu: String,
     /// The instruction set of the kernels.

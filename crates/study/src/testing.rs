@@ -35,7 +35,7 @@ pub(crate) fn scratch(name: &str) -> Scratch {
 /// Some machine.
 pub(crate) fn environment() -> Environment {
     let text = || "test".to_owned();
-    Environment { cpu: text(), isa: text(), threads: 1, version: text(), commit: text() }
+    Environment { host: text(), cpu: text(), isa: text(), threads: 1, version: text(), commit: text() }
 }
 
 /// A finished trial that reached these metrics on validation and test.

@@ -321,7 +321,7 @@ impl RunFolder {
     /// The contents of `file`, a path within the folder; none if it is not there.
     ///
     /// # Errors
-    /// If the file is there and cannot be read, or is larger than any that a run writes, but for weights: 256 MiB.
+    /// If the file is there and cannot be read, or is larger than any that a run writes, but for weights: 1 GiB.
     pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, FolderError> {
         self.read_up_to(file, MOST_BYTES)
     }
@@ -443,9 +443,9 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// The most bytes of a file other than weights: `results.json` has some 30 KiB for each trial, predictions some 20
-/// bytes for each image.
-pub(crate) const MOST_BYTES: u64 = 256 << 20;
+/// The most bytes of a file other than weights: `results.json` has some 20 KiB for each trial of ten classes, predictions
+/// some 20 bytes for each image.
+pub(crate) const MOST_BYTES: u64 = 1 << 30;
 
 /// The contents of a regular file of at most `limit` bytes; `FileTooLarge` if it has more.
 pub(crate) fn bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::finished::{FinishedStudy, FinishedStudyError};
+use crate::finished::{FinishedStudyError, check_asked, record_as};
 use crate::folder::{MOST_BYTES, bounded, running};
 use crate::lease;
-use crate::record::{Asked, Status, StudyRecord, TrialRecord};
+use crate::record::{Asked, RESULTS, Status};
 use crate::trial::{RESULT, seed_folder};
 use crate::work::lease_path;
 
@@ -60,34 +60,53 @@ pub struct Working {
     pub silent_s: Option<f64>,
 }
 
+/// Of a study's record, what counts here: most of its bytes say what networks reached.
+#[derive(Deserialize)]
+struct Listed {
+    study: String,
+    asked: Option<Asked>,
+    recipes: Vec<ListedRecipe>,
+}
+
+#[derive(Deserialize)]
+struct ListedRecipe {
+    name: String,
+    trials: Vec<ListedTrial>,
+}
+
 /// Of a trial's record, what counts here.
-struct Ended {
+#[derive(Deserialize)]
+struct ListedTrial {
+    seed: u64,
     status: Status,
-    /// Of training and evaluation.
-    time_s: f64,
+    train_time_s: f64,
+    epochs: Vec<ListedEpoch>,
 }
 
-impl Ended {
-    fn read(file: &Path) -> Option<Ended> {
-        let trial: TrialRecord = serde_json::from_slice(&bounded(file, MOST_BYTES).ok()?).ok()?;
-        Some(Ended::from(&trial))
+#[derive(Deserialize)]
+struct ListedEpoch {
+    evaluation_time_s: f64,
+}
+
+impl ListedTrial {
+    fn read(file: &Path) -> Option<ListedTrial> {
+        serde_json::from_slice(&bounded(file, MOST_BYTES).ok()?).ok()
     }
-}
 
-impl From<&TrialRecord> for Ended {
-    fn from(trial: &TrialRecord) -> Ended {
-        let evaluation_s: f64 = trial.epochs.iter().map(|epoch| epoch.evaluation_time_s).sum();
-        Ended { status: trial.status, time_s: trial.train_time_s + evaluation_s }
+    /// Of training and evaluation.
+    fn time_s(&self) -> f64 {
+        self.train_time_s + self.epochs.iter().map(|epoch| epoch.evaluation_time_s).sum::<f64>()
     }
 }
 
 /// Reads how far the run folder `path` is; nothing is held or written.
 ///
 /// # Errors
-/// As [`FinishedStudy::record`].
+/// If `path` is no run folder, or its record cannot be read or says what cannot have been asked for.
 pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
-    let record = FinishedStudy::record(path)?;
+    let record: Listed = record_as(path)?;
     let asked = record.asked.clone().unwrap_or_else(|| of_trials(&record));
+    check_asked(&asked).map_err(|fault| FinishedStudyError::Damaged { path: path.join(RESULTS), fault })?;
     let mut status = FolderStatus {
         study: record.study.clone(),
         running: running(path),
@@ -95,26 +114,25 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
         working: Vec::new(),
         left_s: Some(0.0),
     };
-    let recorded: HashMap<(&str, u64), &TrialRecord> = record
-        .recipes
-        .iter()
-        .flat_map(|recipe| &recipe.trials)
-        .map(|trial| ((trial.recipe.as_str(), trial.seed), trial))
-        .collect();
+    let mut recorded: HashMap<(&str, u64), &ListedTrial> = HashMap::new();
+    for recipe in &record.recipes {
+        recorded.extend(recipe.trials.iter().map(|trial| ((recipe.name.as_str(), trial.seed), trial)));
+    }
     for name in &asked.recipes {
         let (mut finished, mut diverged, mut left_seeds, mut times) = (0, 0, Vec::new(), Vec::new());
         for seed in 1..=asked.seeds {
             let file = path.join(seed_folder(name, seed)).join(RESULT);
             // What the record has need not be read once more, if it is still there.
             let recorded = recorded.get(&(name.as_str(), seed)).filter(|_| file.exists());
-            let ended = recorded.map(|&trial| Ended::from(trial)).or_else(|| Ended::read(&file));
+            let recorded = recorded.map(|trial| (trial.status, trial.time_s()));
+            let ended = recorded.or_else(|| ListedTrial::read(&file).map(|trial| (trial.status, trial.time_s())));
             match ended {
-                Some(Ended { status: Status::Diverged, .. }) => diverged += 1,
-                Some(Ended { status: Status::Finished, time_s }) => {
+                Some((Status::Diverged, _)) => diverged += 1,
+                Some((Status::Finished, time_s)) => {
                     finished += 1;
                     times.push(time_s);
                 }
-                _ => {
+                Some((Status::Interrupted, _)) | None => {
                     left_seeds.push(seed);
                     status.working.extend(working(path, name, seed));
                 }
@@ -131,7 +149,7 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
 }
 
 /// Of a record that does not tell what was asked for: what is in it.
-fn of_trials(record: &StudyRecord) -> Asked {
+fn of_trials(record: &Listed) -> Asked {
     let trials = record.recipes.iter().flat_map(|recipe| &recipe.trials);
     Asked {
         recipes: record.recipes.iter().map(|recipe| recipe.name.clone()).collect(),

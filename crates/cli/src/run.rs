@@ -26,7 +26,7 @@ use crate::progress::Progress;
 use crate::remaining::Remaining;
 use crate::signals::Signals;
 use crate::study_file::{self, IMAGES};
-use crate::{images, report, show};
+use crate::{images, jobs, report, show};
 
 /// Runs a study and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
@@ -46,6 +46,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         study.title = format!("{}: {}", study.title, splits.name);
         study.limit_batch_size(splits.train.len());
     }
+    let threads = jobs::threads(args.jobs, args.threads)?;
     let path = args.out.clone().unwrap_or_else(|| {
         let name = &study.name;
         let bf16 = args.precision == Some(Precision::Bf16);
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         only: args.only.clone(),
         epochs: args.epochs,
         precision: args.precision,
-        environment: environment(args.threads),
+        environment: environment(threads),
         free_memory_bytes: free_memory_bytes(),
         published: built_in,
         place,
@@ -74,7 +75,27 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
 
     let mut view = View::new(&plan, &splits, &signals, args.format, &path);
     if args.plan_only {
-        return plan_only(&plan, &splits, &folder, &view);
+        let to_go = planned(&plan, &splits, &folder)?;
+        view.header();
+        let path = plain(&path.display().to_string());
+        let trainings = counted(to_go, "training", "trainings");
+        view.progress.note(&format!(
+            "planned: {trainings} to go; `tenfold work {path}` runs them, in as many processes as you start, and \
+             `tenfold submit {path}` on a cluster"
+        ));
+        return Ok(DONE);
+    }
+    if args.jobs > 1 {
+        let to_go = planned(&plan, &splits, &folder)?;
+        view.header();
+        let trainings = counted(to_go, "training", "trainings");
+        view.progress.note(&format!("{trainings} to go, {} at a time", args.jobs));
+        drop(folder);
+        let record = jobs::run(&plan, &splits, &path, args.jobs, &signals, args.format)?;
+        return match record {
+            Some(record) if any_diverged(&plan, &record) => Ok(DIVERGED),
+            _ => Ok(signals.exit_code().unwrap_or(DONE)),
+        };
     }
     let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| {
         // Until the new one is written, none is better than an old one beside a newer record.
@@ -100,8 +121,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     Ok(if any_diverged(&plan, &record) { DIVERGED } else { DONE })
 }
 
-/// Writes what is to be run, so that workers find it, and trains nothing.
-fn plan_only(plan: &PlannedStudy, splits: &Splits, folder: &RunFolder, view: &View) -> Result<u8, Failure> {
+/// Writes what is to be run, so that workers find it, and trains nothing. Gives how many trainings there are to go.
+fn planned(plan: &PlannedStudy, splits: &Splits, folder: &RunFolder) -> Result<usize, Failure> {
     let mut to_go = 0;
     tenfold_study::run(plan, splits, folder, &processor_time, &mut |event| {
         if let StudyEvent::Planned { trials, .. } = event {
@@ -111,13 +132,7 @@ fn plan_only(plan: &PlannedStudy, splits: &Splits, folder: &RunFolder, view: &Vi
     })?;
     // Of what was there before; it is written again when all is done.
     folder.remove(report::REPORT)?;
-    view.header();
-    let path = plain(&folder.path().display().to_string());
-    let trainings = counted(to_go, "training", "trainings");
-    view.progress.note(&format!(
-        "planned: {trainings} to go; `tenfold work {path}` runs them, in as many processes as you start"
-    ));
-    Ok(DONE)
+    Ok(to_go)
 }
 
 /// "goes on from epoch 7, step 120 of 1,080".

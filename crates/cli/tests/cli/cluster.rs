@@ -90,6 +90,37 @@ fn two_who_work_on_a_plan_leave_what_a_run_does() {
 }
 
 #[test]
+fn jobs_side_by_side_leave_what_a_run_does() {
+    let path = planned("cli-jobs");
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (file, data, out) = (path.join("mine.toml"), path.join("data"), path.join("out"));
+    let jobs = |n: usize, more: &[&str]| {
+        let arguments = ["run", text(&file), "--data", text(&data), "--out", text(&out), "--seeds", "2", "--jobs"];
+        run(&[&arguments[..], &[&n.to_string()], more].concat())
+    };
+    let ended = jobs(cores + 1, &[]);
+    let words = format!("error: {} trainings at a time, on 1 thread each, take {} processors", cores + 1, cores + 1);
+    assert!(ended.code == Some(2) && ended.err.starts_with(&words), "{}", ended.err);
+    assert_eq!(jobs(2, &["--replace"]).code, Some(2));
+    if cores < 2 {
+        return;
+    }
+    assert_eq!(jobs(cores, &["--threads", "2"]).code, Some(2), "twice as many threads as processors");
+    let ended = jobs(2, &["--threads", "1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("4 trainings to go, 2 at a time\n"), "{}", ended.err);
+    assert!(ended.out.contains("\nPick, best on validation: ") && out.join("report.html").is_file(), "{}", ended.out);
+    same_results(&path.join("straight"), &out);
+    // Where it was stopped makes no difference to who goes on.
+    fs::remove_dir_all(out.join("trials/b/seed-2")).unwrap();
+    let ended = jobs(2, &["--threads", "1", "--format", "json"]);
+    assert!(ended.code == Some(0) && ended.err.contains("1 training to go, 2 at a time\n"), "{}", ended.err);
+    let said: serde_json::Value = serde_json::from_str(&ended.out).expect("results.json is printed");
+    assert_eq!(said["recipes"][1]["trials"].as_array().map(Vec::len), Some(2));
+    same_results(&path.join("straight"), &out);
+}
+
+#[test]
 fn what_is_missing_is_named_and_trained_by_the_next() {
     let path = planned("cli-work-few");
     let out = path.join("out");

@@ -4,6 +4,7 @@ mod augment;
 mod cluster;
 mod data;
 mod get;
+mod golden;
 mod look;
 mod predict;
 mod sheet;

@@ -81,7 +81,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         let trainings = counted(to_go, "training", "trainings");
         view.progress.note(&format!(
             "planned: {trainings} to go; `tenfold work {path}` runs them, in as many processes as you start, and \
-             `tenfold submit {path}` on a cluster"
+             `tenfold submit {path} --to slurm` on a cluster"
         ));
         return Ok(DONE);
     }

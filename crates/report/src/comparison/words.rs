@@ -106,8 +106,9 @@ fn differing(compared: &Compared, differences: &[Difference]) -> Vec<Block> {
                 "OTHER SPLIT: validation accuracies are not on the same images, and a choice between studies rests on \
                  unlike figures. {values}."
             )),
-            Kind::Machine => sentences
-                .push(format!("OTHER MACHINE, THREADS OR VERSION: times are compared only where these are the same. {values}.")),
+            Kind::Machine => sentences.push(format!(
+                "OTHER MACHINE, THREADS OR VERSION: times are compared only where these are the same. {values}."
+            )),
         }
     }
     blocks.push(Block::List(sentences));

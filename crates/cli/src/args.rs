@@ -602,7 +602,7 @@ pub(crate) struct DataArgs {
     pub(crate) path: Option<PathBuf>,
     /// How PATH is to be understood, as a line of TOML: size = [32, 32], channels = "grey", fit = "crop", background =
     /// "black", transpose = true, white = 16, range16 = [0, 4095], labels = "coarse", group = "regular expression",
-    /// copies = "identical", columns.label = "name", columns.header = false. May be repeated.
+    /// copies = "identical", columns.label = "name" (or 3, the third), columns.header = false. May be repeated.
     #[arg(long, value_name = "SETTING", requires = "path")]
     pub(crate) set: Vec<String>,
     /// Write a page and a contact sheet of PATH to this folder: data.html and contact-sheet.png.

@@ -125,6 +125,18 @@ impl Checkpoint {
         let state = State { epochs, step, loss_sum, train_time_s, arrays };
         Ok(Checkpoint { identity, state, filters, spent })
     }
+
+    /// # Errors
+    /// Why such a training cannot go on from it.
+    pub(crate) fn fits(
+        &self,
+        architecture: &Architecture,
+        config: &TrainConfig,
+        examples: usize,
+    ) -> Result<(), String> {
+        self.state.check(architecture, config, examples).map_err(|error| error.to_string())?;
+        KeptFilters::new(architecture, config).restore(&self.filters, self.state.epochs.len())
+    }
 }
 
 /// A checkpoint that cannot be gone on from.
@@ -152,8 +164,7 @@ pub(crate) fn read(
             if checkpoint.identity != identity {
                 return Err("it is of another training".to_owned());
             }
-            checkpoint.state.check(architecture, config, examples).map_err(|error| error.to_string())?;
-            KeptFilters::new(architecture, config).restore(&checkpoint.filters, checkpoint.state.epochs.len())
+            checkpoint.fits(architecture, config, examples)
         };
         let read = folder.read_up_to(&file, limit).map_err(|error| match error {
             FolderError::Io { reason, .. } => reason.to_string(),

@@ -28,6 +28,8 @@ mod work;
 pub mod calibration;
 pub mod comparison;
 pub mod diff;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod look;
 pub mod metrics;
 pub mod published;

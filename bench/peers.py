@@ -338,7 +338,7 @@ def tune_pytorch(threads):
 
 def has_convolutions(recipe):
     inside = (part for layer in recipe["layers"] for part in (layer if isinstance(layer, list) else [layer]))
-    return any(layer.startswith("conv") for layer in inside)
+    return any(layer.startswith(("conv", "depthwise")) for layer in inside)
 
 
 class Residual(nn.Module):
@@ -358,6 +358,13 @@ class Residual(nn.Module):
         return self.layers(x) + self.shortcut(x)
 
 
+def convolution(channels, size, stride, groups, bias):
+    height, width = map(int, size.split("x"))
+    step = int(stride[1]) if stride else 1
+    padding = (height // 2, width // 2)
+    return nn.LazyConv2d(channels, (height, width), step, padding, groups=groups, bias=bias)
+
+
 def network(layers, example):
     modules = []
     for index, layer in enumerate(layers):
@@ -369,9 +376,12 @@ def network(layers, example):
         bias = not (isinstance(behind, str) and behind.startswith("batchnorm"))
         match layer.split():
             case ["conv", channels, size, *stride, "same"]:
-                height, width = map(int, size.split("x"))
-                modules.append(nn.LazyConv2d(
-                    int(channels), (height, width), int(stride[1]) if stride else 1, (height // 2, width // 2), bias=bias))
+                modules.append(convolution(int(channels), size, stride, 1, bias))
+            case ["conv", channels, size, *stride, "same", "groups", groups]:
+                modules.append(convolution(int(channels), size, stride, int(groups), bias))
+            case ["depthwise", size, *stride, "same"]:
+                channels = nn.Sequential(*modules)(example).shape[1]
+                modules.append(convolution(channels, size, stride, channels, bias))
             case ["batchnorm"]:
                 maps = not any(isinstance(module, nn.Flatten) for module in modules)
                 modules.append(nn.LazyBatchNorm2d() if maps else nn.LazyBatchNorm1d())
@@ -381,6 +391,10 @@ def network(layers, example):
                 modules.append(nn.MaxPool2d(int(size)))
             case ["relu"]:
                 modules.append(nn.ReLU())
+            case ["silu"]:
+                modules.append(nn.SiLU())
+            case ["leakyrelu", slope]:
+                modules.append(nn.LeakyReLU(float(slope)))
             case ["dropout", probability]:
                 modules.append(nn.Dropout(float(probability)))
             case ["linear", width]:

@@ -80,6 +80,11 @@ impl Planes {
         Planes::with_border(self.channels, self.lanes, self.height, self.width, [0; 4], (1, 1))
     }
 
+    /// The same with other channels: the planes of some blocks of an image by themselves.
+    pub fn of_channels(&self, channels: usize) -> Planes {
+        Planes { channels, blocks: channels.div_ceil(self.lanes), ..*self }
+    }
+
     /// Channels, before padding to whole blocks.
     pub fn channels(&self) -> usize {
         self.channels

@@ -6,8 +6,10 @@ use crate::model::{Architecture, Layer, LayerInfo, Shape, Source};
 use crate::ops::{self, Drops, Op, Operation};
 use crate::precision::Precision;
 use tenfold_kernels::activation::Activation;
+use tenfold_kernels::conv::depthwise::Depthwise;
 use tenfold_kernels::conv::direct::Conv2d;
 use tenfold_kernels::conv::pooled::ConvPool;
+use tenfold_kernels::gated::Gate;
 use tenfold_kernels::linear::small_out::SmallOut;
 use tenfold_kernels::{LANES, Planes};
 
@@ -240,9 +242,23 @@ impl Lowerer<'_> {
     fn op(&mut self, info: &LayerInfo, inputs: &[ValueId], input: Layout, output: Layout, passes: bool) -> Op {
         let (params, precision, has_bias) = (&mut self.params, self.how.precision, info.has_bias);
         match info.layer {
-            Layer::Conv { kernel_size, stride, padding, .. } => {
-                let conv = Conv2d::new(input.planes(), output.planes(), kernel_size, stride, padding.of(kernel_size));
-                Op::Conv(ops::Conv::new(conv, precision, passes, has_bias, params))
+            Layer::Conv { kernel_size, stride, padding, groups, .. } => {
+                let (from, to, padding) = (input.planes(), output.planes(), padding.of(kernel_size));
+                if groups == 1 {
+                    let conv = Conv2d::new(from, to, kernel_size, stride, padding);
+                    return Op::Conv(ops::Conv::new(conv, precision, passes, has_bias, params));
+                }
+                if (groups, groups) == (from.channels(), to.channels()) {
+                    let shape = Depthwise::new(from, to, kernel_size, stride, padding);
+                    return Op::Depthwise(ops::Depthwise::new(shape, has_bias, params));
+                }
+                let window = (kernel_size, stride, padding);
+                Op::GroupedConv(ops::GroupedConv::new((from, to), window, groups, has_bias, params))
+            }
+            Layer::Depthwise { kernel_size, stride, padding } => {
+                let padding = padding.of(kernel_size);
+                let shape = Depthwise::new(input.planes(), output.planes(), kernel_size, stride, padding);
+                Op::Depthwise(ops::Depthwise::new(shape, has_bias, params))
             }
             Layer::Linear { out_features } => {
                 let in_features = input.inputs();
@@ -267,8 +283,9 @@ impl Lowerer<'_> {
             }
             Layer::GlobalAvgPool => Op::GlobalAvgPool(ops::GlobalAvgPool),
             Layer::Dropout { probability } => Op::Dropout(ops::Dropout::new(self.drops(probability), input)),
-            Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
-            Layer::Gelu => Op::Gelu(ops::Gelu),
+            Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
+            Layer::Gelu => Op::Gated(ops::Gated(Gate::Normal)),
+            Layer::Silu => Op::Gated(ops::Gated(Gate::Logistic)),
             Layer::BatchNorm { momentum, eps } => Op::BatchNorm(ops::BatchNorm::new(input, momentum, eps, params)),
             Layer::Add => Op::Add(ops::Add),
             Layer::Flatten => unreachable!("flatten is no operation"),
@@ -277,9 +294,11 @@ impl Lowerer<'_> {
 
     /// A convolution and max-pooling, with an activation before or behind that or without, that nobody looks between,
     /// as one, where there is a kernel for their shapes. No activation changes which of two numbers is the larger one;
-    /// GELU, which does, is none of them.
+    /// GELU and SiLU, which do, are none of them.
     fn conv_pool(&mut self, at: usize, input: Layout, passes: bool) -> Option<Draft> {
-        let Layer::Conv { kernel_size, stride, padding, .. } = self.layers.all[at].layer else { return None };
+        let Layer::Conv { kernel_size, stride, padding, groups: 1, .. } = self.layers.all[at].layer else {
+            return None;
+        };
         let activation_at = |layer: Option<usize>| layer.filter(|&l| activation_of(self.layers.all[l].layer).is_some());
         let before = activation_at(self.layers.only_reader(at));
         let pool = self.layers.only_reader(before.unwrap_or(at))?;
@@ -341,8 +360,14 @@ impl Lowerer<'_> {
 /// [`ops::Run::pass`].
 fn works_by_images(op: &Op) -> bool {
     match op {
-        Op::Conv(_) | Op::ConvPool(_) | Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool(_) => true,
-        Op::Copy(_) | Op::Gelu(_) | Op::BatchNorm(_) | Op::Add(_) => true,
+        Op::Conv(_)
+        | Op::GroupedConv(_)
+        | Op::Depthwise(_)
+        | Op::ConvPool(_)
+        | Op::MaxPool(_)
+        | Op::AvgPool(_)
+        | Op::GlobalAvgPool(_) => true,
+        Op::Copy(_) | Op::Gated(_) | Op::BatchNorm(_) | Op::Add(_) => true,
         // What dropout writes it does not finish.
         Op::Dropout(_) | Op::PixelValues(_) => false,
         Op::Linear(_) | Op::LinearPixels(_) | Op::LinearSmallOut(_) => false,
@@ -353,15 +378,18 @@ fn works_by_images(op: &Op) -> bool {
 fn activation_of(layer: Layer) -> Option<Activation> {
     match layer {
         Layer::Relu => Some(Activation::Relu),
+        Layer::LeakyRelu { slope } => Some(Activation::LeakyRelu { slope: slope as f32 }),
         Layer::Tanh => Some(Activation::Tanh),
         Layer::Sigmoid => Some(Activation::Sigmoid),
         Layer::Linear { .. }
         | Layer::Conv { .. }
+        | Layer::Depthwise { .. }
         | Layer::MaxPool { .. }
         | Layer::AvgPool { .. }
         | Layer::GlobalAvgPool
-        // Its slope needs its input, which an operation in place has overwritten.
+        // Their slope needs their input, which an operation in place has overwritten.
         | Layer::Gelu
+        | Layer::Silu
         | Layer::Dropout { .. }
         | Layer::Flatten
         | Layer::BatchNorm { .. }
@@ -372,8 +400,15 @@ fn activation_of(layer: Layer) -> Option<Activation> {
 /// Whether a layer leaves every element where it is.
 fn is_elementwise(layer: Layer) -> bool {
     match layer {
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => true,
-        Layer::Linear { .. } | Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
+        Layer::Relu
+        | Layer::LeakyRelu { .. }
+        | Layer::Tanh
+        | Layer::Sigmoid
+        | Layer::Gelu
+        | Layer::Silu
+        | Layer::Dropout { .. } => true,
+        Layer::Linear { .. } | Layer::Conv { .. } | Layer::Depthwise { .. } => false,
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
         // A batch norm wants its input without border, whatever its output has.
         Layer::GlobalAvgPool | Layer::Flatten | Layer::BatchNorm { .. } => false,
         // Its terms may have other borders.
@@ -387,13 +422,23 @@ fn wants(layer: Layer, channels: usize) -> (Option<(usize, usize)>, usize) {
     match layer {
         // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
         // has no idle lanes, and a linear layer takes the pixels as they are.
-        Layer::Conv { kernel_size, padding, .. } => (Some(padding.of(kernel_size)), channels.min(LANES)),
+        Layer::Conv { kernel_size, padding, groups: 1, .. } => (Some(padding.of(kernel_size)), channels.min(LANES)),
+        Layer::Conv { kernel_size, padding, .. } | Layer::Depthwise { kernel_size, padding, .. } => {
+            (Some(padding.of(kernel_size)), LANES)
+        }
         Layer::Linear { .. } => (Some((0, 0)), 1),
         Layer::Add => (None, LANES),
         Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool | Layer::BatchNorm { .. } => {
             (Some((0, 0)), LANES)
         }
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten => {
+        Layer::Relu
+        | Layer::LeakyRelu { .. }
+        | Layer::Tanh
+        | Layer::Sigmoid
+        | Layer::Gelu
+        | Layer::Silu
+        | Layer::Dropout { .. }
+        | Layer::Flatten => {
             unreachable!("{layer} passes a layout on")
         }
     }

@@ -240,6 +240,12 @@ impl Phase {
     pub fn conv(&self) -> &Conv2d {
         &self.conv
     }
+
+    /// The tap of the original kernel that is at (`ky`, `kx`) of the phase's, which is rotated by half a turn.
+    pub(crate) fn tap(&self, ky: usize, kx: usize) -> (usize, usize) {
+        let (kh, kw) = self.conv.kernel;
+        (self.first_tap.0 + (kh - 1 - ky) * self.step.0, self.first_tap.1 + (kw - 1 - kx) * self.step.1)
+    }
 }
 
 /// A phase along one dimension: pixels of the input a stride apart, and the taps that they meet.

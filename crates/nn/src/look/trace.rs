@@ -70,8 +70,26 @@ mod tests {
     use crate::train::testing::assert_near;
     use crate::train::{PerChannel, Pixels};
 
-    const CHAINS: [&[&str]; 15] = [
+    const CHAINS: [&[&str]; 17] = [
         &["linear 5"],
+        &[
+            "conv 18 3x3 same",
+            "silu",
+            "depthwise 3x3 stride 2 same",
+            "leakyrelu 0.1",
+            "conv 9 1x1 groups 9",
+            "linear 5",
+        ],
+        &[
+            "depthwise 3x3",
+            "silu",
+            "silu",
+            "conv 32 2x2",
+            "leakyrelu 0.3",
+            "maxpool 2",
+            "conv 64 3x3 groups 2",
+            "linear 5",
+        ],
         &[
             "conv 4 3x3 same",
             "relu",

@@ -48,6 +48,19 @@ pub struct LayerInfo {
     pub macs: u64,
 }
 
+impl LayerInfo {
+    /// Of a convolution, in how many groups it is: a depthwise one in as many as there are channels.
+    pub fn groups(&self) -> Option<usize> {
+        match self.layer {
+            Layer::Conv { groups, .. } => Some(groups),
+            Layer::Depthwise { .. } => self.input.channels(),
+            Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => None,
+            Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Silu => None,
+            Layer::Dropout { .. } | Layer::Flatten | Layer::BatchNorm { .. } | Layer::Add => None,
+        }
+    }
+}
+
 /// A checked network: whoever holds one need not check a shape again.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Architecture {

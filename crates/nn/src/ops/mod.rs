@@ -9,9 +9,11 @@ mod conv;
 mod conv_pool;
 mod convolution;
 mod copy;
+mod depthwise;
 mod dropout;
-mod gelu;
+mod gated;
 mod global_avg_pool;
+mod grouped_conv;
 mod linear;
 mod linear_pixels;
 mod linear_small_out;
@@ -36,9 +38,11 @@ pub(crate) use batch_norm::BatchNorm;
 pub(crate) use conv::Conv;
 pub(crate) use conv_pool::ConvPool;
 pub(crate) use copy::Copy;
+pub(crate) use depthwise::Depthwise;
 pub(crate) use dropout::{Dropout, Drops};
-pub(crate) use gelu::Gelu;
+pub(crate) use gated::Gated;
 pub(crate) use global_avg_pool::GlobalAvgPool;
+pub(crate) use grouped_conv::GroupedConv;
 pub(crate) use linear::Linear;
 pub(crate) use linear_pixels::LinearPixels;
 pub(crate) use linear_small_out::LinearSmallOut;
@@ -52,6 +56,9 @@ pub(crate) enum Op {
     /// Bytes to numbers.
     PixelValues(PixelValues),
     Conv(Conv),
+    GroupedConv(GroupedConv),
+    /// A convolution of each channel by itself.
+    Depthwise(Depthwise),
     /// A convolution, max-pooling and perhaps an activation in one.
     ConvPool(ConvPool),
     Linear(Linear),
@@ -65,7 +72,8 @@ pub(crate) enum Op {
     /// What comes in, for an activation that follows no operation it could be part of.
     Copy(Copy),
     Dropout(Dropout),
-    Gelu(Gelu),
+    /// GELU or SiLU.
+    Gated(Gated),
     BatchNorm(BatchNorm),
     Add(Add),
 }
@@ -76,6 +84,8 @@ macro_rules! each {
         match $self {
             Op::PixelValues($op) => $call,
             Op::Conv($op) => $call,
+            Op::GroupedConv($op) => $call,
+            Op::Depthwise($op) => $call,
             Op::ConvPool($op) => $call,
             Op::Linear($op) => $call,
             Op::LinearPixels($op) => $call,
@@ -85,7 +95,7 @@ macro_rules! each {
             Op::GlobalAvgPool($op) => $call,
             Op::Copy($op) => $call,
             Op::Dropout($op) => $call,
-            Op::Gelu($op) => $call,
+            Op::Gated($op) => $call,
             Op::BatchNorm($op) => $call,
             Op::Add($op) => $call,
         }

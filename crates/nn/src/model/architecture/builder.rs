@@ -50,8 +50,15 @@ impl Builder {
         let flattened = match layer {
             Layer::Flatten => end.flattened || matches!(end.shape, Shape::Image(_)),
             Layer::Linear { .. } => false,
-            Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => false,
-            Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => end.flattened,
+            Layer::Conv { .. } | Layer::Depthwise { .. } => false,
+            Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => false,
+            Layer::Relu
+            | Layer::LeakyRelu { .. }
+            | Layer::Tanh
+            | Layer::Sigmoid
+            | Layer::Gelu
+            | Layer::Silu
+            | Layer::Dropout { .. } => end.flattened,
             Layer::BatchNorm { .. } | Layer::Add => false,
         };
         Ok(End { flattened, ..pushed })
@@ -125,11 +132,19 @@ impl Builder {
             return Err(ArchitectureError::OutputTooLarge { number, layer: layer.to_string(), elements });
         }
         let macs = match (layer, output) {
-            (Layer::Conv { .. }, Shape::Image(out)) => specs[0].len() as u64 * (out.height * out.width) as u64,
+            (Layer::Conv { .. } | Layer::Depthwise { .. }, Shape::Image(out)) => {
+                specs[0].len() as u64 * (out.height * out.width) as u64
+            }
             (Layer::Linear { .. }, _) => specs[0].len() as u64,
-            (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution gives feature maps"),
-            (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-            | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten, _)
+            (Layer::Conv { .. } | Layer::Depthwise { .. }, Shape::Flat(_)) => {
+                unreachable!("a convolution gives feature maps")
+            }
+            (
+                Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh,
+                _,
+            )
+            | (Layer::Sigmoid | Layer::Gelu | Layer::Silu, _)
+            | (Layer::GlobalAvgPool | Layer::Dropout { .. } | Layer::Flatten, _)
             | (Layer::BatchNorm { .. } | Layer::Add, _) => 0,
         };
         self.infos.push(LayerInfo { layer, name, number, inputs, input, output, has_bias, parameters, macs });
@@ -142,12 +157,14 @@ impl Builder {
 fn kind_name(layer: Layer) -> &'static str {
     match layer {
         Layer::Linear { .. } => "fc",
-        Layer::Conv { .. } => "conv",
+        Layer::Conv { .. } | Layer::Depthwise { .. } => "conv",
         Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => "pool",
         Layer::Relu => "relu",
+        Layer::LeakyRelu { .. } => "leakyrelu",
         Layer::Tanh => "tanh",
         Layer::Sigmoid => "sigmoid",
         Layer::Gelu => "gelu",
+        Layer::Silu => "silu",
         Layer::Dropout { .. } => "dropout",
         Layer::Flatten => "flatten",
         Layer::BatchNorm { .. } => "bn",
@@ -173,9 +190,16 @@ fn projection(from: Shape, to: Shape, layers: &[Layer]) -> Result<Option<Layer>,
     };
     let stride = layers.iter().fold((1, 1), |so_far: (usize, usize), layer| {
         let (rows, columns) = match *layer {
-            Layer::Conv { stride, .. } | Layer::MaxPool { stride, .. } | Layer::AvgPool { stride, .. } => stride,
+            Layer::Conv { stride, .. } | Layer::Depthwise { stride, .. } => stride,
+            Layer::MaxPool { stride, .. } | Layer::AvgPool { stride, .. } => stride,
             Layer::GlobalAvgPool => (from.height, from.width),
-            Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => (1, 1),
+            Layer::Relu
+            | Layer::LeakyRelu { .. }
+            | Layer::Tanh
+            | Layer::Sigmoid
+            | Layer::Gelu
+            | Layer::Silu
+            | Layer::Dropout { .. } => (1, 1),
             Layer::Linear { .. } | Layer::Flatten | Layer::BatchNorm { .. } | Layer::Add => (1, 1),
         };
         // Any stride past the image's end does the same.
@@ -184,7 +208,8 @@ fn projection(from: Shape, to: Shape, layers: &[Layer]) -> Result<Option<Layer>,
     if Shape::Image(from) == to && stride == (1, 1) {
         return Ok(None);
     }
-    let conv = Layer::Conv { out_channels: maps.channels, kernel_size: (1, 1), stride, padding: Padding::Valid };
+    let conv =
+        Layer::Conv { out_channels: maps.channels, kernel_size: (1, 1), stride, padding: Padding::Valid, groups: 1 };
     conv.check().map_err(|why| format!("its shortcut would be \"{conv}\", and {why}; pool before the block"))?;
     let given = output_shape(conv, Shape::Image(from)).expect("every image has a pixel");
     if given != to {
@@ -201,5 +226,6 @@ fn has_bias(layer: Layer, mut behind: impl Iterator<Item = Layer>) -> bool {
     let is_pooling =
         |layer: &Layer| matches!(layer, Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool);
     let next = behind.find(|layer| !is_pooling(layer));
-    matches!(layer, Layer::Conv { .. } | Layer::Linear { .. }) && !matches!(next, Some(Layer::BatchNorm { .. }))
+    matches!(layer, Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. })
+        && !matches!(next, Some(Layer::BatchNorm { .. }))
 }

@@ -67,17 +67,24 @@ pub(super) fn param_specs(layer: Layer, name: &str, input: Shape, has_bias: bool
     };
     let (shape, fans) = match (layer, input) {
         (Layer::Linear { out_features }, _) => (vec![out_features, input.len()], (input.len(), out_features)),
-        (Layer::Conv { out_channels, kernel_size: (kh, kw), .. }, Shape::Image(image)) => {
-            (vec![out_channels, image.channels, kh, kw], (image.channels * kh * kw, out_channels * kh * kw))
+        (Layer::Conv { out_channels, kernel_size: (kh, kw), groups, .. }, Shape::Image(image)) => {
+            let (ins, outs) = (image.channels / groups, out_channels / groups);
+            (vec![out_channels, ins, kh, kw], (ins * kh * kw, outs * kh * kw))
         }
-        (Layer::Conv { .. }, Shape::Flat(_)) => unreachable!("a convolution takes feature maps"),
+        (Layer::Depthwise { kernel_size: (kh, kw), .. }, Shape::Image(image)) => {
+            (vec![image.channels, 1, kh, kw], (kh * kw, kh * kw))
+        }
+        (Layer::Conv { .. } | Layer::Depthwise { .. }, Shape::Flat(_)) => {
+            unreachable!("a convolution takes feature maps")
+        }
         (Layer::BatchNorm { .. }, _) => {
             let of = [input.channels().unwrap_or(input.len())];
             let kinds = [ParamKind::Scale, ParamKind::Shift, ParamKind::RunningMean, ParamKind::RunningVariance];
             return kinds.map(|kind| array(kind, &of, (1, 1))).to_vec();
         }
-        (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::Tanh | Layer::Sigmoid, _)
-        | (Layer::GlobalAvgPool | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten | Layer::Add, _) => {
+        (Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh, _)
+        | (Layer::Sigmoid | Layer::Gelu | Layer::Silu, _)
+        | (Layer::GlobalAvgPool | Layer::Dropout { .. } | Layer::Flatten | Layer::Add, _) => {
             return Vec::new();
         }
     };

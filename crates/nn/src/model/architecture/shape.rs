@@ -53,18 +53,18 @@ pub(super) fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> 
     };
     match layer {
         Layer::Linear { out_features } => Ok(Shape::Flat(out_features)),
-        Layer::Conv { out_channels, kernel_size, stride, padding } => {
+        Layer::Conv { out_channels, kernel_size, stride, padding, groups } => {
             let image = needs_image()?;
-            let (kh, kw) = kernel_size;
-            if padding == Padding::Same && (kh % 2 == 0 || kw % 2 == 0) {
-                return Err(format!("\"same\" padding needs an odd kernel, and it is {kh}x{kw}; say \"padding N\""));
+            if !image.channels.is_multiple_of(groups) || !out_channels.is_multiple_of(groups) {
+                return Err(groups_do_not_divide(image.channels, out_channels, groups));
             }
-            let pad = padding.of(kernel_size);
-            if pad.0 >= kh || pad.1 >= kw {
-                return Err(format!("the padding {pad:?} must be smaller than the kernel {kh}x{kw}"));
-            }
-            let (height, width) = output_size(image, kernel_size, stride, pad)?;
+            let (height, width) = conv_output_size(image, kernel_size, stride, padding)?;
             Ok(Shape::Image(ImageShape { channels: out_channels, height, width }))
+        }
+        Layer::Depthwise { kernel_size, stride, padding } => {
+            let image = needs_image()?;
+            let (height, width) = conv_output_size(image, kernel_size, stride, padding)?;
+            Ok(Shape::Image(ImageShape { height, width, ..image }))
         }
         Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
             let image = needs_image()?;
@@ -74,11 +74,37 @@ pub(super) fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> 
             let (height, width) = output_size(image, kernel_size, stride, (0, 0))?;
             Ok(Shape::Image(ImageShape { height, width, ..image }))
         }
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => Ok(input),
+        Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Silu => Ok(input),
         Layer::Dropout { .. } | Layer::BatchNorm { .. } | Layer::Add => Ok(input),
         Layer::GlobalAvgPool => Ok(Shape::Image(ImageShape { height: 1, width: 1, ..needs_image()? })),
         Layer::Flatten => Ok(Shape::Flat(input.len())),
     }
+}
+
+/// Why a convolution cannot be in groups, and the nearest numbers with which it can.
+fn groups_do_not_divide(ins: usize, outs: usize, groups: usize) -> String {
+    let fits = |n: &usize| ins.is_multiple_of(*n) && outs.is_multiple_of(*n);
+    let below = (1..groups).rev().find(fits).expect("one group always fits");
+    let above = (groups + 1..=ins.min(outs)).find(fits).map_or_else(String::new, |n| format!(" or {n}"));
+    format!("{groups} groups do not divide {ins} input channels and {outs} filters; say \"groups {below}\"{above}")
+}
+
+/// Rows and columns of a convolution's output.
+fn conv_output_size(
+    image: ImageShape,
+    kernel_size: (usize, usize),
+    stride: (usize, usize),
+    padding: Padding,
+) -> Result<(usize, usize), String> {
+    let (kh, kw) = kernel_size;
+    if padding == Padding::Same && (kh % 2 == 0 || kw % 2 == 0) {
+        return Err(format!("\"same\" padding needs an odd kernel, and it is {kh}x{kw}; say \"padding N\""));
+    }
+    let pad = padding.of(kernel_size);
+    if pad.0 >= kh || pad.1 >= kw {
+        return Err(format!("the padding {pad:?} must be smaller than the kernel {kh}x{kw}"));
+    }
+    output_size(image, kernel_size, stride, pad)
 }
 
 /// Rows and columns of windows that fit.

@@ -169,11 +169,53 @@ fn a_batch_norm_has_pytorchs_arrays_and_takes_the_place_of_a_bias() {
 }
 
 #[test]
+fn grouped_and_depthwise_convolutions_have_pytorchs_shapes() {
+    let layers = ["conv 32 3x3", "conv 48 3x3 same groups 4", "depthwise 5x5 stride 2 same", "batchnorm", "linear 10"];
+    let net = build(&layers, MNIST).expect("fits");
+    let info = |name: &str| net.layers().iter().find(|info| info.name == name).expect("a layer");
+    let array = |name: &str| net.params().iter().find(|spec| spec.name == name).expect("an array");
+    let grouped = array("conv2.weight");
+    assert_eq!((&grouped.shape[..], grouped.fan_in, grouped.fan_out), (&[48, 8, 3, 3][..], 72, 108));
+    assert_eq!((info("conv2").macs, info("conv2").groups()), (48 * 72 * 26 * 26, Some(4)));
+    let depthwise = array("conv3.weight");
+    assert_eq!((&depthwise.shape[..], depthwise.fan_in, depthwise.fan_out), (&[48, 1, 5, 5][..], 25, 25));
+    assert_eq!((info("conv3").macs, info("conv3").groups()), (48 * 25 * 13 * 13, Some(48)));
+    assert_eq!((info("conv3").output.to_string().as_str(), info("conv3").has_bias), ("48x13x13", false));
+    let block = build(&["conv 16 3x3 same", "[depthwise 3x3 stride 2 same, relu]", "linear 10"], MNIST).expect("fits");
+    let shortcut = block.layers().iter().find(|info| info.name == "block1.shortcut.conv").expect("a shortcut");
+    assert_eq!(shortcut.layer.to_string(), "conv 16 1x1 stride 2 valid");
+}
+
+#[test]
+fn groups_that_do_not_divide_are_named() {
+    let message = |layers: &[&str]| build(layers, MNIST).expect_err("does not fit").to_string();
+    assert_eq!(
+        message(&["conv 32 3x3", "conv 64 3x3 same groups 3", "linear 10"]),
+        "layer 2 \"conv 64 3x3 same groups 3\" cannot take its input of shape 32x26x26: 3 groups do not divide 32 input \
+         channels and 64 filters; say \"groups 2\" or 4"
+    );
+    assert!(
+        message(&["conv 4 3x3 groups 2", "linear 10"]).ends_with("1 input channels and 4 filters; say \"groups 1\"")
+    );
+    assert!(message(&["linear 9", "depthwise 3x3", "linear 10"]).contains("it needs an image"));
+    assert!(message(&["depthwise 2x2 same", "linear 10"]).contains("needs an odd kernel"));
+}
+
+#[test]
 fn layers_made_without_a_text_are_checked_too() {
     let message = |layer: Layer| Architecture::new(MNIST, vec![layer], 10).expect_err("out of range").to_string();
     let pool = Layer::MaxPool { kernel_size: (2, 2), stride: (0, 0) };
     assert!(message(pool).contains("the stride is 0x0, expected 1 to 64"));
     assert!(message(Layer::Dropout { probability: 1.5 }).contains("less than 1"));
+    let conv = Layer::Conv {
+        out_channels: 4,
+        kernel_size: (3, 3),
+        stride: (1, 1),
+        padding: crate::model::Padding::Same,
+        groups: 0,
+    };
+    assert!(message(conv).contains("the number of groups is 0, expected 1 to 4096"));
+    assert!(message(Layer::LeakyRelu { slope: 0.0 }).contains("the slope below zero is 0, expected 1e-6 to 1"));
     assert!(message(Layer::Linear { out_features: 0 }).contains("expected 1 to 1048576"));
 }
 

@@ -120,9 +120,12 @@ fn plan_only(plan: &PlannedStudy, splits: &Splits, folder: &RunFolder, view: &Vi
     Ok(DONE)
 }
 
-/// "goes on from epoch 7, step 120 of 1,080".
-fn goes_on(at: &Position) -> String {
+/// "goes on from epoch 7, step 120 of 1,080", of a training of at most so many epochs.
+fn goes_on(at: &Position, epochs: usize) -> String {
     let Position { epoch, step, steps } = *at;
+    if epoch > epochs {
+        return "goes on with its measurement, for it is trained".to_owned();
+    }
     let epoch = count(epoch as u64);
     if step == 0 {
         return format!("goes on from epoch {epoch}");
@@ -131,21 +134,22 @@ fn goes_on(at: &Position) -> String {
 }
 
 /// What there is to say of a training that begins in the middle, or has checkpoints that cannot be used.
-pub(crate) fn started_lines(name: &str, from: Option<Position>, unusable: &[Unusable]) -> Vec<String> {
+pub(crate) fn started_lines(name: &str, epochs: usize, from: Option<Position>, unusable: &[Unusable]) -> Vec<String> {
     let refused = unusable.iter().map(|file| warning(&format!("{}: {}", file.path.display(), file.reason)));
-    let at = from.map_or("starts from its first epoch".to_owned(), |from| goes_on(&from));
+    let at = from.map_or("starts from its first epoch".to_owned(), |from| goes_on(&from, epochs));
     refused.chain([format!("{name} {at}")]).collect()
 }
 
 /// What there is to say of a checkpoint: nothing of one that is written unasked, as most are.
 pub(crate) fn checkpoint_line(
     name: &str,
+    epochs: usize,
     position: &Position,
     written: &Result<(), FolderError>,
     asked: bool,
 ) -> Option<String> {
     match written {
-        Ok(()) => asked.then(|| format!("checkpoint: {name} {} if it is stopped", goes_on(position))),
+        Ok(()) => asked.then(|| format!("checkpoint: {name} {} if it is stopped", goes_on(position, epochs))),
         Err(error) => {
             Some(warning(&format!("no checkpoint of {name} could be written, so it goes on without: {error}")))
         }
@@ -195,7 +199,7 @@ struct View<'a> {
     /// A training that was stopped in the middle: its name and the epochs that it had done.
     stopped: Option<(String, usize)>,
     /// Where the running training would go on if it stopped now.
-    checkpoint: Option<Position>,
+    checkpoint: Option<String>,
     /// Somebody wants to know when the next checkpoint is written.
     asked: bool,
     /// Length of the longest name.
@@ -289,15 +293,16 @@ impl<'a> View<'a> {
             }
             StudyEvent::TrialStarted { recipe, seed, from, unusable } => {
                 self.began.get_or_insert_with(Instant::now);
-                self.checkpoint = *from;
                 let recipe = self.plan.recipe(*recipe).0;
+                let epochs = recipe.settings.epochs;
+                self.checkpoint = from.map(|from| goes_on(&from, epochs));
                 if !unusable.is_empty() {
-                    for line in started_lines(&format!("{} seed {seed}", recipe.name), *from, unusable) {
+                    for line in started_lines(&format!("{} seed {seed}", recipe.name), epochs, *from, unusable) {
                         self.progress.note(&line);
                     }
                 }
                 let done = from.map_or(0, |from| from.epoch - 1);
-                self.progress.trial_started(recipe.settings.epochs.saturating_sub(done));
+                self.progress.trial_started(epochs.saturating_sub(done));
             }
             StudyEvent::Training { recipe, seed, event } => {
                 self.training(*recipe, *seed, event);
@@ -307,14 +312,16 @@ impl<'a> View<'a> {
                 }
             }
             StudyEvent::Checkpoint { recipe, seed, position, written } => {
-                let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
+                let recipe = self.plan.recipe(*recipe).0;
+                let (name, epochs) = (format!("{} seed {seed}", recipe.name), recipe.settings.epochs);
                 if written.is_ok() {
-                    self.checkpoint = Some(*position);
+                    self.checkpoint = Some(goes_on(position, epochs));
                 }
-                if let Some(line) = checkpoint_line(&name, position, written, std::mem::take(&mut self.asked)) {
+                if let Some(line) = checkpoint_line(&name, epochs, position, written, std::mem::take(&mut self.asked)) {
                     self.progress.note(&line);
                 }
             }
+            StudyEvent::Measuring => {}
             StudyEvent::EnsembleStarted { recipe, seeds } => {
                 self.progress.note(&format!("{recipe}: measuring the mean of its {seeds} seeds"));
             }
@@ -387,7 +394,7 @@ impl<'a> View<'a> {
         ));
         match &self.stopped {
             None => {}
-            Some((name, _)) if let Some(at) = &self.checkpoint => progress.note(&format!("{name} {}", goes_on(at))),
+            Some((name, _)) if let Some(goes_on) = &self.checkpoint => progress.note(&format!("{name} {goes_on}")),
             Some((name, 0)) => progress.note(&format!("{name} was in its first epoch and starts again")),
             Some((name, epochs)) => {
                 let epochs =
@@ -418,8 +425,9 @@ impl<'a> View<'a> {
         };
         self.trials = trials.len();
         for (recipe, seed, state) in trials {
-            let name = &self.plan.recipe(*recipe).0.name;
-            let at = kept_at(*recipe, *seed).map(|at| goes_on(&at));
+            let recipe_of = self.plan.recipe(*recipe).0;
+            let name = &recipe_of.name;
+            let at = kept_at(*recipe, *seed).map(|at| goes_on(&at, recipe_of.settings.epochs));
             let words = match (state, at) {
                 (TrialState::Kept(_), _) => "was finished before and is kept",
                 (TrialState::Damaged, None) => {

@@ -83,7 +83,7 @@ pub(crate) fn planned(
         published: asked.published,
         place: record.dataset.place,
         reading: record.dataset.reading,
-        replace: false,
+        replace: asked.replace,
         chosen_by: record.comparison.chosen_by,
         margin: record.comparison.margin,
     };
@@ -162,8 +162,9 @@ impl View<'_> {
             WorkEvent::Run(StudyEvent::TrialStarted { recipe, seed, from, unusable }) => {
                 // Unlike a run, a worker has not told before what goes on where: another may have begun it.
                 if from.is_some() || !unusable.is_empty() {
-                    let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
-                    started_lines(&name, *from, unusable).iter().for_each(|line| note(line));
+                    let recipe = self.plan.recipe(*recipe).0;
+                    let name = format!("{} seed {seed}", recipe.name);
+                    started_lines(&name, recipe.settings.epochs, *from, unusable).iter().for_each(|line| note(line));
                 }
             }
             WorkEvent::Run(StudyEvent::Training { recipe, seed, event }) => {
@@ -180,8 +181,11 @@ impl View<'_> {
                 }
             }
             WorkEvent::Run(StudyEvent::Checkpoint { recipe, seed, position, written }) => {
-                let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
-                if let Some(line) = checkpoint_line(&name, position, written, std::mem::take(&mut self.asked)) {
+                let recipe = self.plan.recipe(*recipe).0;
+                let name = format!("{} seed {seed}", recipe.name);
+                if let Some(line) =
+                    checkpoint_line(&name, recipe.settings.epochs, position, written, std::mem::take(&mut self.asked))
+                {
                     note(&line);
                 }
             }

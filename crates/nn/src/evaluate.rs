@@ -34,15 +34,32 @@ pub(crate) const BATCH: usize = 64;
 /// # Panics
 /// If the data are empty or do not fit the model.
 pub fn evaluate(model: &Model, data: &Dataset, threads: usize) -> Evaluation {
+    evaluate_while(model, data, threads, &mut || Flow::Continue).expect("nobody stops it")
+}
+
+/// [`evaluate`], asking after each batch whether to go on; `None` if the answer was [`Flow::Stop`].
+///
+/// # Panics
+/// As [`evaluate`].
+pub fn evaluate_while(
+    model: &Model,
+    data: &Dataset,
+    threads: usize,
+    go_on: &mut dyn FnMut() -> Flow,
+) -> Option<Evaluation> {
     let mut evaluator = Evaluator::new(model, data.len(), threads);
-    evaluate_on(Isa::detect(), &mut evaluator, model, data, threads, true, &mut |_| Flow::Continue)
-        .expect("nobody stops it")
+    evaluate_on(Isa::detect(), &mut evaluator, model, data, threads, true, &mut |_| go_on())
 }
 
 impl HeldOut {
     /// Evaluates `model` on the held-out examples. Once per finished training, after every choice has been made.
     pub fn evaluate(&self, model: &Model, threads: usize) -> Evaluation {
         evaluate(model, self.dataset(), threads)
+    }
+
+    /// [`HeldOut::evaluate`], asking after each batch whether to go on; `None` if the answer was [`Flow::Stop`].
+    pub fn evaluate_while(&self, model: &Model, threads: usize, go_on: &mut dyn FnMut() -> Flow) -> Option<Evaluation> {
+        evaluate_while(model, self.dataset(), threads, go_on)
     }
 }
 

@@ -67,6 +67,9 @@ pub struct Asked {
     pub seeds: u64,
     /// Whether published figures stand beside ours.
     pub published: bool,
+    /// Whether finished trainings of other settings, data or training code may be replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// A data set and how it was divided.

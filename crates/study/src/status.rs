@@ -6,12 +6,16 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use tenfold_nn::data::ImageShape;
+use tenfold_nn::model::Architecture;
 
 use crate::finished::{FinishedStudy, FinishedStudyError};
-use crate::folder::{MOST_BYTES, bounded, running};
+use crate::folder::running;
+use crate::identity::TrialSettings;
 use crate::lease;
-use crate::record::{Asked, Status, StudyRecord, TrialRecord};
-use crate::trial::{RESULT, seed_folder};
+use crate::record::{Asked, DatasetRecord, Status, StudyRecord, TrialRecord};
+use crate::spec::{Recipe, Study};
+use crate::trial::{Ended, is_done, seed_folder, time_s};
 use crate::work::lease_path;
 
 /// How far a run folder is.
@@ -60,27 +64,6 @@ pub struct Working {
     pub silent_s: Option<f64>,
 }
 
-/// Of a trial's record, what counts here.
-struct Ended {
-    status: Status,
-    /// Of training and evaluation.
-    time_s: f64,
-}
-
-impl Ended {
-    fn read(file: &Path) -> Option<Ended> {
-        let trial: TrialRecord = serde_json::from_slice(&bounded(file, MOST_BYTES).ok()?).ok()?;
-        Some(Ended::from(&trial))
-    }
-}
-
-impl From<&TrialRecord> for Ended {
-    fn from(trial: &TrialRecord) -> Ended {
-        let evaluation_s: f64 = trial.epochs.iter().map(|epoch| epoch.evaluation_time_s).sum();
-        Ended { status: trial.status, time_s: trial.train_time_s + evaluation_s }
-    }
-}
-
 /// Reads how far the run folder `path` is; nothing is held or written.
 ///
 /// # Errors
@@ -95,26 +78,30 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
         working: Vec::new(),
         left_s: Some(0.0),
     };
-    let recorded: HashMap<(&str, u64), &TrialRecord> = record
-        .recipes
-        .iter()
-        .flat_map(|recipe| &recipe.trials)
+    // A worker may have gone on with one that a run was stopped in.
+    let trials = record.recipes.iter().flat_map(|recipe| &recipe.trials);
+    let recorded: HashMap<(&str, u64), &TrialRecord> = trials
+        .filter(|trial| trial.status != Status::Interrupted)
         .map(|trial| ((trial.recipe.as_str(), trial.seed), trial))
         .collect();
+    let study = Study::read(&path.join("study.toml")).ok();
     for name in &asked.recipes {
+        let planned = study.as_ref().and_then(|study| Planned::of(study, name, &record));
         let (mut finished, mut diverged, mut left_seeds, mut times) = (0, 0, Vec::new(), Vec::new());
         for seed in 1..=asked.seeds {
-            let file = path.join(seed_folder(name, seed)).join(RESULT);
-            // What the record has need not be read once more, if it is still there.
-            let recorded = recorded.get(&(name.as_str(), seed)).filter(|_| file.exists());
-            let ended = recorded.map(|&trial| Ended::from(trial)).or_else(|| Ended::read(&file));
-            match ended {
-                Some(Ended { status: Status::Diverged, .. }) => diverged += 1,
-                Some(Ended { status: Status::Finished, time_s }) => {
+            let at = path.join(seed_folder(name, seed));
+            let ended = match recorded.get(&(name.as_str(), seed)) {
+                // What the record has is of its plan, and need not be read once more.
+                Some(trial) => Some((trial.status, time_s(trial.train_time_s, &trial.epochs))),
+                None => planned.as_ref().and_then(|planned| planned.ended(&at, seed)),
+            };
+            match ended.filter(|(status, _)| is_done(&at, *status)) {
+                Some((Status::Diverged, _)) => diverged += 1,
+                Some((_, time_s)) => {
                     finished += 1;
                     times.push(time_s);
                 }
-                _ => {
+                None => {
                     left_seeds.push(seed);
                     status.working.extend(working(path, name, seed));
                 }
@@ -130,6 +117,30 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
     Ok(status)
 }
 
+/// A recipe as it is planned.
+struct Planned<'a> {
+    recipe: &'a Recipe,
+    architecture: Architecture,
+    dataset: &'a DatasetRecord,
+}
+
+impl<'a> Planned<'a> {
+    fn of(study: &'a Study, name: &str, record: &'a StudyRecord) -> Option<Planned<'a>> {
+        let recipe = study.recipes.iter().find(|recipe| recipe.name == name)?;
+        let dataset = &record.dataset;
+        let [channels, height, width] = dataset.shape;
+        let architecture = recipe.architecture(ImageShape { channels, height, width }, dataset.classes).ok()?;
+        Some(Planned { recipe, architecture, dataset })
+    }
+
+    /// How the trial whose folder is `at` ended, and the seconds that it took, if it is the one that is planned.
+    fn ended(&self, at: &Path, seed: u64) -> Option<(Status, f64)> {
+        let ended = Ended::read(at).ok()??;
+        let settings = TrialSettings::new(&self.architecture, &self.recipe.config(seed), self.dataset);
+        (ended.identity == settings.identity()).then(|| (ended.status, ended.time_s()))
+    }
+}
+
 /// Of a record that does not tell what was asked for: what is in it.
 fn of_trials(record: &StudyRecord) -> Asked {
     let trials = record.recipes.iter().flat_map(|recipe| &recipe.trials);
@@ -137,6 +148,7 @@ fn of_trials(record: &StudyRecord) -> Asked {
         recipes: record.recipes.iter().map(|recipe| recipe.name.clone()).collect(),
         seeds: trials.map(|trial| trial.seed).max().unwrap_or(0),
         published: false,
+        replace: false,
     }
 }
 

@@ -1,4 +1,4 @@
-"""Measures PyTorch and tenfold, taking turns in one run, on the recipes of the built-in study.
+"""Measures PyTorch and tenfold, taking turns in one run, on the recipes of the built-in study or another.
 
 README.md says how, and how to install what this needs.
 """
@@ -50,7 +50,8 @@ except ImportError as error:
     sys.exit(f"error: {error}\nhint: pip install -r bench/requirements.txt")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TRAIN_IMAGES, TEST_IMAGES = 54_000, 10_000
+# Evaluations are given for so many images.
+TEST_IMAGES = 10_000
 EVALUATION_BATCH = 1_000
 RUST_PEERS = ("burn-flex", "candle")
 BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
@@ -60,7 +61,15 @@ def main():
     args = arguments()
     readme = split_at_markers(args.write) if args.write else None
     tune_pytorch(args.threads)
-    data = mnist(REPOSITORY / "data/mnist")
+    data = colour_images() if args.colour else mnist(REPOSITORY / "data/mnist")
+    with tempfile.TemporaryDirectory() as folder:
+        if args.colour:
+            args.data = Path(folder) / "colour.npz"
+            to_npz(args.data, data)
+        measure(args, data, readme)
+
+
+def measure(args, data, readme):
     described = tenfold(args, "--seconds", "0.05")
     recipes = described["recipes"]
     names = [recipe["name"] for recipe in recipes]
@@ -92,7 +101,10 @@ def arguments():
     option = parser.add_argument
     names = lambda text: text.split(",")
     binary = REPOSITORY / "target/release/tenfold"
+    option("--study", type=Path, metavar="FILE", help="the recipes of this file (default: the built-in study)")
+    option("--colour", action="store_true", help="made-up colour images of 32x32 in place of MNIST")
     option("--only", type=names, default=[], metavar="NAME,NAME", help="only these recipes")
+    option("--precisions", type=names, default=["f32", "bf16"], metavar="P,P", help="default: f32,bf16")
     option("--threads", type=whole, default=os.cpu_count(), metavar="N", help="threads of each (default: all cores)")
     isa = "no more of the processor's instructions than these, for PyTorch and tenfold (default: all it has)"
     option("--isa", choices=INSTRUCTIONS, help=isa)
@@ -105,8 +117,16 @@ def arguments():
     option("--json", type=Path, metavar="FILE", help="write every measurement to this file")
     option("--write", type=Path, metavar="FILE", help=f"put the table between {BEGIN} and {END} in this file")
     args = parser.parse_args()
+    args.data = None
     if args.isa and args.epochs:
         parser.error("--epochs: `tenfold run` always uses all instructions; leave out --isa or --epochs")
+    if args.isa in ("portable", "avx2"):
+        # Without instructions for bf16 both sides would do it in software, for minutes.
+        args.precisions = [precision for precision in args.precisions if precision == "f32"]
+    if unknown := [name for name in args.precisions if name not in ("f32", "bf16")]:
+        parser.error(f"--precisions: there is no {unknown[0]!r}; there are f32 and bf16")
+    if args.rust_peers and (args.study or args.colour):
+        parser.error("--rust-peers know the built-in study; leave out --study and --colour, or --rust-peers")
     if args.isa and args.rust_peers:
         parser.error("--rust-peers are built for one instruction set; leave out --isa or --rust-peers")
     if not args.tenfold.is_file():
@@ -157,6 +177,9 @@ class PyTorch(Contestant):
         self.start = (recipe, data, channels_last, compiled, precision)
         self.batch_size = recipe["batch_size"]
         self.images, self.labels, self.test_images, self.test_labels = data
+        # As many as tenfold trains on.
+        trained_on = images_of_an_epoch(recipe)
+        self.images, self.labels = self.images[:trained_on], self.labels[:trained_on]
         if not has_planes:
             self.images, self.test_images = self.images.flatten(1), self.test_images.flatten(1)
         self.network = network(recipe["layers"], self.images[:2])
@@ -182,7 +205,7 @@ class PyTorch(Contestant):
         batch = next(self.batches, None)
         if batch is None:
             # Gathering by index costs less than putting all images in a new order once per epoch and slicing them.
-            self.batches = iter(torch.randperm(TRAIN_IMAGES).split(self.batch_size))
+            self.batches = iter(torch.randperm(len(self.images)).split(self.batch_size))
             batch = next(self.batches)
         self.optimizer.zero_grad(set_to_none=True)
         self.forward(self.images.index_select(0, batch), self.labels.index_select(0, batch)).backward()
@@ -205,7 +228,7 @@ class PyTorch(Contestant):
         times_s(self.step, seconds / 10)
         training = statistics.median(times_s(self.step, seconds)) * 1e3
         self.network.eval()
-        evaluation = statistics.median(times_s(self.evaluate, seconds / 2))
+        evaluation = statistics.median(times_s(self.evaluate, seconds / 2)) * TEST_IMAGES / len(self.test_images)
         self.network.train()
         return training, evaluation
 
@@ -213,9 +236,9 @@ class PyTorch(Contestant):
         fresh = PyTorch(*self.start)
         fresh.warm_up()
         for _ in range(epochs):
-            fresh.batches = iter(torch.randperm(TRAIN_IMAGES).split(self.batch_size))
+            fresh.batches = iter(torch.randperm(len(self.images)).split(self.batch_size))
             start = time.perf_counter()
-            for _ in range(-(-TRAIN_IMAGES // self.batch_size)):
+            for _ in range(-(-len(self.images) // self.batch_size)):
                 fresh.step()
             seconds = time.perf_counter() - start
         return seconds
@@ -241,7 +264,7 @@ class Tenfold(Contestant):
         threads = ["--threads", str(self.args.threads)]
         with tempfile.TemporaryDirectory() as folder:
             out = ["--out", f"{folder}/run", "--epochs", str(epochs), "--format", "json"]
-            record = json_of([self.args.tenfold, "run", *self.choice(), *threads, *out])
+            record = json_of([self.args.tenfold, "run", *study_and_data(self.args), *self.choice(), *threads, *out])
         [recipe] = [recipe for recipe in record["recipes"] if recipe["trials"]]
         return recipe["trials"][0]["epochs"][-1]["train_time_s"]
 
@@ -258,8 +281,7 @@ class RustPeer(Contestant):
 
 def line_up(recipe, data, args):
     convolutions = has_convolutions(recipe)
-    # Without instructions for bf16, which these limits leave out, it is slow in software on both sides.
-    precisions = ["f32", "bf16"] if convolutions and args.isa not in ("portable", "avx2") else ["f32"]
+    precisions = args.precisions if convolutions else [p for p in args.precisions if p == "f32"]
     contestants = [
         PyTorch(recipe, data, channels_last, compiled, precision)
         for precision in precisions
@@ -340,7 +362,7 @@ def tune_pytorch(threads):
 
 def has_convolutions(recipe):
     inside = (part for layer in recipe["layers"] for part in (layer if isinstance(layer, list) else [layer]))
-    return any(layer.startswith("conv") for layer in inside)
+    return any(layer.startswith(("conv", "depthwise")) for layer in inside)
 
 
 class Residual(nn.Module):
@@ -360,6 +382,13 @@ class Residual(nn.Module):
         return self.layers(x) + self.shortcut(x)
 
 
+def convolution(channels, size, stride, groups, bias):
+    height, width = map(int, size.split("x"))
+    step = int(stride[1]) if stride else 1
+    padding = (height // 2, width // 2)
+    return nn.LazyConv2d(channels, (height, width), step, padding, groups=groups, bias=bias)
+
+
 def network(layers, example):
     modules = []
     for index, layer in enumerate(layers):
@@ -371,9 +400,12 @@ def network(layers, example):
         bias = not (isinstance(behind, str) and behind.startswith("batchnorm"))
         match layer.split():
             case ["conv", channels, size, *stride, "same"]:
-                height, width = map(int, size.split("x"))
-                modules.append(nn.LazyConv2d(
-                    int(channels), (height, width), int(stride[1]) if stride else 1, (height // 2, width // 2), bias=bias))
+                modules.append(convolution(int(channels), size, stride, 1, bias))
+            case ["conv", channels, size, *stride, "same", "groups", groups]:
+                modules.append(convolution(int(channels), size, stride, int(groups), bias))
+            case ["depthwise", size, *stride, "same"]:
+                channels = nn.Sequential(*modules)(example).shape[1]
+                modules.append(convolution(channels, size, stride, channels, bias))
             case ["batchnorm"]:
                 maps = not any(isinstance(module, nn.Flatten) for module in modules)
                 modules.append(nn.LazyBatchNorm2d() if maps else nn.LazyBatchNorm1d())
@@ -383,6 +415,10 @@ def network(layers, example):
                 modules.append(nn.MaxPool2d(int(size)))
             case ["relu"]:
                 modules.append(nn.ReLU())
+            case ["silu"]:
+                modules.append(nn.SiLU())
+            case ["leakyrelu", slope]:
+                modules.append(nn.LeakyReLU(float(slope)))
             case ["dropout", probability]:
                 modules.append(nn.Dropout(float(probability)))
             case ["linear", width]:
@@ -405,17 +441,41 @@ def adam(optimizer, parameters):
 
 
 def mnist(folder):
-    """Training images from 0 to 1, their labels, test images, their labels. Which 54,000 train does not matter here."""
+    """Training images from 0 to 1, their labels, test images, their labels. Which of them train does not matter here."""
 
     def bytes_of(file, header):
         return np.frombuffer(gzip.decompress((folder / file).read_bytes()), np.uint8, offset=header)
 
-    def part(name, count):
-        images = bytes_of(f"{name}-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)[:count]
-        labels = bytes_of(f"{name}-labels-idx1-ubyte.gz", 8)[:count]
+    def part(name):
+        images = bytes_of(f"{name}-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)
+        labels = bytes_of(f"{name}-labels-idx1-ubyte.gz", 8)
         return torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64))
 
-    return *part("train", TRAIN_IMAGES), *part("t10k", TEST_IMAGES)
+    return *part("train"), *part("t10k")
+
+
+def colour_images():
+    """The same of made-up images without a blank pixel: of each class a pattern of its own, and noise."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(64, 192, (10, 3, 8, 8)).repeat(4, axis=2).repeat(4, axis=3)
+
+    def part(count):
+        labels = np.arange(count) % 10
+        images = (patterns[labels] + rng.normal(0, 24, (count, 3, 32, 32))).clip(0, 255).astype(np.uint8)
+        return torch.from_numpy(images.astype(np.float32) / 255), torch.from_numpy(labels)
+
+    return *part(10_000), *part(2_000)
+
+
+def to_npz(path, data):
+    images = lambda part: (part * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    names = ("x_train", "y_train", "x_test", "y_test")
+    parts = (images(data[0]), data[1].numpy(), images(data[2]), data[3].numpy())
+    np.savez(path, **dict(zip(names, parts)))
+
+
+def images_of_an_epoch(recipe):
+    return round(recipe["epoch_s"] * recipe["images_per_s"])
 
 
 # Other programs
@@ -423,7 +483,12 @@ def mnist(folder):
 
 def tenfold(args, *options):
     isa = ("--isa", args.isa) if args.isa else ()
-    return json_of([args.tenfold, "bench", "--format", "json", "--threads", str(args.threads), *isa, *options])
+    threads = ("--threads", str(args.threads))
+    return json_of([args.tenfold, "bench", *study_and_data(args), "--format", "json", *threads, *isa, *options])
+
+
+def study_and_data(args):
+    return [*([args.study] if args.study else []), *(["--data", args.data] if args.data else [])]
 
 
 def json_of(command):
@@ -451,8 +516,8 @@ def report(environment, results, args):
         f"Measured on {machine()}, with {counted(args.threads, 'thread')} each: tenfold {version(environment)} with "
         f"{environment['isa']}, PyTorch {torch.__version__.split('+')[0]} in the fastest of its variants. "
         f"Milliseconds per training step are the median of {counted(args.rounds, 'round')}, then the smallest and the "
-        f"largest; epochs are {TRAIN_IMAGES:,} images, {how_epochs(args)}, evaluations {TEST_IMAGES:,}; times of PyTorch "
-        f"come first, and ratios are theirs to tenfold's."
+        f"largest; epochs are {images_of_an_epoch(results[0][0]):,} images, {how_epochs(args)}, evaluations "
+        f"{TEST_IMAGES:,}; times of PyTorch come first, and ratios are theirs to tenfold's."
     )
     rows = []
     for recipe, contestants in results:
@@ -542,7 +607,7 @@ def how_epochs(args):
 def epoch_s(recipe, contestant):
     if contestant.whole_epoch_s is not None:
         return contestant.whole_epoch_s
-    return step_ms(contestant) / 1e3 * TRAIN_IMAGES / recipe["batch_size"]
+    return step_ms(contestant) / 1e3 * images_of_an_epoch(recipe) / recipe["batch_size"]
 
 
 def spread(values):

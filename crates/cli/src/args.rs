@@ -105,9 +105,13 @@ pub(crate) struct RunArgs {
     /// Compute all recipes in this precision, whatever the study says; bf16 goes to runs/STUDY-bf16.
     #[arg(long, value_name = "f32|bf16", value_parser = precision)]
     pub(crate) precision: Option<Precision>,
-    /// Compute on at most N threads; the results are the same for any number. [default: all cores]
+    /// Compute on at most N threads; the results are the same for any number. [default: all cores, shared by --jobs]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
     pub(crate) threads: Option<usize>,
+    /// Train N at a time, each on --threads: small networks are trained faster side by side than each on several threads.
+    /// The results are the same; training times, taken beside other work, are not compared.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1024), conflicts_with_all = ["plan_only", "replace"])]
+    pub(crate) jobs: usize,
     #[command(flatten)]
     pub(crate) given: GivenArgs,
     /// Write to this folder. [default: runs/STUDY, with the study images runs/images-DATA]
@@ -137,6 +141,7 @@ Examples:
   tenfold run --only cnn2 --epochs 2 --out runs/quick   one network, quickly
   tenfold run --seeds 10                   ten seeds of each: seed 1 of all, seed 2 of all, and so on; stop it at any
                                            time, the same command goes on; after --seeds 3 it adds seven
+  tenfold run --seeds 10 --jobs 2          two trainings at a time
   tenfold run --seeds 10 --margin 0.2      differences below 0.2 points count as none
   tenfold run --data my-pictures --set 'size = [48, 48]'   four networks on pictures of your own, into
                                            runs/images-my-pictures; `tenfold data my-pictures` shows what is understood of them
@@ -602,7 +607,7 @@ pub(crate) struct DataArgs {
     pub(crate) path: Option<PathBuf>,
     /// How PATH is to be understood, as a line of TOML: size = [32, 32], channels = "grey", fit = "crop", background =
     /// "black", transpose = true, white = 16, range16 = [0, 4095], labels = "coarse", group = "regular expression",
-    /// copies = "identical", columns.label = "name", columns.header = false. May be repeated.
+    /// copies = "identical", columns.label = "name" (or 3, the third), columns.header = false. May be repeated.
     #[arg(long, value_name = "SETTING", requires = "path")]
     pub(crate) set: Vec<String>,
     /// Write a page and a contact sheet of PATH to this folder: data.html and contact-sheet.png.

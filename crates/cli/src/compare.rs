@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tenfold_report::comparison::{
-    Compared, ComparedRecipe, ComparedStudy, SameImages, csv, document, json, same_machine,
-};
+use tenfold_report::comparison::{Compared, ComparedRecipe, ComparedStudy, SameImages, csv, document, json};
 use tenfold_study::comparison::{Comparison, MARGIN, RecipeTrials, compare as compare_trials};
 use tenfold_study::record::RecipeRecord;
 use tenfold_study::{FinishedStudy, FinishedStudyError, nearest};
@@ -65,12 +63,6 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
         if let ([of], true) = (&of_set[..], args.only.is_empty()) {
             let Comparison { chosen_by, picked, .. } = &studies[*of].record.comparison;
             (comparison.chosen_by, comparison.picked) = (*chosen_by, picked.clone());
-        }
-        let first = &studies[of_set[0]].record.environment;
-        if !of_set.iter().all(|&n| same_machine(first, &studies[n].record.environment))
-            && let Some(choice) = &mut comparison.choice
-        {
-            choice.fastest = None;
         }
         sets.push(SameImages { studies: of_set, recipes, comparison });
     }

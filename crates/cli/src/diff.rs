@@ -8,7 +8,9 @@ use tenfold_nn::data::words::counted;
 use tenfold_nn::train::Flow;
 use tenfold_report::format::count;
 use tenfold_study::FinishedStudy;
-use tenfold_study::diff::{ArrayDifference, ArrayParting, Cause, FirstStep, Parting, TrialOf, first_step, parting};
+use tenfold_study::diff::{
+    self as study_diff, ArrayDifference, ArrayParting, Cause, FirstStep, Parting, TrialOf, first_step, parting,
+};
 use tenfold_study::record::{StudyRecord, TrialRecord};
 
 use crate::args::{DiffArgs, Format};
@@ -185,6 +187,17 @@ fn words(compared: &Compared, steps: bool) -> String {
         Some(step) if step.step == 0 => {
             text.push_str("  trained again, they part before the first step: other initial parameters or layers\n");
             text.push_str(&array_lines(&step.arrays));
+        }
+        Some(FirstStep { step, epoch, ends: Some(side), .. }) => {
+            let (ends, goes_on) = match side {
+                study_diff::Side::First => ("first", "second"),
+                study_diff::Side::Second => ("second", "first"),
+            };
+            text.push_str(&format!(
+                "  trained again, they are the same in every step until the {ends} ends, with step {} (of epoch {epoch}); the \
+                 {goes_on} goes on\n",
+                count(*step)
+            ));
         }
         Some(step) => {
             text.push_str(&format!(

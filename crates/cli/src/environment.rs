@@ -6,8 +6,9 @@ use tenfold_study::record::Environment;
 
 /// The machine, the program, and how many threads will compute.
 pub(crate) fn environment(threads: Option<usize>) -> Environment {
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(1024));
+    let cores = cores();
     Environment {
+        host: host(),
         cpu: cpu(),
         isa: Isa::detect().name().to_owned(),
         // Threads that wait for each other a hundred thousand times a second must all be running.
@@ -15,6 +16,11 @@ pub(crate) fn environment(threads: Option<usize>) -> Environment {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: env!("TENFOLD_COMMIT").to_owned(),
     }
+}
+
+/// Threads that can run at once.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(1024))
 }
 
 /// The processor's name for itself, where the system tells.
@@ -26,9 +32,14 @@ fn cpu() -> String {
 
 /// This machine and process, for those who wonder who works on what.
 pub(crate) fn holder() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
+    let host = host();
+    let host = if host.is_empty() { "this machine" } else { &host };
     format!("{host}, process {}", std::process::id())
+}
+
+/// The machine's name for itself, where the system tells.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 /// Bytes of memory that are free, where the system tells.
@@ -44,7 +55,16 @@ const TICKS: f64 = 100.0;
 
 /// Processor time until now, where the system tells.
 pub(crate) fn processor_time() -> Option<ProcessorTime> {
-    let own = std::fs::read_to_string("/proc/self/stat").ok()?;
+    spent_by("/proc/self/stat")
+}
+
+/// The same of this thread alone: what other threads of the process do is other work.
+pub(crate) fn thread_time() -> Option<ProcessorTime> {
+    spent_by("/proc/thread-self/stat")
+}
+
+fn spent_by(own: &str) -> Option<ProcessorTime> {
+    let own = std::fs::read_to_string(own).ok()?;
     let all = std::fs::read_to_string("/proc/stat").ok()?;
     Some(ProcessorTime { own_s: own_ticks(&own)? as f64 / TICKS, all_s: all_ticks(&all)? as f64 / TICKS })
 }

@@ -27,6 +27,9 @@ use crate::args::GetArgs;
 use crate::failure::{DATA, DONE, Failure, USAGE};
 use crate::output;
 
+/// The list of class names beside files that have none.
+const CLASS_NAMES: &str = "classes.txt";
+
 /// Fetches the data sets that are named, or lists those that there are.
 pub(crate) fn get(args: &GetArgs) -> Result<u8, Failure> {
     let cache = cache::folder()?;
@@ -80,7 +83,16 @@ pub(crate) fn of_study(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn kept_or_told(set: &DataSet, cache: &Path) -> Result<PathBuf, Failure> {
-    cache::kept(cache, set).ok_or_else(|| {
+    let place = cache::kept(cache, set);
+    // Trainings on it know its classes by their labels: nobody but who asks for it gives them names.
+    if let Some(place) = place.as_ref().filter(|place| lacks_names(set, place)) {
+        let place = output::plain(&place.display().to_string());
+        let name = set.name;
+        output::note(&format!(
+            "{place} is of an earlier version, without names of classes: tenfold data get {name} adds them"
+        ));
+    }
+    place.ok_or_else(|| {
         let message = format!("{}: {} has not been fetched, and there is no file of that name", set.name, set.title);
         let size = set.bytes().map_or(String::new(), |bytes| format!(" ({})", size(bytes)));
         let (name, place) = (set.name, set.place());
@@ -107,7 +119,8 @@ fn bring(
     let mut works: Vec<Work> = Vec::new();
     for &set in sets {
         let (place, how) = if let Some(place) = cache::kept(cache, set) {
-            (place, " already; to fetch it again, delete that folder")
+            let how = check_kept(set, &place)?;
+            (place, how)
         } else {
             if !works.iter().any(|work| work.family == set.family) {
                 works.push(Work::new(cache, set.family)?);
@@ -116,9 +129,41 @@ fn bring(
             // Another process may have been faster.
             (cache::kept(cache, set).map_or_else(|| bring_one(set, cache, work, source), Ok)?, "")
         };
-        told(format!("{} is in {}{how}\n", set.title, output::plain(&place.display().to_string())))?;
+        told(format!(
+            "{} is in {}{how}\n  its name will do: tenfold data {name}, or tenfold run --data {name}\n",
+            set.title,
+            output::plain(&place.display().to_string()),
+            name = set.name
+        ))?;
     }
     works.into_iter().try_for_each(Work::clear)
+}
+
+/// Looks at a data set that is there, and gives its classes their names where an earlier version did not; says so.
+fn check_kept(set: &DataSet, place: &Path) -> Result<&'static str, Failure> {
+    inspect(set, place).map_err(|failure| match failure {
+        Failure::Error { code, message, .. } => {
+            let hint = format!("to fetch it again, delete {}", place.display());
+            Failure::Error { code, message, hint: Some(hint) }
+        }
+        other => other,
+    })?;
+    if lacks_names(set, place) {
+        name_classes(set, place)?;
+        return Ok(" already; its classes have got their names");
+    }
+    Ok(" already, and whole; to fetch it again, delete that folder")
+}
+
+/// Whether classes are to have names that are not there.
+fn lacks_names(set: &DataSet, folder: &Path) -> bool {
+    !set.names.is_empty() && !folder.join(CLASS_NAMES).exists()
+}
+
+fn name_classes(set: &DataSet, folder: &Path) -> Result<(), Failure> {
+    let path = folder.join(CLASS_NAMES);
+    let list: String = set.names.iter().map(|name| format!("{name}\n")).collect();
+    unpack::write(list.as_bytes(), &path, list.len() as u64, &path).map_err(|fault| fault.about(&path))
 }
 
 fn bring_one(set: &DataSet, cache: &Path, work: &Work, source: &Source) -> Result<PathBuf, Failure> {
@@ -151,9 +196,7 @@ fn gather(set: &DataSet, work: &Work, source: &Source, assembled: &Path) -> Resu
         }
     }
     if !set.names.is_empty() {
-        let path = assembled.join("classes.txt");
-        let list: String = set.names.iter().map(|name| format!("{name}\n")).collect();
-        unpack::write(list.as_bytes(), &path, list.len() as u64, &path).map_err(|fault| fault.about(&path))?;
+        name_classes(set, assembled)?;
     }
     inspect(set, assembled)
 }

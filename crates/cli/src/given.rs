@@ -52,7 +52,7 @@ pub(crate) fn images_of(study: &mut Study, args: &GivenArgs) -> Result<Given, Fa
     let mut reading = Reading { options: data.options.clone(), shares: data.shares };
     let useful = |collection: &Collection| {
         let [test, valid] = [&collection.test, &collection.valid].map(Option::is_some);
-        reading.shares.refuse_useless(&path.display().to_string(), test, valid)
+        reading.shares.refuse_useless(data.split_seed, &path.display().to_string(), test, valid)
     };
     let splits = read_checked(&path, &reading, data.split_seed, useful)?;
     // As every default is written out: other images are to be seen as these are.
@@ -109,7 +109,7 @@ fn read_checked(
 
 /// MNIST, which people call `name`.
 fn divided(source: Source, data: &DataSettings, name: &str) -> Result<Splits, Failure> {
-    data.shares.refuse_useless(name, true, false)?;
+    data.shares.refuse_useless(data.split_seed, name, true, false)?;
     let valid = data.shares.valid.of(source.train.len());
     Ok(source.split(valid, data.split_seed)?)
 }
@@ -148,6 +148,8 @@ pub(crate) fn with_settings(options: &Options, settings: &[String]) -> Result<Op
 
 #[cfg(test)]
 mod tests {
+    use tenfold_data::Column;
+
     use super::*;
 
     #[test]
@@ -156,9 +158,9 @@ mod tests {
             with_settings(options, &lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>()).unwrap()
         };
         let study = set(&Options::default(), &["size = [3, 4]", "fit=crop", "columns.label = breed", "columns.path=1"]);
-        assert_eq!((study.size, study.columns.path.as_deref()), (Some([3, 4]), Some("1")));
-        let both = set(&study, &["fit = \"stretch\"", "columns.label=17"]);
-        assert_eq!((both.size, both.columns.label.as_deref()), (Some([3, 4]), Some("17")));
+        assert_eq!((study.size, &study.columns.path), (Some([3, 4]), &Some(Column::Number(1))));
+        let both = set(&study, &["fit = \"stretch\"", "columns.label=\"17\""]);
+        assert_eq!((both.size, both.columns.label), (Some([3, 4]), Some(Column::Name("17".to_owned()))));
         assert_eq!((both.columns.path, both.fit), (study.columns.path, tenfold_data::Fit::Stretch));
         assert_eq!(set(&Options::default(), &[]), Options::default());
         let lenient = Options { lenient: true, ..Options::default() };

@@ -33,6 +33,7 @@ mod environment;
 mod failure;
 mod given;
 mod images;
+mod jobs;
 mod output;
 mod probe;
 mod progress;

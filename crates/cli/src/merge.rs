@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tenfold_nn::data::words::counted;
-use tenfold_study::{FinishedStudy, RunFolder};
+use tenfold_study::{FinishedStudy, Merge, RunFolder};
 
 use crate::args::MergeArgs;
 use crate::conclude::conclude;
@@ -47,8 +47,10 @@ pub(crate) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
             place.from_run = images::from_run(&args.out, Path::new(&place.absolute));
         }
     }
+    // Before there is a folder.
+    let merge = Merge::new(&folders)?;
     let out = RunFolder::open(&args.out)?;
-    let record = tenfold_study::merge(&folders, &out)?;
+    let record = merge.write(&out)?;
     let trials = record.recipes.iter().map(|recipe| recipe.trials.len()).sum();
     note(&format!(
         "merged: {} of {}",

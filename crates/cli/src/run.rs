@@ -26,7 +26,7 @@ use crate::progress::Progress;
 use crate::remaining::Remaining;
 use crate::signals::Signals;
 use crate::study_file::{self, IMAGES};
-use crate::{images, report, show};
+use crate::{images, jobs, report, show};
 
 /// Runs a study and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
@@ -46,6 +46,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         study.title = format!("{}: {}", study.title, splits.name);
         study.limit_batch_size(splits.train.len());
     }
+    let threads = jobs::threads(args.jobs, args.threads)?;
     let path = args.out.clone().unwrap_or_else(|| {
         let name = &study.name;
         let bf16 = args.precision == Some(Precision::Bf16);
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         only: args.only.clone(),
         epochs: args.epochs,
         precision: args.precision,
-        environment: environment(args.threads),
+        environment: environment(threads),
         free_memory_bytes: free_memory_bytes(),
         published: built_in,
         place,
@@ -74,7 +75,27 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
 
     let mut view = View::new(&plan, &splits, &signals, args.format, &path);
     if args.plan_only {
-        return plan_only(&plan, &splits, &folder, &view);
+        let to_go = planned(&plan, &splits, &folder)?;
+        view.header();
+        let path = plain(&path.display().to_string());
+        let trainings = counted(to_go, "training", "trainings");
+        view.progress.note(&format!(
+            "planned: {trainings} to go; `tenfold work {path}` runs them, in as many processes as you start, and \
+             `tenfold submit {path} --to slurm` on a cluster"
+        ));
+        return Ok(DONE);
+    }
+    if args.jobs > 1 {
+        let to_go = planned(&plan, &splits, &folder)?;
+        view.header();
+        let trainings = counted(to_go, "training", "trainings");
+        view.progress.note(&format!("{trainings} to go, {} at a time", args.jobs));
+        drop(folder);
+        let record = jobs::run(&plan, &splits, &path, args.jobs, &signals, args.format)?;
+        return match record {
+            Some(record) if any_diverged(&plan, &record) => Ok(DIVERGED),
+            _ => Ok(signals.exit_code().unwrap_or(DONE)),
+        };
     }
     let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| {
         // Until the new one is written, none is better than an old one beside a newer record.
@@ -100,8 +121,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     Ok(if any_diverged(&plan, &record) { DIVERGED } else { DONE })
 }
 
-/// Writes what is to be run, so that workers find it, and trains nothing.
-fn plan_only(plan: &PlannedStudy, splits: &Splits, folder: &RunFolder, view: &View) -> Result<u8, Failure> {
+/// Writes what is to be run, so that workers find it, and trains nothing. Gives how many trainings there are to go.
+fn planned(plan: &PlannedStudy, splits: &Splits, folder: &RunFolder) -> Result<usize, Failure> {
     let mut to_go = 0;
     tenfold_study::run(plan, splits, folder, &processor_time, &mut |event| {
         if let StudyEvent::Planned { trials, .. } = event {
@@ -111,18 +132,15 @@ fn plan_only(plan: &PlannedStudy, splits: &Splits, folder: &RunFolder, view: &Vi
     })?;
     // Of what was there before; it is written again when all is done.
     folder.remove(report::REPORT)?;
-    view.header();
-    let path = plain(&folder.path().display().to_string());
-    let trainings = counted(to_go, "training", "trainings");
-    view.progress.note(&format!(
-        "planned: {trainings} to go; `tenfold work {path}` runs them, in as many processes as you start"
-    ));
-    Ok(DONE)
+    Ok(to_go)
 }
 
-/// "goes on from epoch 7, step 120 of 1,080".
-fn goes_on(at: &Position) -> String {
+/// "goes on from epoch 7, step 120 of 1,080", of a training of at most so many epochs.
+fn goes_on(at: &Position, epochs: usize) -> String {
     let Position { epoch, step, steps } = *at;
+    if epoch > epochs {
+        return "goes on with its measurement, for it is trained".to_owned();
+    }
     let epoch = count(epoch as u64);
     if step == 0 {
         return format!("goes on from epoch {epoch}");
@@ -131,21 +149,22 @@ fn goes_on(at: &Position) -> String {
 }
 
 /// What there is to say of a training that begins in the middle, or has checkpoints that cannot be used.
-pub(crate) fn started_lines(name: &str, from: Option<Position>, unusable: &[Unusable]) -> Vec<String> {
+pub(crate) fn started_lines(name: &str, epochs: usize, from: Option<Position>, unusable: &[Unusable]) -> Vec<String> {
     let refused = unusable.iter().map(|file| warning(&format!("{}: {}", file.path.display(), file.reason)));
-    let at = from.map_or("starts from its first epoch".to_owned(), |from| goes_on(&from));
+    let at = from.map_or("starts from its first epoch".to_owned(), |from| goes_on(&from, epochs));
     refused.chain([format!("{name} {at}")]).collect()
 }
 
 /// What there is to say of a checkpoint: nothing of one that is written unasked, as most are.
 pub(crate) fn checkpoint_line(
     name: &str,
+    epochs: usize,
     position: &Position,
     written: &Result<(), FolderError>,
     asked: bool,
 ) -> Option<String> {
     match written {
-        Ok(()) => asked.then(|| format!("checkpoint: {name} {} if it is stopped", goes_on(position))),
+        Ok(()) => asked.then(|| format!("checkpoint: {name} {} if it is stopped", goes_on(position, epochs))),
         Err(error) => {
             Some(warning(&format!("no checkpoint of {name} could be written, so it goes on without: {error}")))
         }
@@ -195,7 +214,7 @@ struct View<'a> {
     /// A training that was stopped in the middle: its name and the epochs that it had done.
     stopped: Option<(String, usize)>,
     /// Where the running training would go on if it stopped now.
-    checkpoint: Option<Position>,
+    checkpoint: Option<String>,
     /// Somebody wants to know when the next checkpoint is written.
     asked: bool,
     /// Length of the longest name.
@@ -289,15 +308,16 @@ impl<'a> View<'a> {
             }
             StudyEvent::TrialStarted { recipe, seed, from, unusable } => {
                 self.began.get_or_insert_with(Instant::now);
-                self.checkpoint = *from;
                 let recipe = self.plan.recipe(*recipe).0;
+                let epochs = recipe.settings.epochs;
+                self.checkpoint = from.map(|from| goes_on(&from, epochs));
                 if !unusable.is_empty() {
-                    for line in started_lines(&format!("{} seed {seed}", recipe.name), *from, unusable) {
+                    for line in started_lines(&format!("{} seed {seed}", recipe.name), epochs, *from, unusable) {
                         self.progress.note(&line);
                     }
                 }
                 let done = from.map_or(0, |from| from.epoch - 1);
-                self.progress.trial_started(recipe.settings.epochs.saturating_sub(done));
+                self.progress.trial_started(epochs.saturating_sub(done));
             }
             StudyEvent::Training { recipe, seed, event } => {
                 self.training(*recipe, *seed, event);
@@ -307,14 +327,16 @@ impl<'a> View<'a> {
                 }
             }
             StudyEvent::Checkpoint { recipe, seed, position, written } => {
-                let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
+                let recipe = self.plan.recipe(*recipe).0;
+                let (name, epochs) = (format!("{} seed {seed}", recipe.name), recipe.settings.epochs);
                 if written.is_ok() {
-                    self.checkpoint = Some(*position);
+                    self.checkpoint = Some(goes_on(position, epochs));
                 }
-                if let Some(line) = checkpoint_line(&name, position, written, std::mem::take(&mut self.asked)) {
+                if let Some(line) = checkpoint_line(&name, epochs, position, written, std::mem::take(&mut self.asked)) {
                     self.progress.note(&line);
                 }
             }
+            StudyEvent::Measuring => {}
             StudyEvent::EnsembleStarted { recipe, seeds } => {
                 self.progress.note(&format!("{recipe}: measuring the mean of its {seeds} seeds"));
             }
@@ -387,7 +409,7 @@ impl<'a> View<'a> {
         ));
         match &self.stopped {
             None => {}
-            Some((name, _)) if let Some(at) = &self.checkpoint => progress.note(&format!("{name} {}", goes_on(at))),
+            Some((name, _)) if let Some(goes_on) = &self.checkpoint => progress.note(&format!("{name} {goes_on}")),
             Some((name, 0)) => progress.note(&format!("{name} was in its first epoch and starts again")),
             Some((name, epochs)) => {
                 let epochs =
@@ -418,8 +440,9 @@ impl<'a> View<'a> {
         };
         self.trials = trials.len();
         for (recipe, seed, state) in trials {
-            let name = &self.plan.recipe(*recipe).0.name;
-            let at = kept_at(*recipe, *seed).map(|at| goes_on(&at));
+            let recipe_of = self.plan.recipe(*recipe).0;
+            let name = &recipe_of.name;
+            let at = kept_at(*recipe, *seed).map(|at| goes_on(&at, recipe_of.settings.epochs));
             let words = match (state, at) {
                 (TrialState::Kept(_), _) => "was finished before and is kept",
                 (TrialState::Damaged, None) => {

@@ -111,7 +111,13 @@ pub(crate) fn summary(record: &StudyRecord) -> String {
     let occurring = record.recipes.iter().find_map(RecipeRecord::occurring).unwrap_or((classes, classes));
     let table = summary_table(&rows, occurring);
     let openings = record.openings();
-    format!("\n{}\n\n{table}{openings}\n{}{}", record.title, picks(record), verdict(record))
+    let machines = match record.machines().len() {
+        0 | 1 => String::new(),
+        kinds => {
+            format!("trained on {kinds} kinds of machines, whose times do not compare: tenfold compare names them\n")
+        }
+    };
+    format!("\n{}\n\n{table}{machines}{openings}\n{}{}", record.title, picks(record), verdict(record))
 }
 
 /// Which differences are real, in sentences; nothing where there is nothing to compare.

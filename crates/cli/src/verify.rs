@@ -101,7 +101,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     let mut study = Vec::new();
     // What the trainings say together follows from files that agree.
     if agrees && args.trainings.is_empty() {
-        study = check_study(&FinishedStudy::read(folder)?);
+        study = check_study(&FinishedStudy::read(folder)?, splits.as_ref(), threads);
         agrees = study.is_empty();
     }
     end(args, Verified { agrees, images: splits.is_some(), trainings, study })

@@ -6,7 +6,7 @@ use tenfold_nn::data::Splits;
 use tenfold_nn::data::words::{counted, listed};
 use tenfold_nn::train::{Event, Flow};
 use tenfold_report::format::{percent, seconds};
-use tenfold_study::record::{EpochRecord, Status};
+use tenfold_study::record::{EpochRecord, Status, StudyRecord};
 use tenfold_study::{
     FinishedStudy, FolderError, Left, PlannedStudy, RunFolder, STALE, Settings, SharedFolder, Study, StudyEvent,
     TrialState, WorkEvent, Worker, take_in_workers,
@@ -32,13 +32,13 @@ pub(crate) fn work(args: &WorkArgs) -> Result<u8, Failure> {
     let folder = SharedFolder::open(&args.folder)?;
     let signals = Signals::watch()?;
     let worker = Worker { holder: holder(), at_most: args.at_most, stale: STALE };
-    let mut view = View { plan: &plan, signals: &signals, waiting: 0, asked: false };
+    let mut view = View::new(&plan, &signals, 1);
     let (trained, left) =
-        tenfold_study::work(&plan, &splits, &folder, &worker, &processor_time, &mut |event| view.show(event))?;
+        tenfold_study::work(&plan, &splits, &folder, &worker, &processor_time, &mut |event| view.show(0, event))?;
     drop(folder);
     let trained = counted(trained, "training", "trainings");
     match left {
-        Left::Nothing => finish(&args.folder, &plan, &splits),
+        Left::Nothing => finish(&args.folder, &plan, &splits, Format::Text).map(|_| DONE),
         Left::ToOthers => {
             note(&format!("{trained} here; others work on what is left"));
             Ok(DONE)
@@ -83,28 +83,33 @@ pub(crate) fn planned(
         published: asked.published,
         place: record.dataset.place,
         reading: record.dataset.reading,
-        replace: false,
+        replace: asked.replace,
         chosen_by: record.comparison.chosen_by,
         margin: record.comparison.margin,
     };
     Ok((PlannedStudy::new(study, &splits, settings)?, splits))
 }
 
-/// All is done: the last one writes what it comes to.
-fn finish(path: &Path, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failure> {
+/// All is done: the last one writes what it comes to, and gives the record.
+pub(crate) fn finish(
+    path: &Path,
+    plan: &PlannedStudy,
+    splits: &Splits,
+    format: Format,
+) -> Result<Option<StudyRecord>, Failure> {
     match RunFolder::open(path) {
         Err(FolderError::Held { .. }) => {
             note("all trainings are done; another is still in the folder, and writes results.json and the report");
-            Ok(DONE)
+            Ok(None)
         }
         Err(error) => Err(error.into()),
-        Ok(folder) => write(&folder, plan, splits),
+        Ok(folder) => write(&folder, plan, splits, format).map(Some),
     }
 }
 
 /// Writes record, report and verdict of what is done.
 fn gather(path: &Path, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failure> {
-    write(&RunFolder::open(path)?, plan, splits)?;
+    write(&RunFolder::open(path)?, plan, splits, Format::Text)?;
     let status = tenfold_study::status::status(path)?;
     let missing: Vec<String> = status
         .recipes
@@ -125,7 +130,7 @@ fn gather(path: &Path, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failu
     Ok(DONE)
 }
 
-fn write(folder: &RunFolder, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failure> {
+fn write(folder: &RunFolder, plan: &PlannedStudy, splits: &Splits, format: Format) -> Result<StudyRecord, Failure> {
     take_in_workers(folder)?;
     // Nothing is trained; where all is there, the seeds of a recipe are measured as one.
     tenfold_study::run(plan, splits, folder, &processor_time, &mut |event| match event {
@@ -134,26 +139,46 @@ fn write(folder: &RunFolder, plan: &PlannedStudy, splits: &Splits) -> Result<u8,
         }
         _ => Flow::Continue,
     })?;
-    conclude(folder, Some(splits), plan.environment().threads, Format::Text, &Progress::new())?;
-    Ok(DONE)
+    conclude(folder, Some(splits), plan.environment().threads, format, &Progress::new())
 }
 
-/// Turns events into lines.
-struct View<'a> {
+/// Turns events of the workers of this process into lines.
+pub(crate) struct View<'a> {
     plan: &'a PlannedStudy,
     signals: &'a Signals,
     /// How many others held when that was told.
     waiting: usize,
-    /// Somebody wants to know when the next checkpoint is written.
-    asked: bool,
+    workers: Vec<Checkpoints>,
+    /// Whether all are to stop.
+    stop: bool,
+}
+
+/// What a worker has still to do for who asked for checkpoints.
+#[derive(Clone, Default)]
+struct Checkpoints {
+    /// Write one.
+    write: bool,
+    /// Tell when the next is written.
+    tell: bool,
 }
 
 impl View<'_> {
-    fn show(&mut self, event: &WorkEvent) -> Flow {
+    pub(crate) fn new<'a>(plan: &'a PlannedStudy, signals: &'a Signals, workers: usize) -> View<'a> {
+        View { plan, signals, waiting: 0, workers: vec![Checkpoints::default(); workers], stop: false }
+    }
+
+    /// Stops every worker.
+    pub(crate) fn stop(&mut self) {
+        self.stop = true;
+    }
+
+    /// What this worker tells.
+    pub(crate) fn show(&mut self, worker: usize, event: &WorkEvent) -> Flow {
         let mut flow = Flow::Continue;
         match event {
             WorkEvent::Waiting(held) => {
-                if *held != self.waiting {
+                // Others of this process are no news.
+                if *held != self.waiting && *held >= self.workers.len() {
                     let trainings = counted(*held, "training", "trainings");
                     note(&format!("waiting: others work on the {trainings} that are left"));
                 }
@@ -162,8 +187,9 @@ impl View<'_> {
             WorkEvent::Run(StudyEvent::TrialStarted { recipe, seed, from, unusable }) => {
                 // Unlike a run, a worker has not told before what goes on where: another may have begun it.
                 if from.is_some() || !unusable.is_empty() {
-                    let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
-                    started_lines(&name, *from, unusable).iter().for_each(|line| note(line));
+                    let recipe = self.plan.recipe(*recipe).0;
+                    let name = format!("{} seed {seed}", recipe.name);
+                    started_lines(&name, recipe.settings.epochs, *from, unusable).iter().for_each(|line| note(line));
                 }
             }
             WorkEvent::Run(StudyEvent::Training { recipe, seed, event }) => {
@@ -175,13 +201,17 @@ impl View<'_> {
                 }
                 // Only here, for only a training can write one: what is asked for while waiting waits too.
                 if self.signals.asked_for_checkpoint() {
-                    self.asked = true;
+                    self.workers.fill(Checkpoints { write: true, tell: true });
+                }
+                if std::mem::take(&mut self.workers[worker].write) {
                     flow = Flow::Snapshot;
                 }
             }
             WorkEvent::Run(StudyEvent::Checkpoint { recipe, seed, position, written }) => {
-                let name = format!("{} seed {seed}", self.plan.recipe(*recipe).0.name);
-                if let Some(line) = checkpoint_line(&name, position, written, std::mem::take(&mut self.asked)) {
+                let recipe = self.plan.recipe(*recipe).0;
+                let name = format!("{} seed {seed}", recipe.name);
+                let tell = std::mem::take(&mut self.workers[worker].tell);
+                if let Some(line) = checkpoint_line(&name, recipe.settings.epochs, position, written, tell) {
                     note(&line);
                 }
             }
@@ -199,6 +229,6 @@ impl View<'_> {
             }
             WorkEvent::Run(_) => {}
         }
-        if self.signals.exit_code().is_some() { Flow::Stop } else { flow }
+        if self.stop || self.signals.exit_code().is_some() { Flow::Stop } else { flow }
     }
 }

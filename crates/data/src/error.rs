@@ -86,7 +86,8 @@ pub enum DataError {
          class mean nothing"
     )]
     OneClassApart { what: &'static str, class: String, grouped: bool, scene: bool },
-    #[error("{name} = {found:?}: {reason}")]
+    /// `found` is as a study file writes it.
+    #[error("{name} = {found}: {reason}")]
     Option { name: &'static str, found: String, reason: String },
     #[error("{}: {what}", .path.display())]
     Contents { path: PathBuf, what: String, hint: Option<String> },

@@ -13,7 +13,7 @@ impl GroupPattern {
     pub(crate) fn new(pattern: &str) -> Result<GroupPattern, DataError> {
         let regex = Regex::new(pattern).map_err(|reason| DataError::Option {
             name: "group",
-            found: pattern.to_owned(),
+            found: format!("{pattern:?}"),
             reason: reason.to_string(),
         })?;
         // One for the whole match.
@@ -21,7 +21,7 @@ impl GroupPattern {
             1 => Ok(GroupPattern(regex)),
             n => {
                 let reason = format!("it has {n} captures, expected one: the part in parentheses is the group");
-                Err(DataError::Option { name: "group", found: pattern.to_owned(), reason })
+                Err(DataError::Option { name: "group", found: format!("{pattern:?}"), reason })
             }
         }
     }

@@ -74,12 +74,12 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// Refuses a size that was told of a part that the data brings. `data` is what people call it, `test` and `valid` say
-    /// which parts it has.
+    /// Refuses a size that was told of a part that the data brings, and a seed where nothing is drawn by it. `data` is
+    /// what people call it, `test` and `valid` say which parts it has.
     ///
     /// # Errors
     /// If there is one.
-    pub fn refuse_useless(&self, data: &str, test: bool, valid: bool) -> Result<(), DataError> {
+    pub fn refuse_useless(&self, seed: u64, data: &str, test: bool, valid: bool) -> Result<(), DataError> {
         let default = Shares::default();
         for (names, what, portion, usual, there) in [
             (["test", "test_share"], "test", self.test, default.test, test),
@@ -95,6 +95,12 @@ impl Shares {
                 );
                 return Err(DataError::Option { name, found, reason });
             }
+        }
+        if valid && seed != 0 {
+            let reason = format!(
+                "it changes nothing: {data} has validation images of its own, and only these are drawn by a seed; leave it out"
+            );
+            return Err(DataError::Option { name: "split_seed", found: seed.to_string(), reason });
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ pub use labelled::{ImageShape, Labelled};
 pub use labels::{Labels, MAX_CLASSES, class_counts};
 pub use leaks::{Parted, Portion, Shares};
 pub use moments::Moments;
-pub use options::{Background, Channels, Columns, Copies, DEFAULT_SIDE, Fit, Level, MAX_SIDE, Options};
+pub use options::{Background, Channels, Column, Columns, Copies, DEFAULT_SIDE, Fit, Level, MAX_SIDE, Options};
 pub use pairs::{Likeness, Pair, Pairs, Place, TooSmall};
 pub use pictures::read_pictures;
 pub use progress::{Progress, Stage};

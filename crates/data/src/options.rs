@@ -2,7 +2,9 @@
 
 mod useless;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{DataError, ImageShape};
 pub(crate) use useless::{NO_COLUMNS, NO_PATHS, ONE_LEVEL, Setting, UPRIGHT, Useless};
@@ -74,7 +76,7 @@ impl Options {
         if let Some([height, width]) = self.size
             && [height, width].iter().any(|side| !(1..=MAX_SIDE).contains(side))
         {
-            return refused("size", format!("{height}x{width}"), format!("expected sides of 1 to {MAX_SIDE}"));
+            return refused("size", format!("[{height}, {width}]"), format!("expected sides of 1 to {MAX_SIDE}"));
         }
         if let Some(white) = self.white.filter(|white| !(*white > 0.0 && white.is_finite())) {
             return refused("white", white.to_string(), "expected a number above 0".to_owned());
@@ -82,7 +84,7 @@ impl Options {
         if self.lenient && self.copies != Copies::default() {
             let reason =
                 "it changes nothing: copies are looked for where images are set apart for training; leave it out";
-            return refused("copies", self.copies.name().to_owned(), reason.to_owned());
+            return refused("copies", format!("{:?}", self.copies.name()), reason.to_owned());
         }
         match self.range16 {
             Some([low, high]) if low >= high => {
@@ -218,23 +220,22 @@ impl Copies {
     }
 }
 
-/// What the columns of a CSV file hold: the names of the header, or numbers from 1 on. What is not said is found by the
-/// usual names, and by what the columns hold.
+/// What the columns of a CSV file hold. What is not said is found by the usual names, and by what the columns hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// The path of the picture.
-    #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Column>,
     /// The class.
-    #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Column>,
     /// Train, valid or test.
-    #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
-    pub split: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Column>,
     /// What belongs together: the person, the patient, the module.
-    #[serde(deserialize_with = "column", skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Column>,
     /// Whether the first row has their names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
@@ -246,27 +247,29 @@ impl Columns {
     }
 }
 
-/// A column, by name or by number.
-fn column<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected the name of a column, or its number from 1 on")]
-    enum Column {
-        Name(String),
-        Number(u64),
+/// A column of a CSV file. One that is called 1 is the name `"1"`, wherever it stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a column in quotes, or its number from 1 on")]
+pub enum Column {
+    /// By its name in the header.
+    Name(String),
+    /// By its place, from 1 on.
+    Number(usize),
+}
+
+impl fmt::Display for Column {
+    /// As a study file writes it.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Column::Name(name) => write!(f, "{name:?}"),
+            Column::Number(number) => write!(f, "{number}"),
+        }
     }
-    Ok(Some(match Column::deserialize(deserializer)? {
-        Column::Name(name) => name,
-        Column::Number(number) => number.to_string(),
-    }))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-    use serde::de::IntoDeserializer;
-    use serde::de::value::{Error, MapDeserializer};
-
-    use super::Columns;
+    use super::{Column, Columns};
 
     #[test]
     fn options_have_these_names_and_read_back_as_they_were() {
@@ -284,17 +287,17 @@ mod tests {
         assert_eq!(defaults, serde_json::json!({ "fit": "pad", "background": "white", "labels": "fine" }));
     }
 
-    fn label<'de>(value: impl IntoDeserializer<'de, Error>) -> Result<Columns, String> {
-        let fields = MapDeserializer::new([("label", value)].into_iter());
-        Columns::deserialize(fields).map_err(|error: Error| error.to_string())
-    }
-
     #[test]
     fn a_column_is_a_name_or_a_number() {
-        let of = |name: &str| Columns { label: Some(name.to_owned()), ..Columns::default() };
-        assert_eq!(label("breed"), Ok(of("breed")));
-        assert_eq!(label(17_i64), Ok(of("17")));
-        assert_eq!(label(-1_i64), Err("expected the name of a column, or its number from 1 on".to_owned()));
-        assert!(label(true).is_err());
+        let of = |column| Columns { label: Some(column), ..Columns::default() };
+        let label = |value: serde_json::Value| {
+            serde_json::from_value::<Columns>(serde_json::json!({ "label": value })).map_err(|error| error.to_string())
+        };
+        assert_eq!(label("breed".into()), Ok(of(Column::Name("breed".to_owned()))));
+        assert_eq!(label("17".into()), Ok(of(Column::Name("17".to_owned()))));
+        assert_eq!(label(17.into()), Ok(of(Column::Number(17))));
+        let expected = "expected the name of a column in quotes, or its number from 1 on";
+        assert_eq!(label((-1).into()), Err(expected.to_owned()));
+        assert!(label(true.into()).is_err());
     }
 }

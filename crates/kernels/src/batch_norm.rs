@@ -52,14 +52,14 @@ pub fn image_moments(isa: Isa, pixels: usize, x: &[f32], parts: &mut [f32]) {
 fn image_moments_body<L: Lanes>(simd: L, pixels: usize, x: &[f32], parts: &mut [f32]) {
     let share = simd.splat(1.0 / pixels as f32);
     for (x, part) in x.as_chunks().0.chunks_exact(pixels).zip(parts.as_chunks_mut().0.chunks_exact_mut(2)) {
-        let sum = sum(simd, x.len(), |at| load(simd, &x[at]));
-        let mean = simd.mul(sum, share);
-        let squares = sum_of_products(simd, x.len(), |at| {
+        let of_values = sum(simd, x.len(), |sum, at| simd.add(sum, load(simd, &x[at])));
+        let mean = simd.mul(of_values, share);
+        let of_squares = sum(simd, x.len(), |sum, at| {
             let from_mean = simd.sub(load(simd, &x[at]), mean);
-            (from_mean, from_mean)
+            simd.fma(from_mean, from_mean, sum)
         });
-        store(simd, &mut part[0], sum);
-        store(simd, &mut part[1], squares);
+        store(simd, &mut part[0], of_values);
+        store(simd, &mut part[1], of_squares);
     }
 }
 
@@ -101,58 +101,227 @@ pub fn norm_of(moments: &Moments, weight: &Block<f32>, eps: f64) -> [f32; NORM] 
     norm
 }
 
+/// What is added to normalised values.
+#[derive(Clone, Copy, Debug)]
+pub enum Term<'t> {
+    /// Nothing.
+    Nothing,
+    /// Values that lie as the planes say.
+    Values(&'t [f32], &'t Planes),
+    /// Others, normalised: what they are, and what they are normalised by as in [`normalise`].
+    Normalised(&'t [f32], &'t [f32], &'t [f32]),
+}
+
 /// Overwrites the pixels of `y`, which lies as `to` says, with those of `x` normalised by `norms`, [`NORM`] numbers
-/// for each block, plus `bias`. What is around the pixels stays.
+/// for each block, plus `bias`, plus `term`, and if `relu`, with zero what is less. What is around the pixels stays.
 ///
 /// # Panics
 /// If the lengths are not those of `to`, without border for `x`, or blocks are not of 16 channels.
-pub fn normalise(isa: Isa, x: &[f32], norms: &[f32], bias: &[f32], to: &Planes, y: &mut [f32]) {
+#[expect(clippy::too_many_arguments, reason = "values, what they are normalised by, a term, and the output")]
+pub fn normalise(
+    isa: Isa,
+    x: &[f32],
+    norms: &[f32],
+    bias: &[f32],
+    term: Term<'_>,
+    relu: bool,
+    to: &Planes,
+    y: &mut [f32],
+) {
     assert_eq!((to.lanes, to.pixel), (LANES, LANES), "pixels of 16 channels follow each other");
-    check(to.height * to.width, x, norms.len() == to.blocks * NORM && bias.len() == to.blocks * LANES, to.blocks);
+    let fits = |norms: &[f32], bias: &[f32]| norms.len() == to.blocks * NORM && bias.len() == to.blocks * LANES;
+    check(to.height * to.width, x, fits(norms, bias), to.blocks);
     assert_eq!(y.len(), to.len(), "elements of the output");
-    dispatch!(isa, normalise_body(x: &[f32], norms: &[f32], bias: &[f32], to: &Planes, y: &mut [f32]))
+    match term {
+        Term::Nothing => {}
+        Term::Values(values, planes) => {
+            let size = |planes: &Planes| (planes.blocks, planes.height, planes.width, planes.lanes, planes.pixel);
+            assert_eq!((size(planes), values.len()), (size(to), planes.len()), "the term has the size of the output");
+        }
+        Term::Normalised(x, norms, bias) => check(to.height * to.width, x, fits(norms, bias), to.blocks),
+    }
+    dispatch!(
+        isa,
+        normalise_body(
+            x: &[f32],
+            norms: &[f32],
+            bias: &[f32],
+            term: Term<'_>,
+            relu: bool,
+            to: &Planes,
+            y: &mut [f32],
+        )
+    )
 }
 
 #[inline(always)]
-fn normalise_body<L: Lanes>(simd: L, x: &[f32], norms: &[f32], bias: &[f32], to: &Planes, y: &mut [f32]) {
-    let blocks = x.chunks_exact(to.height * to.width * LANES).zip(norms.as_chunks().0.chunks_exact(3));
-    for (block, ((x, norm), bias)) in blocks.zip(bias.as_chunks().0).enumerate() {
-        let (mean, scale, bias) = (load(simd, &norm[0]), load(simd, &norm[2]), load(simd, bias));
-        for (row, x) in x.chunks_exact(to.width * LANES).enumerate() {
-            let start = to.offset(block, row, 0);
-            let y = y[start..start + to.width * LANES].as_chunks_mut().0;
-            for (x, y) in x.as_chunks().0.iter().zip(y) {
-                store(simd, y, simd.fma(simd.sub(load(simd, x), mean), scale, bias));
+#[expect(clippy::too_many_arguments, reason = "as above")]
+fn normalise_body<L: Lanes>(
+    simd: L,
+    x: &[f32],
+    norms: &[f32],
+    bias: &[f32],
+    term: Term<'_>,
+    relu: bool,
+    to: &Planes,
+    y: &mut [f32],
+) {
+    // What is not more becomes that.
+    let floor = simd.splat(if relu { 0.0 } else { f32::NEG_INFINITY });
+    let len = to.width * LANES;
+    for block in 0..to.blocks {
+        let norm = Affine::load(simd, norms, bias, block);
+        for row in 0..to.height {
+            let (plain, start) = ((block * to.height + row) * len, to.offset(block, row, 0));
+            let pixels = x[plain..plain + len].as_chunks().0.iter().zip(y[start..start + len].as_chunks_mut().0);
+            match term {
+                Term::Nothing => {
+                    pixels.for_each(|(x, y)| store(simd, y, at_least(simd, norm.apply(simd, load(simd, x)), floor)));
+                }
+                Term::Values(values, planes) => {
+                    let values = &values[planes.offset(block, row, 0)..][..len];
+                    for ((x, y), value) in pixels.zip(values.as_chunks().0) {
+                        let sum = simd.add(norm.apply(simd, load(simd, x)), load(simd, value));
+                        store(simd, y, at_least(simd, sum, floor));
+                    }
+                }
+                Term::Normalised(values, norms, bias) => {
+                    let other = Affine::load(simd, norms, bias, block);
+                    for ((x, y), value) in pixels.zip(values[plain..plain + len].as_chunks().0) {
+                        let value = other.apply(simd, load(simd, value));
+                        let sum = simd.add(norm.apply(simd, load(simd, x)), value);
+                        store(simd, y, at_least(simd, sum, floor));
+                    }
+                }
             }
         }
     }
 }
 
+/// `v`, or `floor` where it is not more; a NaN stays one.
+#[inline(always)]
+fn at_least<L: Lanes>(simd: L, v: L::V, floor: L::V) -> L::V {
+    simd.select_greater_or_nan(v, floor, v, floor)
+}
+
+/// What the channels of a block are normalised by.
+struct Affine<L: Lanes> {
+    mean: L::V,
+    scale: L::V,
+    bias: L::V,
+}
+
+impl<L: Lanes> Affine<L> {
+    #[inline(always)]
+    fn load(simd: L, norms: &[f32], bias: &[f32], block: usize) -> Affine<L> {
+        let norm = &norms.as_chunks().0[3 * block..3 * block + 3];
+        Affine { mean: load(simd, &norm[0]), scale: load(simd, &norm[2]), bias: load(simd, &bias.as_chunks().0[block]) }
+    }
+
+    #[inline(always)]
+    fn apply(&self, simd: L, x: L::V) -> L::V {
+        simd.fma(simd.sub(x, self.mean), self.scale, self.bias)
+    }
+}
+
 /// Overwrites `parts`, [`PART`] numbers a block, with what an image `x` adds to the gradients of weight and bias: for
-/// each channel the sum of `grad_y` over the pixels, and that of `grad_y (x - mean)`.
+/// each channel the sum of `grad_y` over the pixels, and that of `grad_y (x - mean)`. Where there is a ReLU behind, and
+/// so `bias` is given, `grad_y` is set to zero first where that cut something off.
 ///
 /// # Panics
-/// If `x` and `grad_y` are not `pixels` pixels for each block of `parts` and `norms` ([`NORM`] numbers).
-pub fn image_gradients(isa: Isa, pixels: usize, x: &[f32], norms: &[f32], grad_y: &[f32], parts: &mut [f32]) {
+/// If `x` and `grad_y` are not `pixels` pixels for each block of `parts`, `norms` ([`NORM`] numbers) and `bias`.
+pub fn image_gradients(
+    isa: Isa,
+    pixels: usize,
+    x: &[f32],
+    norms: &[f32],
+    bias: Option<&[f32]>,
+    grad_y: &mut [f32],
+    parts: &mut [f32],
+) {
     let blocks = parts.len() / PART;
     let others_fit = (parts.len(), norms.len()) == (blocks * PART, blocks * NORM) && grad_y.len() == x.len();
-    check(pixels, x, others_fit, blocks);
-    dispatch!(isa, image_gradients_body(pixels: usize, x: &[f32], norms: &[f32], grad_y: &[f32], parts: &mut [f32]))
+    check(pixels, x, others_fit && bias.is_none_or(|bias| bias.len() == blocks * LANES), blocks);
+    dispatch!(
+        isa,
+        image_gradients_body(
+            pixels: usize,
+            x: &[f32],
+            norms: &[f32],
+            bias: Option<&[f32]>,
+            grad_y: &mut [f32],
+            parts: &mut [f32],
+        )
+    )
 }
 
 #[inline(always)]
-fn image_gradients_body<L: Lanes>(simd: L, pixels: usize, x: &[f32], norms: &[f32], grad_y: &[f32], parts: &mut [f32]) {
-    let blocks = x.as_chunks().0.chunks_exact(pixels).zip(grad_y.as_chunks().0.chunks_exact(pixels));
-    let parts = parts.as_chunks_mut().0.chunks_exact_mut(2);
-    for ((x, grad), (norm, part)) in blocks.zip(norms.as_chunks().0.chunks_exact(3).zip(parts)) {
-        let mean = load(simd, &norm[0]);
-        let of_bias = sum(simd, grad.len(), |at| load(simd, &grad[at]));
-        let of_weight = sum_of_products(simd, x.len().min(grad.len()), |at| {
-            (load(simd, &grad[at]), simd.sub(load(simd, &x[at]), mean))
-        });
-        store(simd, &mut part[0], of_bias);
-        store(simd, &mut part[1], of_weight);
+fn image_gradients_body<L: Lanes>(
+    simd: L,
+    pixels: usize,
+    x: &[f32],
+    norms: &[f32],
+    bias: Option<&[f32]>,
+    grad_y: &mut [f32],
+    parts: &mut [f32],
+) {
+    let blocks = x.as_chunks().0.chunks_exact(pixels).zip(grad_y.as_chunks_mut().0.chunks_exact_mut(pixels));
+    for (block, ((x, grad), part)) in blocks.zip(parts.as_chunks_mut().0.chunks_exact_mut(2)).enumerate() {
+        let sums = match bias {
+            Some(bias) => sum_gradients::<L, true>(simd, x, &Affine::load(simd, norms, bias, block), grad),
+            // What is added when something is cut off does not matter.
+            None => sum_gradients::<L, false>(simd, x, &Affine::load(simd, norms, norms, block), grad),
+        };
+        store(simd, &mut part[0], sums[0]);
+        store(simd, &mut part[1], sums[1]);
     }
+}
+
+/// The sums of a block, in the order of [`sum`]; if `CUT`, `grad` is set to zero first where a ReLU cut off.
+#[inline(always)]
+fn sum_gradients<L: Lanes, const CUT: bool>(
+    simd: L,
+    x: &[Block<f32>],
+    norm: &Affine<L>,
+    grad: &mut [Block<f32>],
+) -> [L::V; 2] {
+    let mut totals = [simd.zero(); 2];
+    for (x, grad) in x.chunks(TOGETHER).zip(grad.chunks_mut(TOGETHER)) {
+        let mut sums = [[simd.zero(); 2]; ABREAST];
+        let (fours, rest) = x.as_chunks::<ABREAST>();
+        let (grad_fours, grad_rest) = grad.as_chunks_mut::<ABREAST>();
+        for (x, grad) in fours.iter().zip(grad_fours) {
+            for lag in 0..ABREAST {
+                sums[lag] = add_gradient::<L, CUT>(simd, &x[lag], norm, &mut grad[lag], sums[lag]);
+            }
+        }
+        for (x, grad) in rest.iter().zip(grad_rest) {
+            sums[0] = add_gradient::<L, CUT>(simd, x, norm, grad, sums[0]);
+        }
+        for (n, total) in totals.iter_mut().enumerate() {
+            let (a, b) = (simd.add(sums[0][n], sums[1][n]), simd.add(sums[2][n], sums[3][n]));
+            *total = simd.add(*total, simd.add(a, b));
+        }
+    }
+    totals
+}
+
+// A function, since a closure that is called in two places may stay one, without the instructions it is made for.
+#[inline(always)]
+fn add_gradient<L: Lanes, const CUT: bool>(
+    simd: L,
+    x: &Block<f32>,
+    norm: &Affine<L>,
+    grad: &mut Block<f32>,
+    sums: [L::V; 2],
+) -> [L::V; 2] {
+    let (from_mean, mut kept) = (simd.sub(load(simd, x), norm.mean), load(simd, grad));
+    if CUT {
+        let y = simd.fma(from_mean, norm.scale, norm.bias);
+        kept = simd.select_greater_or_nan(y, simd.zero(), kept, simd.zero());
+        store(simd, grad, kept);
+    }
+    [simd.add(sums[0], kept), simd.fma(kept, from_mean, sums[1])]
 }
 
 /// The gradients of the weights and the biases of block number `block` over the images whose [`image_gradients`] lie in
@@ -197,17 +366,32 @@ pub fn pass_gradient(
     isa: Isa,
     pixels: usize,
     x: &[f32],
-    (norms, backs): (&[f32], &[f32]),
+    numbers: (&[f32], &[f32]),
     grad_y: &[f32],
     grad_x: &mut [f32],
 ) {
-    let blocks = norms.len() / NORM;
-    let others_fit = (norms.len(), backs.len()) == (blocks * NORM, blocks * BACK);
-    check(pixels, x, others_fit && grad_y.len() == x.len() && grad_x.len() == x.len(), blocks);
+    let blocks = check_pass(pixels, x, numbers, grad_x);
+    assert_eq!(grad_y.len(), x.len(), "{blocks} blocks of {pixels} pixels");
     dispatch!(
         isa,
-        pass_body(pixels: usize, x: &[f32], norms: &[f32], backs: &[f32], grad_y: &[f32], grad_x: &mut [f32])
+        pass_body(pixels: usize, x: &[f32], numbers: (&[f32], &[f32]), grad_y: &[f32], grad_x: &mut [f32])
     )
+}
+
+/// The same in place: overwrites `grad`, the gradient of the output, with that of the input.
+///
+/// # Panics
+/// As there.
+pub fn pass_gradient_in_place(isa: Isa, pixels: usize, x: &[f32], numbers: (&[f32], &[f32]), grad: &mut [f32]) {
+    check_pass(pixels, x, numbers, grad);
+    dispatch!(isa, pass_in_place_body(pixels: usize, x: &[f32], numbers: (&[f32], &[f32]), grad: &mut [f32]))
+}
+
+fn check_pass(pixels: usize, x: &[f32], (norms, backs): (&[f32], &[f32]), grad_x: &[f32]) -> usize {
+    let blocks = norms.len() / NORM;
+    let others_fit = (norms.len(), backs.len()) == (blocks * NORM, blocks * BACK);
+    check(pixels, x, others_fit && grad_x.len() == x.len(), blocks);
+    blocks
 }
 
 #[inline(always)]
@@ -215,21 +399,54 @@ fn pass_body<L: Lanes>(
     simd: L,
     pixels: usize,
     x: &[f32],
-    norms: &[f32],
-    backs: &[f32],
+    numbers: (&[f32], &[f32]),
     grad_y: &[f32],
     grad_x: &mut [f32],
 ) {
-    let of_pixels = |values| <[f32]>::as_chunks::<LANES>(values).0.chunks_exact(pixels);
-    let blocks = of_pixels(x).zip(of_pixels(grad_y)).zip(grad_x.as_chunks_mut().0.chunks_exact_mut(pixels));
-    let numbers = norms.as_chunks().0.chunks_exact(3).zip(backs.as_chunks().0.chunks_exact(2));
-    for (((x, grad_y), grad_x), (norm, back)) in blocks.zip(numbers) {
-        let (mean, scale) = (load(simd, &norm[0]), load(simd, &norm[2]));
-        let (slope, offset) = (load(simd, &back[0]), load(simd, &back[1]));
-        for ((x, grad), out) in x.iter().zip(grad_y).zip(grad_x) {
-            let by_moments = simd.fma(simd.sub(load(simd, x), mean), slope, offset);
-            store(simd, out, simd.fma(load(simd, grad), scale, by_moments));
+    let blocks = x.chunks_exact(pixels * LANES).zip(grad_y.chunks_exact(pixels * LANES));
+    for (block, ((x, grad), out)) in blocks.zip(grad_x.chunks_exact_mut(pixels * LANES)).enumerate() {
+        let pass = Pass::load(simd, numbers, block);
+        for ((x, grad), out) in x.as_chunks().0.iter().zip(grad.as_chunks().0).zip(out.as_chunks_mut().0) {
+            store(simd, out, pass.apply(simd, load(simd, x), load(simd, grad)));
         }
+    }
+}
+
+#[inline(always)]
+fn pass_in_place_body<L: Lanes>(simd: L, pixels: usize, x: &[f32], numbers: (&[f32], &[f32]), grad: &mut [f32]) {
+    let blocks = x.chunks_exact(pixels * LANES).zip(grad.chunks_exact_mut(pixels * LANES));
+    for (block, (x, grad)) in blocks.enumerate() {
+        let pass = Pass::load(simd, numbers, block);
+        for (x, grad) in x.as_chunks().0.iter().zip(grad.as_chunks_mut().0) {
+            let passed = pass.apply(simd, load(simd, x), load(simd, grad));
+            store(simd, grad, passed);
+        }
+    }
+}
+
+/// What the gradients of a block's channels are passed on by.
+struct Pass<L: Lanes> {
+    mean: L::V,
+    scale: L::V,
+    slope: L::V,
+    offset: L::V,
+}
+
+impl<L: Lanes> Pass<L> {
+    #[inline(always)]
+    fn load(simd: L, (norms, backs): (&[f32], &[f32]), block: usize) -> Pass<L> {
+        let (norm, back) = (&norms.as_chunks().0[3 * block..3 * block + 3], &backs.as_chunks().0[2 * block..][..2]);
+        Pass {
+            mean: load(simd, &norm[0]),
+            scale: load(simd, &norm[2]),
+            slope: load(simd, &back[0]),
+            offset: load(simd, &back[1]),
+        }
+    }
+
+    #[inline(always)]
+    fn apply(&self, simd: L, x: L::V, grad: L::V) -> L::V {
+        simd.fma(grad, self.scale, simd.fma(simd.sub(x, self.mean), self.slope, self.offset))
     }
 }
 
@@ -257,24 +474,9 @@ pub fn update_running(
     }
 }
 
-/// The sum of `count` vectors.
+/// Sum of `count` terms, [`TOGETHER`] at a time, [`ABREAST`] sums of them side by side: `add` adds one.
 #[inline(always)]
-fn sum<L: Lanes>(simd: L, count: usize, term: impl Fn(usize) -> L::V) -> L::V {
-    sum_by(simd, count, |sum, at| simd.add(sum, term(at)))
-}
-
-/// The sum of `count` products.
-#[inline(always)]
-fn sum_of_products<L: Lanes>(simd: L, count: usize, term: impl Fn(usize) -> (L::V, L::V)) -> L::V {
-    sum_by(simd, count, |sum, at| {
-        let (a, b) = term(at);
-        simd.fma(a, b, sum)
-    })
-}
-
-/// [`TOGETHER`] terms at a time, [`ABREAST`] sums of them side by side.
-#[inline(always)]
-fn sum_by<L: Lanes>(simd: L, count: usize, add: impl Fn(L::V, usize) -> L::V) -> L::V {
+fn sum<L: Lanes>(simd: L, count: usize, add: impl Fn(L::V, usize) -> L::V) -> L::V {
     let mut total = simd.zero();
     for start in (0..count).step_by(TOGETHER) {
         let end = count.min(start + TOGETHER);

@@ -7,6 +7,7 @@
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch, dispatch_pairs};
 use crate::simd::lanes::{LANES, Lanes};
+use std::ops::Range;
 
 /// A run of `k`: where it starts in `a` (relative to the row) and in `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) struct Sum<'a> {
     pub c_block: usize,
     /// Add to `c` instead of overwriting it.
     pub accumulate: bool,
+    /// The second half of the last vector is padding: zeros in `b`, and in `c` if that is added to.
+    pub half_idle: bool,
 }
 
 impl Sum<'_> {
@@ -78,6 +81,8 @@ pub(crate) trait Factor<L: Lanes> {
     fn splat(simd: L, x: f32) -> Self::B;
     /// `a * b + c`.
     fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V;
+    /// The same where the second half of `b` and `c` is zero.
+    fn multiply_add_half(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V;
 }
 
 /// f32.
@@ -101,6 +106,10 @@ impl<L: Lanes> Factor<L> for Single {
     fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V {
         simd.fma(a, b, c)
     }
+    #[inline(always)]
+    fn multiply_add_half(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V {
+        simd.fma_half(a, b, c)
+    }
 }
 
 impl<L: Lanes> Factor<L> for Pair {
@@ -116,6 +125,10 @@ impl<L: Lanes> Factor<L> for Pair {
     }
     #[inline(always)]
     fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V {
+        simd.dot(a, b, c)
+    }
+    #[inline(always)]
+    fn multiply_add_half(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V {
         simd.dot(a, b, c)
     }
 }
@@ -182,28 +195,55 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
     c: *mut f32,
     ahead: &mut Prefetch,
 ) {
-    let max_vectors = L::TILE.1;
+    let halves = L::HALF_TILE > 0 && sum.half_idle;
+    let whole = if halves { sum.vectors.saturating_sub(1) } else { sum.vectors };
     // All tiles of a row have the height that suits its first, so that the last, which may be narrower, has the same
     // rows.
-    let max_rows = if max_vectors > 1 { TILE_ROWS[sum.vectors.clamp(1, max_vectors) - 1] } else { L::TILE.0 };
+    let max_rows = if L::TILE.1 > 1 { TILE_ROWS[sum.vectors.clamp(1, L::TILE.1) - 1] } else { L::TILE.0 };
+    // SAFETY: passed on from the caller.
+    unsafe {
+        columns::<L, F, false>(simd, sum, 0..whole, max_rows, a, b, c, ahead);
+        if halves {
+            columns::<L, F, true>(simd, sum, whole..sum.vectors, L::HALF_TILE, a, b, c, ahead);
+        }
+    }
+}
+
+/// Vectors `vectors` of all rows, in tiles of at most `max_rows` rows. `HALF`: the second half of the vector, a single
+/// one then, is padding.
+///
+/// # Safety
+/// As for [`contract`].
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and which columns")]
+unsafe fn columns<L: Lanes, F: Factor<L>, const HALF: bool>(
+    simd: L,
+    sum: &Sum,
+    vectors: Range<usize>,
+    max_rows: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ahead: &mut Prefetch,
+) {
     for g in 0..sum.groups {
         let mut r = 0;
         while r < sum.rows {
             // Tiles of nearly equal height: one of a single row would wait for its sums.
             let left = sum.rows - r;
             let rows = left.div_ceil(left.div_ceil(max_rows));
-            let mut j = 0;
-            while j < sum.vectors {
-                let vectors = max_vectors.min(sum.vectors - j);
+            let mut j = vectors.start;
+            while j < vectors.end {
+                let at_once = L::TILE.1.min(vectors.end - j);
                 // SAFETY: all three stay within `Sum::extents`, which the caller of `contract` vouches for.
                 unsafe {
                     // Wrapping: where there is nothing to sum, there need not be an `a` or a `b`.
                     let a = a.wrapping_add(g * sum.a_group + r * sum.a_row);
                     let b = b.wrapping_add(j * sum.b_block);
                     let c = c.add(g * sum.c_group + r * sum.c_row + j * sum.c_block);
-                    any_tile::<L, F>(simd, rows, vectors, sum, a, b, c, ahead);
+                    any_tile::<L, F, HALF>(simd, rows, at_once, sum, a, b, c, ahead);
                 }
-                j += vectors;
+                j += at_once;
             }
             r += rows;
         }
@@ -216,7 +256,7 @@ const TILE_ROWS: [usize; 4] = [12, 12, 8, 6];
 /// Calls the tile compiled for exactly this many rows and vectors.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
-unsafe fn any_tile<L: Lanes, F: Factor<L>>(
+unsafe fn any_tile<L: Lanes, F: Factor<L>, const HALF: bool>(
     simd: L,
     rows: usize,
     vectors: usize,
@@ -230,10 +270,13 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>>(
         ($($r:literal)*; $v:literal) => {
             match rows {
                 // SAFETY: passed on from the caller.
-                $($r => unsafe { tile::<L, F, $r, $v>(simd, sum, a, b, c, ahead) },)*
+                $($r => unsafe { tile::<L, F, $r, $v, HALF>(simd, sum, a, b, c, ahead) },)*
                 _ => unreachable!("tiles have at most twelve rows"),
             }
         };
+    }
+    if HALF {
+        return pick!(1 2 3 4 5 6 7 8 9 10 11 12; 1);
     }
     if L::TILE.1 == 1 {
         return pick!(1 2 3 4 5 6; 1);
@@ -246,9 +289,9 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>>(
     }
 }
 
-/// `R` rows by `V` vectors, all sums held in registers.
+/// `R` rows by `V` vectors, all sums held in registers. `HALF`: the second halves of the vectors are padding.
 #[inline(always)]
-unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
+unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize, const HALF: bool>(
     simd: L,
     sum: &Sum,
     a: *const f32,
@@ -262,7 +305,8 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
         if sum.accumulate {
             for r in 0..R {
                 for v in 0..V {
-                    acc[r][v] = simd.load(c.add(r * sum.c_row + v * sum.c_block));
+                    let c = c.add(r * sum.c_row + v * sum.c_block);
+                    acc[r][v] = if HALF { simd.load_half(c) } else { simd.load(c) };
                 }
             }
         }
@@ -279,7 +323,10 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize>(
                     for r in 0..R {
                         let x = F::splat(simd, *pa.add(r * sum.a_row));
                         for v in 0..V {
-                            acc[r][v] = F::multiply_add(simd, x, row[v], acc[r][v]);
+                            acc[r][v] = match HALF {
+                                true => F::multiply_add_half(simd, x, row[v], acc[r][v]),
+                                false => F::multiply_add(simd, x, row[v], acc[r][v]),
+                            };
                         }
                     }
                     pa = pa.wrapping_add(sum.a_step);
@@ -318,6 +365,7 @@ mod tests {
                 b_block: LANES,
                 c_block: LANES,
                 accumulate: false,
+                half_idle: false,
             };
             for &isa in Isa::available() {
                 contract_slices(isa, &sum, &[], &[], &mut [], &mut Prefetch::nothing());

@@ -54,7 +54,7 @@ pub mod bf16;
 mod contract;
 pub mod conv;
 pub mod dropout;
-pub mod gelu;
+pub mod gated;
 pub mod linear;
 pub mod math;
 pub mod memory;

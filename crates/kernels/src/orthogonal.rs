@@ -69,6 +69,7 @@ pub fn matrix_product(
         b_block: LANES,
         c_block: LANES,
         accumulate: false,
+        half_idle: false,
     };
     contract_slices(isa, &sum, a, b, y, &mut Prefetch::nothing());
 }

@@ -62,6 +62,11 @@ impl Panels {
         if v < wider * (each + 1) { v / (each + 1) } else { wider + (v - wider * (each + 1)) / each }
     }
 
+    /// Whether the second half of the last vector of panel `p` is padding.
+    pub(crate) fn is_half_idle(self, p: usize) -> bool {
+        p + 1 == self.count() && self.padded_n() - self.n >= LANES / 2
+    }
+
     /// Where panel `p` starts.
     pub fn start(self, p: usize) -> usize {
         self.columns(p).start * self.k

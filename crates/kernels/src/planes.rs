@@ -80,6 +80,11 @@ impl Planes {
         Planes::with_border(self.channels, self.lanes, self.height, self.width, [0; 4], (1, 1))
     }
 
+    /// The same with other channels: the planes of some blocks of an image by themselves.
+    pub fn of_channels(&self, channels: usize) -> Planes {
+        Planes { channels, blocks: channels.div_ceil(self.lanes), ..*self }
+    }
+
     /// Channels, before padding to whole blocks.
     pub fn channels(&self) -> usize {
         self.channels
@@ -125,6 +130,21 @@ impl Planes {
         self.len() == 0
     }
 
+    /// Sets to zero what is around the pixels of an image.
+    ///
+    /// # Panics
+    /// If `image` is not one, or there are gaps between pixels.
+    pub fn clear_border(&self, image: &mut [f32]) {
+        assert_eq!((image.len(), self.pixel), (self.len(), self.lanes), "an image whose pixels follow each other");
+        let mut end = 0;
+        for (block, y) in (0..self.blocks).flat_map(|block| (0..self.height).map(move |y| (block, y))) {
+            let start = self.offset(block, y, 0);
+            image[end..start].fill(0.0);
+            end = start + self.width * self.lanes;
+        }
+        image[end..].fill(0.0);
+    }
+
     /// Where lane 0 of block `block` at pixel (`y`, `x`) lies.
     pub fn offset(&self, block: usize, y: usize, x: usize) -> usize {
         self.origin + block * self.plane + y * self.row + x * self.pixel
@@ -146,6 +166,17 @@ mod tests {
             let planes = Planes::with_border(19, LANES, 4, 5, [1, 2, 3, 4], dilation);
             assert!(planes.offset(planes.blocks - 1, 3, 4) + LANES <= planes.len(), "{planes:?}");
         }
+    }
+
+    #[test]
+    fn what_is_around_the_pixels_is_cleared_and_they_are_not() {
+        let planes = Planes::with_border(19, LANES, 4, 5, [1, 2, 3, 4], (1, 1));
+        let mut image = vec![1.0; planes.len()];
+        planes.clear_border(&mut image);
+        for (c, y) in (0..planes.blocks * LANES).flat_map(|c| (0..4).map(move |y| (c, y))) {
+            (0..5).for_each(|x| assert_eq!(image[planes.index(c, y, x)], 1.0, "channel {c}, row {y}, column {x}"));
+        }
+        assert_eq!(image.iter().sum::<f32>() as usize, planes.blocks * LANES * 4 * 5);
     }
 
     /// A length that wrapped around could be that of a small slice.

@@ -159,10 +159,10 @@ fn block_times(trainer: &Trainer, times: &OpTimes) -> Vec<BlockTime> {
     let (nodes, layers) = (&trainer.model.graph.nodes, trainer.model.architecture().layers());
     let mut blocks = Vec::new();
     for (at, node) in nodes.iter().enumerate() {
-        let names: Vec<String> = layers[node.layers.clone()].iter().map(|info| info.layer.to_string()).collect();
+        let names: Vec<String> = node.layers.iter().map(|&at| layers[at].layer.to_string()).collect();
         let name = match names[..] {
             [] if node.inputs.is_empty() => "pixels".to_owned(),
-            [] => "copy with another border".to_owned(),
+            [] => "copy with another border or stride".to_owned(),
             _ => names.join(", "),
         };
         let (forward_s, backward_s) = (mean(StepPart::Forward(at)), mean(StepPart::Backward(at)));

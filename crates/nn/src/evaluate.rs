@@ -34,15 +34,32 @@ pub(crate) const BATCH: usize = 64;
 /// # Panics
 /// If the data are empty or do not fit the model.
 pub fn evaluate(model: &Model, data: &Dataset, threads: usize) -> Evaluation {
+    evaluate_while(model, data, threads, &mut || Flow::Continue).expect("nobody stops it")
+}
+
+/// [`evaluate`], asking after each batch whether to go on; `None` if the answer was [`Flow::Stop`].
+///
+/// # Panics
+/// As [`evaluate`].
+pub fn evaluate_while(
+    model: &Model,
+    data: &Dataset,
+    threads: usize,
+    go_on: &mut dyn FnMut() -> Flow,
+) -> Option<Evaluation> {
     let mut evaluator = Evaluator::new(model, data.len(), threads);
-    evaluate_on(Isa::detect(), &mut evaluator, model, data, threads, true, &mut |_| Flow::Continue)
-        .expect("nobody stops it")
+    evaluate_on(Isa::detect(), &mut evaluator, model, data, threads, true, &mut |_| go_on())
 }
 
 impl HeldOut {
     /// Evaluates `model` on the held-out examples. Once per finished training, after every choice has been made.
     pub fn evaluate(&self, model: &Model, threads: usize) -> Evaluation {
         evaluate(model, self.dataset(), threads)
+    }
+
+    /// [`HeldOut::evaluate`], asking after each batch whether to go on; `None` if the answer was [`Flow::Stop`].
+    pub fn evaluate_while(&self, model: &Model, threads: usize, go_on: &mut dyn FnMut() -> Flow) -> Option<Evaluation> {
+        evaluate_while(model, self.dataset(), threads, go_on)
     }
 }
 
@@ -55,7 +72,8 @@ pub(crate) struct Evaluator {
 
 impl Evaluator {
     pub(crate) fn new(model: &Model, examples: usize, threads: usize) -> Evaluator {
-        let plan = Plan::new(&model.graph, BATCH.min(examples.max(1)), false);
+        let folded = model.folded();
+        let plan = Plan::new(&folded.as_ref().unwrap_or(model).graph, BATCH.min(examples.max(1)), false);
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         Evaluator { plan, memory, scratch }
     }
@@ -147,6 +165,8 @@ fn batches(
     mut each: impl FnMut(&Step, Range<usize>) -> Flow,
 ) -> bool {
     assert!(!data.is_empty(), "there must be examples");
+    let folded = model.folded();
+    let model = folded.as_ref().unwrap_or(model);
     let architecture = model.architecture();
     assert_eq!((data.shape(), data.classes()), (architecture.input(), architecture.classes()), "data fit the network");
     let Evaluator { plan, memory, scratch } = evaluator;

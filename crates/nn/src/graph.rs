@@ -34,6 +34,12 @@ pub(crate) struct Value {
     pub(crate) summed_for: Option<usize>,
     /// The batch norm that writes it, if each image's gradient is summed for it as soon as that is complete.
     pub(crate) gradient_summed_for: Option<usize>,
+    /// The batch norm that would write it, if it is not kept: who reads an image of it has that made anew, from what the
+    /// batch norm reads.
+    pub(crate) made_by: Option<usize>,
+    /// The batch norm that reads it, if its producer passes images of the gradient through that itself, each when it
+    /// takes it.
+    pub(crate) passed_through: Option<usize>,
 }
 
 /// One operation in its place.
@@ -44,8 +50,8 @@ pub(crate) struct Node {
     pub(crate) inputs: Vec<ValueId>,
     /// The value that it writes.
     pub(crate) output: ValueId,
-    /// The layers that it computes, by their numbers, from first to last; those between are among them.
-    pub(crate) layers: Range<usize>,
+    /// The layers that it computes, by their numbers.
+    pub(crate) layers: Vec<usize>,
 }
 
 /// The operations of a network and how its parameters lie.
@@ -95,9 +101,28 @@ impl Graph {
         self.values[input.0].consumers.first() == Some(&at)
     }
 
+    /// The value among those that node `at` reads whose gradient takes the place of its output's, since the node makes
+    /// the one of the other in place.
+    pub(crate) fn shares_gradient(&self, at: usize) -> Option<ValueId> {
+        let node = &self.nodes[at];
+        let Op::BatchNorm(norm) = &node.op else { return None };
+        // The term of a sum has the sum's gradient, to which the others who read it add theirs. Nobody else reads what a
+        // batch norm normalises.
+        let shares = |input: &&ValueId, alone: bool| {
+            let value = &self.values[input.0];
+            value.wants_gradient && value.consumers.last() == Some(&at) && (value.consumers.len() == 1) == alone
+        };
+        let term = node.inputs.get(1).filter(|input| norm.adds_value() && shares(input, false));
+        term.or(node.inputs.first().filter(|input| shares(input, true))).copied()
+    }
+
     /// All arrays, in the order of [`crate::model::Architecture::params`], each with its operation.
     pub(crate) fn arrays(&self) -> impl Iterator<Item = (&Op, &Array)> {
-        self.nodes.iter().flat_map(|node| node.op.arrays().into_iter().map(|array| (&node.op, array)))
+        let ops = self.nodes.iter().map(|node| &node.op);
+        let mut arrays: Vec<_> = ops.flat_map(|op| op.arrays().into_iter().map(move |array| (op, array))).collect();
+        // Places are given out in that order; a batch norm may run later, as part of a sum.
+        arrays.sort_by_key(|(_, array)| array.place.start);
+        arrays.into_iter()
     }
 
     /// Where element `j`, in PyTorch's order, of an array whose shape there is `shape` lies among the packed
@@ -121,7 +146,7 @@ impl Graph {
 
     /// The node that ends with layer number `layer`, where one does.
     pub(crate) fn node_of_layer(&self, layer: usize) -> Option<usize> {
-        self.nodes.iter().position(|node| node.layers.end == layer + 1)
+        self.nodes.iter().position(|node| node.layers.last() == Some(&layer))
     }
 }
 

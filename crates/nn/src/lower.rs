@@ -6,8 +6,10 @@ use crate::model::{Architecture, Layer, LayerInfo, Shape, Source};
 use crate::ops::{self, Drops, Op, Operation};
 use crate::precision::Precision;
 use tenfold_kernels::activation::Activation;
+use tenfold_kernels::conv::depthwise::Depthwise;
 use tenfold_kernels::conv::direct::Conv2d;
 use tenfold_kernels::conv::pooled::ConvPool;
+use tenfold_kernels::gated::Gate;
 use tenfold_kernels::linear::small_out::SmallOut;
 use tenfold_kernels::{LANES, Planes};
 
@@ -57,12 +59,18 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
         outputs[last] = Some(graph.add(draft, inputs));
     }
     graph.param_len = lowerer.params.len;
+    if how.fuse {
+        graph.normalise_terms();
+    }
     for at in 0..graph.nodes.len() {
         for input in graph.nodes[at].inputs.clone() {
             graph.values[input.0].consumers.push(at);
         }
     }
     graph.sum_early();
+    if how.fuse {
+        graph.make_late();
+    }
     graph
 }
 
@@ -87,19 +95,80 @@ fn value(layout: Layout, in_place: (Option<Activation>, Option<Drops>), wants_gr
         wants_gradient,
         summed_for: None,
         gradient_summed_for: None,
+        made_by: None,
+        passed_through: None,
     }
 }
 
 impl Graph {
+    /// Makes one operation of a sum and of the batch norms that give its terms, where nothing else reads what they give.
+    fn normalise_terms(&mut self) {
+        for at in 0..self.nodes.len() {
+            let (Op::Add(_), [a, b]) = (&self.nodes[at].op, &self.nodes[at].inputs[..]) else { continue };
+            let mut norms = [(*a, *b), (*b, *a)]
+                .into_iter()
+                .filter_map(|(term, other)| self.only_norm(term, other).map(|norm| (norm, other)))
+                .collect::<Vec<_>>();
+            norms.dedup_by_key(|(norm, _)| *norm);
+            let Some(&(first, other)) = norms.first() else { continue };
+            let second = norms.get(1).map(|&(norm, _)| norm);
+            let norm_at = |node: usize| {
+                let Op::BatchNorm(norm) = &self.nodes[node].op else { unreachable!("found above") };
+                norm.clone()
+            };
+            let op = Op::BatchNorm(norm_at(first).plus(second.map(norm_at)));
+            let inputs = vec![self.nodes[first].inputs[0], second.map_or(other, |norm| self.nodes[norm].inputs[0])];
+            let mut layers = std::mem::take(&mut self.nodes[first].layers);
+            layers.extend(second.map(|norm| std::mem::take(&mut self.nodes[norm].layers)).into_iter().flatten());
+            layers.append(&mut self.nodes[at].layers);
+            self.nodes[at] = Node { op, inputs, output: self.nodes[at].output, layers };
+        }
+        // A node whose layers are another's now; those that move values to where others want them have none, and stay.
+        self.nodes.retain(|node| !matches!(node.op, Op::BatchNorm(_)) || !node.layers.is_empty());
+    }
+
+    /// The batch norm that gives `term` and nothing behind it, if a sum with `other` is all that reads that.
+    fn only_norm(&self, term: ValueId, other: ValueId) -> Option<usize> {
+        let value = &self.values[term.0];
+        let at = self.producer(term)?;
+        let Node { op: Op::BatchNorm(norm), inputs, .. } = &self.nodes[at] else { return None };
+        let readers = self.nodes.iter().filter(|node| node.inputs.contains(&term)).count();
+        let plain = norm.is_alone() && value.activation.is_none() && value.drops.is_none();
+        (plain && readers == 1 && term != other && inputs[0] != other).then_some(at)
+    }
+
+    /// Finds the batch norms whose output need not be kept: whatever reads it takes images one by one, and it is told by
+    /// what they read where a gradient is cut off. And those whose gradient is passed on by who takes it one by one.
+    fn make_late(&mut self) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            let Op::BatchNorm(norm) = &node.op else { continue };
+            let output = &self.values[node.output.0];
+            let plain = matches!(output.activation, None | Some(Activation::Relu)) && output.drops.is_none();
+            let takes_images = match output.consumers[..] {
+                [reader] => self.nodes[reader].op.takes_images(),
+                _ => false,
+            };
+            if norm.is_alone() && plain && takes_images {
+                self.values[node.output.0].made_by = Some(at);
+            }
+            let Some(input) = self.shares_gradient(at).filter(|input| *input == node.inputs[0]) else { continue };
+            let value = &self.values[input.0];
+            let producer = self.producer(input).map(|producer| &self.nodes[producer].op);
+            if value.activation.is_none() && value.drops.is_none() && producer.is_some_and(Op::takes_gradient_images) {
+                self.values[input.0].passed_through = Some(at);
+            }
+        }
+    }
+
     /// Finds who can sum for batch norms what they write anyway, image by image.
     fn sum_early(&mut self) {
         for (at, node) in self.nodes.iter().enumerate() {
-            if !matches!(node.op, Op::BatchNorm(_)) {
-                continue;
-            }
-            let (input, output) = (node.inputs[0], node.output);
-            if self.producer(input).is_some_and(|producer| works_by_images(&self.nodes[producer].op)) {
-                self.values[input.0].summed_for.get_or_insert(at);
+            let Op::BatchNorm(norm) = &node.op else { continue };
+            let output = node.output;
+            for &input in norm.normalised(node) {
+                if self.producer(input).is_some_and(|producer| works_by_images(&self.nodes[producer].op)) {
+                    self.values[input.0].summed_for.get_or_insert(at);
+                }
             }
             // It is complete when the first who reads it has written it.
             if self.values[output.0].consumers.first().is_some_and(|&last| works_by_images(&self.nodes[last].op)) {
@@ -109,7 +178,8 @@ impl Graph {
     }
 
     /// The values that a layer reads, with the border that it wants: where readers of one value want different ones, it
-    /// has that of the first, and the others read a copy.
+    /// has that of the first, and the others read a copy. A convolution that passes pixels over reads a copy of the
+    /// others.
     fn with_border(&mut self, inputs: Vec<ValueId>, layer: Layer) -> Vec<ValueId> {
         let copied = |input: ValueId| {
             let Layout::Planes(from) = self.values[input.0].layout else { return input };
@@ -118,14 +188,17 @@ impl Graph {
                 return input;
             };
             let border = [rows, columns, rows, columns];
-            let to = Planes::with_border(from.channels(), from.lanes(), from.height(), from.width(), border, (1, 1));
+            let step = passed_over(layer).filter(|_| from.lanes() == LANES).unwrap_or((1, 1));
+            let (height, width) = (from.height().div_ceil(step.0), from.width().div_ceil(step.1));
+            let to = Planes::with_border(from.channels(), from.lanes(), height, width, border, (1, 1));
             if from == to {
                 return input;
             }
             self.read_as_numbers(input);
             let output = ValueId(self.values.len());
             self.values.push(value(Layout::Planes(to), (None, None), self.values[input.0].wants_gradient));
-            self.nodes.push(Node { op: Op::Copy(ops::Copy), inputs: vec![input], output, layers: 0..0 });
+            let op = Op::Copy(ops::Copy { step });
+            self.nodes.push(Node { op, inputs: vec![input], output, layers: Vec::new() });
             output
         };
         inputs.into_iter().map(copied).collect()
@@ -135,7 +208,7 @@ impl Graph {
     fn read_as_numbers(&mut self, input: ValueId) {
         if input == ValueId(0) && self.producer(input).is_none() {
             let op = Op::PixelValues(ops::PixelValues);
-            self.nodes.push(Node { op, inputs: Vec::new(), output: input, layers: 0..0 });
+            self.nodes.push(Node { op, inputs: Vec::new(), output: input, layers: Vec::new() });
         }
     }
 
@@ -151,7 +224,7 @@ impl Graph {
         let learns = draft.op.arrays().iter().any(|array| array.learned);
         let output = ValueId(self.values.len());
         self.values.push(value(draft.layout, (draft.activation, draft.drops), before || learns));
-        let layers = draft.layers[0]..draft.layers[draft.layers.len() - 1] + 1;
+        let layers = (draft.layers[0]..draft.layers[draft.layers.len() - 1] + 1).collect();
         self.nodes.push(Node { op: draft.op, inputs, output, layers });
         output
     }
@@ -240,9 +313,24 @@ impl Lowerer<'_> {
     fn op(&mut self, info: &LayerInfo, inputs: &[ValueId], input: Layout, output: Layout, passes: bool) -> Op {
         let (params, precision, has_bias) = (&mut self.params, self.how.precision, info.has_bias);
         match info.layer {
-            Layer::Conv { kernel_size, stride, padding, .. } => {
-                let conv = Conv2d::new(input.planes(), output.planes(), kernel_size, stride, padding.of(kernel_size));
-                Op::Conv(ops::Conv::new(conv, precision, passes, has_bias, params))
+            Layer::Conv { kernel_size, stride, padding, groups, .. } => {
+                let (from, to) = (input.planes(), output.planes());
+                if groups == 1 {
+                    let conv = convolution(info, from, to);
+                    return Op::Conv(ops::Conv::new(conv, precision, passes, has_bias, params));
+                }
+                let padding = padding.of(kernel_size);
+                if (groups, groups) == (from.channels(), to.channels()) {
+                    let shape = Depthwise::new(from, to, kernel_size, stride, padding);
+                    return Op::Depthwise(ops::Depthwise::new(shape, has_bias, params));
+                }
+                let window = (kernel_size, stride, padding);
+                Op::GroupedConv(ops::GroupedConv::new((from, to), window, groups, has_bias, params))
+            }
+            Layer::Depthwise { kernel_size, stride, padding } => {
+                let padding = padding.of(kernel_size);
+                let shape = Depthwise::new(input.planes(), output.planes(), kernel_size, stride, padding);
+                Op::Depthwise(ops::Depthwise::new(shape, has_bias, params))
             }
             Layer::Linear { out_features } => {
                 let in_features = input.inputs();
@@ -267,8 +355,11 @@ impl Lowerer<'_> {
             }
             Layer::GlobalAvgPool => Op::GlobalAvgPool(ops::GlobalAvgPool),
             Layer::Dropout { probability } => Op::Dropout(ops::Dropout::new(self.drops(probability), input)),
-            Layer::Relu | Layer::Tanh | Layer::Sigmoid => Op::Copy(ops::Copy),
-            Layer::Gelu => Op::Gelu(ops::Gelu),
+            Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Sigmoid => {
+                Op::Copy(ops::Copy { step: (1, 1) })
+            }
+            Layer::Gelu => Op::Gated(ops::Gated(Gate::Normal)),
+            Layer::Silu => Op::Gated(ops::Gated(Gate::Logistic)),
             Layer::BatchNorm { momentum, eps } => Op::BatchNorm(ops::BatchNorm::new(input, momentum, eps, params)),
             Layer::Add => Op::Add(ops::Add),
             Layer::Flatten => unreachable!("flatten is no operation"),
@@ -277,9 +368,11 @@ impl Lowerer<'_> {
 
     /// A convolution and max-pooling, with an activation before or behind that or without, that nobody looks between,
     /// as one, where there is a kernel for their shapes. No activation changes which of two numbers is the larger one;
-    /// GELU, which does, is none of them.
+    /// GELU and SiLU, which do, are none of them.
     fn conv_pool(&mut self, at: usize, input: Layout, passes: bool) -> Option<Draft> {
-        let Layer::Conv { kernel_size, stride, padding, .. } = self.layers.all[at].layer else { return None };
+        if !matches!(self.layers.all[at].layer, Layer::Conv { groups: 1, .. }) {
+            return None;
+        }
         let activation_at = |layer: Option<usize>| layer.filter(|&l| activation_of(self.layers.all[l].layer).is_some());
         let before = activation_at(self.layers.only_reader(at));
         let pool = self.layers.only_reader(before.unwrap_or(at))?;
@@ -295,7 +388,7 @@ impl Lowerer<'_> {
         let layout = self.layout(&readers, self.layers.all[pool].output, false);
         let Shape::Image(sums) = self.layers.all[at].output else { unreachable!("a convolution gives feature maps") };
         let sums = Planes::new(sums.channels, sums.height, sums.width);
-        let conv = Conv2d::new(input.planes(), sums, kernel_size, stride, padding.of(kernel_size));
+        let conv = convolution(&self.layers.all[at], input.planes(), sums);
         let shape = ConvPool::new(conv, window, layout.planes(), relu)?;
         let drops = if relu { self.drops_behind(&mut layers) } else { None };
         let op = Op::ConvPool(ops::ConvPool::new(
@@ -341,8 +434,14 @@ impl Lowerer<'_> {
 /// [`ops::Run::pass`].
 fn works_by_images(op: &Op) -> bool {
     match op {
-        Op::Conv(_) | Op::ConvPool(_) | Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool(_) => true,
-        Op::Copy(_) | Op::Gelu(_) | Op::BatchNorm(_) | Op::Add(_) => true,
+        Op::Conv(_)
+        | Op::GroupedConv(_)
+        | Op::Depthwise(_)
+        | Op::ConvPool(_)
+        | Op::MaxPool(_)
+        | Op::AvgPool(_)
+        | Op::GlobalAvgPool(_) => true,
+        Op::Copy(_) | Op::Gated(_) | Op::BatchNorm(_) | Op::Add(_) => true,
         // What dropout writes it does not finish.
         Op::Dropout(_) | Op::PixelValues(_) => false,
         Op::Linear(_) | Op::LinearPixels(_) | Op::LinearSmallOut(_) => false,
@@ -353,15 +452,18 @@ fn works_by_images(op: &Op) -> bool {
 fn activation_of(layer: Layer) -> Option<Activation> {
     match layer {
         Layer::Relu => Some(Activation::Relu),
+        Layer::LeakyRelu { slope } => Some(Activation::LeakyRelu { slope: slope as f32 }),
         Layer::Tanh => Some(Activation::Tanh),
         Layer::Sigmoid => Some(Activation::Sigmoid),
         Layer::Linear { .. }
         | Layer::Conv { .. }
+        | Layer::Depthwise { .. }
         | Layer::MaxPool { .. }
         | Layer::AvgPool { .. }
         | Layer::GlobalAvgPool
-        // Its slope needs its input, which an operation in place has overwritten.
+        // Their slope needs their input, which an operation in place has overwritten.
         | Layer::Gelu
+        | Layer::Silu
         | Layer::Dropout { .. }
         | Layer::Flatten
         | Layer::BatchNorm { .. }
@@ -372,13 +474,34 @@ fn activation_of(layer: Layer) -> Option<Activation> {
 /// Whether a layer leaves every element where it is.
 fn is_elementwise(layer: Layer) -> bool {
     match layer {
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } => true,
-        Layer::Linear { .. } | Layer::Conv { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
+        Layer::Relu
+        | Layer::LeakyRelu { .. }
+        | Layer::Tanh
+        | Layer::Sigmoid
+        | Layer::Gelu
+        | Layer::Silu
+        | Layer::Dropout { .. } => true,
+        Layer::Linear { .. } | Layer::Conv { .. } | Layer::Depthwise { .. } => false,
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
         // A batch norm wants its input without border, whatever its output has.
         Layer::GlobalAvgPool | Layer::Flatten | Layer::BatchNorm { .. } => false,
         // Its terms may have other borders.
         Layer::Add => false,
     }
+}
+
+/// The convolution of a layer over planes that may lack the pixels that it passes over.
+fn convolution(info: &LayerInfo, input: Planes, output: Planes) -> Conv2d {
+    let (Layer::Conv { kernel_size, stride, padding, .. }, Shape::Image(whole)) = (info.layer, info.input) else {
+        unreachable!("{} is no convolution", info.layer)
+    };
+    let has_all = (input.height(), input.width()) == (whole.height, whole.width);
+    Conv2d::new(input, output, kernel_size, if has_all { stride } else { (1, 1) }, padding.of(kernel_size))
+}
+
+/// The stride of a layer that reads no pixel between those that are a stride apart.
+fn passed_over(layer: Layer) -> Option<(usize, usize)> {
+    if let Layer::Conv { kernel_size: (1, 1), stride, groups: 1, .. } = layer { Some(stride) } else { None }
 }
 
 /// What a layer that is not elementwise wants of its input's layout: a border of so many rows and columns, if it does not
@@ -387,13 +510,23 @@ fn wants(layer: Layer, channels: usize) -> (Option<(usize, usize)>, usize) {
     match layer {
         // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
         // has no idle lanes, and a linear layer takes the pixels as they are.
-        Layer::Conv { kernel_size, padding, .. } => (Some(padding.of(kernel_size)), channels.min(LANES)),
+        Layer::Conv { kernel_size, padding, groups: 1, .. } => (Some(padding.of(kernel_size)), channels.min(LANES)),
+        Layer::Conv { kernel_size, padding, .. } | Layer::Depthwise { kernel_size, padding, .. } => {
+            (Some(padding.of(kernel_size)), LANES)
+        }
         Layer::Linear { .. } => (Some((0, 0)), 1),
         Layer::Add => (None, LANES),
         Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool | Layer::BatchNorm { .. } => {
             (Some((0, 0)), LANES)
         }
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Dropout { .. } | Layer::Flatten => {
+        Layer::Relu
+        | Layer::LeakyRelu { .. }
+        | Layer::Tanh
+        | Layer::Sigmoid
+        | Layer::Gelu
+        | Layer::Silu
+        | Layer::Dropout { .. }
+        | Layer::Flatten => {
             unreachable!("{layer} passes a layout on")
         }
     }

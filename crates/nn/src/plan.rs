@@ -27,10 +27,17 @@ impl Plan {
         for at in 0..graph.nodes.len() {
             let node = &graph.nodes[at];
             let (output, inputs) = (node.output.0, node.inputs.clone());
-            outputs[output] = room.floats(batch_size * graph.values[output].layout.image_len());
+            let len = graph.values[output].layout.image_len();
+            match graph.values[output].made_by {
+                Some(_) => room.image(len),
+                None => outputs[output] = room.floats(batch_size * len),
+            }
             let learns = training && graph.values[output].wants_gradient;
             if learns {
-                grads[output] = room.floats(batch_size * graph.values[output].grad.image_len());
+                grads[output] = match graph.shares_gradient(at) {
+                    Some(input) => grads[input.0],
+                    None => room.floats(batch_size * graph.values[output].grad.image_len()),
+                };
             }
             let added: Vec<ValueId> =
                 inputs.iter().copied().filter(|&input| learns && !graph.is_first_writer(at, input)).collect();
@@ -57,8 +64,8 @@ impl Plan {
 
     /// Bytes of the memory and of each thread's scratch.
     pub(crate) fn bytes(&self, threads: usize) -> u64 {
-        let Room { floats, bytes, values, products, spare, mask, entries, .. } = self.room;
-        let scratch = 4 * (values + products + spare) + mask + entries * size_of::<Entry>();
+        let Room { floats, bytes, values, products, spare, image, mask, entries, .. } = self.room;
+        let scratch = 4 * (values + products + spare + image) + mask + entries * size_of::<Entry>();
         (4 * floats + bytes + threads * scratch) as u64
     }
 
@@ -79,6 +86,7 @@ impl Plan {
             entries: vec![Entry::default(); self.room.entries],
             products: Aligned::zeroed(self.room.products),
             spare: Aligned::zeroed(self.room.spare),
+            image: Aligned::zeroed(self.room.image),
             labels: vec![0; self.batch_size],
             mask: vec![0; self.room.mask],
         }
@@ -103,6 +111,7 @@ pub(crate) struct Room {
     values: usize,
     products: usize,
     spare: usize,
+    image: usize,
     mask: usize,
     entries: usize,
 }
@@ -136,6 +145,11 @@ impl Room {
         self.spare = self.spare.max(len);
     }
 
+    /// [`Scratch::image`] of at least `len`.
+    fn image(&mut self, len: usize) {
+        self.image = self.image.max(len);
+    }
+
     /// [`Scratch::mask`] of at least `len`.
     pub(crate) fn mask(&mut self, len: usize) {
         self.mask = self.mask.max(len);
@@ -163,6 +177,8 @@ pub(crate) struct Scratch {
     pub(crate) products: Aligned,
     /// A gradient that is added to what others have passed on.
     pub(crate) spare: Aligned,
+    /// An image of a value that is not kept.
+    pub(crate) image: Aligned,
     pub(crate) labels: Vec<u16>,
     /// Which pixels are not zero, where each thread needs another part.
     pub(crate) mask: Vec<u8>,

@@ -47,9 +47,14 @@ impl<'a> LayerReference<'a> {
             Layer::Linear { out_features } => {
                 reference::linear_forward(&to_f32(x), &self.weight, &self.bias, 1, x.len(), out_features)
             }
-            Layer::Conv { .. } => {
-                reference::conv2d_forward(&to_f32(x), self.sizes(), &self.weight, &self.bias, &self.window())
-            }
+            Layer::Conv { .. } | Layer::Depthwise { .. } => reference::grouped_conv2d_forward(
+                &to_f32(x),
+                self.sizes(),
+                &self.weight,
+                &self.bias,
+                &self.window(),
+                self.info.groups().expect("a convolution"),
+            ),
             Layer::MaxPool { .. } => {
                 let (_, argmax) = reference::maxpool2d_forward(&to_f32(x), self.sizes(), &self.window());
                 return (argmax.iter().map(|&at| x[at]).collect(), argmax);
@@ -58,9 +63,11 @@ impl<'a> LayerReference<'a> {
                 reference::avgpool2d_forward(&to_f32(x), self.sizes(), &self.window())
             }
             Layer::Relu => x.iter().map(|v| v.max(0.0)).collect(),
+            Layer::LeakyRelu { slope } => x.iter().map(|&v| if v < 0.0 { slope * v } else { v }).collect(),
             Layer::Tanh => x.iter().map(|v| v.tanh()).collect(),
             Layer::Sigmoid => x.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect(),
             Layer::Gelu => x.iter().map(|&v| reference::gelu(v).0).collect(),
+            Layer::Silu => x.iter().map(|&v| reference::silu(v).0).collect(),
             Layer::Flatten | Layer::Dropout { .. } => x.to_vec(),
             Layer::Add => x.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
             Layer::BatchNorm { eps, .. } => {
@@ -75,21 +82,22 @@ impl<'a> LayerReference<'a> {
     /// Both terms of a sum have the same.
     pub(crate) fn backward(&self, x: &[f64], argmax: &[usize], grad_y: &[f64]) -> Gradients {
         let g = to_f32(grad_y);
-        let times = |slope: fn(f64) -> f64| x.iter().zip(grad_y).map(|(&x, g)| g * slope(x)).collect();
+        let times = |slope: &dyn Fn(f64) -> f64| x.iter().zip(grad_y).map(|(&x, g)| g * slope(x)).collect();
         let x_grad = match self.info.layer {
             Layer::Linear { out_features } => {
                 let (x, weight, bias) =
                     reference::linear_backward(&to_f32(x), &self.weight, &g, 1, x.len(), out_features);
                 return Gradients { x, learned: [weight, bias] };
             }
-            Layer::Conv { out_channels, .. } => {
-                let (x, weight, bias) = reference::conv2d_backward(
+            Layer::Conv { .. } | Layer::Depthwise { .. } => {
+                let (x, weight, bias) = reference::grouped_conv2d_backward(
                     &to_f32(x),
                     self.sizes(),
                     &self.weight,
-                    out_channels,
+                    self.bias.len(),
                     &g,
                     &self.window(),
+                    self.info.groups().expect("a convolution"),
                 );
                 return Gradients { x, learned: [weight, bias] };
             }
@@ -97,11 +105,13 @@ impl<'a> LayerReference<'a> {
             Layer::AvgPool { .. } | Layer::GlobalAvgPool => {
                 reference::avgpool2d_backward(&g, self.sizes(), &self.window())
             }
-            Layer::Relu => times(|x| f64::from(x > 0.0)),
-            Layer::Tanh => times(|x| 1.0 - x.tanh() * x.tanh()),
+            Layer::Relu => times(&|x| f64::from(x > 0.0)),
+            Layer::LeakyRelu { slope } => times(&|x| if x > 0.0 { 1.0 } else { slope }),
+            Layer::Tanh => times(&|x| 1.0 - x.tanh() * x.tanh()),
             // The same on both sides, and exp does not overflow.
-            Layer::Sigmoid => times(|x| (-x.abs()).exp() / (1.0 + (-x.abs()).exp()).powi(2)),
-            Layer::Gelu => times(|x| reference::gelu(x).1),
+            Layer::Sigmoid => times(&|x| (-x.abs()).exp() / (1.0 + (-x.abs()).exp()).powi(2)),
+            Layer::Gelu => times(&|x| reference::gelu(x).1),
+            Layer::Silu => times(&|x| reference::silu(x).1),
             Layer::Flatten | Layer::Dropout { .. } | Layer::Add => grad_y.to_vec(),
             // By running moments, which do not depend on what is normalised.
             Layer::BatchNorm { eps, .. } => {
@@ -196,13 +206,21 @@ pub(crate) fn sizes(shape: ImageShape) -> (usize, usize, usize) {
 /// all of a row.
 pub(crate) fn window(layer: Layer, (height, width): (usize, usize)) -> Option<Window> {
     let (kernel, stride, (rows, columns)) = match layer {
-        Layer::Conv { kernel_size, stride, padding, .. } => (kernel_size, stride, padding.of(kernel_size)),
+        Layer::Conv { kernel_size, stride, padding, .. } | Layer::Depthwise { kernel_size, stride, padding } => {
+            (kernel_size, stride, padding.of(kernel_size))
+        }
         Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
             (kernel_size, stride, (0, 0))
         }
         Layer::GlobalAvgPool => ((height, width), (1, 1), (0, 0)),
         Layer::Linear { .. } | Layer::Dropout { .. } | Layer::Flatten | Layer::Add => return None,
-        Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::BatchNorm { .. } => return None,
+        Layer::Relu
+        | Layer::LeakyRelu { .. }
+        | Layer::Tanh
+        | Layer::Sigmoid
+        | Layer::Gelu
+        | Layer::Silu
+        | Layer::BatchNorm { .. } => return None,
     };
     Some(Window { kernel, stride, padding: [rows, columns, rows, columns] })
 }

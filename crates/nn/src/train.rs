@@ -194,11 +194,12 @@ pub(crate) fn train_on(
         stopped = reason_to_end(settings, &epochs).or(interrupted);
     }
     let stopped = stopped.expect("the loop ends with a reason");
+    let end = Arc::new(Snapshot::of(&mut trainer, &epochs, &run));
     if stopped == StopReason::Interrupted {
-        on_event(&Event::Snapshot { snapshot: &Arc::new(Snapshot::of(&mut trainer, &epochs, &run)) });
+        on_event(&Event::Snapshot { snapshot: &end });
     }
     let train_time_s = epochs.iter().map(|epoch| epoch.train_time_s).sum::<f64>() + run.time.as_secs_f64();
-    Outcome { model: trainer.learned().into_owned(), epochs, stopped, last_epoch, train_time_s }
+    Outcome { model: trainer.learned().into_owned(), epochs, stopped, last_epoch, train_time_s, end }
 }
 
 /// Why a training ends after these epochs, if it does.

@@ -1,21 +1,25 @@
 //! Checkpoints of a training that is under way: kept beside its trial until that has ended, and gone on from.
 //!
-//! `trials/<recipe>/.seed-<n>.checkpoint/` holds the two newest that are whole, each named after the steps that were done
+//! `trials/<recipe>/.seed-<n>.checkpoint/` of the run folder that a trial is run in holds the two newest that are whole, each named after the steps that were done
 //! and the trial's identity. A file is a safetensors file (the arrays of [`State`], the kernels that the training has kept, and, as
 //! metadata, the rest) with the SHA-256 of all that behind it, in hex.
+
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tenfold_nn::interop::safetensors::{self, Array};
 use tenfold_nn::model::Architecture;
 use tenfold_nn::train::{EpochResult, State, TrainConfig};
 
-use crate::folder::{FolderError, RunFolder};
+use crate::folder::{FolderError, RunFolder, create_folder, sync_folder};
 use crate::identity::sha256;
 use crate::look::KeptFilters;
 use crate::record::Spent;
 
 mod keeper;
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::{Keeper, position_of, write};
 
 /// The version of this form.
 const FORM: u32 = 1;
@@ -67,6 +71,29 @@ pub(crate) fn newest(folder: &RunFolder, recipe: &str, seed: u64, identity: &str
 pub(crate) fn clear(folder: &RunFolder, recipe: &str, seed: u64) -> Result<(), FolderError> {
     let place = place(recipe, seed);
     if folder.has(&place) { folder.clear(&place) } else { Ok(()) }
+}
+
+/// Moves the checkpoints of a trial from one run folder to another, where the next who works on it looks for them.
+pub(crate) fn pass_on(from: &Path, to: &Path, recipe: &str, seed: u64) -> io::Result<()> {
+    let [from, to] = [from, to].map(|folder| folder.join(place(recipe, seed)));
+    let files = match fs::read_dir(&from) {
+        Ok(files) => files,
+        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(reason) => return Err(reason),
+    };
+    create_folder(&to)?;
+    for file in files {
+        let name = file?.file_name();
+        match fs::rename(from.join(&name), to.join(&name)) {
+            // Somebody else has taken it.
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => {}
+            moved => moved?,
+        }
+    }
+    sync_folder(&to)?;
+    // Empty, it is in nobody's way.
+    let _ = fs::remove_dir(&from);
+    Ok(())
 }
 
 /// A training as it was kept.
@@ -125,6 +152,18 @@ impl Checkpoint {
         let state = State { epochs, step, loss_sum, train_time_s, arrays };
         Ok(Checkpoint { identity, state, filters, spent })
     }
+
+    /// # Errors
+    /// Why such a training cannot go on from it.
+    pub(crate) fn fits(
+        &self,
+        architecture: &Architecture,
+        config: &TrainConfig,
+        examples: usize,
+    ) -> Result<(), String> {
+        self.state.check(architecture, config, examples).map_err(|error| error.to_string())?;
+        KeptFilters::new(architecture, config).restore(&self.filters, self.state.epochs.len())
+    }
 }
 
 /// A checkpoint that cannot be gone on from.
@@ -152,8 +191,7 @@ pub(crate) fn read(
             if checkpoint.identity != identity {
                 return Err("it is of another training".to_owned());
             }
-            checkpoint.state.check(architecture, config, examples).map_err(|error| error.to_string())?;
-            KeptFilters::new(architecture, config).restore(&checkpoint.filters, checkpoint.state.epochs.len())
+            checkpoint.fits(architecture, config, examples)
         };
         let read = folder.read_up_to(&file, limit).map_err(|error| match error {
             FolderError::Io { reason, .. } => reason.to_string(),

@@ -14,7 +14,7 @@ use crate::trial::{WEIGHTS, seed_folder};
 mod steps;
 
 pub(crate) use steps::arrays_of;
-pub use steps::{FirstStep, first_step};
+pub use steps::{FirstStep, Side, first_step};
 
 /// The most bytes of weights that are compared.
 const MOST_WEIGHTS: u64 = 4 << 30;

@@ -1,17 +1,18 @@
 //! What the networks of a recipe reach together.
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde::Deserialize;
-use tenfold_nn::data::Splits;
-use tenfold_nn::evaluate::{self, mean_probabilities};
+use tenfold_nn::evaluate::{Evaluation, mean_probabilities};
+use tenfold_nn::model::Model;
 
 use crate::calibration::{CalibrationRecord, Said};
 use crate::comparison::{TestImages, of_network, units};
 use crate::folder::{FolderError, RunFolder};
 use crate::metrics::Metrics;
 use crate::record::{EnsembleRecord, RESULTS, RecipeRecord, StudyRecord};
-use crate::trial::{Prediction, TrialFileError, trained};
+use crate::trial::{Prediction, TrialFileError, whole};
 
 /// The ensembles that the folder's record has, with the names of their recipes.
 pub(crate) fn earlier(folder: &RunFolder) -> Result<Vec<(String, EnsembleRecord)>, FolderError> {
@@ -31,40 +32,50 @@ pub(crate) fn earlier(folder: &RunFolder) -> Result<Vec<(String, EnsembleRecord)
     Ok(results.recipes.into_iter().filter_map(|recipe| Some((recipe.name, recipe.ensemble?))).collect())
 }
 
-/// Measures the finished trainings of a recipe of `record` as one, with the weights that they left in the folder.
+/// What a network is measured on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    /// The validation images.
+    Valid,
+    /// The test images.
+    Test,
+}
+
+/// Measures the finished trainings of a recipe of a folder's record as one, with the weights that they left there, by the
+/// labels of validation and test images. What a network says of them `evaluate` tells; none if it does not.
 pub(crate) fn measure(
-    folder: &RunFolder,
-    record: &StudyRecord,
-    recipe: &RecipeRecord,
-    splits: &Splits,
+    (folder, record, recipe): (&Path, &StudyRecord, &RecipeRecord),
+    (valid_labels, images): (&[u16], &TestImages),
     threads: usize,
-) -> Result<EnsembleRecord, TrialFileError> {
+    evaluate: &mut dyn FnMut(&Model, Part) -> Option<Evaluation>,
+) -> Result<Option<EnsembleRecord>, TrialFileError> {
     let (mut of_valid, mut of_test) = (Vec::new(), Vec::new());
     let mut evaluation_time_s = 0.0;
     for trial in recipe.finished() {
-        let model = trained(folder, record, trial)?;
-        of_valid.push(evaluate::evaluate(&model, &splits.valid, threads).probabilities);
+        let model = whole(folder, record, trial)?.model;
+        let Some(valid) = evaluate(&model, Part::Valid) else { return Ok(None) };
+        of_valid.push(valid.probabilities);
         let started = Instant::now();
-        of_test.push(splits.test.evaluate(&model, threads).probabilities);
+        let Some(test) = evaluate(&model, Part::Test) else { return Ok(None) };
+        of_test.push(test.probabilities);
         evaluation_time_s += started.elapsed().as_secs_f64();
     }
-    let images = TestImages::of(splits);
     let classes = images.classes;
-    let alone: Vec<u32> = (0..splits.valid.len() as u32).collect();
-    let valid = Together::of(of_valid, splits.valid.labels(), classes);
+    let alone: Vec<u32> = (0..valid_labels.len() as u32).collect();
+    let valid = Together::of(of_valid, valid_labels, classes);
     let test = Together::of(of_test, &images.labels, classes);
-    let calibration = CalibrationRecord::of(valid.said(&alone), test.said(&units(&images).0), classes, threads);
-    let (metrics, statistics) = of_network(test.answers(), test.loss, &images);
-    Ok(EnsembleRecord {
+    let calibration = CalibrationRecord::of(valid.said(&alone), test.said(&units(images).0), classes, threads);
+    let (metrics, statistics) = of_network(test.answers(), test.loss, images);
+    Ok(Some(EnsembleRecord {
         seeds: recipe.finished().map(|trial| trial.seed).collect(),
         weights_sha256: recipe.finished().filter_map(|trial| trial.weights_sha256.clone()).collect(),
-        valid: Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss),
+        valid: Metrics::new(valid_labels, &valid.predictions, classes, valid.loss),
         test: metrics,
         test_accuracy_interval: statistics.and_then(|statistics| statistics.accuracy.new),
         calibration,
         train_time_s: recipe.finished().map(|trial| trial.train_time_s).sum(),
         evaluation_time_s,
-    })
+    }))
 }
 
 /// What several networks say of the same images.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tenfold_nn::data::MAX_CLASSES;
 use thiserror::Error;
 
@@ -12,7 +13,7 @@ use crate::calibration::CalibrationRecord;
 use crate::comparison::{self, Comparison, Groups, RecipeTrials, TestImages};
 use crate::folder::{MOST_BYTES, bounded};
 use crate::metrics::Metrics;
-use crate::record::{RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
+use crate::record::{Asked, RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
 use crate::spec::is_name;
 use crate::test_images::{self, TEST_IMAGES, TestOrigins};
 use crate::trial::{PREDICTIONS, Prediction, RESULT, parse_predictions, seed_folder};
@@ -136,22 +137,8 @@ impl FinishedStudy {
     /// # Errors
     /// If `path` is no run folder, or its record cannot be read, is of another version or damaged.
     pub fn record(path: &Path) -> Result<StudyRecord, FinishedStudyError> {
-        let file = path.join(RESULTS);
-        let Some(bytes) = read(&file)? else {
-            return Err(FinishedStudyError::NotARunFolder { path: path.to_owned() });
-        };
-        let damaged = |fault: String| FinishedStudyError::Damaged { path: file.clone(), fault };
-        // The form first: a record of another form may lack what this one has.
-        #[derive(Deserialize)]
-        struct Form {
-            schema: u64,
-        }
-        let Form { schema } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        if schema != u64::from(SCHEMA) {
-            return Err(FinishedStudyError::Schema { path: file, found: schema });
-        }
-        let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        check(&record).map_err(damaged)?;
+        let mut record: StudyRecord = record_as(path)?;
+        check(&record).map_err(|fault| FinishedStudyError::Damaged { path: path.join(RESULTS), fault })?;
         record.dataset.complete_names();
         // Earlier versions did not mark them.
         let classes = record.dataset.classes;
@@ -167,7 +154,6 @@ impl FinishedStudy {
         let trials = recipes.map(|(record, predictions)| RecipeTrials {
             name: name(record),
             record,
-            environment: &self.record.environment,
             predictions: predictions.clone(),
         });
         trials.collect()
@@ -185,6 +171,26 @@ impl FinishedStudy {
     pub fn complete(&mut self) {
         self.record.comparison = self.comparison(self.record.comparison.margin);
     }
+}
+
+/// The record of the run folder `path`, or what `T` takes of it, unchecked.
+pub(crate) fn record_as<T: DeserializeOwned>(path: &Path) -> Result<T, FinishedStudyError> {
+    #[derive(Deserialize)]
+    struct Form {
+        schema: u64,
+    }
+    let file = path.join(RESULTS);
+    let Some(bytes) = read(&file)? else {
+        return Err(FinishedStudyError::NotARunFolder { path: path.to_owned() });
+    };
+    let damaged =
+        |error: serde_json::Error| FinishedStudyError::Damaged { path: file.clone(), fault: error.to_string() };
+    // The form first: a record of another form may lack what this one has.
+    let Form { schema } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if schema != u64::from(SCHEMA) {
+        return Err(FinishedStudyError::Schema { path: file, found: schema });
+    }
+    serde_json::from_slice(&bytes).map_err(damaged)
 }
 
 /// The contents of a file; none if it is not there.
@@ -220,14 +226,7 @@ fn check(record: &StudyRecord) -> Result<(), String> {
     if !(0.0..=1.0).contains(&record.comparison.margin) {
         return Err(format!("its margin is {}, expected 0 to 1", record.comparison.margin));
     }
-    if let Some(asked) = &record.asked {
-        if let Some(name) = asked.recipes.iter().find(|name| !is_name(name)) {
-            return Err(format!("no recipe can be called {name:?}"));
-        }
-        if asked.seeds > MAX_SEEDS {
-            return Err(format!("it was asked for {} seeds, expected at most {MAX_SEEDS}", asked.seeds));
-        }
-    }
+    record.asked.as_ref().map_or(Ok(()), check_asked)?;
     let mut names = BTreeSet::new();
     for recipe in &record.recipes {
         let name = &recipe.name;
@@ -269,6 +268,17 @@ fn check(record: &StudyRecord) -> Result<(), String> {
             }
             ensemble.calibration.as_ref().map_or(Ok(()), CalibrationRecord::check).map_err(|fault| at(&fault))?;
         }
+    }
+    Ok(())
+}
+
+/// That what was asked for can be.
+pub(crate) fn check_asked(asked: &Asked) -> Result<(), String> {
+    if let Some(name) = asked.recipes.iter().find(|name| !is_name(name)) {
+        return Err(format!("no recipe can be called {name:?}"));
+    }
+    if asked.seeds > MAX_SEEDS {
+        return Err(format!("it was asked for {} seeds, expected at most {MAX_SEEDS}", asked.seeds));
     }
     Ok(())
 }
@@ -395,7 +405,8 @@ mod tests {
         assert!(edited(&|r| r.recipes[0].name = "../up".to_owned()).contains("no recipe can be called"));
         assert!(edited(&|r| r.recipes.push(r.recipes[0].clone())).contains("two recipes \"mlp\""));
         assert!(edited(&|r| r.recipes[0].trials.extend_from_within(..)).contains("is there twice"));
-        let asked = |name: &str, seeds| Some(Asked { recipes: vec![name.to_owned()], seeds, published: false });
+        let asked =
+            |name: &str, seeds| Some(Asked { recipes: vec![name.to_owned()], seeds, published: false, replace: false });
         assert!(edited(&|r| r.asked = asked("../mlp", 1)).contains("no recipe can be called \"../mlp\""));
         assert!(edited(&|r| r.asked = asked("mlp", u64::MAX)).contains("expected at most 1000"));
         assert!(edited(&|r| r.recipes[0].trials[0].test = None).contains("has no metrics"));

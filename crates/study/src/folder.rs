@@ -1,7 +1,7 @@
 //! A run folder: held by one process at a time, and written so that a file is either the old one or the new one.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
@@ -9,8 +9,16 @@ use thiserror::Error;
 /// Marks a folder as ours and says which process holds it.
 const LOCK: &str = ".tenfold.lock";
 
-/// Holds room for what a training will write.
-const RESERVE: &str = ".tenfold.reserve";
+/// Holds room for what a training will write beyond its files; a file that holds room for one of them has this name and a number.
+const REST: &str = ".tenfold.reserve";
+
+/// Blocks of folders, and such.
+const REST_BYTES: u64 = 32 << 10;
+
+/// The name of a file that holds room for another.
+fn reserved(n: usize) -> String {
+    format!("{REST}-{n}")
+}
 
 /// Why a run folder cannot be used.
 #[derive(Debug, Error)]
@@ -133,7 +141,7 @@ impl RunFolder {
             faults: faults::Faults::default(),
         };
         // What a run that was killed had reserved.
-        folder.remove(RESERVE)?;
+        folder.reserves().iter().try_for_each(|(_, name)| folder.remove(name))?;
         Ok(folder)
     }
 
@@ -153,7 +161,12 @@ impl RunFolder {
     /// # Panics
     /// If `file` has no name.
     pub fn write(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FolderError> {
-        let path = self.within(file.as_ref());
+        self.write_into(None, file.as_ref(), bytes)
+    }
+
+    /// [`RunFolder::write`], the temporary file being one that is there and has room, if one is given.
+    fn write_into(&self, reserve: Option<&Path>, file: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+        let path = self.within(file);
         let folder = path.parent().unwrap_or(&self.path);
         let name = path.file_name().expect("a file has a name").to_string_lossy();
         // Only this process writes here, so the name need not be unique, and what a killed run left is overwritten.
@@ -164,9 +177,16 @@ impl RunFolder {
         };
         self.check_is_there()?;
         self.permit().and_then(|()| create_folder(folder)).map_err(error("make its folder"))?;
-        let written = self.permit().and_then(|()| File::create(&temporary)).and_then(|mut file| {
+        let create = || match reserve {
+            None => File::create(&temporary),
+            Some(reserve) => {
+                fs::rename(reserve, &temporary)?;
+                OpenOptions::new().write(true).open(&temporary)
+            }
+        };
+        let written = self.permit().and_then(|()| create()).and_then(|mut file| {
             self.permit().inspect_err(|_| drop(file.write_all(&bytes[..bytes.len() / 2])))?;
-            file.write_all(bytes)?;
+            fill(&mut file, bytes, reserve.is_some())?;
             self.permit().and_then(|()| file.sync_all())
         });
         written.and_then(|()| self.give_name(&temporary, &path)).map_err(|reason| {
@@ -211,63 +231,81 @@ impl RunFolder {
         }
     }
 
-    /// Makes sure that `bytes` can be written to the folder later, by holding as much of the file system until
-    /// [`RunFolder::keep_reserved`]. `what` will write them.
-    pub(crate) fn reserve(&self, bytes: u64, what: &str) -> Result<(), FolderError> {
+    /// Makes sure that files of these sizes at most can be written to the folder later, by [`RunFolder::write_reserved`], whatever
+    /// else takes room meanwhile: until [`RunFolder::give_back`] it holds them. `what` will write them. What a folder and names
+    /// take beyond that is held too, until [`RunFolder::give_back_rest`].
+    pub(crate) fn reserve(&self, sizes: &[u64], what: &str) -> Result<(), FolderError> {
         self.check_is_there()?;
-        let path = self.within(Path::new(RESERVE));
+        let sizes = || sizes.iter().copied().chain([REST_BYTES]);
         // Bytes that no file system makes smaller: what is held is to be there in full.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut block = vec![0; 1 << 16];
         let mut held = 0;
-        let mut file = self.permit().and_then(|()| File::create(&path)).map_err(|reason| FolderError::Io {
-            path: path.clone(),
-            operation: "make the file",
-            reason,
-        })?;
-        let mut fill = || {
-            while held < bytes {
-                for bytes in block.chunks_exact_mut(8) {
-                    state ^= state << 13;
-                    state ^= state >> 7;
-                    state ^= state << 17;
-                    bytes.copy_from_slice(&state.to_le_bytes());
+        for (n, size) in sizes().enumerate() {
+            let path = self.within(Path::new(&if n + 1 == sizes().count() { REST.to_owned() } else { reserved(n) }));
+            let file = self.permit().and_then(|()| File::create(&path)).map_err(|reason| (reason, "make the file"));
+            let filled = file.and_then(|mut file| {
+                let end = held + size;
+                let mut fill = || {
+                    while held < end {
+                        for bytes in block.chunks_exact_mut(8) {
+                            state ^= state << 13;
+                            state ^= state >> 7;
+                            state ^= state << 17;
+                            bytes.copy_from_slice(&state.to_le_bytes());
+                        }
+                        let length = (end - held).min(block.len() as u64) as usize;
+                        match file.write(&block[..length]) {
+                            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                            Ok(written) => held += written as u64,
+                            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
+                            Err(reason) => return Err(reason),
+                        }
+                    }
+                    self.permit()?;
+                    file.sync_all()
+                };
+                fill().map_err(|reason| (reason, "reserve room in the file"))
+            });
+            let Err((reason, operation)) = filled else { continue };
+            self.give_back();
+            let needed = sizes().sum();
+            return Err(match reason.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                    // A file system over a network may find out no sooner than when it syncs.
+                    let free = (held < needed).then_some(held);
+                    FolderError::Room { path: self.path.clone(), what: what.to_owned(), needed, free }
                 }
-                let length = (bytes - held).min(block.len() as u64) as usize;
-                match file.write(&block[..length]) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(written) => held += written as u64,
-                    Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
-                    Err(reason) => return Err(reason),
-                }
-            }
-            self.permit()?;
-            file.sync_all()
-        };
-        let Err(reason) = fill() else { return Ok(()) };
-        drop(file);
-        self.clean_up(|| fs::remove_file(&path));
-        Err(match reason.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                // A file system over a network may find out no sooner than when it syncs.
-                let free = (held < bytes).then_some(held);
-                FolderError::Room { path: self.path.clone(), what: what.to_owned(), needed: bytes, free }
-            }
-            _ => FolderError::Io { path, operation: "reserve room in the file", reason },
-        })
+                _ => FolderError::Io { path, operation, reason },
+            });
+        }
+        Ok(())
     }
 
-    /// Gives back what was reserved, but for so many bytes. What cannot be given back is in nobody's way for long: the
-    /// next holder of the folder does it.
-    pub(crate) fn keep_reserved(&self, bytes: u64) {
-        let path = self.within(Path::new(RESERVE));
-        if bytes == 0 {
-            self.clean_up(|| fs::remove_file(&path));
-            return;
-        }
-        let Ok(file) = OpenOptions::new().write(true).open(&path) else { return };
-        if file.metadata().is_ok_and(|found| found.len() > bytes) {
-            let _ = file.set_len(bytes);
+    /// [`RunFolder::write`] into a file that was reserved, the smallest that has room, which becomes this one. So nobody can
+    /// take that room, as they could if it were given back first.
+    pub(crate) fn write_reserved(&self, file: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FolderError> {
+        let fitting = self.reserves().into_iter().filter(|(size, name)| *size >= bytes.len() as u64 && name != REST);
+        let smallest = fitting.min().map(|(_, name)| self.within(Path::new(&name)));
+        self.write_into(smallest.as_deref(), file.as_ref(), bytes)
+    }
+
+    /// The sizes and names of what is reserved.
+    fn reserves(&self) -> Vec<(u64, String)> {
+        let names = self.list("").unwrap_or_default().into_iter().filter(|name| name.starts_with(REST));
+        names.filter_map(|name| Some((fs::metadata(self.path.join(&name)).ok()?.len(), name))).collect()
+    }
+
+    /// Gives back what was held beyond the files that were reserved.
+    pub(crate) fn give_back_rest(&self) {
+        self.clean_up(|| fs::remove_file(self.within(Path::new(REST))));
+    }
+
+    /// Gives back what was reserved and not written. What cannot be given back is in nobody's way for long: the next holder
+    /// of the folder does it.
+    pub(crate) fn give_back(&self) {
+        for (_, name) in self.reserves() {
+            self.clean_up(|| fs::remove_file(self.within(Path::new(&name))));
         }
     }
 
@@ -321,7 +359,7 @@ impl RunFolder {
     /// The contents of `file`, a path within the folder; none if it is not there.
     ///
     /// # Errors
-    /// If the file is there and cannot be read, or is larger than any that a run writes, but for weights: 256 MiB.
+    /// If the file is there and cannot be read, or is larger than any that a run writes, but for weights: 1 GiB.
     pub fn read(&self, file: impl AsRef<Path>) -> Result<Option<Vec<u8>>, FolderError> {
         self.read_up_to(file, MOST_BYTES)
     }
@@ -437,15 +475,28 @@ fn same_file(path: &Path, open: &File) -> io::Result<bool> {
     Ok(found.file_type() == open.file_type())
 }
 
+/// Makes `bytes` all that is in a file, which has room for them already if that was `reserved`.
+fn fill(file: &mut File, bytes: &[u8], reserved: bool) -> io::Result<()> {
+    let written = match file.write_all(bytes) {
+        // A file system may write to other blocks than those that the file has: then it is to have these back first.
+        Err(reason) if reserved && reason.kind() == io::ErrorKind::StorageFull => {
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(bytes))
+        }
+        written => written,
+    };
+    written?;
+    if reserved { file.set_len(bytes.len() as u64) } else { Ok(()) }
+}
+
 /// Makes the names in a folder last.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// The most bytes of a file other than weights: `results.json` has some 30 KiB for each trial, predictions some 20
-/// bytes for each image.
-pub(crate) const MOST_BYTES: u64 = 256 << 20;
+/// The most bytes of a file other than weights: `results.json` has some 20 KiB for each trial of ten classes, predictions
+/// some 20 bytes for each image.
+pub(crate) const MOST_BYTES: u64 = 1 << 30;
 
 /// The contents of a regular file of at most `limit` bytes; `FileTooLarge` if it has more.
 pub(crate) fn bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -500,27 +551,52 @@ mod tests {
     fn room_is_held_until_it_is_given_back() {
         let scratch = scratch("folder-reserve");
         let folder = RunFolder::open(scratch.path()).unwrap();
-        let held = || fs::metadata(scratch.path().join(RESERVE)).map_or(0, |file| file.len());
-        folder.reserve(200_000, "a test").unwrap();
-        assert_eq!(held(), 200_000);
-        folder.keep_reserved(300_000);
-        assert_eq!(held(), 200_000);
-        folder.keep_reserved(50_000);
-        assert_eq!(held(), 50_000);
-        folder.keep_reserved(0);
-        assert!(!folder.has(RESERVE));
+        let held = |folder: &RunFolder| folder.reserves().iter().map(|(size, _)| *size).sum::<u64>();
+        folder.reserve(&[200_000, 50_000], "a test").unwrap();
+        assert_eq!(held(&folder), 250_000 + REST_BYTES);
+        // What is written takes the smallest that has room, and the very blocks.
+        #[cfg(unix)]
+        let small = fs::metadata(scratch.path().join(reserved(1))).unwrap();
+        folder.write_reserved("a/small", &[1; 40_000]).unwrap();
+        assert_eq!(held(&folder), 200_000 + REST_BYTES);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            assert_eq!(fs::metadata(scratch.path().join("a/small")).unwrap().ino(), small.ino());
+        }
+        assert_eq!(folder.read("a/small").unwrap(), Some(vec![1; 40_000]));
+        folder.write_reserved("a/small", &[2; 40_000]).unwrap();
+        assert_eq!((held(&folder), folder.read("a/small").unwrap()), (REST_BYTES, Some(vec![2; 40_000])));
+        // Nothing is left that has room: then it is written as any other.
+        folder.write_reserved("a/small", &[3; 10]).unwrap();
+        assert_eq!((held(&folder), folder.read("a/small").unwrap()), (REST_BYTES, Some(vec![3; 10])));
+        folder.give_back_rest();
+        assert_eq!(held(&folder), 0);
+        folder.reserve(&[200_000, 50_000], "a test").unwrap();
+        folder.give_back();
+        assert_eq!(held(&folder), 0);
         // Found out when synced, as over a network, so that nobody knows how much there is.
-        folder.faults.fail(folder.faults.changes() + 1..usize::MAX);
-        let error = folder.reserve(200_000, "the training of mlp seed 1").unwrap_err().to_string();
+        folder.faults.fail(folder.faults.changes() + 5..usize::MAX);
+        let error =
+            folder.reserve(&[100_000, 100_000 - REST_BYTES], "the training of mlp seed 1").unwrap_err().to_string();
         let expected = "there is no room for what the training of mlp seed 1 will write: 200000 bytes are needed and fewer are \
                         free; make room, or choose another folder with --out";
         assert!(error.ends_with(expected), "{error}");
-        assert!(!folder.has(RESERVE));
+        assert_eq!(held(&folder), 0);
         // What a killed run held is given back by the next.
         folder.faults.fail(0..0);
-        folder.reserve(10, "a test").unwrap();
+        folder.reserve(&[10], "a test").unwrap();
         drop(folder);
-        assert!(!RunFolder::open(scratch.path()).unwrap().has(RESERVE));
+        assert_eq!(held(&RunFolder::open(scratch.path()).unwrap()), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_finds_no_room_is_not_taken_for_one_that_was_written() {
+        for reserved in [false, true] {
+            let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+            assert!(fill(&mut full, b"bytes", reserved).is_err(), "reserved: {reserved}");
+        }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! Clocks of machines are not compared: a lease that somebody has seen unchanged for [`STALE`] by their own clock is
 //! theirs to take over. What it rests on: that of several who make a file with `O_EXCL` one succeeds, that a rename is
-//! one step, and that a file that is opened is read as it was last closed. Local file systems and NFS from version 3 on
+//! one step, and that a file that is opened is read as it was last synced. Local file systems and NFS from version 3 on
 //! promise that.
 //!
 //! A lease spares work; it does not guard the bits. Two who train the same trial publish the same.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, spawn};
@@ -62,17 +62,11 @@ impl Lease {
             let _ = fs::remove_file(path);
             return Err(error);
         }
-        drop(file);
         let (stop, stopped) = channel();
-        let at = path.to_owned();
         let renewing = spawn(move || {
             while stopped.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
                 // Nothing is lost where it fails: the next time may do, and else somebody takes over.
-                if is_of(&at, &record.id) {
-                    record.renewals += 1;
-                    let beside = at.with_extension(format!("lease-{}", record.id));
-                    let _ = fs::write(&beside, text(&record)).and_then(|()| fs::rename(&beside, &at));
-                }
+                let _ = renew(&mut file, &mut record);
             }
         });
         Ok(Some(Lease { path: path.to_owned(), id, stop: Some(stop), renewing: Some(renewing) }))
@@ -89,6 +83,17 @@ impl Drop for Lease {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Counts on in the file that was made, which nobody else writes: so that takes no room on a disk that is full, nor the lease
+/// of who has taken over, whose file is another.
+fn renew(file: &mut File, record: &mut LeaseRecord) -> io::Result<()> {
+    record.renewals += 1;
+    file.rewind()?;
+    // Never shorter than before.
+    file.write_all(&text(record))?;
+    // Where the folder is shared over a network, others see it from here on.
+    file.sync_data()
 }
 
 fn text(record: &LeaseRecord) -> Vec<u8> {
@@ -175,6 +180,29 @@ mod tests {
         fs::write(&path, text(&LeaseRecord { holder: "c".to_owned(), id: "c".to_owned(), renewals: 0 })).unwrap();
         drop(again);
         assert!(path.exists());
+    }
+
+    #[test]
+    fn a_lease_is_renewed_in_the_file_that_was_made_and_in_no_other() {
+        let scratch = scratch("lease-renewed");
+        let path = scratch.path().join(".seed-1.lease");
+        let mut record = LeaseRecord { holder: "a".to_owned(), id: "1".to_owned(), renewals: 8 };
+        let mut file = File::create(&path).unwrap();
+        file.write_all(&text(&record)).unwrap();
+        let mut seen = Seen::default();
+        // The number gets longer.
+        for renewals in 9..12 {
+            assert!(!seen.is_stale(&path, Duration::ZERO), "it is another each time");
+            renew(&mut file, &mut record).unwrap();
+            assert_eq!(read(&path).map(|record| record.renewals), Some(renewals));
+        }
+        assert!(seen.is_alive(&path));
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1, "nothing is beside it, whole or half made");
+        // Taken over meanwhile: the other's is left alone.
+        fs::rename(&path, path.with_extension("aside")).unwrap();
+        fs::write(&path, "of another").unwrap();
+        renew(&mut file, &mut record).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"of another");
     }
 
     #[test]

@@ -28,6 +28,8 @@ mod work;
 pub mod calibration;
 pub mod comparison;
 pub mod diff;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod look;
 pub mod metrics;
 pub mod published;
@@ -47,7 +49,7 @@ pub use finished::{FinishedStudy, FinishedStudyError, MAX_SEEDS};
 pub use folder::{FolderError, RunFolder, SharedFolder};
 pub use identity::{Difference, TRAINING_VERSION, TrialSettings};
 pub use lease::STALE;
-pub use merge::{MergeError, merge};
+pub use merge::{Merge, MergeError};
 pub use plan::{PlanError, PlannedStudy, Settings, TrialState};
 pub use run::{DataChange, Position, ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError};

@@ -81,83 +81,103 @@ pub enum MergeError {
 /// A trial, and the folder that it is taken from.
 type Taken<'a> = BTreeMap<(&'a str, u64), (&'a Path, &'a TrialRecord)>;
 
-/// Writes to `out`, which has no record, the trials of all `folders`; looks at the test images are added up. What the
-/// trials say together is still to be computed. There is at least one folder.
-///
-/// # Errors
-/// If the folders are of different studies, data, settings or training code; if a trial that two of them have ended
-/// differently; or if a file cannot be read or written, or is not as a trial wrote it. Nothing is written unless all that
-/// can be told from records agrees.
-///
-/// # Panics
-/// If there is no folder.
-pub fn merge(folders: &[FinishedStudy], out: &RunFolder) -> Result<StudyRecord, MergeError> {
-    if out.has(RESULTS) {
-        return Err(MergeError::Taken { path: out.path().to_owned() });
-    }
-    let first = &folders[0];
-    for (n, other) in folders.iter().enumerate() {
-        for before in &folders[..n] {
-            let lines = differences(before, other);
-            if !lines.is_empty() {
-                return Err(MergeError::Different { first: before.path.clone(), second: other.path.clone(), lines });
+/// Folders that belong together, and which of their trials are taken.
+pub struct Merge<'a> {
+    folders: &'a [FinishedStudy],
+    taken: Taken<'a>,
+    study: Study,
+}
+
+impl<'a> Merge<'a> {
+    /// Holds the records of `folders` against each other. There is at least one.
+    ///
+    /// # Errors
+    /// If the folders are of different studies, data, settings or training code; if a trial that two of them have ended
+    /// differently; or if one has trials that its record lacks.
+    pub fn new(folders: &'a [FinishedStudy]) -> Result<Merge<'a>, MergeError> {
+        for (n, other) in folders.iter().enumerate() {
+            for before in &folders[..n] {
+                let lines = differences(before, other);
+                if !lines.is_empty() {
+                    return Err(MergeError::Different {
+                        first: before.path.clone(),
+                        second: other.path.clone(),
+                        lines,
+                    });
+                }
             }
         }
-    }
-    for of in folders {
-        let left = ungathered(&of.path, &of.record);
-        if let Some(first) = left.first() {
-            return Err(MergeError::Ungathered { path: of.path.clone(), count: left.len(), first: first.clone() });
-        }
-    }
-    let mut taken = Taken::new();
-    for of in folders {
-        for trial in of.record.recipes.iter().flat_map(|recipe| &recipe.trials) {
-            let key = (trial.recipe.as_str(), trial.seed);
-            let replaces = match taken.get(&key) {
-                None => true,
-                Some((path, before)) => better(path, before, &of.path, trial)?,
-            };
-            if replaces {
-                taken.insert(key, (&of.path, trial));
+        for of in folders {
+            let left = ungathered(&of.path, &of.record);
+            if let Some(first) = left.first() {
+                return Err(MergeError::Ungathered { path: of.path.clone(), count: left.len(), first: first.clone() });
             }
         }
-    }
-    let study = study(folders)?;
-    out.write("study.toml", study.to_toml().as_bytes())?;
-    if let Some(bytes) = read(&first.path.join(TEST_IMAGES), MOST_BYTES)? {
-        out.write(TEST_IMAGES, &bytes)?;
-    }
-    for (path, trial) in taken.values().filter(|(_, trial)| trial.status != Status::Interrupted) {
-        copy(path, trial, out)?;
-    }
-    let mut record = first.record.clone();
-    record.recipes = Vec::new();
-    for recipe in &study.recipes {
-        let same = || folders.iter().flat_map(|of| &of.record.recipes).filter(|other| other.name == recipe.name);
-        let Some(of) = same().next() else { continue };
-        let trials =
-            taken.iter().filter(|((name, _), (_, trial))| *name == recipe.name && trial.status != Status::Interrupted);
-        let trials = trials.map(|(_, (_, trial))| (*trial).clone()).collect();
-        let mut merged = RecipeRecord { trials, ensemble: None, ..of.clone() };
-        // All seeds as one: as a folder has measured just these.
-        merged.ensemble = same().filter_map(|other| other.ensemble.clone()).find(|ensemble| ensemble.is_of(&merged));
-        record.recipes.push(merged);
-    }
-    record.recipes.retain(|recipe| !recipe.trials.is_empty());
-    if let Some(asked) = &mut record.asked {
-        for other in folders.iter().filter_map(|of| of.record.asked.as_ref()) {
-            asked.seeds = asked.seeds.max(other.seeds);
-            let new = other.recipes.iter().filter(|name| !asked.recipes.contains(name)).cloned().collect::<Vec<_>>();
-            asked.recipes.extend(new);
+        let mut taken = Taken::new();
+        for of in folders {
+            for trial in of.record.recipes.iter().flat_map(|recipe| &recipe.trials) {
+                let key = (trial.recipe.as_str(), trial.seed);
+                let replaces = match taken.get(&key) {
+                    None => true,
+                    Some((path, before)) => better(path, before, &of.path, trial)?,
+                };
+                if replaces {
+                    taken.insert(key, (&of.path, trial));
+                }
+            }
         }
+        Ok(Merge { folders, taken, study: study(folders)? })
     }
-    record.test_readings = Ledger::of(folders.iter().map(|of| &of.record)).readings().to_vec();
-    let Comparison { chosen_by, margin, .. } = record.comparison;
-    record.comparison = Comparison { chosen_by, margin, ..Comparison::default() };
-    record.summarize();
-    out.write(RESULTS, record.to_json().as_bytes())?;
-    Ok(record)
+
+    /// Writes the trials to `out`, which has no record; looks at the test images are added up. What the trials say together is
+    /// still to be computed.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written, or is not as a trial wrote it.
+    pub fn write(&self, out: &RunFolder) -> Result<StudyRecord, MergeError> {
+        if out.has(RESULTS) {
+            return Err(MergeError::Taken { path: out.path().to_owned() });
+        }
+        let Merge { folders, taken, study } = self;
+        let first = &folders[0];
+        out.write("study.toml", study.to_toml().as_bytes())?;
+        if let Some(bytes) = read(&first.path.join(TEST_IMAGES), MOST_BYTES)? {
+            out.write(TEST_IMAGES, &bytes)?;
+        }
+        for (path, trial) in taken.values().filter(|(_, trial)| trial.status != Status::Interrupted) {
+            copy(path, trial, out)?;
+        }
+        let mut record = first.record.clone();
+        record.recipes = Vec::new();
+        for recipe in &study.recipes {
+            let same = || folders.iter().flat_map(|of| &of.record.recipes).filter(|other| other.name == recipe.name);
+            let Some(of) = same().next() else { continue };
+            let trials = taken
+                .iter()
+                .filter(|((name, _), (_, trial))| *name == recipe.name && trial.status != Status::Interrupted);
+            let trials = trials.map(|(_, (_, trial))| (*trial).clone()).collect();
+            let mut merged = RecipeRecord { trials, ensemble: None, ..of.clone() };
+            // All seeds as one: as a folder has measured just these.
+            merged.ensemble =
+                same().filter_map(|other| other.ensemble.clone()).find(|ensemble| ensemble.is_of(&merged));
+            record.recipes.push(merged);
+        }
+        record.recipes.retain(|recipe| !recipe.trials.is_empty());
+        if let Some(asked) = &mut record.asked {
+            for other in folders.iter().filter_map(|of| of.record.asked.as_ref()) {
+                asked.seeds = asked.seeds.max(other.seeds);
+                let new =
+                    other.recipes.iter().filter(|name| !asked.recipes.contains(name)).cloned().collect::<Vec<_>>();
+                asked.recipes.extend(new);
+            }
+        }
+        record.test_readings = Ledger::of(folders.iter().map(|of| &of.record)).readings().to_vec();
+        let Comparison { chosen_by, margin, .. } = record.comparison;
+        record.comparison = Comparison { chosen_by, margin, ..Comparison::default() };
+        record.summarize();
+        out.write(RESULTS, record.to_json().as_bytes())?;
+        Ok(record)
+    }
 }
 
 /// In what two folders are not of one study.

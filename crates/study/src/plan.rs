@@ -412,6 +412,7 @@ impl PlannedStudy {
                 recipes: self.selected.iter().map(|&index| self.study.recipes[index].name.clone()).collect(),
                 seeds: self.seeds,
                 published: !self.published.is_empty(),
+                replace: self.replace,
             }),
             recipes: recipes.filter(|recipe| !recipe.trials.is_empty()).collect(),
             test_readings: test_readings.to_vec(),

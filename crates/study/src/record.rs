@@ -12,6 +12,7 @@ use crate::comparison::Comparison;
 use crate::published::PublishedRun;
 
 mod ensemble;
+mod machines;
 mod readings;
 mod summary;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod timing;
 mod trial;
 
 pub use ensemble::EnsembleRecord;
+pub use machines::Machines;
 pub use readings::{Openings, ReadingReason, TestReading};
 pub(crate) use summary::best;
 pub use summary::{Spread, Summary, mean_epochs};
@@ -67,6 +69,9 @@ pub struct Asked {
     pub seeds: u64,
     /// Whether published figures stand beside ours.
     pub published: bool,
+    /// Whether finished trainings of other settings, data or training code may be replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// A data set and how it was divided.
@@ -156,6 +161,9 @@ pub struct DataPlace {
 /// Where a trial was run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Environment {
+    /// The machine's name for itself; empty where it has none, and in records of earlier versions.
+    #[serde(default)]
+    pub host: String,
     /// The processor's name for itself.
     pub cpu: String,
     /// The instruction set of the kernels.

@@ -1,19 +1,19 @@
 //! Works through the trials of a study, and keeps the record on disk up to date.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tenfold_nn::data::Splits;
-use tenfold_nn::evaluate::{self, Evaluation};
-use tenfold_nn::model::Model;
+use tenfold_nn::evaluate::{Evaluation, evaluate_while};
 use tenfold_nn::train::{Event, Flow, Outcome};
 use thiserror::Error;
 
 use crate::calibration::{CalibrationRecord, Said};
 use crate::changes::{Earlier, changes_in_words};
-use crate::checkpoint::{self, Checkpoint, Unusable};
+use crate::checkpoint::{self, Checkpoint, Unusable, position_of};
 use crate::comparison::{ChosenBy, TestImages, units};
-use crate::ensemble;
+use crate::ensemble::{self, Part};
 use crate::folder::{FolderError, RunFolder};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -97,6 +97,9 @@ pub enum StudyEvent<'a> {
         /// What became of it.
         written: &'a Result<(), FolderError>,
     },
+    /// A network that has been trained, or all those of a recipe together, are being measured: told after each batch. What
+    /// is stopped here is measured again by the next run.
+    Measuring,
     /// A trial has ended, and its files are on disk.
     TrialEnded {
         /// The recipe.
@@ -199,7 +202,7 @@ pub fn run(
     on_event: &mut dyn FnMut(&StudyEvent) -> Flow,
 ) -> Result<StudyRecord, RunError> {
     let record = run_trials(plan, splits, folder, processor_time, on_event);
-    folder.keep_reserved(0);
+    folder.give_back();
     record
 }
 
@@ -257,8 +260,7 @@ fn run_trials(
         let name = &recipe_settings.name;
         // What is dear is sure of its place before hours go into it: network and record, and results.json twice.
         let room = Room::of(architecture, recipe_settings.settings.epochs, splits.test.len(), &splits.class_names);
-        let kept_last = 2 * room.result + results_bytes;
-        folder.reserve(room.network + kept_last + results_bytes, &format!("the training of {name} seed {seed}"))?;
+        folder.reserve(&room.sizes(results_bytes), &format!("the training of {name} seed {seed}"))?;
         if from.is_none() {
             // Of other settings, or of no use.
             let _ = checkpoint::clear(folder, name, seed);
@@ -266,29 +268,44 @@ fn run_trials(
         let Trained { outcome, kept, spent } =
             training(plan, splits, folder, (recipe, seed), from, processor_time, on_event);
         let mut trial = trained(plan, recipe, seed, &outcome, Timing::of(spent, threads));
+        let mut measured = None;
+        if trial.status == Status::Finished {
+            let mut go_on = || on_event(&StudyEvent::Measuring);
+            if let Some(valid) = evaluate_while(&outcome.model, &splits.valid, threads, &mut go_on) {
+                // On disk before the look is taken, so that no way to die loses it.
+                ledger.count(ReadingReason::Trial, Some(&trial.recipe), Some(seed));
+                record = plan.record(&records, ledger.readings(), &ensembles);
+                write_results(folder, &record)?;
+                let test = splits.test.evaluate_while(&outcome.model, threads, &mut go_on);
+                measured = test.map(|test| (valid, test));
+            }
+            if measured.is_none() {
+                // Its training need not be done again.
+                let (position, filters) = (position_of(&outcome.end, plan.steps(recipe)), kept.arrays().to_vec());
+                let of = (name.as_str(), seed, trial.identity.as_str());
+                let written = checkpoint::write(folder, of, position.steps, Arc::clone(&outcome.end), filters, spent);
+                let written = written.map(|_| ());
+                on_event(&StudyEvent::Checkpoint { recipe, seed, position, written: &written });
+                (trial.status, trial.stopped.reason) = (Status::Interrupted, Reason::Interrupted);
+            }
+        }
         // Only what finishes takes the place of what has finished.
         let earlier_stays =
             trial.status != Status::Finished && matches!(state, TrialState::Changed(Earlier { finished: true, .. }));
         let mut spared = Vec::new();
-        if trial.status == Status::Finished {
-            // On disk before the look is taken, so that no way to die loses it.
-            ledger.count(ReadingReason::Trial, Some(&trial.recipe), Some(seed));
-            record = plan.record(&records, ledger.readings(), &ensembles);
-            folder.keep_reserved(room.network + kept_last);
-            write_results(folder, &record)?;
-            let evaluation = measure(splits, &outcome.model, threads, &mut trial);
+        if let Some((valid, test)) = measured {
+            measure(splits, &valid, &test, threads, &mut trial);
             let product = Product {
                 model: &outcome.model,
                 filters: &kept,
-                evaluation: &evaluation,
+                evaluation: &test,
                 test: &splits.test,
                 dataset: &plan.dataset,
             };
-            spared = trial::write(folder, &mut trial, Some(product), kept_last)?;
+            spared = trial::write(folder, &mut trial, Some(product))?;
         } else if !earlier_stays {
-            spared = trial::write(folder, &mut trial, None, kept_last)?;
+            spared = trial::write(folder, &mut trial, None)?;
         }
-        folder.keep_reserved(0);
         if trial.status != Status::Interrupted {
             // Left for the next run where it fails.
             let _ = checkpoint::clear(folder, &trial.recipe, seed);
@@ -296,6 +313,7 @@ fn run_trials(
         records.insert((recipe, seed), trial);
         record = plan.record(&records, ledger.readings(), &ensembles);
         results_bytes = write_results(folder, &record)?;
+        folder.give_back();
         let trial = &records[&(recipe, seed)];
         flow = on_event(&StudyEvent::TrialEnded { recipe, record: trial, spared: &spared, earlier_stays });
         if trial.status == Status::Interrupted {
@@ -317,8 +335,20 @@ fn run_trials(
         ledger.count(ReadingReason::Ensemble, Some(&name), None);
         record = plan.record(&records, ledger.readings(), &ensembles);
         write_results(folder, &record)?;
-        match ensemble::measure(folder, &record, &record.recipes[n], splits, plan.environment.threads) {
-            Ok(measured) => {
+        let threads = plan.environment.threads;
+        let mut go_on = || on_event(&StudyEvent::Measuring);
+        let measured = ensemble::measure(
+            (folder.path(), &record, &record.recipes[n]),
+            (splits.valid.labels(), &TestImages::of(splits)),
+            threads,
+            &mut |model, part| match part {
+                Part::Valid => evaluate_while(model, &splits.valid, threads, &mut go_on),
+                Part::Test => splits.test.evaluate_while(model, threads, &mut go_on),
+            },
+        );
+        match measured {
+            Ok(None) => break,
+            Ok(Some(measured)) => {
                 ensembles.push((name, measured));
                 record = plan.record(&records, ledger.readings(), &ensembles);
                 write_results(folder, &record)?;
@@ -429,31 +459,38 @@ fn trained(plan: &PlannedStudy, recipe: usize, seed: u64, outcome: &Outcome, tim
     trial
 }
 
-/// Measures a finished network on validation and once on test.
-fn measure(splits: &Splits, model: &Model, threads: usize, record: &mut TrialRecord) -> Evaluation {
-    let images = TestImages::of(splits);
+/// Puts what a finished network made of validation and test into its record.
+fn measure(splits: &Splits, valid: &Evaluation, test: &Evaluation, threads: usize, record: &mut TrialRecord) {
+    let classes = splits.test.classes();
+    let labels = splits.test.labels_for_report();
+    record.calibration = calibration(splits, valid, (test, labels), threads);
+    record.valid = Some(Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss));
+    record.test = Some(Metrics::new(labels, &test.predictions, classes, test.loss));
+}
+
+/// What the probabilities of a network are worth, on validation and on test images of these labels.
+pub(crate) fn calibration(
+    splits: &Splits,
+    valid: &Evaluation,
+    (test, labels): (&Evaluation, &[u16]),
+    threads: usize,
+) -> Option<CalibrationRecord> {
     let alone: Vec<u32> = (0..splits.valid.len() as u32).collect();
-    let classes = model.architecture().classes();
-    let valid = evaluate::evaluate(model, &splits.valid, threads);
-    let test = splits.test.evaluate(model, threads);
     fn said<'a>(of: &'a Evaluation, labels: &'a [u16], units: &'a [u32]) -> Said<'a> {
         Said { probabilities: &of.probabilities, predictions: &of.predictions, labels, units }
     }
-    record.calibration = CalibrationRecord::of(
-        said(&valid, splits.valid.labels(), &alone),
-        said(&test, &images.labels, &units(&images).0),
-        classes,
+    CalibrationRecord::of(
+        said(valid, splits.valid.labels(), &alone),
+        said(test, labels, &units(&TestImages::of(splits)).0),
+        splits.test.classes(),
         threads,
-    );
-    record.valid = Some(Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss));
-    record.test = Some(Metrics::new(splits.test.labels_for_report(), &test.predictions, classes, test.loss));
-    test
+    )
 }
 
 /// Writes the record, and gives how many bytes it has.
 fn write_results(folder: &RunFolder, record: &StudyRecord) -> Result<u64, FolderError> {
     let json = record.to_json();
-    folder.write(RESULTS, json.as_bytes())?;
+    folder.write_reserved(RESULTS, json.as_bytes())?;
     Ok(json.len() as u64)
 }
 

@@ -5,13 +5,17 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use tenfold_nn::data::ImageShape;
+use tenfold_nn::model::Architecture;
 
-use crate::finished::{FinishedStudy, FinishedStudyError};
-use crate::folder::{MOST_BYTES, bounded, running};
+use crate::finished::{FinishedStudyError, check_asked, record_as};
+use crate::folder::running;
+use crate::identity::TrialSettings;
 use crate::lease;
-use crate::record::{Asked, Status, StudyRecord, TrialRecord};
-use crate::trial::{RESULT, seed_folder};
+use crate::record::{Asked, DatasetRecord, RESULTS, Status};
+use crate::spec::{Recipe, Study};
+use crate::trial::{Ended, is_done, seed_folder};
 use crate::work::lease_path;
 
 /// How far a run folder is.
@@ -60,34 +64,50 @@ pub struct Working {
     pub silent_s: Option<f64>,
 }
 
+/// Of a study's record, what counts here: most of its bytes say what networks reached.
+#[derive(Deserialize)]
+struct Listed {
+    study: String,
+    asked: Option<Asked>,
+    dataset: DatasetRecord,
+    recipes: Vec<ListedRecipe>,
+}
+
+#[derive(Deserialize)]
+struct ListedRecipe {
+    name: String,
+    trials: Vec<ListedTrial>,
+}
+
 /// Of a trial's record, what counts here.
-struct Ended {
+#[derive(Deserialize)]
+struct ListedTrial {
+    seed: u64,
     status: Status,
+    train_time_s: f64,
+    epochs: Vec<ListedEpoch>,
+}
+
+#[derive(Deserialize)]
+struct ListedEpoch {
+    evaluation_time_s: f64,
+}
+
+impl ListedTrial {
     /// Of training and evaluation.
-    time_s: f64,
-}
-
-impl Ended {
-    fn read(file: &Path) -> Option<Ended> {
-        let trial: TrialRecord = serde_json::from_slice(&bounded(file, MOST_BYTES).ok()?).ok()?;
-        Some(Ended::from(&trial))
-    }
-}
-
-impl From<&TrialRecord> for Ended {
-    fn from(trial: &TrialRecord) -> Ended {
-        let evaluation_s: f64 = trial.epochs.iter().map(|epoch| epoch.evaluation_time_s).sum();
-        Ended { status: trial.status, time_s: trial.train_time_s + evaluation_s }
+    fn time_s(&self) -> f64 {
+        self.train_time_s + self.epochs.iter().map(|epoch| epoch.evaluation_time_s).sum::<f64>()
     }
 }
 
 /// Reads how far the run folder `path` is; nothing is held or written.
 ///
 /// # Errors
-/// As [`FinishedStudy::record`].
+/// If `path` is no run folder, or its record cannot be read or says what cannot have been asked for.
 pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
-    let record = FinishedStudy::record(path)?;
+    let record: Listed = record_as(path)?;
     let asked = record.asked.clone().unwrap_or_else(|| of_trials(&record));
+    check_asked(&asked).map_err(|fault| FinishedStudyError::Damaged { path: path.join(RESULTS), fault })?;
     let mut status = FolderStatus {
         study: record.study.clone(),
         running: running(path),
@@ -95,26 +115,30 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
         working: Vec::new(),
         left_s: Some(0.0),
     };
-    let recorded: HashMap<(&str, u64), &TrialRecord> = record
-        .recipes
-        .iter()
-        .flat_map(|recipe| &recipe.trials)
-        .map(|trial| ((trial.recipe.as_str(), trial.seed), trial))
-        .collect();
+    // A worker may have gone on with one that a run was stopped in.
+    let mut recorded: HashMap<(&str, u64), &ListedTrial> = HashMap::new();
+    for recipe in &record.recipes {
+        let ended = recipe.trials.iter().filter(|trial| trial.status != Status::Interrupted);
+        recorded.extend(ended.map(|trial| ((recipe.name.as_str(), trial.seed), trial)));
+    }
+    let study = Study::read(&path.join("study.toml")).ok();
     for name in &asked.recipes {
+        let planned = study.as_ref().and_then(|study| Planned::of(study, name, &record));
         let (mut finished, mut diverged, mut left_seeds, mut times) = (0, 0, Vec::new(), Vec::new());
         for seed in 1..=asked.seeds {
-            let file = path.join(seed_folder(name, seed)).join(RESULT);
-            // What the record has need not be read once more, if it is still there.
-            let recorded = recorded.get(&(name.as_str(), seed)).filter(|_| file.exists());
-            let ended = recorded.map(|&trial| Ended::from(trial)).or_else(|| Ended::read(&file));
-            match ended {
-                Some(Ended { status: Status::Diverged, .. }) => diverged += 1,
-                Some(Ended { status: Status::Finished, time_s }) => {
+            let at = path.join(seed_folder(name, seed));
+            let ended = match recorded.get(&(name.as_str(), seed)) {
+                // What the record has is of its plan, and need not be read once more.
+                Some(trial) => Some((trial.status, trial.time_s())),
+                None => planned.as_ref().and_then(|planned| planned.ended(&at, seed)),
+            };
+            match ended.filter(|(status, _)| is_done(&at, *status)) {
+                Some((Status::Diverged, _)) => diverged += 1,
+                Some((_, time_s)) => {
                     finished += 1;
                     times.push(time_s);
                 }
-                _ => {
+                None => {
                     left_seeds.push(seed);
                     status.working.extend(working(path, name, seed));
                 }
@@ -130,13 +154,38 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
     Ok(status)
 }
 
+/// A recipe as it is planned.
+struct Planned<'a> {
+    recipe: &'a Recipe,
+    architecture: Architecture,
+    dataset: &'a DatasetRecord,
+}
+
+impl<'a> Planned<'a> {
+    fn of(study: &'a Study, name: &str, record: &'a Listed) -> Option<Planned<'a>> {
+        let recipe = study.recipes.iter().find(|recipe| recipe.name == name)?;
+        let dataset = &record.dataset;
+        let [channels, height, width] = dataset.shape;
+        let architecture = recipe.architecture(ImageShape { channels, height, width }, dataset.classes).ok()?;
+        Some(Planned { recipe, architecture, dataset })
+    }
+
+    /// How the trial whose folder is `at` ended, and the seconds that it took, if it is the one that is planned.
+    fn ended(&self, at: &Path, seed: u64) -> Option<(Status, f64)> {
+        let ended = Ended::read(at).ok()??;
+        let settings = TrialSettings::new(&self.architecture, &self.recipe.config(seed), self.dataset);
+        (ended.identity == settings.identity()).then(|| (ended.status, ended.time_s()))
+    }
+}
+
 /// Of a record that does not tell what was asked for: what is in it.
-fn of_trials(record: &StudyRecord) -> Asked {
+fn of_trials(record: &Listed) -> Asked {
     let trials = record.recipes.iter().flat_map(|recipe| &recipe.trials);
     Asked {
         recipes: record.recipes.iter().map(|recipe| recipe.name.clone()).collect(),
         seeds: trials.map(|trial| trial.seed).max().unwrap_or(0),
         published: false,
+        replace: false,
     }
 }
 

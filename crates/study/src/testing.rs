@@ -6,8 +6,11 @@ use tenfold_nn::Precision;
 use tenfold_nn::data::{Dataset, HeldOut, ImageShape, Source, Splits};
 use tenfold_nn::train::TrainSettings;
 
+use crate::comparison::{ChosenBy, MARGIN};
 use crate::metrics::Metrics;
+use crate::plan::{PlannedStudy, Settings};
 use crate::record::{Environment, Reason, RecipeRecord, Status, Stopped, Timing, TrialRecord};
+use crate::spec::Study;
 
 /// A new folder that is removed at the end of the test.
 pub(crate) struct Scratch(PathBuf);
@@ -35,7 +38,26 @@ pub(crate) fn scratch(name: &str) -> Scratch {
 /// Some machine.
 pub(crate) fn environment() -> Environment {
     let text = || "test".to_owned();
-    Environment { cpu: text(), isa: text(), threads: 1, version: text(), commit: text() }
+    Environment { host: text(), cpu: text(), isa: text(), threads: 1, version: text(), commit: text() }
+}
+
+/// This study on these images, from the seeds 1 to `seeds`.
+pub(crate) fn plan(study: &str, splits: &Splits, seeds: u64, replace: bool) -> PlannedStudy {
+    let settings = Settings {
+        seeds,
+        only: Vec::new(),
+        epochs: None,
+        precision: None,
+        environment: environment(),
+        free_memory_bytes: None,
+        published: false,
+        place: None,
+        reading: None,
+        replace,
+        chosen_by: ChosenBy::Validation,
+        margin: MARGIN,
+    };
+    PlannedStudy::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
 }
 
 /// A finished trial that reached these metrics on validation and test.

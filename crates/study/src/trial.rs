@@ -1,6 +1,7 @@
 //! One trial on disk: what identifies it, what its folder holds, and whether that is whole.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -32,8 +33,51 @@ pub fn seed_folder(recipe: &str, seed: u64) -> String {
 }
 
 /// Where a trial is written before it takes its place, and where the one before it waits until it has.
-fn beside(recipe: &str, seed: u64) -> [String; 2] {
+pub(crate) fn beside(recipe: &str, seed: u64) -> [String; 2] {
     ["new", "old"].map(|name| format!("trials/{recipe}/.seed-{seed}.{name}"))
+}
+
+/// What a trial left in its folder, as far as it tells whether there is anything left to do, and what it took.
+#[derive(Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) identity: String,
+    pub(crate) status: Status,
+    #[serde(default)]
+    train_time_s: f64,
+    #[serde(default)]
+    epochs: Vec<EpochRecord>,
+}
+
+impl Ended {
+    /// Of the trial whose folder is `at`; none where there is no record that can be read.
+    pub(crate) fn read(at: &Path) -> io::Result<Option<Ended>> {
+        match bounded(&at.join(RESULT), MOST_BYTES) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// Seconds of training and evaluation.
+    pub(crate) fn time_s(&self) -> f64 {
+        time_s(self.train_time_s, &self.epochs)
+    }
+}
+
+/// Seconds of training and evaluation.
+pub(crate) fn time_s(train_time_s: f64, epochs: &[EpochRecord]) -> f64 {
+    train_time_s + epochs.iter().map(|epoch| epoch.evaluation_time_s).sum::<f64>()
+}
+
+/// Whether nothing is left to do for the trial of this status whose folder is `at`. One whose files are not all there is
+/// trained again.
+pub(crate) fn is_done(at: &Path, status: Status) -> bool {
+    let files: &[&str] = match status {
+        Status::Finished => &[RESULT, WEIGHTS, PREDICTIONS],
+        Status::Diverged => &[RESULT],
+        Status::Interrupted => return false,
+    };
+    files.iter().all(|file| at.join(file).exists())
 }
 
 /// Seeds for which the folder has something of this recipe. What was about to take its place when a run was killed
@@ -53,7 +97,7 @@ pub(crate) fn seeds_on_disk(folder: &RunFolder, recipe: &str) -> Result<Vec<u64>
 }
 
 /// The number that these digits are how a folder's name writes it.
-fn number(digits: &str) -> Option<u64> {
+pub(crate) fn number(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|seed: &u64| seed.to_string() == digits)
 }
 
@@ -148,8 +192,8 @@ struct AboutPixels {
 /// The most bytes of what a trial writes that cannot be spared: without it the training would be lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Room {
-    /// Of weights and predictions.
-    pub(crate) network: u64,
+    pub(crate) weights: u64,
+    pub(crate) predictions: u64,
     /// Of the record.
     pub(crate) result: u64,
 }
@@ -169,7 +213,13 @@ impl Room {
         // A line of JSON for each number of each epoch, and twice of each class; two matrices of counts, each of
         // ten digits at most and a comma; and a line for each bin and threshold of the calibration.
         let result = 400 * epochs + 2 * classes * (400 + 11 * classes) + layers + CALIBRATION + BLOCKS;
-        Room { network: weights + predictions, result }
+        Room { weights, predictions, result }
+    }
+
+    /// The sizes of all that is written for a trial, where the study's record has so many bytes: with that, once before it is
+    /// measured and once when it is there.
+    pub(crate) fn sizes(&self, results: u64) -> [u64; 5] {
+        [self.weights, self.predictions, self.result, results + BLOCKS, results + self.result]
     }
 }
 
@@ -182,16 +232,15 @@ const BLOCKS: u64 = 16 << 10;
 /// Writes a trial's folder, in place of what it held. Gives what could not be written of that which can be spared.
 ///
 /// Everything goes to a folder beside, `result.json` last, which takes the trial's place once it is whole: until then
-/// there is what was there before. `keep` bytes stay reserved for what follows the network and cannot be spared either.
+/// there is what was there before. What cannot be spared goes where room was reserved for it.
 pub(crate) fn write(
     folder: &RunFolder,
     record: &mut TrialRecord,
     product: Option<Product>,
-    keep: u64,
 ) -> Result<Vec<FolderError>, FolderError> {
     let [new, _] = beside(&record.recipe, record.seed);
     folder.clear(&new)?;
-    folder.keep_reserved(keep);
+    folder.give_back_rest();
     let spared = write_to(folder, &new, record, product).inspect_err(|_| {
         // It takes room that somebody has to make.
         let _ = folder.clear(&new);
@@ -213,9 +262,9 @@ fn write_to(
         let about = about(product.model, product.dataset, record);
         let about = serde_json::to_string(&about).expect("names are plain values");
         let weights = safetensors::write(product.model, Some(&about));
-        folder.write(file(WEIGHTS), &weights)?;
+        folder.write_reserved(file(WEIGHTS), &weights)?;
         record.weights_sha256 = Some(sha256(&weights));
-        folder.write(file(PREDICTIONS), predictions_csv(&product).as_bytes())?;
+        folder.write_reserved(file(PREDICTIONS), predictions_csv(&product).as_bytes())?;
         if let Some(filters) = product.filters.to_bytes() {
             match folder.write(file(FILTERS), &filters) {
                 Ok(()) => record.filters_sha256 = Some(sha256(&filters)),
@@ -226,8 +275,7 @@ fn write_to(
     if let Err(error) = folder.write(file(EPOCHS), epochs_csv(&record.epochs).as_bytes()) {
         spared.push(error);
     }
-    folder.keep_reserved(0);
-    folder.write(file(RESULT), json::pretty(record).as_bytes())?;
+    folder.write_reserved(file(RESULT), json::pretty(record).as_bytes())?;
     Ok(spared)
 }
 
@@ -274,7 +322,7 @@ pub fn whole(folder: &Path, record: &StudyRecord, trial: &TrialRecord) -> Result
 }
 
 /// Lets a trial that is whole take its place, and clears up what is left of one that is not. May be called at any time.
-fn settle(folder: &RunFolder, recipe: &str, seed: u64) -> Result<(), FolderError> {
+pub(crate) fn settle(folder: &RunFolder, recipe: &str, seed: u64) -> Result<(), FolderError> {
     let (at, [new, old]) = (seed_folder(recipe, seed), beside(recipe, seed));
     if folder.has(&format!("{new}/{RESULT}")) {
         if folder.has(&at) {

@@ -4,6 +4,9 @@
 //! Each trial is run in a run folder of its own, `trials/<recipe>/.seed-<n>.work`, by the same code as any run: what is
 //! killed goes on there, and a look at the test images is counted there before it is taken. What is whole takes its place
 //! by one rename. `results.json` of the study is nobody's meanwhile; who finds all done writes it, with no other at work.
+//!
+//! A trial that was begun is begun in one place: a worker takes the checkpoints of a run that was stopped into its folder, and
+//! who then holds the study alone takes them out of it again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,18 +15,18 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tenfold_nn::data::Splits;
 use tenfold_nn::train::Flow;
 use thiserror::Error;
 
-use crate::folder::{FolderError, MOST_BYTES, RunFolder, SharedFolder, bounded, create_folder, sync_folder};
+use crate::checkpoint;
+use crate::folder::{FolderError, RunFolder, SharedFolder, create_folder, sync_folder};
 use crate::lease::{Lease, Seen};
 use crate::ledger::Ledger;
 use crate::plan::PlannedStudy;
 use crate::record::{RESULTS, ReadingReason, Status, StudyRecord};
 use crate::run::{ProcessorTime, RunError, StudyEvent, run};
-use crate::trial::{PREDICTIONS, RESULT, WEIGHTS, seed_folder};
+use crate::trial::{self, Ended, RESULT, seed_folder};
 
 /// How often those who wait look around.
 const LOOK: Duration = Duration::from_millis(500);
@@ -78,7 +81,10 @@ pub enum WorkError {
         reason: io::Error,
     },
     /// The place of a trial holds another, finished one.
-    #[error("{}: is a finished training of other settings, data or training code than planned", .path.display())]
+    #[error(
+        "{}: is a finished training of other settings, data or training code than planned; to train it again and replace it, \
+         plan with --replace", .path.display()
+    )]
     Changed {
         /// Its record.
         path: PathBuf,
@@ -196,6 +202,10 @@ fn one(
         Err(FolderError::Held { .. }) => return Ok(Ran::Held),
         opened => opened.map_err(RunError::from)?,
     };
+    checkpoint::pass_on(at, &path, name, seed).map_err(|reason| {
+        let operation = "take over the checkpoints of the training";
+        WorkError::Io { path: at.join(seed_folder(name, seed)), operation, reason }
+    })?;
     let record =
         run(&plan.of_trial(recipe, seed), splits, &own, processor_time, &mut |event| on_event(&WorkEvent::Run(event)))?;
     let ended = record.recipes.iter().flat_map(|recipe| &recipe.trials).find(|trial| trial.seed == seed);
@@ -208,43 +218,45 @@ fn one(
         // Another has published the same.
         return fs::remove_dir_all(&from).map(|()| Ran::Published).map_err(io);
     }
-    if to.exists() {
-        // What was interrupted there, or is not whole.
-        fs::remove_dir_all(&to).map_err(io)?;
+    let before = Ended::read(&to).map_err(io)?.map(|before| before.status);
+    if before == Some(Status::Finished) && ended.is_none_or(|trial| trial.status != Status::Finished) {
+        // As in a run, only what finishes takes the place of what has finished.
+        return Ok(Ran::Published);
     }
-    fs::rename(&from, &to).and_then(|()| sync_folder(&at.join("trials").join(name))).map_err(io)?;
+    let [_, old] = trial::beside(name, seed).map(|name| at.join(name));
+    publish(&from, &to, &old).map_err(io)?;
     Ok(Ran::Published)
 }
 
-/// Of a trial's record, what tells whether it is done.
-#[derive(Deserialize)]
-struct Ended {
-    identity: String,
-    status: Status,
+/// Gives the trial in `from` the name `to`. What has that name waits as `old` until it is no longer needed.
+fn publish(from: &Path, to: &Path, old: &Path) -> io::Result<()> {
+    let remove_old = || match fs::remove_dir_all(old) {
+        Err(reason) if reason.kind() != io::ErrorKind::NotFound => Err(reason),
+        _ => Ok(()),
+    };
+    if to.exists() {
+        remove_old()?;
+        fs::rename(to, old)?;
+    }
+    fs::rename(from, to)?;
+    sync_folder(to.parent().unwrap_or(Path::new(".")))?;
+    remove_old()
 }
 
 fn is_done(plan: &PlannedStudy, at: &Path, (recipe, seed): (usize, u64)) -> Result<bool, WorkError> {
-    let path = at.join(seed_folder(&plan.recipe(recipe).0.name, seed)).join(RESULT);
-    let bytes = match bounded(&path, MOST_BYTES) {
-        Ok(bytes) => bytes,
-        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(reason) => return Err(WorkError::Io { path, operation: "read the file", reason }),
-    };
-    let Ok(ended) = serde_json::from_slice::<Ended>(&bytes) else { return Ok(false) };
+    let at = at.join(seed_folder(&plan.recipe(recipe).0.name, seed));
+    let path = at.join(RESULT);
+    let ended = Ended::read(&at);
+    let ended = ended.map_err(|reason| WorkError::Io { path: path.clone(), operation: "read the file", reason })?;
+    let Some(ended) = ended else { return Ok(false) };
     if ended.identity == plan.settings(recipe, seed).identity() {
-        // One whose files are not whole is trained again, as by a run.
-        let whole = || [WEIGHTS, PREDICTIONS].iter().all(|name| path.with_file_name(name).exists());
-        return Ok(match ended.status {
-            Status::Finished => whole(),
-            Status::Diverged => true,
-            Status::Interrupted => false,
-        });
+        return Ok(trial::is_done(&at, ended.status));
     }
-    if ended.status == Status::Finished { Err(WorkError::Changed { path }) } else { Ok(false) }
+    if ended.status == Status::Finished && !plan.replace { Err(WorkError::Changed { path }) } else { Ok(false) }
 }
 
-/// Adds the looks at the test images that workers counted to the count of the run folder, and removes what they left of
-/// trials that are done.
+/// Takes what workers left into the run folder: the looks at the test images that they counted, trials that were done and not
+/// yet in their place, and checkpoints of those that were stopped.
 ///
 /// # Errors
 /// If the folder cannot be read or written, or its record not be read.
@@ -252,11 +264,9 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
     let mut left = Vec::new();
     for recipe in folder.list("trials")? {
         for name in folder.list(format!("trials/{recipe}"))? {
-            if !name.starts_with(".seed-") {
-                continue;
-            }
-            if name.ends_with(".work") {
-                left.push(format!("trials/{recipe}/{name}"));
+            let Some(of_seed) = name.strip_prefix(".seed-") else { continue };
+            if let Some(seed) = of_seed.strip_suffix(".work").and_then(trial::number) {
+                left.push((format!("trials/{recipe}/{name}"), recipe.clone(), seed));
             } else if name.contains(".lease") || name.contains(".stale-") {
                 // Of one who was killed: nobody works while the folder is held.
                 folder.remove(format!("trials/{recipe}/{name}"))?;
@@ -270,7 +280,7 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
     let count = || FolderError::Count { path: folder.path().join(RESULTS) };
     let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|_| count())?;
     let mut ledger = Ledger::read(folder, RESULTS, std::iter::empty())?;
-    for work in &left {
+    for (work, ..) in &left {
         let own = Ledger::read(folder, &format!("{work}/{RESULTS}"), std::iter::empty())?;
         for reading in own.readings().iter().filter(|reading| reading.reason == ReadingReason::Trial) {
             ledger.add(ReadingReason::Trial, reading.recipe.as_deref(), reading.seed, reading.count);
@@ -278,20 +288,39 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
     }
     record.test_readings = ledger.readings().to_vec();
     folder.write(RESULTS, record.to_json().as_bytes())?;
-    for work in &left {
-        // `trials/<recipe>/.seed-<n>.work` has gone on to `trials/<recipe>/seed-<n>`, or is still to: what stands there may
-        // be the record of a training that was stopped before the worker took it, with less done than the worker's.
-        let seed = work.rsplit_once("/.").and_then(|(at, name)| Some(format!("{at}/{}", name.strip_suffix(".work")?)));
-        let ended = |seed: &str| -> Result<bool, FolderError> {
-            let bytes = folder.read(format!("{seed}/{RESULT}"))?.unwrap_or_default();
-            let ended = serde_json::from_slice::<Ended>(&bytes);
-            Ok(ended.is_ok_and(|ended| matches!(ended.status, Status::Finished | Status::Diverged)))
+    // What is counted here is not counted there any more.
+    left.iter().try_for_each(|(work, ..)| folder.remove(format!("{work}/{RESULTS}")))?;
+    for (work, recipe, seed) in &left {
+        // What a run was doing when it was killed is settled first.
+        trial::settle(folder, recipe, *seed)?;
+        let (at, work_at) = (folder.path(), folder.path().join(work));
+        let failed = |operation| {
+            let path = work_at.clone();
+            move |reason| FolderError::Io { path, operation, reason }
         };
-        if seed.map_or(Ok(false), |seed| ended(&seed))? {
-            folder.clear(work)?;
-        } else {
-            folder.remove(format!("{work}/{RESULTS}"))?;
+        let ended = |at: &Path| {
+            let at = at.join(seed_folder(recipe, *seed));
+            Ok(Ended::read(&at)?.filter(|ended| trial::is_done(&at, ended.status)))
+        };
+        let both = ended(&work_at).and_then(|own| Ok((own, ended(at)?)));
+        let (own, there) = both.map_err(failed("read the training"))?;
+        let replaces = own.is_some_and(|own| {
+            let finished = own.status == Status::Finished;
+            let planned = record.asked.as_ref().is_some_and(|asked| asked.replace);
+            // Only what finishes takes the place of what has finished.
+            there.is_none_or(|there| {
+                finished && (there.status == Status::Diverged || planned && there.identity != own.identity)
+            })
+        });
+        if replaces {
+            let [new, _] = trial::beside(recipe, *seed);
+            folder.clear(&new)?;
+            folder.rename(&format!("{work}/{}", seed_folder(recipe, *seed)), &new)?;
+            trial::settle(folder, recipe, *seed)?;
         }
+        let passed = checkpoint::pass_on(&work_at, at, recipe, *seed);
+        passed.map_err(failed("take over the checkpoints"))?;
+        folder.clear(work)?;
     }
     Ok(())
 }

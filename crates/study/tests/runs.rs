@@ -75,7 +75,7 @@ fn splits(salt: usize) -> Splits {
 
 fn environment(threads: usize) -> Environment {
     let text = || "test".to_owned();
-    Environment { cpu: text(), isa: text(), threads, version: text(), commit: text() }
+    Environment { host: text(), cpu: text(), isa: text(), threads, version: text(), commit: text() }
 }
 
 fn settings(seeds: u64) -> Settings {

@@ -41,7 +41,7 @@ Examples:
   tenfold status runs/digits             who works on what
 
 Over NFS: version 3 or later, with file locks. It is relied on that one of several who make a file with O_EXCL succeeds,
-that a rename is one step, and that a file that is opened is read as it was last closed (so mount it without nocto).
+that a rename is one step, and that a file that is opened is read as it was last synced (so mount it without nocto).
 
 Exit codes: 0 done; 2 usage, or another run is in the folder; 3 the images are not there or not those of the plan; 4 the
 system refuses to read or write; 130, 143 stopped by Ctrl-C or SIGTERM.";

@@ -206,7 +206,10 @@ fn stages(architecture: &Architecture, traced: &Trace, maps: &Selection) -> Vec<
     for (index, info) in layers.iter().enumerate().take(layers.len() - 1) {
         match info.layer {
             Layer::Flatten | Layer::Dropout { .. } => continue,
-            Layer::Conv { .. } | Layer::Linear { .. } | Layer::Tanh | Layer::Gelu => signed = true,
+            Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. } | Layer::LeakyRelu { .. } => {
+                signed = true
+            }
+            Layer::Tanh | Layer::Gelu | Layer::Silu => signed = true,
             Layer::BatchNorm { .. } | Layer::Add => signed = true,
             Layer::Relu | Layer::Sigmoid => signed = false,
             Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => {}
@@ -215,7 +218,7 @@ fn stages(architecture: &Architecture, traced: &Trace, maps: &Selection) -> Vec<
             Shape::Image(image) => [image.channels, image.height, image.width],
             Shape::Flat(features) => [features, 1, 1],
         };
-        if matches!(info.layer, Layer::Conv { .. } | Layer::Linear { .. }) {
+        if matches!(info.layer, Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. }) {
             // The maps with the largest responses, and the same ones before and after what follows.
             let order = largest(&traced.outputs[index], shape);
             let mut some = if shape[1..] == [1, 1] { order } else { maps.of(&order, MAPS) };
@@ -243,7 +246,8 @@ fn largest(values: &[f32], [channels, height, width]: [usize; 3]) -> Vec<usize> 
 
 /// The unit of the last convolution that answers most strongly, of the maps that are shown.
 fn strongest_unit(architecture: &Architecture, stages: &[(usize, Stage)]) -> Option<Unit> {
-    let is_conv = |index: usize| matches!(architecture.layers()[index].layer, Layer::Conv { .. });
+    let is_conv =
+        |index: usize| matches!(architecture.layers()[index].layer, Layer::Conv { .. } | Layer::Depthwise { .. });
     let at = stages.iter().rposition(|(index, _)| is_conv(*index))?;
     let (_, stage) = &stages[at];
     let [_, height, width] = stage.shape;

@@ -28,8 +28,15 @@ pub(crate) fn inputs(paths: &[PathBuf], out: Option<&Path>) -> Result<Vec<Input>
     let mut found = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            for line in io::stdin().lock().split(b'\n') {
+            let before = found.len();
+            for (n, line) in io::stdin().lock().split(b'\n').enumerate() {
                 let line = line.map_err(|reason| unread(Path::new("standard input"), &reason))?;
+                if line.contains(&0) {
+                    let message =
+                        format!("standard input: line {} has a zero byte in it, expected one path in a line", n + 1);
+                    let hint = "leave out -print0, --null or the like of the program that lists the files".to_owned();
+                    return Err(Failure::new(USAGE, message, Some(hint)));
+                }
                 if found.len() == MOST_LINES {
                     let message = format!("standard input: has more than {MOST_LINES} lines");
                     return Err(Failure::new(USAGE, message, None));
@@ -39,6 +46,13 @@ pub(crate) fn inputs(paths: &[PathBuf], out: Option<&Path>) -> Result<Vec<Input>
                 if !line.is_empty() {
                     found.push(Input::Picture(path_of(line)));
                 }
+            }
+            if found.len() == before {
+                return Err(Failure::new(
+                    USAGE,
+                    "standard input: names no file, expected a path in each line".to_owned(),
+                    None,
+                ));
             }
             continue;
         }

@@ -92,16 +92,24 @@ impl Jobs {
         )
     }
 
+    /// A name of which the last pod's, `NAME-INDEX`, is still a label of DNS: of 63 characters, and none of its parts ends with a
+    /// hyphen.
+    fn kubernetes_name(&self) -> String {
+        let index = format!("-{}", self.count.saturating_sub(1));
+        let name = format!("tenfold-{}", self.name);
+        name[..name.floor_char_boundary(63 - index.len())].trim_end_matches('-').to_owned()
+    }
+
     /// For Kubernetes: image and volume are to be filled in.
     pub(super) fn kubernetes(&self) -> String {
         let folder = json(&self.folder.display().to_string());
         let root = json(&self.folder.parent().unwrap_or(&self.folder).display().to_string());
         let parallelism = self.at_once.unwrap_or(self.count).min(self.count);
-        let (name, count, each, cpus) = (&self.name, self.count, self.each, self.cpus);
+        let (name, count, each, cpus) = (self.kubernetes_name(), self.count, self.each, self.cpus);
         format!(
             "# Fill in the image, which has tenfold on its PATH, and the volume, which all pods share and which has the run\n\
              # folder where it is here. When all is done: tenfold work DIR --gather\n\
-             apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: tenfold-{name}\nspec:\n  completionMode: Indexed\n  \
+             apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {name}\nspec:\n  completionMode: Indexed\n  \
              completions: {count}\n  parallelism: {parallelism}\n  backoffLimitPerIndex: 5\n  template:\n    spec:\n      \
              restartPolicy: Never\n      containers:\n        - name: tenfold\n          image: IMAGE\n          command: \
              [\"tenfold\", \"work\", {folder}, \"--at-most\", \"{each}\", \"--threads\", \"{cpus}\"]\n          resources:\n            \
@@ -145,6 +153,21 @@ mod tests {
         assert_eq!(quoted(Path::new("/a/b-c_1.2")), "/a/b-c_1.2");
         assert_eq!(quoted(Path::new("/a b/it's")), "'/a b/it'\\''s'");
         assert!(jobs().work().starts_with("'/opt/ten fold' work '/data/it'\\''s' --at-most 7"));
+    }
+
+    #[test]
+    fn a_name_for_kubernetes_is_a_label_of_dns_with_the_last_index_behind_it() {
+        let named = |name: &str, count| Jobs { name: name.to_owned(), count, ..jobs() }.kubernetes_name();
+        assert_eq!(named("mine", 3), "tenfold-mine");
+        let name = named(&"a".repeat(64), 1001);
+        assert_eq!((format!("{name}-1000").len(), &name[..9]), (63, "tenfold-a"));
+        // Cut where a hyphen would be the last.
+        let name = named(&format!("{}-{}", "a".repeat(52), "b".repeat(11)), 3);
+        assert_eq!(name, format!("tenfold-{}", "a".repeat(52)));
+        assert_eq!(named("a-", 1), "tenfold-a");
+        let text = Jobs { name: "a-".repeat(32), ..jobs() }.kubernetes();
+        let line = text.lines().find_map(|line| line.strip_prefix("  name: ")).expect("it has a name");
+        assert!(line.len() <= 61 && !line.ends_with('-'), "{line}");
     }
 
     #[test]

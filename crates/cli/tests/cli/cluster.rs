@@ -90,6 +90,36 @@ fn two_who_work_on_a_plan_leave_what_a_run_does() {
 }
 
 #[test]
+fn jobs_side_by_side_leave_what_a_run_does() {
+    let path = planned("cli-jobs");
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (file, data, out) = (path.join("mine.toml"), path.join("data"), path.join("out"));
+    let jobs = |n: usize, more: &[&str]| {
+        let arguments = ["run", text(&file), "--data", text(&data), "--out", text(&out), "--seeds", "2", "--jobs"];
+        run(&[&arguments[..], &[&n.to_string()], more].concat())
+    };
+    let ended = jobs(cores + 1, &[]);
+    let words = format!("error: {} trainings at a time, on 1 thread each, take {} processors", cores + 1, cores + 1);
+    assert!(ended.code == Some(2) && ended.err.starts_with(&words), "{}", ended.err);
+    assert_eq!(jobs(2, &["--replace"]).code, Some(2));
+    if cores < 2 {
+        return;
+    }
+    assert_eq!(jobs(cores, &["--threads", "2"]).code, Some(2), "twice as many threads as processors");
+    let ended = jobs(2, &["--threads", "1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("4 trainings to go, 2 at a time\n"), "{}", ended.err);
+    assert!(ended.out.contains("\nPick, best on validation: ") && out.join("report.html").is_file(), "{}", ended.out);
+    same_results(&path.join("straight"), &out);
+    // What is missing is trained, and nothing else.
+    fs::remove_dir_all(out.join("trials/b/seed-2")).unwrap();
+    let ended = jobs(2, &["--threads", "1", "--format", "json"]);
+    assert!(ended.code == Some(0) && ended.err.contains("1 training to go, 2 at a time\n"), "{}", ended.err);
+    let said: serde_json::Value = serde_json::from_str(&ended.out).expect("results.json is printed");
+    assert_eq!(said["recipes"][1]["trials"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
 fn what_is_missing_is_named_and_trained_by_the_next() {
     let path = planned("cli-work-few");
     let out = path.join("out");
@@ -110,6 +140,74 @@ fn what_is_missing_is_named_and_trained_by_the_next() {
     let ended = run_in(&path, &[text(&path.join("mine.toml")), "--seeds", "2"]);
     assert!(ended.code == Some(0) && ended.err.contains("1 of 4 trainings to go"), "{}", ended.err);
     same_results(&path.join("straight"), &out);
+}
+
+#[test]
+fn the_last_of_those_who_came_for_a_few_writes_the_report() {
+    let path = planned("cli-work-last");
+    let out = path.join("out");
+    let few = |n: &str| run(&["work", text(&out), "--at-most", n, "--threads", "1"]);
+    let ended = few("3");
+    assert!(ended.code == Some(0) && !out.join("report.html").exists(), "{}", ended.err);
+    let ended = few("1");
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("\nPick, best on validation: ") && out.join("report.html").is_file(), "{}", ended.out);
+    same_results(&path.join("straight"), &out);
+}
+
+#[test]
+fn what_nobody_has_gathered_is_neither_merged_nor_verified_but_named() {
+    let path = planned("cli-ungathered");
+    let (out, straight, merged) = (path.join("out"), path.join("straight"), path.join("merged"));
+    assert_eq!(run(&["work", text(&out), "--at-most", "1", "--threads", "1"]).code, Some(0));
+    let hint = format!("tenfold work {} --gather", text(&out));
+    let ended = run(&["verify", text(&out)]);
+    assert_eq!(ended.code, Some(2), "{}{}", ended.out, ended.err);
+    for part in ["out: its record lacks 1 of its trainings, such as trials/a/seed-1\n", &hint] {
+        assert!(ended.err.contains(part), "{part}: {}", ended.err);
+    }
+    let ended = run(&["merge", text(&straight), text(&out), "--out", text(&merged)]);
+    assert_eq!(ended.code, Some(2), "{}{}", ended.out, ended.err);
+    for part in ["out: its record lacks a training that workers have finished, such as trials/a/seed-1; ", &hint] {
+        assert!(ended.err.contains(part), "{part}: {}", ended.err);
+    }
+    assert!(!merged.exists());
+    assert_eq!(run(&["work", text(&out), "--gather"]).code, Some(0));
+    assert_eq!(run(&["verify", text(&out)]).code, Some(0));
+    let ended = run(&["merge", text(&straight), text(&out), "--out", text(&merged)]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_worker_writes_a_checkpoint_when_asked_for_and_a_run_goes_on_from_it() {
+    let path = with_data("cli-work-signals", |_, _| {});
+    let (file, out) = (study_file(&path, ENDLESS), path.join("out"));
+    assert_eq!(run_in(&path, &[&file, "--plan-only"]).code, Some(0));
+    let (mut child, mut lines) = started_with(&["work", text(&out), "--threads", "1"], "b seed 1  epoch ");
+    signal(&child, "USR1");
+    let line = line_beginning(&mut lines, "checkpoint: b seed 1 goes on from epoch ");
+    assert!(line.ends_with(" if it is stopped\n"), "{line}");
+    // Each names the other who is there.
+    let ended = run_in(&path, &[&file]);
+    let words = "out: is in use by workers (`tenfold status` names them); wait";
+    assert!(ended.code == Some(4) && ended.err.contains(words), "{}", ended.err);
+    let ended = run(&["status", text(&out)]);
+    let words = format!(", process {}\n", child.id());
+    let line = ended.out.lines().find(|line| line.starts_with("b seed 1: "));
+    assert!(line.is_some_and(|line| format!("{line}\n").ends_with(&words)), "{words}: {}", ended.out);
+    child.kill().expect("it is ours");
+    child.wait().expect("it ends");
+    let (mut child, mut lines) = started(&path, &[&file], "b seed 1 was interrupted and goes on from epoch ");
+    line_beginning(&mut lines, "b seed 1  epoch ");
+    let ended = run(&["work", text(&out)]);
+    let words = format!("out: is in use by process {}; wait", child.id());
+    assert!(ended.code == Some(4) && ended.err.contains(&words), "{words}: {}", ended.err);
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let (mut child, _) = started_with(&["work", text(&out), "--threads", "1"], "b seed 1 goes on from epoch ");
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[cfg(unix)]
@@ -191,6 +289,27 @@ fn jobs_are_submitted_for_what_is_missing_and_train_it() {
 }
 
 #[test]
+fn a_study_that_is_planned_anew_is_trained_by_workers() {
+    let path = planned("cli-work-replace");
+    let out = path.join("out");
+    assert_eq!(run(&["work", text(&out), "--threads", "1"]).code, Some(0));
+    let file = study_file(&path, &TWO.replace("epochs = 2", "epochs = 3"));
+    let ended = run_in(&path, &[&file, "--seeds", "2", "--plan-only"]);
+    assert!(ended.code == Some(2) && ended.err.contains("a seeds 1, 2: epochs was 2 and is now 3"), "{}", ended.err);
+    let ended = run_in(&path, &[&file, "--seeds", "2", "--plan-only", "--replace"]);
+    assert!(ended.code == Some(0) && ended.err.contains("planned: 2 trainings to go; "), "{}", ended.err);
+    let ended = run(&["status", text(&out)]);
+    let words = "mine: 2 of 4 trainings done\n  a  0 finished, 2 left\n  b  2 finished, 0 left, ";
+    assert!(ended.out.starts_with(words), "{}", ended.out);
+    let ended = run(&["work", text(&out), "--threads", "1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let record = results(&path);
+    let epochs = |seed: usize| record["recipes"][0]["trials"][seed]["epochs"].as_array().unwrap().len();
+    assert_eq!((epochs(0), epochs(1)), (3, 3));
+    assert_eq!(run(&["verify", text(&out), "--no-training"]).code, Some(0));
+}
+
+#[test]
 fn folders_of_machines_that_share_nothing_become_one() {
     let path = with_data("cli-merge", |_, _| {});
     let (data, file) = (path.join("data"), study_file(&path, TWO));
@@ -230,7 +349,7 @@ fn folders_of_machines_that_share_nothing_become_one() {
         for part in parts {
             assert!(ended.err.contains(part), "{part}: {}", ended.err);
         }
-        assert!(!at("refused/trials").exists());
+        assert!(!at("refused").exists(), "nothing is made before that is known");
     };
     let other = path.join("other.toml");
     fs::write(&other, TWO.replace("epochs = 2", "epochs = 3")).unwrap();

@@ -229,7 +229,7 @@ fn data_that_cannot_be_understood_end_with_the_remedy() {
         (&[text(&path)], 3, "hint: put the pictures of each class into a folder of its own"),
         (&[text(&pickle)], 3, "is a Python pickle, which can run any program when it is read"),
         (&[text(&nowhere)], 2, "nowhere: cannot be read"),
-        (&[text(&path), "--set", "size = [0, 900]"], 2, "size = \"0x900\": expected sides of 1 to 256"),
+        (&[text(&path), "--set", "size = [0, 900]"], 2, "size = [0, 900]: expected sides of 1 to 256"),
         (&[text(&path), "--set", "sise = 3"], 2, "--set: unknown field `sise`, expected one of `size`, `channels`"),
     ];
     for (arguments, code, words) in cases {

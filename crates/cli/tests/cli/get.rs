@@ -57,9 +57,12 @@ fn a_name_is_known_told_or_taken_for_a_path() {
     let ended = with_cache(&cache, &["data", "fashion-mnist"]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert!(ended.out.starts_with("fashion-mnist: ") && ended.out.contains(text(&cache)), "{}", ended.out);
+    assert!(ended.err.contains("names of classes: tenfold data get fashion-mnist adds them"), "{}", ended.err);
+    // Which is not what was published.
     let ended = with_cache(&cache, &["data", "get", "FashionMNIST"]);
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert!(ended.out.contains("fashion-mnist already"), "{}", ended.out);
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("expected 60,000 training and 10,000 test images"), "{}", ended.err);
+    assert!(ended.err.contains("hint: to fetch it again, delete "), "{}", ended.err);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod augment;
 mod cluster;
 mod data;
 mod get;
+mod golden;
 mod look;
 mod predict;
 mod sheet;
@@ -617,7 +618,7 @@ fn compare_tells_what_a_study_found_in_every_form() {
         "Comparison of out and other\n",
         "a       epochs   out    2\n                 other  1\n",
         "- Only out has b.\n",
-        "- OTHER MACHINE, THREADS OR VERSION: times are not compared between studies.\n",
+        "- OTHER MACHINE, THREADS OR VERSION: times are compared only where these are the\n  same. out: ",
         "out:a",
         "other:a",
     ] {
@@ -980,18 +981,36 @@ fn endless(path: &Path, file: &str) -> (Child, BufReader<std::process::ChildStde
 fn started(path: &Path, arguments: &[&str], beginning: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let (data, out) = (path.join("data"), path.join("out"));
     let usual = ["run", "--data", text(&data), "--out", text(&out), "--threads", "1"];
-    let mut child = tenfold(&[&usual, arguments].concat())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    started_with(&[&usual, arguments].concat(), beginning)
+}
+
+/// Starts a command and waits for a line on standard error that begins so.
+fn started_with(arguments: &[&str], beginning: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut child =
+        tenfold(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = BufReader::new(child.stderr.take().expect("it is piped"));
+    line_beginning(&mut lines, beginning);
+    (child, lines)
+}
+
+/// The next line that begins so.
+#[track_caller]
+fn line_beginning(lines: &mut impl BufRead, beginning: &str) -> String {
     let mut line = String::new();
     while !line.starts_with(beginning) {
         line.clear();
-        assert!(lines.read_line(&mut line).expect("the program prints text") > 0, "it ended before its time");
+        let read = lines.read_line(&mut line).expect("the program prints text");
+        assert!(read > 0, "it ended before a line that begins with {beginning:?}");
     }
-    (child, lines)
+    line
+}
+
+/// Sends a signal to a process.
+#[cfg(unix)]
+#[track_caller]
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(sent.expect("there is a kill command").success());
 }
 
 #[cfg(unix)]

@@ -60,7 +60,7 @@ fn sizes_of_parts_that_the_data_brings_are_refused() {
     let with = |line: &str| study_file(&path, &STUDY.replace("[data]", &format!("[data]\n{line}")));
     let ended = run_in(&path, &[&with("test = 5")]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
-    assert!(ended.err.contains("test = \"5\": it changes nothing: "), "{}", ended.err);
+    assert!(ended.err.contains("test = 5: it changes nothing: "), "{}", ended.err);
     assert!(ended.err.contains("has test images of its own"), "{}", ended.err);
     assert_eq!(run_in(&path, &[&with("test_share = 0.2\nvalid = 4")]).code, Some(0), "the default passes");
     let ended = run(&["run", &with("test_share = 0.3"), "--out", text(&path.join("other"))]);

@@ -82,7 +82,7 @@ fn what_a_run_wrote_agrees_and_is_trained_again_to_the_same_bits() {
 fn what_was_changed_does_not_agree() {
     let path = with_data("cli-verify-changed", |_, _| {});
     let out = path.join("out");
-    assert_eq!(run_in(&path, &[&study_file(&path, TWO)]).code, Some(0));
+    assert_eq!(run_in(&path, &[&study_file(&path, TWO), "--seeds", "2"]).code, Some(0));
     let (results, trial) = (out.join("results.json"), out.join("trials/b/seed-1"));
     let before = all_files(&out);
     let check = |more: &[&str], part: &str| {
@@ -150,6 +150,18 @@ fn what_was_changed_does_not_agree() {
     );
     edit_json(&results, |record| record["comparison"]["recipes"][0]["accuracy_by_seed"][0] = 0.99.into());
     check(files, "  results.json: its comparison is not what this program computes from the trainings: recipes\n");
+    // What the probabilities are worth, of one network and of all seeds as one, and how often the test images were looked at.
+    let loss = |trial: &mut serde_json::Value| trial["calibration"]["plain"]["valid"]["loss"] = 0.5.into();
+    edit_json(&trial.join("result.json"), loss);
+    edit_json(&results, |record| loss(&mut record["recipes"][1]["trials"][0]));
+    check(files, "  result.json: its calibration is not that of the network: plain\n");
+    edit_json(&results, |record| record["recipes"][0]["ensemble"]["test_accuracy_interval"]["low"] = 0.01.into());
+    check(files, "  results.json: its mean of the seeds of a is not that of the networks: test accuracy interval\n");
+    edit_json(&results, |record| {
+        let readings = record["test_readings"].as_array_mut().unwrap();
+        readings.retain(|reading| reading["recipe"] != "b" || reading["seed"] != 1);
+    });
+    check(files, "  results.json: counts no look at the test images for b seed 1\n");
     // A file that is missing.
     fs::remove_file(trial.join("predictions.csv")).unwrap();
     check(files, "  predictions.csv: cannot be read: ");
@@ -202,6 +214,16 @@ fn a_difference_is_traced_to_its_cause() {
     {
         assert!(said.contains(part), "{part}: {said}");
     }
+    // One of two that are the same ends before the other: 11 steps of an epoch, and no step of it is the one they part in.
+    let long = other("long", &|text| text.replace("epochs = 2", "epochs = 3"), &data);
+    let words = "  trained again, they are the same in every step until the first ends, with step 22 (of epoch 2); the second \
+                 goes on\n";
+    let said = compare(&named(&out, "a:1"), &named(&long, "a:1"), &["--steps"], 1);
+    assert!(said.contains(words), "{said}");
+    let said = compare(&named(&long, "a:1"), &named(&out, "a:1"), &["--steps", "--format", "json"], 1);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let step = &said[0]["first_step"];
+    assert_eq!((&step["step"], &step["ends"], &step["arrays"]), (&22.into(), &"second".into(), &serde_json::json!([])));
     // One pixel of one image of the data: the step that first sees it.
     let changed = with_data("cli-diff-data", |file, bytes| {
         if file == 0 {

@@ -83,9 +83,9 @@ pub(super) fn read(
 /// The columns with usual names or those that were told; the label is the only one left where none is called so.
 fn besides(columns: &Columns, pixels: usize, options: &Options) -> Result<Besides, DataError> {
     let told = &options.columns;
-    let label = columns.find("columns.label", told.label.as_deref(), LABEL)?;
-    let split = columns.find("columns.split", told.split.as_deref(), SPLIT)?;
-    let group = columns.find("columns.group", told.group.as_deref(), GROUP)?;
+    let label = columns.find("columns.label", told.label.as_ref(), LABEL)?;
+    let split = columns.find("columns.split", told.split.as_ref(), SPLIT)?;
+    let group = columns.find("columns.group", told.group.as_ref(), GROUP)?;
     let counts_rows = |column: usize| {
         columns.header.is_some_and(|header| NUMBER.contains(&header[column].trim().to_lowercase().as_str()))
     };

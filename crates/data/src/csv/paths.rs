@@ -68,7 +68,7 @@ pub(crate) fn read(
     }
     let header = columns.header;
     let Some((file, place)) = choice else {
-        let named = match columns.find("columns.path", told.path.as_deref(), &[])? {
+        let named = match columns.find("columns.path", told.path.as_ref(), &[])? {
             None => columns.header.and_then(|_| (0..width).find(|&column| is_called(&columns, column, PATH))),
             told => told,
         };
@@ -85,11 +85,11 @@ pub(crate) fn read(
         return Err(DataError::contents(path, what, Some("put the CSV file beside the pictures that it names")));
     };
     let words = |column: usize| data.iter().all(|row| row.get(column).is_some_and(|word| Role::of(word).is_some()));
-    let split = match columns.find("columns.split", told.split.as_deref(), SPLIT)? {
+    let split = match columns.find("columns.split", told.split.as_ref(), SPLIT)? {
         None if header.is_none() => (0..columns.width).find(|&column| column != file && words(column)),
         split => split,
     };
-    let group = columns.find("columns.group", told.group.as_deref(), GROUP)?;
+    let group = columns.find("columns.group", told.group.as_ref(), GROUP)?;
     let label = label(&columns, file, split, group, options)?;
     if label == Some(file) {
         let what = format!("{} holds both the paths and the classes", columns.name(file));
@@ -173,13 +173,13 @@ fn choose(
         let place = names.find_map(|name| places.iter().find(|place| place.holds(name)).copied())?;
         Some((column, place.clone()))
     };
-    if let Some(column) = columns.find("columns.path", told.path.as_deref(), &[])? {
+    if let Some(column) = columns.find("columns.path", told.path.as_ref(), &[])? {
         return Ok(names_file(column, &whole).or_else(|| names_file(column, &lacking)));
     }
     let taken = [
-        columns.find("columns.label", told.label.as_deref(), &[])?,
-        columns.find("columns.split", told.split.as_deref(), &[])?,
-        columns.find("columns.group", told.group.as_deref(), &[])?,
+        columns.find("columns.label", told.label.as_ref(), &[])?,
+        columns.find("columns.split", told.split.as_ref(), &[])?,
+        columns.find("columns.group", told.group.as_ref(), &[])?,
     ];
     let is_other = |column: usize| {
         taken.contains(&Some(column))
@@ -220,7 +220,7 @@ fn label(
     group: Option<usize>,
     options: &Options,
 ) -> Result<Option<usize>, DataError> {
-    if let Some(column) = columns.find("columns.label", options.columns.label.as_deref(), LABEL)? {
+    if let Some(column) = columns.find("columns.label", options.columns.label.as_ref(), LABEL)? {
         return Ok(Some(column));
     }
     let counts =

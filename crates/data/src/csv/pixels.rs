@@ -83,9 +83,9 @@ impl Plan {
     fn new(columns: &Columns, sample: &[Vec<String>], options: &Options) -> Result<Plan, DataError> {
         let told = &options.columns;
         let width = columns.width;
-        let mut label = columns.find("columns.label", told.label.as_deref(), LABEL)?;
-        let split = columns.find("columns.split", told.split.as_deref(), SPLIT)?;
-        let group = columns.find("columns.group", told.group.as_deref(), GROUP)?;
+        let mut label = columns.find("columns.label", told.label.as_ref(), LABEL)?;
+        let split = columns.find("columns.split", told.split.as_ref(), SPLIT)?;
+        let group = columns.find("columns.group", told.group.as_ref(), GROUP)?;
         let mut is_pixel = vec![true; width];
         let mut unused = Vec::new();
         for column in [label, split, group].into_iter().flatten() {
@@ -166,7 +166,7 @@ impl Plan {
             (false, true) => width - 1,
             _ => {
                 let what = format!("has no header, and the label may be column 1 or column {width}");
-                let hint = format!("say which: columns.label = \"1\" or columns.label = \"{width}\"");
+                let hint = format!("say which: columns.label = 1 or columns.label = {width}");
                 return Err(DataError::contents(path, what, Some(&hint)));
             }
         };

@@ -6,7 +6,7 @@ mod lists;
 use std::path::Path;
 
 use crate::testing::{Folder, gzip};
-use crate::{Collection, Columns, ImageShape, Options, read};
+use crate::{Collection, Column, Columns, ImageShape, Options, read};
 
 fn of(path: &Path) -> Collection {
     read(path, &Options::default()).unwrap()
@@ -110,9 +110,9 @@ fn the_label_is_found_wherever_it_is() {
     let path = folder.write("set.csv", first.replace(",0\n", ",1\n").replacen(",1\n", ",2\n", 1).as_bytes());
     let (message, hint) = refusal(&path, &default);
     assert_eq!(message, "FILE: has no header, and the label may be column 1 or column 17");
-    assert_eq!(hint, "say which: columns.label = \"1\" or columns.label = \"17\"");
+    assert_eq!(hint, "say which: columns.label = 1 or columns.label = 17");
     let told =
-        Options { columns: Columns { label: Some("17".to_owned()), ..Columns::default() }, ..Options::default() };
+        Options { columns: Columns { label: Some(Column::Number(17)), ..Columns::default() }, ..Options::default() };
     assert_eq!(read(&path, &told).unwrap().classes, ["1", "2"]);
     // Words, and a header of numbers as pandas writes it, with a column that counts rows.
     let words: String = (0..2).map(|n| format!("{};{}\n", row(n + 3).replace(',', ";"), ["cat", "dög"][n])).collect();
@@ -201,8 +201,10 @@ fn broken_pixels_are_refused_with_their_line() {
     let path = folder.write("set.csv", b"\xff\xfea\0,\0");
     assert_eq!(refusal(&path, &Options::default()).0, "FILE: is UTF-16, expected UTF-8");
     let path = folder.write("set.csv", whole.as_bytes());
-    let told =
-        Options { columns: Columns { label: Some("digit".to_owned()), ..Columns::default() }, ..Options::default() };
+    let told = Options {
+        columns: Columns { label: Some(Column::Name("digit".to_owned())), ..Columns::default() },
+        ..Options::default()
+    };
     assert!(
         refusal(&path, &told)
             .0

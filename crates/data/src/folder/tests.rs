@@ -233,7 +233,7 @@ fn a_folder_of_no_classes_is_refused_with_the_remedy() {
     let one = refusal(&folder, &Options::default()).0;
     assert_eq!(one, "DIR: holds training images of one class, \"one\", expected 2 to 1000 classes");
     let size = Options { size: Some([0, 300]), ..Options::default() };
-    assert_eq!(refusal(&folder, &size).0, "size = \"0x300\": expected sides of 1 to 256");
+    assert_eq!(refusal(&folder, &size).0, "size = [0, 300]: expected sides of 1 to 256");
 }
 
 #[test]

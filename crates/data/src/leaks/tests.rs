@@ -238,13 +238,18 @@ fn a_part_gets_a_second_class_and_is_refused_where_there_is_none_for_it() {
 #[test]
 fn sizes_of_parts_that_are_there_are_refused() {
     let told = Shares { test: Portion::Count(7), valid: Portion::Share(0.25) };
-    assert!(told.refuse_useless("pictures", false, false).is_ok());
-    assert!(Shares::default().refuse_useless("pictures", true, true).is_ok());
-    let message = |test, valid| told.refuse_useless("pictures", test, valid).unwrap_err().to_string();
+    assert!(told.refuse_useless(0, "pictures", false, false).is_ok());
+    assert!(Shares::default().refuse_useless(0, "pictures", true, true).is_ok());
+    let message = |test, valid| told.refuse_useless(0, "pictures", test, valid).unwrap_err().to_string();
     let because = "images of its own, so none are set apart; leave it out";
-    assert_eq!(message(true, false), format!("test = \"7\": it changes nothing: pictures has test {because}"));
+    assert_eq!(message(true, false), format!("test = 7: it changes nothing: pictures has test {because}"));
     assert_eq!(
         message(false, true),
-        format!("valid_share = \"0.25\": it changes nothing: pictures has validation {because}")
+        format!("valid_share = 0.25: it changes nothing: pictures has validation {because}")
     );
+    // Test images are drawn by no seed that is told.
+    let seeded = |test, valid| Shares::default().refuse_useless(3, "pictures", test, valid);
+    assert!(seeded(false, false).is_ok() && seeded(true, false).is_ok());
+    let message = seeded(true, true).unwrap_err().to_string();
+    assert!(message.starts_with("split_seed = 3: it changes nothing: pictures has validation images"), "{message}");
 }

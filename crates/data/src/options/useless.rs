@@ -18,24 +18,25 @@ impl Options {
         Ok(())
     }
 
-    /// The name and the value of a setting, if it was told.
+    /// The name and the value of a setting as a study file writes them, if it was told.
     fn told(&self, setting: Setting) -> Option<(&'static str, String)> {
         let Columns { path, label, split, group, header } = &self.columns;
         let columns =
             [("columns.path", path), ("columns.label", label), ("columns.split", split), ("columns.group", group)];
+        let quoted = |word: &str| format!("{word:?}");
         match setting {
-            Setting::Fit => (self.fit != Fit::default()).then(|| ("fit", self.fit.name().to_owned())),
+            Setting::Fit => (self.fit != Fit::default()).then(|| ("fit", quoted(self.fit.name()))),
             Setting::Background => {
-                (self.background != Background::default()).then(|| ("background", self.background.name().to_owned()))
+                (self.background != Background::default()).then(|| ("background", quoted(self.background.name())))
             }
             Setting::Transpose => self.transpose.map(|transpose| ("transpose", transpose.to_string())),
-            Setting::Labels => (self.labels == Level::Coarse).then(|| ("labels", "coarse".to_owned())),
-            Setting::Group => self.group.clone().map(|pattern| ("group", pattern)),
+            Setting::Labels => (self.labels == Level::Coarse).then(|| ("labels", quoted("coarse"))),
+            Setting::Group => self.group.as_ref().map(|pattern| ("group", quoted(pattern))),
             Setting::Columns => {
-                let named = columns.into_iter().find_map(|(name, column)| Some((name, column.clone()?)));
+                let named = columns.into_iter().find_map(|(name, column)| Some((name, column.as_ref()?.to_string())));
                 named.or(header.map(|header| ("columns.header", header.to_string())))
             }
-            Setting::ColumnOfPaths => path.clone().map(|column| ("columns.path", column)),
+            Setting::ColumnOfPaths => path.as_ref().map(|column| ("columns.path", column.to_string())),
         }
     }
 }

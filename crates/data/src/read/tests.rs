@@ -7,7 +7,7 @@ use image::{GrayImage, Luma};
 
 use super::*;
 use crate::testing::{Folder, file};
-use crate::{Background, Columns, Fit, Level, Stage};
+use crate::{Background, Column, Columns, Fit, Level, Stage};
 
 fn pictures(folder: &Path) -> PathBuf {
     let path = folder.join("pictures");
@@ -50,20 +50,20 @@ fn settings_that_change_nothing_are_refused_with_what_to_do() {
     let coarse = || Options { labels: Level::Coarse, ..Options::default() };
     let turned = || Options { transpose: Some(true), ..Options::default() };
     let of = |columns: Columns| Options { columns, ..Options::default() };
-    let label = || of(Columns { label: Some("1".to_owned()), ..Columns::default() });
-    let path = || of(Columns { path: Some("label".to_owned()), ..Columns::default() });
+    let label = || of(Columns { label: Some(Column::Number(1)), ..Columns::default() });
+    let path = || of(Columns { path: Some(Column::Name("label".to_owned())), ..Columns::default() });
     let crop = || Options { fit: Fit::Crop, ..Options::default() };
     let black = || Options { background: Background::Black, ..Options::default() };
     let cases = [
-        (&pictures, turned(), "transpose = \"true\": it changes nothing: ", "; turn the files, or leave it out"),
+        (&pictures, turned(), "transpose = true: it changes nothing: ", "; turn the files, or leave it out"),
         (&pictures, coarse(), "labels = \"coarse\": it changes nothing: ", "only CIFAR-100 has fine and coarse labels"),
-        (&pictures, label(), "columns.label = \"1\": it changes nothing: ", "; name the CSV file, or leave it out"),
+        (&pictures, label(), "columns.label = 1: it changes nothing: ", "; name the CSV file, or leave it out"),
         (&pixels, group(), "group = \"([^/]+)$\": ", "say which column holds the groups: columns.group = \"name\""),
         (&pixels, path(), "columns.path = \"label\": ", "it holds pixels, not the paths of pictures"),
         (&pixels, coarse(), "labels = \"coarse\": ", "leave it out"),
         (&pixels, crop(), "fit = \"crop\": ", "images keep their size; say which they are to have, size = [height"),
         (&pixels, black(), "background = \"black\": ", "no image is transparent, and nothing is put around one"),
-        (&paths, turned(), "transpose = \"true\": ", "turn the files"),
+        (&paths, turned(), "transpose = true: ", "turn the files"),
         (&idx, group(), "group = ", "these images have none; leave it out, or save the images as pictures"),
         (&idx, coarse(), "labels = ", "leave it out"),
         (&idx, label(), "columns.label = ", "only CSV files have columns"),
@@ -79,7 +79,10 @@ fn settings_that_change_nothing_are_refused_with_what_to_do() {
         let message = error.to_string();
         assert!(message.starts_with(start) && message.contains(words), "{start} ... {words}\n{message}");
     }
-    let two = Options { columns: Columns { group: Some("writer".to_owned()), ..Columns::default() }, ..group() };
+    let two = Options {
+        columns: Columns { group: Some(Column::Name("writer".to_owned())), ..Columns::default() },
+        ..group()
+    };
     let message = read(&paths, &two).unwrap_err().to_string();
     assert!(
         message.contains("columns.group says which column names the groups; leave one of the two out"),

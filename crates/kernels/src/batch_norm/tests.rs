@@ -65,8 +65,9 @@ impl Case {
             let mut y = Vec::new();
             for x in x.chunks_exact(len) {
                 let mut image = vec![0.0; to.len()];
-                normalise(isa, x, &norms, &bias, &to, &mut image);
+                normalise(isa, x, &norms, &bias, Term::Nothing, false, &to, &mut image);
                 assert_padding_is_zero(&image, &to, "normalised");
+                self.check_terms(isa, x, (&norms, &bias), &to, &image);
                 y.extend(unpack_image(&image, &to));
             }
             // What the mean is off by, times the scale, which is about 2.
@@ -76,7 +77,8 @@ impl Case {
 
             let pairs = || x.chunks_exact(len).zip(grad.chunks_exact(len));
             for ((x, grad), parts) in pairs().zip(parts.chunks_exact_mut(stride)) {
-                image_gradients(isa, pixels, x, &norms, grad, parts);
+                image_gradients(isa, pixels, x, &norms, None, &mut grad.to_vec(), parts);
+                self.check_cut(isa, x, (&norms, &bias), grad);
             }
             let norm = |block: usize| &norms.as_chunks().0[block];
             let sums = (0..blocks).map(|block| batch_gradients(isa, pixels, norm(block), &parts, stride, block));
@@ -96,6 +98,9 @@ impl Case {
             for (x, grad) in pairs() {
                 let mut image = vec![f32::NAN; len];
                 pass_gradient(isa, pixels, x, (&norms, &backs), grad, &mut image);
+                let mut in_place = grad.to_vec();
+                pass_gradient_in_place(isa, pixels, x, (&norms, &backs), &mut in_place);
+                assert_eq!(in_place, image, "in place on {}", isa.name());
                 assert_padding_is_zero(&image, &plain, "gradient of the input");
                 grad_x.extend(unpack_image(&image, &plain));
             }
@@ -103,6 +108,42 @@ impl Case {
             bits.extend(grad_x.iter().chain(&of_weight).chain(&of_bias).map(|v| v.to_bits()));
             bits
         });
+    }
+
+    /// What is added to normalised values, and a ReLU behind, do what they would as steps by themselves; `y` is `x`
+    /// normalised.
+    fn check_terms(&self, isa: Isa, x: &[f32], (norms, bias): (&[f32], &[f32]), to: &Planes, y: &[f32]) {
+        let lies = Planes::with_border(self.channels, LANES, self.height, self.width, [0, 1, 2, 0], (1, 1));
+        let term = values(self.channels * self.pixels(), 5);
+        let packed = pack_image(&term, &lies);
+        let y = unpack_image(y, to);
+        let sum = |of: &dyn Fn(usize) -> f32| y.iter().enumerate().map(|(at, y)| y + of(at)).collect::<Vec<_>>();
+        for (what, term, expected) in [
+            ("alone", Term::Nothing, y.clone()),
+            ("plus values", Term::Values(&packed, &lies), sum(&|at| term[at])),
+            ("plus itself", Term::Normalised(x, norms, bias), sum(&|at| y[at])),
+        ] {
+            for relu in [false, true] {
+                let mut image = vec![0.0; to.len()];
+                normalise(isa, x, norms, bias, term, relu, to, &mut image);
+                assert_padding_is_zero(&image, to, what);
+                let expected: Vec<f32> = expected.iter().map(|&y| if relu && y <= 0.0 { 0.0 } else { y }).collect();
+                assert_eq!(unpack_image(&image, to), expected, "{what}, ReLU: {relu}, on {}", isa.name());
+            }
+        }
+    }
+
+    /// A gradient is cut off where the ReLU behind cut off, before it is summed.
+    fn check_cut(&self, isa: Isa, x: &[f32], (norms, bias): (&[f32], &[f32]), grad: &[f32]) {
+        let plain = Planes::new(self.channels, self.height, self.width);
+        let mut y = vec![0.0; plain.len()];
+        normalise(isa, x, norms, bias, Term::Nothing, true, &plain, &mut y);
+        let mut expected: Vec<f32> = grad.iter().zip(&y).map(|(&g, &y)| if y > 0.0 { g } else { 0.0 }).collect();
+        let (mut sums, mut cut_sums) = (vec![0.0; plain.blocks() * PART], vec![0.0; plain.blocks() * PART]);
+        image_gradients(isa, self.pixels(), x, norms, None, &mut expected, &mut sums);
+        let mut cut = grad.to_vec();
+        image_gradients(isa, self.pixels(), x, norms, Some(bias), &mut cut, &mut cut_sums);
+        assert_eq!((cut, cut_sums), (expected, sums), "a ReLU behind, on {}", isa.name());
     }
 }
 
@@ -127,7 +168,7 @@ fn a_constant_channel_gives_the_bias_and_passes_nothing_on_but_noise() {
         let moments = batch_moments(isa, 37, &parts, PART, 0);
         let norm = norm_of(&moments, &[1.0; LANES], EPS);
         let mut y = vec![0.0; x.len()];
-        normalise(isa, &x, &norm, &[0.5; LANES], &Planes::new(LANES, 1, 37), &mut y);
+        normalise(isa, &x, &norm, &[0.5; LANES], Term::Nothing, false, &Planes::new(LANES, 1, 37), &mut y);
         // The mean is off by some 2^-27, and divided by sqrt(eps).
         assert!(y.iter().all(|y| (y - 0.5).abs() < 1e-5), "{y:?}");
     }
@@ -145,6 +186,16 @@ fn running_moments_move_by_the_momentum_and_are_never_subnormal() {
         assert!(mean.iter().chain(&variance).all(|v| *v == 0.0 || v.is_normal()));
     }
     assert_eq!((mean[0], variance[0]), (0.0, 0.0));
+}
+
+#[test]
+fn a_diverged_network_shows_behind_a_relu() {
+    let (x, planes) = (vec![f32::NAN; LANES], Planes::new(LANES, 1, 1));
+    for &isa in Isa::available() {
+        let mut y = vec![0.0; LANES];
+        normalise(isa, &x, &[1.0; NORM], &[0.0; LANES], Term::Nothing, true, &planes, &mut y);
+        assert!(y.iter().all(|y| y.is_nan()), "{y:?} on {}", isa.name());
+    }
 }
 
 #[test]

@@ -16,8 +16,8 @@ use crate::contract::{Segment, Sum, contract_slices};
 use crate::panels::Panels;
 use crate::planes::Planes;
 use crate::prefetch::Prefetch;
-use crate::simd::isa::Isa;
-use crate::simd::lanes::LANES;
+use crate::simd::isa::{Isa, dispatch};
+use crate::simd::lanes::{LANES, Lanes, transpose};
 use crate::windows;
 use std::ops::Range;
 
@@ -26,6 +26,13 @@ const BLOCK: usize = 6 * 1024;
 
 /// Rows of pixels that are in a block at most.
 const MAX_ROWS: usize = 64;
+
+/// The width of maps up to which a row makes no good tiles, and up to which it is worth while to leave out taps in the
+/// padding: of 4x4 pixels that a 3x3 kernel of stride 2 makes of 7x7, they are 44 of 144.
+const SMALL: usize = 8;
+
+/// Images whose pixels are put together where maps are small: a multiple of all tiles' rows but eight.
+const SMALL_AT_ONCE: usize = 12;
 
 /// A convolution's shape, checked once; nothing of it can be changed afterwards, since kernels rely on the whole of it.
 ///
@@ -49,10 +56,31 @@ pub struct Conv2d {
     pub(crate) padding: (usize, usize),
     /// For each (block, ky): a run of `kw * lanes` inputs, and the first of the weight rows that it meets.
     runs: Vec<Segment>,
-    /// The taps that are not zero anyway, in the same order, in pieces of `tap_len`: the runs, or where at most half of
-    /// a block's lanes hold a channel, for each (ky, kx) those that do.
-    taps: Vec<Segment>,
-    tap_len: usize,
+    /// The taps that are not zero anyway, in the same order.
+    taps: Taps,
+    /// Those of each output pixel that are not in the border of the input either, where maps are small.
+    by_pixel: Vec<Taps>,
+}
+
+/// Taps in pieces of `len`: runs or a part of each, or where at most half of a block's lanes hold a channel, for each
+/// (ky, kx) those that do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Taps {
+    pieces: Vec<Segment>,
+    len: usize,
+}
+
+impl Taps {
+    /// The taps of rows `ky` and columns `kx` of the kernel. `runs`: as in [`Conv2d`].
+    fn new(input: &Planes, kernel: (usize, usize), runs: &[Segment], ky: Range<usize>, kx: Range<usize>) -> Taps {
+        let runs = runs.iter().enumerate().filter(|(run, _)| ky.contains(&(run % kernel.0))).map(|(_, run)| *run);
+        let from = |run: Segment, kx: usize| Segment { a: run.a + kx * input.lanes, b: run.b + kx * input.lanes };
+        if input.is_half_idle() {
+            let pieces = runs.flat_map(|run| kx.clone().map(move |kx| from(run, kx))).collect();
+            return Taps { pieces, len: input.channels };
+        }
+        Taps { pieces: runs.map(|run| from(run, kx.start)).collect(), len: kx.len() * input.lanes }
+    }
 }
 
 impl Conv2d {
@@ -95,15 +123,25 @@ impl Conv2d {
                 b: run * kernel.1 * input.lanes,
             })
             .collect::<Vec<_>>();
-        let (mut taps, mut tap_len) = (runs.clone(), kernel.1 * input.lanes);
-        if input.is_half_idle() {
-            let of_run = |run: &Segment| {
-                let run = *run;
-                (0..kernel.1).map(move |kx| Segment { a: run.a + kx * input.lanes, b: run.b + kx * input.lanes })
+        let taps = Taps::new(&input, kernel, &runs, 0..kernel.0, 0..kernel.1);
+        let mut by_pixel = Vec::new();
+        if output.width <= SMALL && output.height <= SMALL {
+            // The taps that meet no border, along one dimension: the window starts `first` pixels behind its start.
+            let inside = |first: usize, border: usize, size: usize, kernel: usize| {
+                let end = (border + size).saturating_sub(first).min(kernel);
+                border.saturating_sub(first).min(end)..end
             };
-            (taps, tap_len) = (runs.iter().flat_map(of_run).collect(), input.channels);
+            let (top, left) = (start / input.row, start % input.row / input.pixel);
+            let (above, before) = (input.origin / input.row, input.origin % input.row / input.pixel);
+            for y in 0..output.height {
+                let ky = inside(top + y * stride.0, above, input.height, kernel.0);
+                for x in 0..output.width {
+                    let kx = inside(left + x * stride.1, before, input.width, kernel.1);
+                    by_pixel.push(Taps::new(&input, kernel, &runs, ky.clone(), kx));
+                }
+            }
         }
-        Conv2d { input, output, kernel, stride, padding, runs, taps, tap_len }
+        Conv2d { input, output, kernel, stride, padding, runs, taps, by_pixel }
     }
 
     /// The input, its border being the padding.
@@ -209,7 +247,12 @@ impl Conv2d {
 
     /// Where the pieces of taps that are worth multiplying start, as [`Conv2d::runs`] says it, and their length.
     pub(crate) fn taps(&self) -> (&[Segment], usize) {
-        (&self.taps, self.tap_len)
+        (&self.taps.pieces, self.taps.len)
+    }
+
+    /// Images that [`conv2d_forward`] should be given together: several where maps are small.
+    pub fn images_at_once(&self) -> usize {
+        if self.by_pixel.is_empty() { 1 } else { SMALL_AT_ONCE }
     }
 
     /// Weight rows of one run.
@@ -240,6 +283,12 @@ impl Phase {
     pub fn conv(&self) -> &Conv2d {
         &self.conv
     }
+
+    /// The tap of the original kernel that is at (`ky`, `kx`) of the phase's, which is rotated by half a turn.
+    pub(crate) fn tap(&self, ky: usize, kx: usize) -> (usize, usize) {
+        let (kh, kw) = self.conv.kernel;
+        (self.first_tap.0 + (kh - 1 - ky) * self.step.0, self.first_tap.1 + (kw - 1 - kx) * self.step.1)
+    }
 }
 
 /// A phase along one dimension: pixels of the input a stride apart, and the taps that they meet.
@@ -268,20 +317,23 @@ impl Line {
     }
 }
 
-/// Overwrites the pixels of `y` (one image, [`Conv2d::output`]) with the convolution without bias.
+/// Overwrites the pixels of `y` (`images` images of [`Conv2d::output`]) with the convolution without bias.
 ///
-/// `x`: one image, [`Conv2d::input`]. `weight`: [`Conv2d::weight`].
+/// `x`: as many of [`Conv2d::input`]. `weight`: [`Conv2d::weight`].
 ///
 /// # Panics
 /// If a slice has another length than that.
-pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], y: &mut [f32]) {
+pub fn conv2d_forward(isa: Isa, conv: &Conv2d, images: usize, x: &[f32], weight: &[f32], y: &mut [f32]) {
     let (input, out, panels) = (&conv.input, &conv.output, conv.weight());
-    assert_eq!(x.len(), input.len(), "x is one image of {input:?}");
-    assert_eq!(y.len(), out.len(), "y is one image of {out:?}");
+    assert_eq!(x.len(), images * input.len(), "x is {images} images of {input:?}");
+    assert_eq!(y.len(), images * out.len(), "y is {images} images of {out:?}");
     assert_eq!(weight.len(), panels.len(), "weight is [{}, {}] in panels", panels.k, panels.n);
+    let by_pixel = images >= SMALL_AT_ONCE / 2 && !conv.by_pixel.is_empty();
     for p in 0..panels.count() {
         let width = panels.width(p);
-        let sum = Sum {
+        let weight = &weight[panels.start(p)..];
+        let start = out.offset(panels.columns(p).start / LANES, 0, 0);
+        let rows = Sum {
             groups: out.height,
             rows: out.width,
             vectors: width / LANES,
@@ -289,17 +341,38 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, x: &[f32], weight: &[f32], y: &mu
             a_row: input.pixel * conv.stride.1,
             c_group: out.row,
             c_row: out.pixel,
-            segments: &conv.taps,
-            len: conv.tap_len,
+            segments: &conv.taps.pieces,
+            len: conv.taps.len,
             a_step: 1,
             b_unit: width,
             b_step: width,
             b_block: LANES,
             c_block: out.plane,
             accumulate: false,
+            half_idle: panels.is_half_idle(p),
         };
-        let (weight, y) = (&weight[panels.start(p)..], &mut y[out.offset(panels.columns(p).start / LANES, 0, 0)..]);
-        contract_slices(isa, &sum, x, weight, y, &mut Prefetch::nothing());
+        if by_pixel {
+            for (at, taps) in conv.by_pixel.iter().enumerate() {
+                // The same pixel of all images.
+                let sum = Sum {
+                    groups: 1,
+                    rows: images,
+                    a_row: input.len(),
+                    c_row: out.len(),
+                    segments: &taps.pieces,
+                    len: taps.len,
+                    ..rows
+                };
+                let (row, column) = (at / out.width, at % out.width);
+                let x = &x[row * rows.a_group + column * rows.a_row..];
+                let y = &mut y[start + row * out.row + column * out.pixel..];
+                contract_slices(isa, &sum, x, weight, y, &mut Prefetch::nothing());
+            }
+            continue;
+        }
+        for (x, y) in x.chunks_exact(input.len()).zip(y.chunks_exact_mut(out.len())) {
+            contract_slices(isa, &rows, x, weight, &mut y[start..], &mut Prefetch::nothing());
+        }
     }
 }
 
@@ -357,6 +430,7 @@ pub fn conv2d_backward_weight(
     let at_once = (BLOCK / (width * grad.width)).clamp(1, MAX_ROWS);
     let all = images * grad.height;
     let grad_y = &grad_y[panels.columns(panel).start / LANES * grad.plane..];
+    let by_tap = !conv.by_pixel.is_empty() && input.lanes == LANES;
     for first in (0..all).step_by(at_once) {
         let count = at_once.min(all - first);
         let mut segments = [Segment { a: 0, b: 0 }; MAX_ROWS];
@@ -370,9 +444,30 @@ pub fn conv2d_backward_weight(
             // To the end of the run at most; the bias is a run of its own, over an input of ones.
             let is_bias = done == panels.k;
             let (run, start) = (done / conv.run_len(), done % conv.run_len());
-            let end = if is_bias { done + 1 } else { rows.end.min((run + 1) * conv.run_len()) };
+            let mut end = if is_bias { done + 1 } else { rows.end.min((run + 1) * conv.run_len()) };
+            let (mut of_piece, mut piece_rows, mut columns) = (segments, count, 0..grad.width);
+            if is_bias {
+                of_piece.iter_mut().for_each(|segment| segment.a = 0);
+            } else if by_tap {
+                // A tap at a time, over the pixels for which it is not in the padding.
+                end = end.min(done - start % LANES + LANES);
+                let (ky, kx) = (run % conv.kernel.0, start / LANES);
+                let in_image = meets(ky, conv.padding.0, input.height, conv.stride.0, grad.height);
+                columns = meets(kx, conv.padding.1, input.width, conv.stride.1, grad.width);
+                piece_rows = 0;
+                let mut y = first % grad.height;
+                for at in 0..count {
+                    of_piece[piece_rows] = Segment {
+                        a: segments[at].a + columns.start * conv.stride.1 * input.pixel,
+                        b: segments[at].b + columns.start * grad.pixel,
+                    };
+                    // Without a branch: a row that does not count is overwritten by the next.
+                    piece_rows += usize::from(in_image.contains(&y));
+                    y = if y + 1 < grad.height { y + 1 } else { 0 };
+                }
+            }
             let c = &mut rows_out[(done - rows.start) * width..(end - rows.start) * width];
-            let mut sum = Sum {
+            let sum = Sum {
                 groups: 1,
                 rows: end - done,
                 vectors: width / LANES,
@@ -380,36 +475,66 @@ pub fn conv2d_backward_weight(
                 a_row: 1,
                 c_group: 0,
                 c_row: width,
-                segments: &segments[..count],
-                len: grad.width,
-                a_step: conv.stride.1 * input.pixel,
+                segments: &of_piece[..piece_rows],
+                len: columns.len(),
+                a_step: if is_bias { 0 } else { conv.stride.1 * input.pixel },
                 b_unit: 1,
                 b_step: grad.pixel,
                 b_block: grad.plane,
                 c_block: LANES,
                 accumulate: first > 0,
+                half_idle: panels.is_half_idle(panel),
             };
-            let mut of_ones = segments;
-            let x = if is_bias {
-                of_ones.iter_mut().for_each(|segment| segment.a = 0);
-                sum = Sum { segments: &of_ones[..count], a_step: 0, ..sum };
-                &[1.0][..]
-            } else {
-                &x[conv.runs[run].a + start..]
-            };
+            let x = if is_bias { &[1.0][..] } else { &x[conv.runs[run].a + start..] };
             contract_slices(isa, &sum, x, grad_y, c, &mut Prefetch::nothing());
             done = end;
         }
     }
 }
 
+/// The output pixels, along one dimension of `pixels`, for which tap `tap` is not in the padding.
+fn meets(tap: usize, padding: usize, size: usize, stride: usize, pixels: usize) -> Range<usize> {
+    let end = (padding + size).saturating_sub(tap).div_ceil(stride).min(pixels);
+    padding.saturating_sub(tap).div_ceil(stride).min(end)..end
+}
+
 /// Overwrites the rows of the runs `runs` in panel `panel` of the weights of a phase of `conv`: `rotated[i][o][ky][kx]`
 /// is `weight[o][i]` at the phase's tap (`kh - 1 - ky`, `kw - 1 - kx`), of its `kh x kw`.
 ///
 /// `weight`: [`Conv2d::weight`] of `conv`. `rotated`: as many rows of the panel's width as the runs have taps.
+///
 /// # Panics
-/// If a slice has another length than that.
+/// If a slice has another length than that, or the input is not in blocks of 16 channels.
 pub fn rotate_weight(
+    isa: Isa,
+    conv: &Conv2d,
+    phase: &Phase,
+    panel: usize,
+    runs: Range<usize>,
+    weight: &[f32],
+    rotated: &mut [f32],
+) {
+    let (from, to) = (conv.weight(), phase.conv.weight());
+    assert_eq!(conv.input.lanes, LANES, "whole blocks of input channels");
+    assert_eq!(weight.len(), from.len(), "weight is [{}, {}] in panels", from.k, from.n);
+    let len = runs.len() * phase.conv.run_len() * to.width(panel);
+    assert_eq!(rotated.len(), len, "rotated holds the rows of {runs:?} in panel {panel}");
+    dispatch!(
+        isa,
+        rotate_weight_body(
+            conv: &Conv2d,
+            phase: &Phase,
+            panel: usize,
+            runs: Range<usize>,
+            weight: &[f32],
+            rotated: &mut [f32],
+        )
+    )
+}
+
+#[inline(always)]
+fn rotate_weight_body<L: Lanes>(
+    simd: L,
     conv: &Conv2d,
     phase: &Phase,
     panel: usize,
@@ -418,30 +543,29 @@ pub fn rotate_weight(
     rotated: &mut [f32],
 ) {
     let (kh, kw) = phase.conv.kernel;
-    let (from, to, channels) = (conv.weight(), phase.conv.weight(), conv.input.channels);
-    let run_len = phase.conv.run_len();
-    let width = to.width(panel);
-    assert_eq!(weight.len(), from.len(), "weight is [{}, {}] in panels", from.k, from.n);
-    assert_eq!(rotated.len(), runs.len() * run_len * width, "rotated holds the rows of {runs:?} in panel {panel}");
-    for (row, out) in rotated.chunks_exact_mut(width).enumerate() {
-        let row = runs.start * run_len + row;
-        let (lane, kx) = (row % LANES, row / LANES % kw);
-        let (ky, block) = (row / run_len % kh, row / run_len / kh);
-        let o = block * LANES + lane;
-        if o >= from.n {
-            out.fill(0.0);
-            continue;
-        }
-        // Output channel o is one column of one panel; sixteen input channels of a tap are rows that follow each other.
-        let (start, stride) = (from.index(0, o), from.width(from.panel_of(o)));
-        let first = to.columns(panel).start;
-        for (at, out) in out.chunks_exact_mut(LANES).enumerate() {
-            let i = first + at * LANES;
-            let tap = |first: usize, step: usize, at: usize| first + step * at;
-            let ky = tap(phase.first_tap.0, phase.step.0, kh - 1 - ky);
-            let row = conv.weight_row(i, ky, tap(phase.first_tap.1, phase.step.1, kw - 1 - kx));
-            for (lane, value) in out.iter_mut().enumerate() {
-                *value = if i + lane < channels { weight[start + (row + lane) * stride] } else { 0.0 };
+    let (from, columns) = (conv.weight(), phase.conv.weight().columns(panel));
+    for (number, run) in runs.enumerate() {
+        let (block, ky) = (run / kh, run % kh);
+        let stride = from.width(from.panel_of(block * LANES));
+        for kx in 0..kw {
+            let to = (number * kw + kx) * LANES;
+            let tap_y = phase.first_tap.0 + phase.step.0 * (kh - 1 - ky);
+            let tap_x = phase.first_tap.1 + phase.step.1 * (kw - 1 - kx);
+            for first in columns.clone().step_by(LANES) {
+                // Sixteen rows of inputs by sixteen columns of outputs; those that fill up a block are zero.
+                let row = conv.weight_row(first, tap_y, tap_x);
+                let taps = &weight[from.index(row, block * LANES)..][..(LANES - 1) * stride + LANES];
+                let mut rows = [simd.zero(); LANES];
+                for lane in 0..LANES {
+                    // SAFETY: the slice holds sixteen rows of a vector each.
+                    rows[lane] = unsafe { simd.load(taps.as_ptr().add(lane * stride)) };
+                }
+                rows = transpose(simd, rows);
+                for lane in 0..LANES {
+                    let out = &mut rotated[(to + lane) * columns.len() + first - columns.start..][..LANES];
+                    // SAFETY: the slice holds a vector.
+                    unsafe { simd.store(out.as_mut_ptr(), rows[lane]) };
+                }
             }
         }
     }
@@ -539,7 +663,11 @@ mod tests {
                 for n in 0..images {
                     let mut y = vec![0.0; conv.output.len()];
                     let image = &packed_x[n * conv.input.len()..(n + 1) * conv.input.len()];
-                    conv2d_forward(isa, &conv, image, &packed_weight, &mut y);
+                    conv2d_forward(isa, &conv, 1, image, &packed_weight, &mut y);
+                    let together = [image; SMALL_AT_ONCE / 2 + 1].concat();
+                    let mut ys = vec![0.0; (SMALL_AT_ONCE / 2 + 1) * y.len()];
+                    conv2d_forward(isa, &conv, SMALL_AT_ONCE / 2 + 1, &together, &packed_weight, &mut ys);
+                    assert!(ys.chunks_exact(y.len()).all(|of_image| of_image == y), "images together, {what}");
                     add_bias(&conv.output, &padded(&bias), &mut y);
                     let expected = reference::conv2d_forward(&x[n], shape, &weight, &bias, &window);
                     assert_close(&unpack_image(&y, &conv.output), &expected, 1e-5, &format!("y of {what}"));
@@ -588,9 +716,13 @@ mod tests {
 
                 if lanes == LANES {
                     let all = Planes::new(c, h, w);
+                    let together = SMALL_AT_ONCE / 2;
+                    let many = packed_grad.repeat(together);
                     let mut out = vec![vec![f32::NAN; all.len()]; images];
+                    let mut outs = vec![f32::NAN; together * images * all.len()];
                     if !conv.phases_are_whole() {
                         out.iter_mut().for_each(|out| out.fill(0.0));
+                        outs.fill(0.0);
                     }
                     for phase in conv.phases() {
                         let panels = phase.conv.weight();
@@ -598,12 +730,14 @@ mod tests {
                         for p in 0..panels.count() {
                             let rows = panels.rows(p, 0..panels.k);
                             let runs = 0..phase.conv.run_count();
-                            rotate_weight(&conv, &phase, p, runs, &packed_weight, &mut rotated[rows]);
+                            rotate_weight(isa, &conv, &phase, p, runs, &packed_weight, &mut rotated[rows]);
                         }
                         for (out, g) in out.iter_mut().zip(packed_grad.chunks_exact(grad_planes.len())) {
-                            conv2d_forward(isa, &phase.conv, g, &rotated, out);
+                            conv2d_forward(isa, &phase.conv, 1, g, &rotated, out);
                         }
+                        conv2d_forward(isa, &phase.conv, together * images, &many, &rotated, &mut outs);
                     }
+                    assert!(outs == out.concat().repeat(together), "gradients of images together, {what}");
                     for (out, grad_x) in out.iter().zip(&grad_x) {
                         assert_close(&unpack_image(out, &all), grad_x, 1e-5, &format!("grad_x of {what}"));
                         assert_padding_is_zero(out, &all, &what);

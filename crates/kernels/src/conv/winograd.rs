@@ -409,6 +409,7 @@ pub fn multiply(isa: Isa, shape: &Winograd, tiles: usize, inputs: &[f32], weight
                 b_block: LANES,
                 c_block: LANES,
                 accumulate: false,
+                half_idle: panels.is_half_idle(p),
             };
             let b = &weight[place * shape.weight_stride() + panels.start(p)..];
             let c = &mut products[place * shape.output_stride(tiles) + panels.columns(p).start..];
@@ -439,27 +440,52 @@ pub fn transform_output(isa: Isa, shape: &Winograd, products: &[f32], tiles: &Ti
 #[inline(always)]
 fn transform_output_body<L: Lanes>(simd: L, shape: &Winograd, products: &[f32], tiles: &Tiles, y: &mut [f32]) {
     let (out, stride, channels) = (&shape.conv.output, shape.output_stride(tiles.all), shape.outputs());
+    assert!(out.offset(out.blocks - 1, out.height - 1, out.width - 1) + LANES <= y.len(), "every pixel is in y");
+    let whole = out.width / TILE;
     for block in 0..out.blocks {
         for (n, row) in tiles.rows.clone().enumerate() {
-            for tile in 0..shape.tile_columns() {
-                let from = (tiles.first + n * shape.tile_columns() + tile) * channels + block * LANES;
-                let column = |x: usize| {
-                    // SAFETY: `Tiles::check` asserted that `products` has so many tiles at every place.
-                    let load = |y: usize| unsafe { simd.load(products.as_ptr().add((y * SIZE + x) * stride + from)) };
-                    output_pixels(simd, std::array::from_fn(load))
-                };
-                let columns: [[L::V; TILE]; SIZE] = std::array::from_fn(column);
-                for ty in 0..TILE.min(out.height - TILE * row) {
-                    let values = output_pixels(simd, columns.map(|column| column[ty]));
-                    for (tx, value) in values.into_iter().enumerate().take(out.width - TILE * tile) {
-                        let to = &mut y[out.offset(block, TILE * row + ty, TILE * tile + tx)..][..LANES];
-                        // SAFETY: the slice holds a vector.
-                        unsafe { simd.store(to.as_mut_ptr(), value) };
+            let first = (tiles.first + n * shape.tile_columns()) * channels + block * LANES;
+            let lines = TILE.min(out.height - TILE * row);
+            let to = out.offset(block, TILE * row, 0);
+            // SAFETY: `Tiles::check` asserted that `products` has so many tiles at every place; rows and columns of
+            // pixels are below those of the output, all of which is in `y` (asserted).
+            unsafe {
+                let (mut from, mut to) = (products.as_ptr().add(first), y.as_mut_ptr().add(to));
+                for _ in 0..whole {
+                    let pixels = tile_pixels(simd, from, stride);
+                    for ty in 0..lines {
+                        simd.store(to.add(ty * out.row), pixels[ty][0]);
+                        simd.store(to.add(ty * out.row + out.pixel), pixels[ty][1]);
+                    }
+                    (from, to) = (from.wrapping_add(channels), to.wrapping_add(TILE * out.pixel));
+                }
+                if whole < shape.tile_columns() {
+                    let pixels = tile_pixels(simd, from, stride);
+                    for ty in 0..lines {
+                        simd.store(to.add(ty * out.row), pixels[ty][0]);
                     }
                 }
             }
         }
     }
+}
+
+/// The pixels of a tile, by row, from its places, `stride` apart.
+///
+/// # Safety
+/// A vector is readable at each place.
+#[inline(always)]
+unsafe fn tile_pixels<L: Lanes>(simd: L, from: *const f32, stride: usize) -> [[L::V; TILE]; TILE] {
+    let mut columns = [[simd.zero(); TILE]; SIZE];
+    for x in 0..SIZE {
+        let mut places = [simd.zero(); SIZE];
+        for y in 0..SIZE {
+            // SAFETY: promised by the caller.
+            places[y] = unsafe { simd.load(from.add((y * SIZE + x) * stride)) };
+        }
+        columns[x] = output_pixels(simd, places);
+    }
+    [output_pixels(simd, columns.map(|column| column[0])), output_pixels(simd, columns.map(|column| column[1]))]
 }
 
 /// Two pixels of four places.
@@ -512,30 +538,52 @@ fn transform_grad_output_body<L: Lanes>(
     out: &mut [f32],
 ) {
     let (stride, channels) = (shape.output_stride(tiles.all), shape.outputs());
+    let end = planes.offset(planes.blocks - 1, planes.height - 1, planes.width - 1) + LANES;
+    assert!(end <= grad_y.len(), "every pixel has a gradient");
+    let whole = planes.width / TILE;
+    let zeros = [0.0_f32; LANES];
     for block in 0..planes.blocks {
         for (n, row) in tiles.rows.clone().enumerate() {
-            for tile in 0..shape.tile_columns() {
-                let column = |x: usize| {
-                    let pixel = |y: usize| {
-                        let (y, x) = (TILE * row + y, TILE * tile + x);
-                        if y >= planes.height || x >= planes.width {
-                            return simd.zero();
-                        }
-                        let at = planes.offset(block, y, x);
-                        // SAFETY: the slice holds a vector.
-                        unsafe { simd.load(grad_y[at..at + LANES].as_ptr()) }
-                    };
-                    grad_points(simd, std::array::from_fn(pixel))
+            let first = (tiles.first + n * shape.tile_columns()) * channels + block * LANES;
+            let from = planes.offset(block, TILE * row, 0);
+            // SAFETY: rows and columns of pixels are below those of `planes`, all of which are in `grad_y` (asserted);
+            // `Tiles::check` asserted that `out` has so many tiles at every place.
+            unsafe {
+                let upper = grad_y.as_ptr().add(from);
+                // The last tile of an odd size has a row or column of zeros.
+                let (lower, step) = match TILE * row + 1 < planes.height {
+                    true => (upper.add(planes.row), planes.pixel),
+                    false => (zeros.as_ptr(), 0),
                 };
-                let columns: [[L::V; SIZE]; TILE] = std::array::from_fn(column);
-                let to = (tiles.first + n * shape.tile_columns() + tile) * channels + block * LANES;
-                for y in 0..SIZE {
-                    for (x, value) in grad_points(simd, columns.map(|column| column[y])).into_iter().enumerate() {
-                        // SAFETY: `Tiles::check` asserted that `out` has so many tiles at every place.
-                        unsafe { simd.store(out.as_mut_ptr().add((y * SIZE + x) * stride + to), value) };
-                    }
+                let mut to = out.as_mut_ptr().add(first);
+                let (mut upper, mut lower) = (upper, lower);
+                for _ in 0..whole {
+                    let left = [simd.load(upper), simd.load(lower)];
+                    let right = [simd.load(upper.add(planes.pixel)), simd.load(lower.add(step))];
+                    store_grad(simd, left, right, to, stride);
+                    (upper, lower) = (upper.wrapping_add(TILE * planes.pixel), lower.wrapping_add(TILE * step));
+                    to = to.wrapping_add(channels);
+                }
+                if whole < shape.tile_columns() {
+                    store_grad(simd, [simd.load(upper), simd.load(lower)], [simd.zero(); TILE], to, stride);
                 }
             }
+        }
+    }
+}
+
+/// Stores the places of a tile of gradients, whose two columns are given, `stride` apart.
+///
+/// # Safety
+/// A vector is writable at each place.
+#[inline(always)]
+unsafe fn store_grad<L: Lanes>(simd: L, left: [L::V; TILE], right: [L::V; TILE], to: *mut f32, stride: usize) {
+    let (left, right) = (grad_points(simd, left), grad_points(simd, right));
+    for y in 0..SIZE {
+        let values = grad_points(simd, [left[y], right[y]]);
+        for x in 0..SIZE {
+            // SAFETY: promised by the caller.
+            unsafe { simd.store(to.add((y * SIZE + x) * stride), values[x]) };
         }
     }
 }
@@ -591,6 +639,7 @@ pub fn multiply_gradient(
                 b_block: LANES,
                 c_block: LANES,
                 accumulate,
+                half_idle: panels.is_half_idle(p),
             };
             let c = &mut grad[place * shape.weight_stride() + panels.start(p)..];
             contract_slices(isa, &sum, a, b, c, &mut Prefetch::nothing());
@@ -851,7 +900,7 @@ mod tests {
             let weights = transformed(&shape, |unit, out| transform_weight(isa, &shape, unit, &packed_weight, out));
             let tiled = &convolve(isa, &shape, &[&packed_x], &weights, 3)[0];
             let mut plain = vec![0.0; conv.output.len()];
-            conv2d_forward(isa, &conv, &packed_x, &packed_weight, &mut plain);
+            conv2d_forward(isa, &conv, 1, &packed_x, &packed_weight, &mut plain);
             let [tiled, plain] = [tiled, &plain].map(|y| error(&unpack_image(y, &conv.output), &expected));
             assert!(tiled < plain, "{channels} channels: {tiled} in tiles, {plain} in a plain sum");
         }

@@ -79,6 +79,7 @@ pub fn linear_forward_pairs(
             b_block: LANES,
             c_block: LANES,
             accumulate: true,
+            half_idle: false,
         };
         let mut starts = [std::ptr::null(); BLOCKS_AT_ONCE];
         let calls = rows.div_ceil(6) * this.blocks.len() * steps.div_ceil(STRIDE);
@@ -195,6 +196,7 @@ pub fn linear_backward_weight_pairs(
             b_block: LANES,
             c_block: LANES,
             accumulate: false,
+            half_idle: false,
         };
         let c = &mut grad_weight[panels.rows(p, 0..panels.k)];
         let (a_end, b_end, c_end) = sum.extents();

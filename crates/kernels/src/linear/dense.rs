@@ -174,6 +174,7 @@ pub fn linear_forward(
             b_block: LANES,
             c_block: LANES,
             accumulate: true,
+            half_idle: false,
         };
         let mut starts = [std::ptr::null(); BLOCKS_AT_ONCE];
         let calls = rows.div_ceil(6) * this.blocks.len() * len.div_ceil(STRIDE);
@@ -462,6 +463,7 @@ pub fn linear_backward_weight(
             b_block: LANES,
             c_block: LANES,
             accumulate: false,
+            half_idle: false,
         };
         let c = &mut grad_weight[panels.rows(p, 0..panels.k)];
         contract_slices(isa, &sum, x, grad_y, c, ahead);

@@ -75,6 +75,12 @@ pub fn gelu(x: f64) -> (f64, f64) {
     (x * phi, phi + x * density)
 }
 
+/// `x / (1 + e^-x)` and its slope.
+pub fn silu(x: f64) -> (f64, f64) {
+    let gate = 1.0 / (1.0 + (-x).exp());
+    (x * gate, gate * (1.0 + x * (1.0 - gate)))
+}
+
 /// `y[n][o] = bias[o] + sum over i of x[n][i] * weight[o][i]`.
 pub fn linear_forward(x: &[f32], weight: &[f32], bias: &[f32], rows: usize, k: usize, out: usize) -> Vec<f64> {
     let mut y = vec![0.0; rows * out];
@@ -188,6 +194,44 @@ pub fn conv2d_backward(
         }
     }
     (grad_x, grad_weight, grad_bias)
+}
+
+/// [`conv2d_forward`] in `groups` groups: outputs of each see the inputs of the same one alone, `weight` is
+/// `[O, I / groups, Kh, Kw]`. As many groups as channels make a depthwise convolution.
+pub fn grouped_conv2d_forward(
+    x: &[f32],
+    (in_channels, height, width): (usize, usize, usize),
+    weight: &[f32],
+    bias: &[f32],
+    window: &Window,
+    groups: usize,
+) -> Vec<f64> {
+    let shape = (in_channels / groups, height, width);
+    let parts = x.chunks(x.len() / groups).zip(weight.chunks(weight.len() / groups));
+    let biases = bias.chunks(bias.len() / groups);
+    parts.zip(biases).flat_map(|((x, weight), bias)| conv2d_forward(x, shape, weight, bias, window)).collect()
+}
+
+/// Gradients of [`grouped_conv2d_forward`] for one image: of `x`, of `weight`, of `bias`.
+pub fn grouped_conv2d_backward(
+    x: &[f32],
+    (in_channels, height, width): (usize, usize, usize),
+    weight: &[f32],
+    out_channels: usize,
+    grad_y: &[f32],
+    window: &Window,
+    groups: usize,
+) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let shape = (in_channels / groups, height, width);
+    let parts = x.chunks(x.len() / groups).zip(weight.chunks(weight.len() / groups));
+    let mut all = (Vec::new(), Vec::new(), Vec::new());
+    for ((x, weight), grad_y) in parts.zip(grad_y.chunks(grad_y.len() / groups)) {
+        let (of_x, of_weight, of_bias) = conv2d_backward(x, shape, weight, out_channels / groups, grad_y, window);
+        all.0.extend(of_x);
+        all.1.extend(of_weight);
+        all.2.extend(of_bias);
+    }
+    all
 }
 
 /// Maximum over each window (without padding), and the index of the first maximum in `x`, one image.

@@ -130,8 +130,10 @@ fn description(model: &Model, about: &OnnxAbout) -> serde_json::Value {
     description
 }
 
-/// A `GraphProto`.
+/// A `GraphProto`. Batch norms are part of the layers before them, where they can be.
 fn write_graph(out: &mut Message, model: &Model, temperature: Option<f64>) {
+    let folded = model.folded();
+    let model = folded.as_ref().unwrap_or(model);
     let graph = Graph::new(model, temperature);
     for node in &graph.nodes {
         out.message(1, |out| write_node(out, node));

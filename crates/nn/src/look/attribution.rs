@@ -210,6 +210,7 @@ mod tests {
                 4 => windows().prop_filter("a maximum has kinks", |layer| !matches!(layer, Layer::MaxPool { .. })),
                 2 => Just(Layer::Tanh),
                 2 => Just(Layer::Gelu),
+                1 => Just(Layer::Silu),
                 1 => Just(Layer::GlobalAvgPool),
                 2 => Just(Layer::BatchNorm { momentum: 0.1, eps: 1e-2 }),
                 2 => Just(Layer::Sigmoid),

@@ -27,16 +27,23 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
     let mut found = Vec::new();
     for (index, info) in layers.iter().enumerate() {
         let (filters, kernel, response) = match (info.layer, info.output) {
-            (Layer::Conv { out_channels, kernel_size: (rows, columns), .. }, Shape::Image(to)) => {
+            (
+                Layer::Conv { kernel_size: (rows, columns), .. }
+                | Layer::Depthwise { kernel_size: (rows, columns), .. },
+                Shape::Image(to),
+            ) => {
                 let channels = info.input.channels().expect("a convolution takes feature maps");
-                (out_channels, [channels, rows, columns], [to.height, to.width])
+                let groups = info.groups().expect("it is in one group at least");
+                (to.channels, [channels / groups, rows, columns], [to.height, to.width])
             }
             (Layer::Linear { out_features }, _) if sees_pixels(layers, info.inputs[0]) => {
                 let image = architecture.input();
                 (out_features, [image.channels, image.height, image.width], [1, 1])
             }
-            (Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. }, _)
-            | (Layer::GlobalAvgPool | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu, _)
+            (Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. }, _)
+            | (Layer::MaxPool { .. } | Layer::AvgPool { .. }, _)
+            | (Layer::GlobalAvgPool | Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Sigmoid, _)
+            | (Layer::Gelu | Layer::Silu, _)
             | (Layer::Dropout { .. } | Layer::Flatten | Layer::BatchNorm { .. } | Layer::Add, _) => continue,
         };
         let (name, rectified) = (info.name.clone(), is_rectified(layers, index));
@@ -49,8 +56,15 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
 fn passes_on(layer: Layer) -> bool {
     match layer {
         Layer::Flatten | Layer::Dropout { .. } => true,
-        Layer::Conv { .. } | Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
-        Layer::GlobalAvgPool | Layer::Relu | Layer::Tanh | Layer::Sigmoid | Layer::Gelu => false,
+        Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. } => false,
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
+        Layer::GlobalAvgPool
+        | Layer::Relu
+        | Layer::LeakyRelu { .. }
+        | Layer::Tanh
+        | Layer::Sigmoid
+        | Layer::Gelu
+        | Layer::Silu => false,
         Layer::BatchNorm { .. } | Layer::Add => false,
     }
 }
@@ -70,9 +84,11 @@ fn is_rectified(layers: &[LayerInfo], at: usize) -> bool {
     let rectifies = |(reader, info): (usize, &LayerInfo)| match info.layer {
         Layer::Relu => true,
         Layer::MaxPool { .. } | Layer::Flatten | Layer::Dropout { .. } => is_rectified(layers, reader),
-        Layer::Conv { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } => false,
-        Layer::GlobalAvgPool | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::BatchNorm { .. } => false,
-        Layer::Add => false,
+        Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } => false,
+        // What is below zero shows too.
+        Layer::LeakyRelu { .. } => false,
+        Layer::GlobalAvgPool | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Silu => false,
+        Layer::BatchNorm { .. } | Layer::Add => false,
     };
     readers.peek().is_some() && readers.all(rectifies)
 }

@@ -34,7 +34,7 @@ pub(super) fn windows() -> impl Strategy<Value = Layer> {
     let sides = || (1..=3_usize, 1..=3_usize);
     let conv = (1..=2_usize, sides(), sides(), 0..=2_usize).prop_map(|(out_channels, kernel, stride, padding)| {
         let padding = Padding::Number(padding.min(kernel.0 - 1).min(kernel.1 - 1));
-        Layer::Conv { out_channels, kernel_size: kernel, stride, padding }
+        Layer::Conv { out_channels, kernel_size: kernel, stride, padding, groups: 1 }
     });
     let pool = (prop::bool::ANY, sides(), sides()).prop_map(|(max, kernel_size, stride)| {
         if max { Layer::MaxPool { kernel_size, stride } } else { Layer::AvgPool { kernel_size, stride } }

@@ -21,6 +21,10 @@ pub enum Init {
     /// Weights normal with standard deviation 0.1, but none beyond 0.2, and biases 0.1: what the first TensorFlow
     /// examples taught.
     TruncatedNormal,
+    /// As [`Init::Pytorch`], but the first filters of a convolution, or of each of its groups, pass a channel on each:
+    /// 1 at the middle of its own, 0 elsewhere (Zagoruyko and Komodakis 2017). The others, where there are more filters
+    /// than channels, see something new.
+    Dirac,
 }
 
 /// Standard deviation of the weights, and value of the biases, of [`Init::TruncatedNormal`].
@@ -38,28 +42,84 @@ impl Init {
             ParamKind::Shift | ParamKind::RunningMean => Some(0.0),
         };
         let bound = match self {
-            Init::Pytorch => 1.0 / fan_in.sqrt(),
+            Init::Pytorch | Init::Dirac => 1.0 / fan_in.sqrt(),
             Init::Xavier if !is_bias => (6.0 / (fan_in + fan_out)).sqrt(),
             Init::Kaiming if !is_bias => (6.0 / fan_in).sqrt(),
             Init::Xavier | Init::Kaiming | Init::Zero | Init::TruncatedNormal => 0.0,
         };
-        move |j| match (fixed, self) {
+        let passes_on = passes_on(spec).filter(|_| self == Init::Dirac);
+        move |j| match (fixed.or_else(|| passes_on?.value(j)), self) {
             (Some(value), _) => value,
             (None, Init::TruncatedNormal) if is_bias => TUTORIAL,
             (None, Init::TruncatedNormal) => TUTORIAL * rng.truncated_normal_at(j as u64),
             // Not the negative zero that half of the products would be.
-            (None, Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming) if bound == 0.0 => 0.0,
+            (None, Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming | Init::Dirac) if bound == 0.0 => 0.0,
             // In f64, and rounded once, so that the bound itself is not exceeded.
-            (None, Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming) => {
+            (None, Init::Zero | Init::Pytorch | Init::Xavier | Init::Kaiming | Init::Dirac) => {
                 ((2.0 * f64::from(rng.uniform_at(j as u64)) - 1.0) * bound) as f32
             }
         }
     }
 }
 
+/// The filters of a convolution that pass a channel on.
+#[derive(Clone, Copy)]
+struct PassesOn {
+    /// Filters of a group, and channels that each sees.
+    group: usize,
+    channels: usize,
+    /// Height and width of a kernel.
+    kernel: (usize, usize),
+}
+
+fn passes_on(spec: &ParamSpec) -> Option<PassesOn> {
+    let [_, channels, rows, columns] = spec.shape[..] else { return None };
+    Some(PassesOn { group: spec.fan_out / (rows * columns), channels, kernel: (rows, columns) })
+}
+
+impl PassesOn {
+    /// Value `j` of the weights, if its filter is one of these.
+    fn value(self, j: usize) -> Option<f32> {
+        let (rows, columns) = self.kernel;
+        let (at, channel) = (j % (rows * columns), j / (rows * columns) % self.channels);
+        let filter = j / (rows * columns) / self.channels % self.group;
+        let is_middle = at == rows / 2 * columns + columns / 2;
+        (filter < self.channels).then_some(f32::from(u8::from(filter == channel && is_middle)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ImageShape;
+    use crate::model::{Architecture, Model, blocks};
+    use crate::train::Pixels;
+
+    /// The weights of the network's only convolution.
+    fn dirac(conv: &str, channels: usize) -> Vec<f32> {
+        let input = ImageShape { channels, height: 6, width: 6 };
+        let net = Architecture::of_blocks(input, blocks(&[conv, "linear 3"]), 3).expect("fits");
+        Model::new(net, Init::Dirac, 7, Pixels::default()).tensor("conv1.weight").expect("weights")
+    }
+
+    #[test]
+    fn the_first_filters_of_dirac_pass_their_channel_on() {
+        assert_eq!(
+            dirac("conv 2 3x2", 2),
+            [
+                [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+                [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0],
+            ]
+            .concat()
+        );
+        // Of each group, as torch.nn.init.dirac_(weight, groups) has it.
+        assert_eq!(dirac("conv 4 1x1 groups 2", 4), [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(dirac("depthwise 3x3", 2), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0].repeat(2));
+        let more = dirac("conv 5 1x1", 2);
+        assert_eq!(more[..4], [1.0, 0.0, 0.0, 1.0]);
+        assert!(more[4..].iter().all(|v| v.abs() <= 0.5_f32.sqrt() && *v != 0.0), "{more:?}");
+        assert_eq!(dirac("conv 1 1x1", 2), [1.0, 0.0]);
+    }
 
     #[test]
     fn values_fill_their_bounds() {

@@ -23,6 +23,17 @@ pub enum Layer {
         stride: (usize, usize),
         /// Zeros around the image.
         padding: Padding,
+        /// In how many groups: the filters of each see its share of the input's channels alone.
+        groups: usize,
+    },
+    /// Two-dimensional convolution of each channel with a filter of its own, and a bias.
+    Depthwise {
+        /// Height and width of a filter.
+        kernel_size: (usize, usize),
+        /// Rows and columns from one output pixel to the next.
+        stride: (usize, usize),
+        /// Zeros around the image.
+        padding: Padding,
     },
     /// Maximum over windows; windows that would hang over the edge are left out.
     MaxPool {
@@ -42,12 +53,19 @@ pub enum Layer {
     GlobalAvgPool,
     /// `max(0, x)`.
     Relu,
+    /// `x`, or below 0 `slope * x` (Maas et al. 2013).
+    LeakyRelu {
+        /// What the gradient is multiplied by below 0, `0 < slope <= 1`.
+        slope: f64,
+    },
     /// Hyperbolic tangent.
     Tanh,
     /// `1 / (1 + e^-x)`.
     Sigmoid,
     /// `x Phi(x)`, with the distribution function of the standard normal (Hendrycks and Gimpel 2016), exactly.
     Gelu,
+    /// `x / (1 + e^-x)`, also called swish (Elfwing et al. 2017).
+    Silu,
     /// While training, sets each element to zero with this probability and scales the others up to make up for it.
     Dropout {
         /// Probability of being dropped, `0 <= p < 1`.
@@ -154,13 +172,23 @@ struct Form {
 }
 
 /// Every layer that can be written, one row each.
-const GRAMMAR: [Form; 12] = [
+const GRAMMAR: [Form; 15] = [
     Form { name: "linear", example: "\"linear 10\"", aliases: &["dense", "fc"], parse: linear },
     Form {
         name: "conv",
-        example: "\"conv 32 5x5 same\" (also \"valid\", \"padding 1\", \"stride 2\")",
+        example: "\"conv 32 5x5 same\" (also \"valid\", \"padding 1\", \"stride 2\", \"groups 4\")",
         aliases: &["conv2d", "convolution"],
         parse: conv,
+    },
+    Form {
+        name: "depthwise",
+        example: "\"depthwise 3x3 same\"",
+        aliases: &["dwconv", "depthwiseconv2d", "depthwise-conv", "separable"],
+        parse: |words| {
+            let kernel_size = words.size("a kernel such as 3x3")?;
+            let Window { stride, padding, .. } = window(words, false)?;
+            Ok(Layer::Depthwise { kernel_size, stride, padding })
+        },
     },
     Form {
         name: "maxpool",
@@ -181,9 +209,16 @@ const GRAMMAR: [Form; 12] = [
         parse: |_| Ok(Layer::GlobalAvgPool),
     },
     Form { name: "relu", example: "\"relu\"", aliases: &[], parse: |_| Ok(Layer::Relu) },
+    Form {
+        name: "leakyrelu",
+        example: "\"leakyrelu 0.01\"",
+        aliases: &["leaky_relu", "leaky-relu", "leaky", "lrelu"],
+        parse: leaky_relu,
+    },
     Form { name: "tanh", example: "\"tanh\"", aliases: &[], parse: |_| Ok(Layer::Tanh) },
     Form { name: "sigmoid", example: "\"sigmoid\"", aliases: &["logistic"], parse: |_| Ok(Layer::Sigmoid) },
     Form { name: "gelu", example: "\"gelu\"", aliases: &[], parse: |_| Ok(Layer::Gelu) },
+    Form { name: "silu", example: "\"silu\"", aliases: &["swish"], parse: |_| Ok(Layer::Silu) },
     Form { name: "dropout", example: "\"dropout 0.5\"", aliases: &[], parse: dropout },
     Form { name: "flatten", example: "\"flatten\"", aliases: &[], parse: |_| Ok(Layer::Flatten) },
     Form {
@@ -306,6 +341,26 @@ fn pool(words: &mut Words) -> Result<[(usize, usize); 2], LayerError> {
     Ok([kernel_size, stride])
 }
 
+/// PyTorch's default of [`Layer::LeakyRelu`].
+const SLOPE: f64 = 0.01;
+
+fn leaky_relu(words: &mut Words) -> Result<Layer, LayerError> {
+    const WHAT: &str = "the slope below zero";
+    let Some(word) = words.rest.next() else { return Ok(Layer::LeakyRelu { slope: SLOPE }) };
+    let slope: f64 = word.parse().map_err(|_| words.bad(word, "a slope below zero such as 0.01"))?;
+    if is_slope(slope) {
+        return Ok(Layer::LeakyRelu { slope });
+    }
+    Err(LayerError::OutOfRange { layer: words.layer.into(), what: WHAT, value: word.into(), range: SLOPES })
+}
+
+const SLOPES: &str = "1e-6 to 1";
+
+/// The gradient is told by the sign of the output, which a slope of zero would leave nothing of.
+fn is_slope(slope: f64) -> bool {
+    (1e-6..=1.0).contains(&slope)
+}
+
 fn dropout(words: &mut Words) -> Result<Layer, LayerError> {
     const WHAT: &str = "the probability of being dropped";
     let word = words.next(WHAT)?;
@@ -350,9 +405,21 @@ fn batch_norm_fault(momentum: f64, eps: f64) -> Option<(&'static str, f64, &'sta
 fn conv(words: &mut Words) -> Result<Layer, LayerError> {
     let out_channels = words.number("the number of filters", 1, MAX_FILTERS, "1 to 4096")?;
     let kernel_size = words.size("a kernel such as 5x5")?;
-    let (mut stride, mut padding) = (None, None);
+    let Window { stride, padding, groups } = window(words, true)?;
+    Ok(Layer::Conv { out_channels, kernel_size, stride, padding, groups })
+}
+
+/// What may follow the kernel of a convolution, in any order.
+struct Window {
+    stride: (usize, usize),
+    padding: Padding,
+    groups: usize,
+}
+
+/// `can_group`: whether there may be groups.
+fn window(words: &mut Words, can_group: bool) -> Result<Window, LayerError> {
+    let (mut stride, mut padding, mut groups) = (None, None, None);
     while let Some(word) = words.rest.next() {
-        const EXPECTED: &str = "\"same\", \"valid\", \"padding 1\" or \"stride 2\", each once";
         match word {
             "same" if padding.is_none() => padding = Some(Padding::Same),
             "valid" if padding.is_none() => padding = Some(Padding::Valid),
@@ -360,13 +427,20 @@ fn conv(words: &mut Words) -> Result<Layer, LayerError> {
                 padding = Some(Padding::Number(words.number("the padding", 0, MAX_WINDOW, "0 to 64")?));
             }
             "stride" if stride.is_none() => stride = Some(words.size("a stride such as 2 or 2x1")?),
-            word => return Err(words.bad(word, EXPECTED)),
+            "groups" if can_group && groups.is_none() => {
+                groups = Some(words.number("the number of groups", 1, MAX_FILTERS, "1 to 4096")?);
+            }
+            word if can_group => return Err(words.bad(word, CONV_WORDS)),
+            word => return Err(words.bad(word, DEPTHWISE_WORDS)),
         }
     }
-    // PyTorch's defaults: stride 1, no padding.
+    // PyTorch's defaults: stride 1, no padding, one group.
     let (stride, padding) = (stride.unwrap_or((1, 1)), padding.unwrap_or(Padding::Valid));
-    Ok(Layer::Conv { out_channels, kernel_size, stride, padding })
+    Ok(Window { stride, padding, groups: groups.unwrap_or(1) })
 }
+
+const CONV_WORDS: &str = "\"same\", \"valid\", \"padding 1\", \"stride 2\" or \"groups 4\", each once";
+const DEPTHWISE_WORDS: &str = "\"same\", \"valid\", \"padding 1\" or \"stride 2\", each once";
 
 impl Layer {
     /// A batch norm with PyTorch's settings.
@@ -385,23 +459,31 @@ impl Layer {
         let count = |what: &str, n: usize, max: usize| {
             if (1..=max).contains(&n) { Ok(()) } else { Err(format!("{what} is {n}, expected 1 to {max}")) }
         };
+        let check_window = |kernel_size, stride, padding| {
+            in_range("the kernel", kernel_size, 1..=MAX_WINDOW)?;
+            in_range("the stride", stride, 1..=MAX_WINDOW)?;
+            match padding {
+                Padding::Number(n) => in_range("the padding", (n, n), 0..=MAX_WINDOW),
+                Padding::Same | Padding::Valid => Ok(()),
+            }
+        };
         match *self {
             Layer::Linear { out_features: n } => count("the number of outputs", n, MAX_FEATURES),
-            Layer::Conv { out_channels, kernel_size, stride, padding } => {
+            Layer::Conv { out_channels, kernel_size, stride, padding, groups } => {
                 count("the number of filters", out_channels, MAX_FILTERS)?;
-                in_range("the kernel", kernel_size, 1..=MAX_WINDOW)?;
-                in_range("the stride", stride, 1..=MAX_WINDOW)?;
-                match padding {
-                    Padding::Number(n) => in_range("the padding", (n, n), 0..=MAX_WINDOW),
-                    Padding::Same | Padding::Valid => Ok(()),
-                }
+                count("the number of groups", groups, MAX_FILTERS)?;
+                check_window(kernel_size, stride, padding)
             }
+            Layer::Depthwise { kernel_size, stride, padding } => check_window(kernel_size, stride, padding),
             Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
                 in_range("the window", kernel_size, 1..=MAX_WINDOW)?;
                 in_range("the stride", stride, 1..=MAX_WINDOW)
             }
             Layer::Dropout { probability } if !(0.0..1.0).contains(&probability) => {
                 Err(format!("the probability is {probability}, expected at least 0 and less than 1"))
+            }
+            Layer::LeakyRelu { slope } if !is_slope(slope) => {
+                Err(format!("the slope below zero is {slope}, expected {SLOPES}"))
             }
             Layer::BatchNorm { momentum, eps } => match batch_norm_fault(momentum, eps) {
                 Some((what, value, range)) => Err(format!("{what} is {value}, expected {range}")),
@@ -411,30 +493,45 @@ impl Layer {
             Layer::GlobalAvgPool
             | Layer::Dropout { .. }
             | Layer::Relu
+            | Layer::LeakyRelu { .. }
             | Layer::Tanh
             | Layer::Sigmoid
             | Layer::Gelu
+            | Layer::Silu
             | Layer::Flatten => Ok(()),
         }
+    }
+}
+
+/// `2`, or `2x1`.
+fn square((h, w): (usize, usize)) -> String {
+    if h == w { h.to_string() } else { format!("{h}x{w}") }
+}
+
+fn write_window(f: &mut fmt::Formatter, stride: (usize, usize), padding: Padding) -> fmt::Result {
+    if stride != (1, 1) {
+        write!(f, " stride {}", square(stride))?;
+    }
+    match padding {
+        Padding::Same => write!(f, " same"),
+        Padding::Valid => write!(f, " valid"),
+        Padding::Number(n) => write!(f, " padding {n}"),
     }
 }
 
 impl fmt::Display for Layer {
     /// The canonical text, which parses back to the same layer if it is one that can be written.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let square = |(h, w): (usize, usize)| if h == w { h.to_string() } else { format!("{h}x{w}") };
         match self {
             Layer::Linear { out_features } => write!(f, "linear {out_features}"),
-            Layer::Conv { out_channels, kernel_size: (kh, kw), stride, padding } => {
+            Layer::Conv { out_channels, kernel_size: (kh, kw), stride, padding, groups } => {
                 write!(f, "conv {out_channels} {kh}x{kw}")?;
-                if *stride != (1, 1) {
-                    write!(f, " stride {}", square(*stride))?;
-                }
-                match padding {
-                    Padding::Same => write!(f, " same"),
-                    Padding::Valid => write!(f, " valid"),
-                    Padding::Number(n) => write!(f, " padding {n}"),
-                }
+                write_window(f, *stride, *padding)?;
+                if *groups != 1 { write!(f, " groups {groups}") } else { Ok(()) }
+            }
+            Layer::Depthwise { kernel_size: (kh, kw), stride, padding } => {
+                write!(f, "depthwise {kh}x{kw}")?;
+                write_window(f, *stride, *padding)
             }
             Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
                 let name = if matches!(self, Layer::MaxPool { .. }) { "maxpool" } else { "avgpool" };
@@ -446,9 +543,11 @@ impl fmt::Display for Layer {
             }
             Layer::GlobalAvgPool => write!(f, "global-avgpool"),
             Layer::Relu => write!(f, "relu"),
+            Layer::LeakyRelu { slope } => write!(f, "leakyrelu {slope}"),
             Layer::Tanh => write!(f, "tanh"),
             Layer::Sigmoid => write!(f, "sigmoid"),
             Layer::Gelu => write!(f, "gelu"),
+            Layer::Silu => write!(f, "silu"),
             Layer::Dropout { probability } => write!(f, "dropout {probability}"),
             Layer::Flatten => write!(f, "flatten"),
             Layer::Add => write!(f, "add"),
@@ -477,12 +576,18 @@ mod tests {
             "conv 32 5x5 same",
             "conv 16 3x2 stride 2 padding 1",
             "conv 1 1x1 valid",
+            "conv 64 3x3 same groups 4",
+            "depthwise 3x3 same",
+            "depthwise 5x3 stride 2x1 padding 1",
             "maxpool 2",
             "maxpool 3 stride 2",
             "avgpool 2x3",
             "relu",
             "tanh",
             "sigmoid",
+            "leakyrelu 0.01",
+            "leakyrelu 1",
+            "silu",
             "dropout 0.5",
             "flatten",
             "batchnorm",
@@ -518,9 +623,19 @@ mod tests {
         assert!(message("conv 3 5y5").contains("expected a kernel such as 5x5"));
         assert!(message("conv 3 5x5 same valid").contains("each once"));
         assert!(message("conv 3 5x5 sam").contains("\"sam\" is not understood"));
+        assert!(message("conv 3 5x5 groups 0").contains("the number of groups is 0, expected 1 to 4096"));
+        assert!(message("conv 3 5x5 groups 2 groups 2").contains("or \"groups 4\", each once"));
+        assert!(message("depthwise 3x3 groups 2").contains("\"groups\" is not understood; expected \"same\""));
+        assert!(message("depthwise 32 3x3").contains("\"3x3\" is not understood"));
+        assert!(message("DepthwiseConv2D 3").contains("did you mean \"depthwise\"?"));
         assert!(message("maxpool 2 3").contains("\"stride\" or nothing"));
         assert!(message("dropout 1").contains("at least 0 and less than 1"));
         assert!(message("dropout NaN").contains("at least 0 and less than 1"));
+        assert_eq!("leakyrelu".parse(), Ok(Layer::LeakyRelu { slope: 0.01 }));
+        assert!(message("leaky_relu 0.1").contains("did you mean \"leakyrelu\"?"));
+        assert!(message("leakyrelu 0").contains("the slope below zero is 0, expected 1e-6 to 1"));
+        assert!(message("leakyrelu steep").contains("expected a slope below zero such as 0.01"));
+        assert!(message("swish").contains("did you mean \"silu\"?"));
         assert!(message("relu 3").contains("nothing more"));
         assert!(message("BatchNorm2d").contains("did you mean \"batchnorm\"?"));
         assert!(message("batchnorm 32").contains("\"32\" is not understood; expected \"momentum 0.1\""));

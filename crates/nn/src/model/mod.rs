@@ -2,6 +2,7 @@
 
 mod architecture;
 mod block;
+mod folded;
 mod init;
 mod layer;
 mod parameters;

@@ -56,6 +56,7 @@ pub enum ModelError {
 pub struct Model {
     architecture: Architecture,
     pixels: Pixels,
+    precision: Precision,
     pub(crate) graph: Graph,
     /// Every array in its panels, one after another, padding zero.
     pub(crate) values: Aligned,
@@ -73,7 +74,7 @@ impl Model {
                 values.as_mut_slice()[place.index(j)] = value(j);
             }
         }
-        Model { architecture, pixels, graph, values }
+        Model { architecture, pixels, precision: Precision::F32, graph, values }
     }
 
     /// A network from its arrays, `(name, shape, values)` in PyTorch's order: exactly those of the architecture,
@@ -109,7 +110,18 @@ impl Model {
             }
             pack(&architecture, &graph, array, values, packed.as_mut_slice());
         }
-        Ok(Model { architecture, pixels, graph, values: packed })
+        Ok(Model { architecture, pixels, precision: Precision::F32, graph, values: packed })
+    }
+
+    /// A network from the values of its arrays, in PyTorch's order, one for each of the architecture's.
+    pub(super) fn from_values(architecture: Architecture, arrays: &[Vec<f32>], pixels: Pixels) -> Model {
+        let graph = lower(&architecture, lowering(&architecture, &pixels, Precision::F32));
+        let mut values = Aligned::zeroed(graph.param_len);
+        assert_eq!(arrays.len(), architecture.params().len(), "arrays of the network");
+        for (array, of_array) in arrays.iter().enumerate() {
+            pack(&architecture, &graph, array, of_array, values.as_mut_slice());
+        }
+        Model { architecture, pixels, precision: Precision::F32, graph, values }
     }
 
     /// The same network with other values of its parameters, packed as its own are.
@@ -118,6 +130,7 @@ impl Model {
         Model {
             architecture: self.architecture.clone(),
             pixels: self.pixels.clone(),
+            precision: self.precision,
             graph: self.graph.clone(),
             values,
         }
@@ -126,7 +139,13 @@ impl Model {
     /// The same network, computing in another precision. (It is f32 at first.)
     pub fn with_precision(mut self, precision: Precision) -> Model {
         self.graph = lower(&self.architecture, lowering(&self.architecture, &self.pixels, precision));
+        self.precision = precision;
         self
+    }
+
+    /// The precision that it computes in.
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The same network with the weights and the bias of one output (a filter, or a feature of a linear layer) of the

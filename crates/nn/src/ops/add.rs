@@ -74,8 +74,10 @@ mod tests {
                 wants_gradient,
                 summed_for: None,
                 gradient_summed_for: None,
+                made_by: None,
+                passed_through: None,
             });
-            self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), output, layers: 0..0 });
+            self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), output, layers: Vec::new() });
             output
         }
 

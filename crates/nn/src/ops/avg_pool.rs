@@ -17,10 +17,12 @@ impl AvgPool {
 }
 
 impl Operation for AvgPool {
-    fn forward(&self, run: &Run, _scratch: &mut Scratch) {
+    fn forward(&self, run: &Run, scratch: &mut Scratch) {
         for n in run.share() {
             let mut y = run.write(n);
-            avgpool2d_forward(run.step.isa, &self.pool, &run.read(run.input(), n..n + 1), &mut y);
+            run.with_input(n, scratch.image.as_mut_slice(), |x| {
+                avgpool2d_forward(run.step.isa, &self.pool, x, &mut y);
+            });
             run.finish(n, &mut y);
         }
     }

@@ -18,6 +18,16 @@ impl Conv {
     pub(crate) fn new(conv: Conv2d, precision: Precision, passes: bool, has_bias: bool, params: &mut Params) -> Conv {
         Conv { conv: Convolution::new(conv, precision, passes, has_bias, params) }
     }
+
+    /// [`super::Op::takes_gradient_images`].
+    pub(super) fn takes_gradient_images(&self) -> bool {
+        self.conv.back.is_some()
+    }
+
+    /// [`super::Op::takes_images`].
+    pub(super) fn takes_images(&self) -> bool {
+        self.conv.takes_images()
+    }
 }
 
 impl Operation for Conv {
@@ -38,21 +48,28 @@ impl Operation for Conv {
 
     fn forward(&self, run: &Run, scratch: &mut Scratch) {
         let bias = run.step.params.read(self.conv.bias.place.clone());
-        self.conv.forward(run, scratch.products.as_mut_slice(), |n, fill| {
-            let mut y = run.write(n);
+        let planes = self.conv.direct.output();
+        let Scratch { products, image, .. } = scratch;
+        self.conv.forward(run, products.as_mut_slice(), image.as_mut_slice(), |images, fill| {
+            let mut y = run.write_images(images.clone());
             fill(&mut y);
-            if self.conv.bias.learned {
-                add_bias(self.conv.direct.output(), &bias, &mut y);
+            for (n, y) in images.zip(y.chunks_exact_mut(planes.len())) {
+                if self.conv.bias.learned {
+                    add_bias(planes, &bias, y);
+                }
+                run.finish(n, y);
             }
-            run.finish(n, &mut y);
         });
     }
 
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
         let (from, to) = (run.grad_layout(run.node.output).planes(), self.conv.direct.grad_output());
-        let spread = |n: usize, out: &mut [f32]| copy_pixels(&from, &run.grad(n..n + 1), &to, out);
+        let spread = |n: usize, out: &mut [f32]| run.with_grad(n, |grad| copy_pixels(&from, grad, &to, out));
         if !self.conv.fourier_backward(run, scratch, spread) {
             self.conv.pass_through(run, scratch, spread);
+            if run.step.plan.graph.values[run.node.output.0].passed_through.is_some() {
+                run.worker.barrier();
+            }
             self.conv.learn(run, scratch);
         }
     }

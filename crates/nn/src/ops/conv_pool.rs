@@ -112,7 +112,7 @@ impl Operation for ConvPool {
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
         self.argmax = room.bytes(room.batch_size * self.shape.argmax_len());
         self.conv.plan(room, wiring.learns);
-        room.values(self.shape.conv().output().len());
+        room.values(self.conv.images_at_once() * self.shape.conv().output().len());
         if wiring.learns && self.conv.both_ffts().is_none() {
             let shape = &self.shape;
             self.channels = if shape.is_small_in() {
@@ -137,13 +137,16 @@ impl Operation for ConvPool {
             }
             return;
         }
-        let Scratch { values, products, .. } = scratch;
-        let sums = &mut values.as_mut_slice()[..shape.conv().output().len()];
-        self.conv.forward(run, products.as_mut_slice(), |n, fill| {
+        let Scratch { values, products, image, .. } = scratch;
+        let len = shape.conv().output().len();
+        self.conv.forward(run, products.as_mut_slice(), image.as_mut_slice(), |images, fill| {
+            let sums = &mut values.as_mut_slice()[..images.len() * len];
             fill(sums);
-            let mut y = run.write(n);
-            pool_forward(isa, shape, sums, &bias, &mut y, &mut argmax(n));
-            run.finish(n, &mut y);
+            for (n, sums) in images.zip(sums.chunks_exact(len)) {
+                let mut y = run.write(n);
+                pool_forward(isa, shape, sums, &bias, &mut y, &mut argmax(n));
+                run.finish(n, &mut y);
+            }
         });
     }
 

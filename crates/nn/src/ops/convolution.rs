@@ -85,10 +85,20 @@ impl Back {
         Back { phases, fft, tiled }
     }
 
+    /// Images that go through it together, where it is direct.
+    fn images_at_once(&self) -> usize {
+        self.phases.iter().map(|phase| phase.conv().images_at_once()).max().unwrap_or(1)
+    }
+
     /// Elements of the weights of all phases, which lie one behind the other.
     fn weight_len(&self) -> usize {
         self.phases.iter().map(|phase| phase.conv().weight().len()).sum()
     }
+}
+
+/// Images `images`, at most `at_once` at a time.
+fn together(images: Range<usize>, at_once: usize) -> impl Iterator<Item = Range<usize>> {
+    images.clone().step_by(at_once).map(move |first| first..(first + at_once).min(images.end))
 }
 
 /// By Fourier transform or in tiles, where one of them is faster than directly. Tiles are f32 in any precision.
@@ -131,6 +141,11 @@ impl Convolution {
         self.direct.weight().index(self.direct.weight_row(i, ky, kx), o)
     }
 
+    /// [`super::Op::takes_images`]: only in tiles is the gradient of the weights summed image by image.
+    pub(super) fn takes_images(&self) -> bool {
+        self.tiled.is_some()
+    }
+
     /// Whether it runs forward without any transform.
     pub(super) fn is_direct(&self) -> bool {
         self.fft.is_none() && self.tiled.is_none()
@@ -158,34 +173,42 @@ impl Convolution {
             None => self.places.rotated = room.floats(back.weight_len()),
         }
         (self.places.back_transformed, self.places.back_spectra) = fourier(room, back.fft.as_ref());
-        // Each thread's for the gradient of one image, with its border.
-        room.values(self.direct.grad_output().len());
+        // Each thread's for the gradients of the images that it takes together, with their border, and for what is
+        // added to that of their inputs.
+        room.values(back.images_at_once() * self.direct.grad_output().len());
+        room.spare(back.images_at_once() * self.direct.input().plain().len());
         if self.both_ffts().is_some() {
             self.places.grad_weight = room.floats(panels.len());
         }
     }
 
-    /// Convolves this thread's images, without bias: `output(n, fill)` gives a place for the result, which `fill`
-    /// overwrites. Meets once where the weights are transformed first.
+    /// Images that [`Convolution::forward`] takes together at most.
+    pub(super) fn images_at_once(&self) -> usize {
+        if self.is_direct() { self.direct.images_at_once() } else { 1 }
+    }
+
+    /// Convolves this thread's images, without bias: `output(images, fill)` gives a place for the result, which `fill`
+    /// overwrites; `image` is room for one of the input. Meets once where the weights are transformed first.
     pub(super) fn forward(
         &self,
         run: &Run,
         products: &mut [f32],
-        mut output: impl FnMut(usize, &mut dyn FnMut(&mut [f32])),
+        image: &mut [f32],
+        mut output: impl FnMut(Range<usize>, &mut dyn FnMut(&mut [f32])),
     ) {
         let weight = run.step.params.read(self.weight.place.clone());
-        let input = |n: usize| run.read(run.input(), n..n + 1);
         if let Some(tiled) = &self.tiled {
             tiled.transform_weights(run, |unit, out| {
                 winograd::transform_weight(run.step.isa, &tiled.shape, unit, &weight, out);
             });
             run.worker.barrier();
-            return tiled.convolve(run, products, |n, f| f(&input(n)), output);
+            return tiled.convolve(run, products, |n, f| run.with_input(n, image, f), |n, fill| output(n..n + 1, fill));
         }
         let Some(fft) = &self.fft else {
-            for n in run.share() {
-                let x = input(n);
-                output(n, &mut |y| conv2d_forward(run.step.isa, &self.direct, &x, &weight, y));
+            for images in together(run.share(), self.images_at_once()) {
+                let x = run.read(run.input(), images.clone());
+                let count = images.len();
+                output(images, &mut |y| conv2d_forward(run.step.isa, &self.direct, count, &x, &weight, y));
             }
             return;
         };
@@ -195,9 +218,9 @@ impl Convolution {
         run.worker.barrier();
         for n in run.share() {
             let mut out = spectra.images(run, n..n + 1);
-            transform_input(run.step.isa, fft, &input(n), &mut out.columns());
+            transform_input(run.step.isa, fft, &run.read(run.input(), n..n + 1), &mut out.columns());
         }
-        spectra.multiply(run, products, output);
+        spectra.multiply(run, products, |n, fill| output(n..n + 1, fill));
     }
 
     /// Passes the gradient of the output on to the input, where that is wanted. `spread(n, out)` overwrites `out` with
@@ -207,7 +230,9 @@ impl Convolution {
         let Some(back) = &self.back else { return };
         let isa = run.step.isa;
         let Scratch { values, products, spare, .. } = scratch;
-        let image = &mut values.as_mut_slice()[..self.direct.grad_output().len()];
+        let len = self.direct.grad_output().len();
+        let values = values.as_mut_slice();
+        let image = &mut values[..len];
         if let Some(tiled) = &back.tiled {
             let weight = run.step.params.read(self.weight.place.clone());
             tiled.transform_weights(run, |unit, out| {
@@ -241,16 +266,20 @@ impl Convolution {
             });
             return;
         }
-        for n in run.share() {
-            spread(n, image);
-            run.pass(run.input(), n, spare.as_mut_slice(), |out| {
+        for images in together(run.share(), back.images_at_once()) {
+            let gradients = &mut values[..images.len() * len];
+            for (n, out) in images.clone().zip(gradients.chunks_exact_mut(len)) {
+                spread(n, out);
+            }
+            let count = images.len();
+            run.pass_images(run.input(), images, spare.as_mut_slice(), |out| {
                 if !self.direct.phases_are_whole() {
                     out.fill(0.0);
                 }
                 let mut start = 0;
                 for phase in &back.phases {
                     let len = phase.conv().weight().len();
-                    conv2d_forward(isa, phase.conv(), image, &rotated[start..start + len], out);
+                    conv2d_forward(isa, phase.conv(), count, gradients, &rotated[start..start + len], out);
                     start += len;
                 }
             });
@@ -381,7 +410,7 @@ impl Convolution {
                 let (panel, number) = (unit / runs, unit % runs);
                 let rows = panels.rows(panel, number * run_len..(number + 1) * run_len);
                 let mut out = run.step.floats.write(rotated + rows.start..rotated + rows.end);
-                rotate_weight(&self.direct, phase, panel, number..number + 1, &weight, &mut out);
+                rotate_weight(run.step.isa, &self.direct, phase, panel, number..number + 1, &weight, &mut out);
             }
             rotated += panels.len();
         }

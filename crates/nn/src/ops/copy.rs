@@ -1,18 +1,39 @@
 //! What comes in, unchanged: an activation that follows no operation it could be part of is applied to it, or it is
-//! there with another border.
+//! there with another border, or without the pixels that its reader passes over.
 
 use super::{Operation, Run};
-use crate::layout::for_shared_rows;
+use crate::layout::{Layout, for_shared_rows};
 use crate::plan::Scratch;
+use std::ops::Range;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Copy;
+pub(crate) struct Copy {
+    /// Rows and columns from one pixel that is copied to the next.
+    pub(crate) step: (usize, usize),
+}
+
+impl Copy {
+    /// Calls `f` for each stretch of elements that lie together in both: where they are in what comes in, and in what
+    /// goes out.
+    fn for_stretches(&self, input: &Layout, output: &Layout, mut f: impl FnMut(Range<usize>, Range<usize>)) {
+        if self.step == (1, 1) {
+            return for_shared_rows(input, output, f);
+        }
+        let (from, to) = (input.planes(), output.planes());
+        for (block, y) in (0..to.blocks()).flat_map(|block| (0..to.height()).map(move |y| (block, y))) {
+            for x in 0..to.width() {
+                let (a, b) = (from.offset(block, self.step.0 * y, self.step.1 * x), to.offset(block, y, x));
+                f(a..a + from.lanes(), b..b + to.lanes());
+            }
+        }
+    }
+}
 
 impl Operation for Copy {
     fn forward(&self, run: &Run, _scratch: &mut Scratch) {
         for n in run.share() {
             let (x, mut y) = (run.read(run.input(), n..n + 1), run.write(n));
-            for_shared_rows(run.layout(run.input()), run.layout(run.node.output), |from, to| {
+            self.for_stretches(run.layout(run.input()), run.layout(run.node.output), |from, to| {
                 y[to].copy_from_slice(&x[from]);
             });
             run.finish(n, &mut y);
@@ -20,8 +41,15 @@ impl Operation for Copy {
     }
 
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
+        let (from, to) = (run.grad_layout(run.input()), run.grad_layout(run.node.output));
         for n in run.share() {
-            run.pass(run.input(), n, scratch.spare.as_mut_slice(), |out| out.copy_from_slice(&run.grad(n..n + 1)));
+            run.pass(run.input(), n, scratch.spare.as_mut_slice(), |out| {
+                let grad = run.grad(n..n + 1);
+                if self.step != (1, 1) {
+                    out.fill(0.0);
+                }
+                self.for_stretches(from, to, |from, to| out[from].copy_from_slice(&grad[to]));
+            });
         }
     }
 }

@@ -8,11 +8,13 @@ use tenfold_kernels::pool::global::{global_avgpool_backward, global_avgpool_forw
 pub(crate) struct GlobalAvgPool;
 
 impl Operation for GlobalAvgPool {
-    fn forward(&self, run: &Run, _scratch: &mut Scratch) {
+    fn forward(&self, run: &Run, scratch: &mut Scratch) {
         let (from, to) = (run.layout(run.input()).planes(), run.layout(run.node.output).planes());
         for n in run.share() {
             let mut y = run.write(n);
-            global_avgpool_forward(run.step.isa, &from, &run.read(run.input(), n..n + 1), &to, &mut y);
+            run.with_input(n, scratch.image.as_mut_slice(), |x| {
+                global_avgpool_forward(run.step.isa, &from, x, &to, &mut y);
+            });
             run.finish(n, &mut y);
         }
     }

@@ -28,10 +28,12 @@ impl Operation for MaxPool {
         self.argmax = room.bytes(room.batch_size * self.pool.argmax_len());
     }
 
-    fn forward(&self, run: &Run, _scratch: &mut Scratch) {
+    fn forward(&self, run: &Run, scratch: &mut Scratch) {
         for n in run.share() {
             let (mut y, mut argmax) = (run.write(n), run.step.bytes.write(self.argmax_of(n)));
-            maxpool2d_forward(run.step.isa, &self.pool, &run.read(run.input(), n..n + 1), &mut y, &mut argmax);
+            run.with_input(n, scratch.image.as_mut_slice(), |x| {
+                maxpool2d_forward(run.step.isa, &self.pool, x, &mut y, &mut argmax);
+            });
             run.finish(n, &mut y);
         }
     }

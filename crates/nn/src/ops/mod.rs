@@ -9,9 +9,11 @@ mod conv;
 mod conv_pool;
 mod convolution;
 mod copy;
+mod depthwise;
 mod dropout;
-mod gelu;
+mod gated;
 mod global_avg_pool;
+mod grouped_conv;
 mod linear;
 mod linear_pixels;
 mod linear_small_out;
@@ -36,9 +38,11 @@ pub(crate) use batch_norm::BatchNorm;
 pub(crate) use conv::Conv;
 pub(crate) use conv_pool::ConvPool;
 pub(crate) use copy::Copy;
+pub(crate) use depthwise::Depthwise;
 pub(crate) use dropout::{Dropout, Drops};
-pub(crate) use gelu::Gelu;
+pub(crate) use gated::Gated;
 pub(crate) use global_avg_pool::GlobalAvgPool;
+pub(crate) use grouped_conv::GroupedConv;
 pub(crate) use linear::Linear;
 pub(crate) use linear_pixels::LinearPixels;
 pub(crate) use linear_small_out::LinearSmallOut;
@@ -52,6 +56,9 @@ pub(crate) enum Op {
     /// Bytes to numbers.
     PixelValues(PixelValues),
     Conv(Conv),
+    GroupedConv(GroupedConv),
+    /// A convolution of each channel by itself.
+    Depthwise(Depthwise),
     /// A convolution, max-pooling and perhaps an activation in one.
     ConvPool(ConvPool),
     Linear(Linear),
@@ -65,7 +72,8 @@ pub(crate) enum Op {
     /// What comes in, for an activation that follows no operation it could be part of.
     Copy(Copy),
     Dropout(Dropout),
-    Gelu(Gelu),
+    /// GELU or SiLU.
+    Gated(Gated),
     BatchNorm(BatchNorm),
     Add(Add),
 }
@@ -76,6 +84,8 @@ macro_rules! each {
         match $self {
             Op::PixelValues($op) => $call,
             Op::Conv($op) => $call,
+            Op::GroupedConv($op) => $call,
+            Op::Depthwise($op) => $call,
             Op::ConvPool($op) => $call,
             Op::Linear($op) => $call,
             Op::LinearPixels($op) => $call,
@@ -85,7 +95,7 @@ macro_rules! each {
             Op::GlobalAvgPool($op) => $call,
             Op::Copy($op) => $call,
             Op::Dropout($op) => $call,
-            Op::Gelu($op) => $call,
+            Op::Gated($op) => $call,
             Op::BatchNorm($op) => $call,
             Op::Add($op) => $call,
         }
@@ -178,6 +188,22 @@ fn weight_and_bias<'a>(weight: &'a Array, bias: &'a Array) -> Vec<&'a Array> {
 }
 
 impl Op {
+    /// Whether it has images of its input made, where that is not kept ([`Run::with_input`]).
+    pub(crate) fn takes_images(&self) -> bool {
+        match self {
+            Op::Conv(conv) => conv.takes_images(),
+            Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool(_) => true,
+            Op::GroupedConv(_) | Op::Depthwise(_) | Op::ConvPool(_) => false,
+            Op::Linear(_) | Op::LinearPixels(_) | Op::LinearSmallOut(_) => false,
+            Op::PixelValues(_) | Op::Copy(_) | Op::Dropout(_) | Op::Gated(_) | Op::BatchNorm(_) | Op::Add(_) => false,
+        }
+    }
+
+    /// Whether it takes images of its output's gradient one by one before it needs all, through [`Run::with_grad`].
+    pub(crate) fn takes_gradient_images(&self) -> bool {
+        if let Op::Conv(conv) = self { conv.takes_gradient_images() } else { false }
+    }
+
     fn batch_norm(&self) -> &BatchNorm {
         let Op::BatchNorm(norm) = self else { unreachable!("nobody else has anything summed") };
         norm
@@ -266,12 +292,36 @@ impl<'r> Run<'r> {
 
     /// Image `n` of the output, to be written.
     pub(crate) fn write(&self, n: usize) -> Write<'r, f32> {
-        self.step.floats.write(self.step.plan.value(self.node.output, n..n + 1))
+        self.write_images(n..n + 1)
+    }
+
+    /// Images `images` of the output, to be written.
+    pub(crate) fn write_images(&self, images: Range<usize>) -> Write<'r, f32> {
+        self.step.floats.write(self.step.plan.value(self.node.output, images))
     }
 
     /// The gradient of images `images` of the output.
     pub(crate) fn grad(&self, images: Range<usize>) -> Read<'r, f32> {
         self.step.floats.read(self.step.plan.grad(self.node.output, images))
+    }
+
+    /// Calls `f` with image `n` of the (first) value that the node reads; where that is not kept, it is made in `room`.
+    pub(crate) fn with_input<R>(&self, n: usize, room: &mut [f32], f: impl FnOnce(&[f32]) -> R) -> R {
+        let (graph, input) = (&self.step.plan.graph, self.input());
+        let Some(norm) = graph.values[input.0].made_by else { return f(&self.read(input, n..n + 1)) };
+        let image = &mut room[..self.layout(input).image_len()];
+        graph.nodes[norm].op.batch_norm().make(self.step, &graph.nodes[norm], n, image);
+        f(image)
+    }
+
+    /// Calls `f` with the gradient of image `n` of the output, the first time that it is wanted; where a batch norm
+    /// leaves passing it on to the node, that is done here.
+    pub(crate) fn with_grad<R>(&self, n: usize, f: impl FnOnce(&[f32]) -> R) -> R {
+        let (graph, output) = (&self.step.plan.graph, self.node.output);
+        let Some(norm) = graph.values[output.0].passed_through else { return f(&self.grad(n..n + 1)) };
+        let mut grad = self.step.floats.write(self.step.plan.grad(output, n..n + 1));
+        graph.nodes[norm].op.batch_norm().pass_in_place(self.step, output, n, &mut grad);
+        f(&grad)
     }
 
     /// Applies what follows the operation, if anything, to image `n` of the output, in place.
@@ -280,6 +330,12 @@ impl<'r> Run<'r> {
         if let Some(activation) = self.activation(output) {
             activation::forward(self.step.isa, activation, self.layout(output), y);
         }
+        self.finish_activated(n, y);
+    }
+
+    /// The same where the activation is there already.
+    fn finish_activated(&self, n: usize, y: &mut [f32]) {
+        let output = self.node.output;
         if let Some((drops, step)) = self.drops(output) {
             for_rows(self.layout(output), self.grad_layout(output), |at, elements| {
                 drops.apply(self, step, n, elements.start, &mut y[at]);
@@ -287,7 +343,8 @@ impl<'r> Run<'r> {
         }
         let graph = &self.step.plan.graph;
         if let Some(norm) = graph.values[output.0].summed_for.filter(|_| self.batch.step.is_some()) {
-            graph.nodes[norm].op.batch_norm().sum_values(self.step, n, y);
+            let node = &graph.nodes[norm];
+            node.op.batch_norm().sum_values(self.step, node, output, n, y);
         }
     }
 
@@ -305,12 +362,23 @@ impl<'r> Run<'r> {
     /// to do so overwrites the value's gradient, later ones add to it; when the last has, its producer's activation
     /// gets its due.
     pub(crate) fn pass(&self, value: ValueId, n: usize, spare: &mut [f32], fill: impl FnOnce(&mut [f32])) {
+        self.pass_images(value, n..n + 1, spare, fill);
+    }
+
+    /// [`Run::pass`] for several images at once.
+    pub(crate) fn pass_images(
+        &self,
+        value: ValueId,
+        images: Range<usize>,
+        spare: &mut [f32],
+        fill: impl FnOnce(&mut [f32]),
+    ) {
         let graph = &self.step.plan.graph;
         // One of the terms of a sum, perhaps the images: nobody learns from its gradient, and there is no room for it.
         if !graph.values[value.0].wants_gradient {
             return;
         }
-        let mut grad = self.step.floats.write(self.step.plan.grad(value, n..n + 1));
+        let mut grad = self.step.floats.write(self.step.plan.grad(value, images.clone()));
         if graph.is_first_writer(self.at, value) {
             fill(&mut grad);
         } else {
@@ -321,17 +389,20 @@ impl<'r> Run<'r> {
         if !graph.is_last_writer(self.at, value) {
             return;
         }
-        let (activation, factor) = self.slope(value);
-        if let Some(activation) = activation {
-            let y = self.read(value, n..n + 1);
-            activation::backward(self.step.isa, activation, self.layout(value), &y, self.grad_layout(value), &mut grad);
-        }
-        if let Some(factor) = factor {
-            grad.iter_mut().for_each(|grad| *grad *= factor);
-        }
-        if let Some(norm) = graph.values[value.0].gradient_summed_for {
-            let node = &graph.nodes[norm];
-            node.op.batch_norm().sum_gradient(self.step, node, n, &grad);
+        let ((activation, factor), layout) = (self.slope(value), self.grad_layout(value));
+        let norm = graph.values[value.0].gradient_summed_for.map(|norm| &graph.nodes[norm]);
+        let cuts = norm.is_some_and(|node| node.op.batch_norm().cuts_gradient(self.step, node));
+        for (n, grad) in images.zip(grad.chunks_exact_mut(layout.image_len())) {
+            if let Some(activation) = activation.filter(|_| !cuts) {
+                let y = self.read(value, n..n + 1);
+                activation::backward(self.step.isa, activation, self.layout(value), &y, layout, grad);
+            }
+            if let Some(factor) = factor {
+                grad.iter_mut().for_each(|grad| *grad *= factor);
+            }
+            if let Some(node) = norm {
+                node.op.batch_norm().sum_gradient(self.step, node, n, cuts, grad);
+            }
         }
     }
 

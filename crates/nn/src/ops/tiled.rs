@@ -119,7 +119,8 @@ impl TiledGradient {
     pub(super) fn learn(&self, run: &Run, shape: &Winograd, weight: &Array, bias: &Array, scratch: &mut Scratch) {
         let (step, worker, images) = (run.step, run.worker, run.images());
         let (groups, len, outputs) = (groups(shape, images), shape.weight_len(), shape.outputs());
-        for group in worker.share(groups) {
+        // What was read last may still be in the cache.
+        for group in worker.share(groups).rev() {
             self.sum(run, shape, group, images * group / groups..images * (group + 1) / groups, scratch);
         }
         worker.barrier();
@@ -156,12 +157,12 @@ impl TiledGradient {
             for rows in SUMMED.pieces(shape, together.len()) {
                 let each = rows.len() * shape.tile_columns();
                 let all = together.len() * each;
-                let (inputs, grads) = split(shape, all, scratch.products.as_mut_slice());
+                let Scratch { products, image, .. } = &mut *scratch;
+                let (inputs, grads) = split(shape, all, products.as_mut_slice());
                 for n in together.clone() {
-                    let (x, grad) = (run.read(run.input(), n..n + 1), run.grad(n..n + 1));
                     let tiles = Tiles { rows: rows.clone(), first: (n - first) * each, all };
-                    transform_input(isa, shape, &x, &tiles, inputs);
-                    transform_grad_output(isa, shape, &planes, &grad, &tiles, grads);
+                    run.with_input(n, image.as_mut_slice(), |x| transform_input(isa, shape, x, &tiles, inputs));
+                    transform_grad_output(isa, shape, &planes, &run.grad(n..n + 1), &tiles, grads);
                 }
                 multiply_gradient(isa, shape, all, inputs, grads, accumulate, &mut part, &mut bias);
                 accumulate = true;

@@ -39,15 +39,26 @@ enum By {
 /// The memory of it.
 pub(super) struct AtOnceMemory {
     clip_norm: Option<f64>,
-    ema: Option<f64>,
     parts: Vec<Part>,
     /// Of each part's gradients, the sum of squares.
     squares: Vec<f64>,
     /// All gradients, laid out like the parameters, where they must be there before the first update.
     gradients: Option<Aligned>,
     /// The average of the weights, where there is one.
-    pub(super) average: Option<Aligned>,
+    pub(super) average: Option<Average>,
     matrices: MatricesMemory,
+}
+
+/// A moving average of the weights.
+pub(super) struct Average {
+    /// The share of it that a step leaves.
+    ema: f64,
+    pub(super) values: Aligned,
+}
+
+/// Whether every gradient must be there before the first update.
+fn gradients_wait(settings: &TrainSettings) -> bool {
+    matches!(settings.optimizer, Optimizer::Muon { .. }) || settings.clip_norm.is_some()
 }
 
 impl AtOnceMemory {
@@ -68,11 +79,10 @@ impl AtOnceMemory {
         let all = || Aligned::zeroed(model.graph.param_len);
         AtOnceMemory {
             clip_norm: settings.clip_norm,
-            ema: settings.ema,
             squares: vec![0.0; parts.len()],
             parts,
-            gradients: (muon || settings.clip_norm.is_some()).then(all),
-            average: settings.ema.map(|_| model.values.clone()),
+            gradients: gradients_wait(settings).then(all),
+            average: settings.ema.map(|ema| Average { ema, values: model.values.clone() }),
             matrices: MatricesMemory::new(model, &matrices),
         }
     }
@@ -81,7 +91,7 @@ impl AtOnceMemory {
     pub(super) fn floats_per_parameter(settings: &TrainSettings) -> u64 {
         let muon = matches!(settings.optimizer, Optimizer::Muon { .. });
         // Muon: places to and fro, and the largest matrix three times.
-        u64::from(muon || settings.clip_norm.is_some()) + u64::from(settings.ema.is_some()) + if muon { 5 } else { 0 }
+        u64::from(gradients_wait(settings)) + u64::from(settings.ema.is_some()) + if muon { 5 } else { 0 }
     }
 
     /// What becomes of gradients in the backward pass, and what is done behind it.
@@ -93,11 +103,10 @@ impl AtOnceMemory {
         };
         let at_once = AtOnce {
             clip_norm: self.clip_norm,
-            ema: self.ema,
             parts: &self.parts,
             squares: Arena::new(&mut self.squares),
             moments,
-            average: self.average.as_mut().map(|average| Arena::new(average.as_mut_slice())),
+            average: self.average.as_mut().map(|average| (average.ema, Arena::new(average.values.as_mut_slice()))),
             matrices: self.matrices.share(),
         };
         (learn, at_once)
@@ -107,12 +116,12 @@ impl AtOnceMemory {
 /// What threads share of it.
 pub(super) struct AtOnce<'a> {
     clip_norm: Option<f64>,
-    ema: Option<f64>,
     parts: &'a [Part],
     squares: Arena<'a, f64>,
     /// What the optimizer keeps, where gradients wait in the step's [`Learn::Store`].
     moments: Option<[Arena<'a, f32>; 2]>,
-    average: Option<Arena<'a, f32>>,
+    /// The share of the average that a step leaves, and the average.
+    average: Option<(f64, Arena<'a, f32>)>,
     matrices: Matrices<'a>,
 }
 
@@ -127,7 +136,7 @@ impl AtOnce<'_> {
         if let Some(moments) = &self.moments {
             self.update(step, worker, batch, moments);
         }
-        if let (Some(average), Some(ema)) = (&self.average, self.ema) {
+        if let Some((ema, average)) = &self.average {
             // At the first step the average is what came of it, as with PyTorch's `AveragedModel`.
             let rest = if batch.step == Some(0) { 1.0 } else { (1.0 - ema) as f32 };
             for part in &self.parts[worker.share(self.parts.len())] {

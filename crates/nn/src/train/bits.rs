@@ -99,6 +99,23 @@ const RESIDUAL: &[&str] = &[
     "linear 10",
 ];
 
+/// Grouped and depthwise convolutions, and the activations of today.
+const MOBILE: &[&str] = &[
+    "conv 32 3x3 stride 2 same",
+    "batchnorm",
+    "silu",
+    "depthwise 3x3 same",
+    "batchnorm",
+    "silu",
+    "conv 48 1x1 groups 2",
+    "leakyrelu 0.1",
+    "conv 48 3x3 same groups 6",
+    "dropout 0.2",
+    "depthwise 5x5 stride 2 same",
+    "relu",
+    "linear 10",
+];
+
 /// Few outputs over pixels, which threads share sixteen by sixteen, and layers behind them that they share otherwise.
 const FEW: &[&str] = &[
     "linear 16",
@@ -271,6 +288,13 @@ fn residual_blocks_give_the_same_bits() {
     let (train, valid) = some_digits(19, 5);
     let config = TrainSettings { batch_size: 7, epochs: 1, ..TrainSettings::default() }.with_seed(1);
     assert_same_everywhere(&Recipe { name: "residual", layers: RESIDUAL, config }, (&train, &valid), Isa::available());
+}
+
+#[test]
+fn grouped_and_depthwise_convolutions_give_the_same_bits() {
+    let (train, valid) = some_digits(19, 5);
+    let config = TrainSettings { batch_size: 7, epochs: 1, ..TrainSettings::default() }.with_seed(1);
+    assert_same_everywhere(&Recipe { name: "mobile", layers: MOBILE, config }, (&train, &valid), Isa::available());
 }
 
 #[test]

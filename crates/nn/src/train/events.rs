@@ -108,4 +108,6 @@ pub struct Outcome {
     pub last_epoch: usize,
     /// Seconds spent on training steps, those of an unfinished epoch and of earlier parts of the training included.
     pub train_time_s: f64,
+    /// Where it ended. What goes on from there ends there again, with the same network, unless it was interrupted.
+    pub end: Arc<Snapshot>,
 }

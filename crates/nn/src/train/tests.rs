@@ -82,6 +82,28 @@ fn gradients_of_awkward_chains_are_slopes_of_the_loss() {
         ],
         &["conv 5 3x3", "avgpool 2", "batchnorm", "gelu", "linear 20", "batchnorm", "sigmoid", "linear 4"],
         &["flatten", "linear 33", "batchnorm eps 1", "batchnorm", "tanh", "dropout 0.2", "linear 4"],
+        &["silu", "conv 18 3x3 same", "silu", "avgpool 2", "silu", "linear 9", "silu", "linear 4"],
+        &[
+            "depthwise 3x3 same",
+            "tanh",
+            "conv 33 3x3 same groups 3",
+            "sigmoid",
+            "conv 48 3x3 stride 2 same groups 3",
+            "batchnorm",
+            "tanh",
+            "depthwise 3x3 stride 2 same",
+            "dropout 0.2",
+            "linear 4",
+        ],
+        &[
+            "conv 20 3x3 groups 1",
+            "tanh",
+            "depthwise 5x4 padding 3",
+            "batchnorm",
+            "silu",
+            "conv 10 2x2 groups 5",
+            "linear 4",
+        ],
         // Residual blocks: of the images, with a shortcut that wants another border, within which something learns or
         // not, of rows, and one after another.
         &[

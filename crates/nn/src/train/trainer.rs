@@ -124,14 +124,14 @@ impl<'a> Trainer<'a> {
     /// are all that the steps to come depend on.
     pub(super) fn changing(&mut self) -> Vec<&mut Aligned> {
         let mut all = vec![&mut self.model.values, &mut self.moment1, &mut self.moment2];
-        all.extend(&mut self.at_once.average);
+        all.extend(self.at_once.average.as_mut().map(|average| &mut average.values));
         all
     }
 
     /// The network that has been learned so far: its weights, or, where there is one, their average.
     pub(crate) fn learned(&self) -> Cow<'_, Model> {
         match &self.at_once.average {
-            Some(average) => Cow::Owned(self.model.with_values(average.clone())),
+            Some(average) => Cow::Owned(self.model.with_values(average.values.clone())),
             None => Cow::Borrowed(&self.model),
         }
     }

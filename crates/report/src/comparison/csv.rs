@@ -157,6 +157,7 @@ fn seed_rows(rows: &mut String, study: &str, name: &str, record: &RecipeRecord) 
         }
         number("epochs", trial.stopped.epoch as f64);
         number("train_time_s", trial.train_time_s);
+        push(rows, &Row { figure: "cpu", text: &trial.environment.cpu, ..row() });
         if let Some(calibration) = &trial.calibration {
             calibration_rows(rows, "", calibration, &row);
         }

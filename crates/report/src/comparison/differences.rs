@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use tenfold_study::record::{Environment, RecipeRecord};
+use tenfold_study::record::{Environment, RecipeRecord, StudyRecord};
 
-use super::{Compared, same_machine};
+use super::Compared;
+use super::words::machines;
 
 /// Something that is not the same in all studies of a comparison.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -31,7 +32,7 @@ pub enum Kind {
     Split,
     /// The precision.
     Precision,
-    /// The machine, threads or version: times are not compared.
+    /// The processor, threads or version: times are compared only where these are the same.
     Machine,
 }
 
@@ -107,14 +108,23 @@ pub fn differences(compared: &Compared) -> Vec<Difference> {
             short(&data.split_sha256)
         )
     });
-    let machine = others().all(|(a, b)| same_machine(&a.environment, &b.environment));
-    of_studies(Kind::Machine, "machine", machine, &|n| environment(&record(n).environment));
+    let machine = others().all(|(a, b)| same_machines(a, b));
+    of_studies(Kind::Machine, "machine", machine, &|n| machines(record(n)).join(" and "));
     all
+}
+
+/// Whether trials of both were run on the same kinds of machines.
+fn same_machines(a: &StudyRecord, b: &StudyRecord) -> bool {
+    let within = |a: &StudyRecord, b: &StudyRecord| {
+        let b = b.machines();
+        a.machines().iter().all(|a| b.iter().any(|b| a.like.is_like(b.like)))
+    };
+    within(a, b) && within(b, a)
 }
 
 /// A machine and program in one line.
 pub fn environment(environment: &Environment) -> String {
-    let Environment { cpu, isa, threads, version, commit } = environment;
+    let Environment { host: _, cpu, isa, threads, version, commit } = environment;
     let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     format!("{cpu}, {isa}, {threads}, tenfold {version} ({})", short(commit))
 }

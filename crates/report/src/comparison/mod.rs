@@ -3,7 +3,7 @@
 //! [`Compared`] goes in, with every statistic finished. The words and tables are put together once, in `words`; text,
 //! Markdown and LaTeX write the same [`document::Document`]. CSV and JSON have every seed's figures.
 
-use tenfold_study::comparison::{ChosenBy, Comparison, PairStatistics, Verdict};
+use tenfold_study::comparison::{ChosenBy, Comparison, PairStatistics, RecipeStatistics, Verdict};
 use tenfold_study::record::{Environment, RecipeRecord, StudyRecord};
 
 use crate::format::count;
@@ -21,7 +21,7 @@ pub(crate) mod testing;
 pub use csv::csv;
 pub use json::json;
 pub use words::document;
-pub(crate) use words::{ORIGIN, SIZE};
+pub(crate) use words::{ORIGIN, SIZE, machines};
 
 /// What is compared, and what came of it.
 #[derive(Clone, Debug)]
@@ -82,11 +82,23 @@ impl<'a> SameImages<'a> {
     fn recipe(&self, name: &str) -> Option<&ComparedRecipe<'a>> {
         self.recipes.iter().find(|recipe| recipe.name == name)
     }
-}
 
-/// Whether times from both can be compared.
-pub fn same_machine(a: &Environment, b: &Environment) -> bool {
-    a == b
+    /// On what the times of a recipe were measured, where it has some.
+    fn timed_on(&self, recipe: &RecipeStatistics) -> Option<&'a Environment> {
+        let seed = recipe.time.as_ref()?.seeds.first()?;
+        self.recipe(&recipe.recipe)?.record.machine(*seed)
+    }
+
+    /// The kinds of machine that times were measured on, each given by one of them.
+    pub(crate) fn clocks<'r>(&self, recipes: impl IntoIterator<Item = &'r RecipeStatistics>) -> Vec<&'a Environment> {
+        let mut clocks: Vec<&Environment> = Vec::new();
+        for machine in recipes.into_iter().filter_map(|recipe| self.timed_on(recipe)) {
+            if !clocks.iter().any(|clock| clock.is_like(machine)) {
+                clocks.push(machine);
+            }
+        }
+        clocks
+    }
 }
 
 /// The words of a verdict.
@@ -404,11 +416,17 @@ mod tests {
         other["recipes"][2]["name"] = json!("calm");
         other["dataset"]["split_sha256"] = json!("cccc");
         other["dataset"]["split_seed"] = json!(7);
-        other["environment"]["threads"] = json!(1);
+        for trial in
+            other["recipes"].as_array_mut().unwrap().iter_mut().flat_map(|r| r["trials"].as_array_mut().unwrap())
+        {
+            trial["environment"]["threads"] = json!(1);
+            trial["environment"]["host"] = json!("n1");
+        }
         let records = vec![record(study("mine")), record(other.clone())];
         let pairs = vec![pair("mine:b", "other:b", 0.0004, "equivalent_within_the_margin", 5)];
         let recipes = vec![statistics("mine:b", 0.9, 5), statistics("other:b", 0.8996, 5)];
-        let found = comparison(recipes.clone(), pairs, &[&["mine:b", "other:b"]]);
+        let mut found = comparison(recipes.clone(), pairs, &[&["mine:b", "other:b"]]);
+        found.choice.as_mut().unwrap().fastest = None;
         let text = document(&compared(&records, vec![(vec![0, 1], found)])).text();
         pinned(&text, include_str!("pinned/two.txt"));
 

@@ -1,7 +1,7 @@
 //! The sentences and tables of a comparison.
 
 use tenfold_study::comparison::{Comparison, Interval, PairStatistics, RecipeStatistics, Verdict};
-use tenfold_study::record::{RecipeRecord, Status};
+use tenfold_study::record::{Environment, Machines, RecipeRecord, Status, StudyRecord};
 
 use super::differences::{Difference, Kind, differences, environment};
 use super::document::{Align, Block, Column, Document, Table};
@@ -106,8 +106,9 @@ fn differing(compared: &Compared, differences: &[Difference]) -> Vec<Block> {
                 "OTHER SPLIT: validation accuracies are not on the same images, and a choice between studies rests on \
                  unlike figures. {values}."
             )),
-            Kind::Machine => sentences
-                .push(format!("OTHER MACHINE, THREADS OR VERSION: times are not compared between studies. {values}.")),
+            Kind::Machine => sentences.push(format!(
+                "OTHER MACHINE, THREADS OR VERSION: times are compared only where these are the same. {values}."
+            )),
         }
     }
     blocks.push(Block::List(sentences));
@@ -144,7 +145,7 @@ fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) ->
     if !recipes.is_empty() {
         blocks.push(Block::Heading(SIZE.to_owned()));
         blocks.push(Block::Table(sizes(set, &recipes)));
-        blocks.extend(times(&recipes));
+        blocks.extend(times(set, &recipes));
         blocks.extend(targets(&recipes));
     }
     let missing = missing(compared, set, &recipes);
@@ -248,9 +249,15 @@ fn choice(set: &SameImages, differences: &[Difference]) -> Vec<Block> {
     let several = set.studies.len() > 1;
     let apart = |kind| several && differences.iter().any(|difference| difference.kind == kind);
     let fastest = match &choice.fastest {
-        _ if apart(Kind::Machine) => "not said, because the studies ran on other machines, threads or versions",
         Some(name) => name,
-        None => "not known, because no time can be trusted",
+        None => {
+            let leading = set.comparison.recipes.iter().filter(|recipe| choice.leading.contains(&recipe.recipe));
+            match set.clocks(leading).len() {
+                0 => "not known, because no time can be trusted",
+                1 => "not said, because not all have a time that can be trusted",
+                _ => "not said, because they were trained on other processors, threads or versions",
+            }
+        }
     };
     let unlike =
         if apart(Kind::Split) { " The studies have other validation images: take this with care." } else { "" };
@@ -662,8 +669,9 @@ fn sizes(set: &SameImages, recipes: &[&RecipeStatistics]) -> Table {
     Table { columns, rows: recipes.iter().map(row).collect() }
 }
 
-fn times(recipes: &[&RecipeStatistics]) -> Vec<Block> {
-    let columns = vec![
+fn times(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<Block> {
+    let clocks = set.clocks(recipes.iter().copied());
+    let mut columns = vec![
         left("recipe"),
         right("training\ntime, median"),
         right("range"),
@@ -671,31 +679,47 @@ fn times(recipes: &[&RecipeStatistics]) -> Vec<Block> {
         right("trials\ntimed"),
         right("left\nout"),
     ];
+    if clocks.len() > 1 {
+        columns.push(left("on"));
+    }
     let row = |recipe: &&RecipeStatistics| {
         let Some(time) = &recipe.time else {
-            let mut row = vec![NONE.to_owned(); 6];
+            let mut row = vec![NONE.to_owned(); columns.len()];
             row[0].clone_from(&recipe.recipe);
             return row;
         };
         let trusted = !time.seeds.is_empty();
         let shown = |text: String| if trusted { text } else { NONE.to_owned() };
-        vec![
+        let mut row = vec![
             recipe.recipe.clone(),
             shown(seconds(time.median_s)),
             shown(seconds_range(time.range_s.low, time.range_s.high)),
             shown(time.epoch_s.map_or(NONE.to_owned(), seconds)),
             time.seeds.len().to_string(),
             time.left_out.len().to_string(),
-        ]
+        ];
+        if clocks.len() > 1 {
+            let of = |machine: &Environment| clocks.iter().position(|clock| clock.is_like(machine));
+            row.push(set.timed_on(recipe).and_then(of).map_or(NONE.to_owned(), |n| (n + 1).to_string()));
+        }
+        row
     };
     if recipes.iter().all(|recipe| recipe.time.is_none()) {
         return vec![Block::Paragraph("No training time can be trusted, so none is compared.".to_owned())];
     }
-    let mut blocks = vec![Block::Table(Table { columns, rows: recipes.iter().map(row).collect() })];
+    let rows = recipes.iter().map(row).collect();
+    let mut blocks = vec![Block::Table(Table { columns, rows })];
+    if clocks.len() > 1 {
+        let unlike = "The recipes were trained on machines of different kinds, so times are compared only where the number in \
+                      the last column is the same:";
+        let kinds = clocks.iter().enumerate().map(|(n, clock)| format!("{}: {}", n + 1, environment(clock)));
+        blocks.push(Block::Paragraph(unlike.to_owned()));
+        blocks.push(Block::List(kinds.collect()));
+    }
     if recipes.iter().any(|recipe| recipe.time.as_ref().is_none_or(|time| !time.left_out.is_empty())) {
         blocks.push(Block::List(vec![
-            "left out: trials whose time says little: other work ran beside them, or they ran on another machine, number \
-             of threads or version"
+            "left out: trials whose time says little: other work ran beside them, they ran in parts, or on another \
+             processor, number of threads or version than most"
                 .to_owned(),
         ]));
     }
@@ -788,18 +812,46 @@ fn origins(compared: &Compared) -> Vec<String> {
         let record = study.record;
         let data = &record.dataset;
         lines.push(format!(
-            "{}: {} ({} training, {} validation, {} test images), on {}. {}",
+            "{}: {} ({} training, {} validation, {} test images), trained on {}. {}",
             study.name,
             data.name,
             count(data.train as u64),
             count(data.valid as u64),
             count(data.test as u64),
-            environment(&record.environment),
+            machines(record).join(" and "),
             TestUse::of(record).sentence
         ));
     }
     lines
 }
+
+/// On what the trials of a study were run: a line for each kind of machine.
+pub(crate) fn machines(record: &StudyRecord) -> Vec<String> {
+    let kinds = record.machines();
+    if kinds.is_empty() {
+        return vec![environment(&record.environment)];
+    }
+    let line = |kind: &Machines| {
+        let mut line = environment(kind.like);
+        match &kind.hosts[..] {
+            [] => {}
+            [one] => line.push_str(&format!(", machine {one}")),
+            some if some.len() <= HOSTS => line.push_str(&format!(", machines {}", listed(some))),
+            many => {
+                let more = many.len() - HOSTS;
+                line.push_str(&format!(", machines {} and {more} more", many[..HOSTS].join(", ")));
+            }
+        }
+        if kinds.len() > 1 {
+            line.push_str(&format!(" ({})", plural(kind.trials as u64, "trial")));
+        }
+        line
+    };
+    kinds.iter().map(line).collect()
+}
+
+/// The most machines of a kind that are named.
+const HOSTS: usize = 12;
 
 fn left(heading: &'static str) -> Column {
     Column { heading, align: Align::Left }

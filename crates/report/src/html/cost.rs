@@ -8,6 +8,7 @@ use super::Page;
 use super::blocks::numbers;
 use super::chart::{Axis, Drawn, axes, figure, svg};
 use super::verdict::ticks_between;
+use crate::comparison::Compared;
 use crate::format::{NONE, count, percent, seconds};
 use crate::plot::{AXIS, FONT, INK, Marker, accuracy_height};
 
@@ -33,6 +34,7 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
         points.map(|(recipe, cost, accuracy)| Point { recipe, name: &recipes[recipe].recipe, cost, accuracy }).collect()
     };
     let time = points(&|n| recipes[n].time.as_ref().map(|time| time.median_s));
+    let clocks = Compared::one(page.record(), page.comparison.clone()).sets[0].clocks(recipes).len();
     let parameters = points(&|n| Some(of(&recipes[n].recipe)?.parameters as f64));
     let macs = points(&|n| Some(of(&recipes[n].recipe)?.macs_forward as f64));
     let rows: Vec<Vec<String>> = recipes
@@ -68,7 +70,11 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
     Some(html! {
         p { "The grey line joins the recipes that no other beats in both: who wants the most for a given cost takes one of them. \
              Differences that are not real count here like others; the verdict above says which are." }
-        (chart("Accuracy and training time", "training time", time, &|s| seconds(s)))
+        @if clocks > 1 {
+            p { "Recipes were trained on machines of different kinds, so accuracy is not drawn against training time." }
+        } @else {
+            (chart("Accuracy and training time", "training time", time, &|s| seconds(s)))
+        }
         (chart("Accuracy and parameters", "parameters", parameters, &plain))
         (chart("Accuracy and operations", "multiply-adds of an image forward", macs, &plain))
     })

@@ -2,19 +2,19 @@
 
 use maud::{Markup, html};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
-use tenfold_study::record::Status;
+use tenfold_study::record::{Environment, Status};
 
 use super::Page;
 use super::blocks::{numbers, scrolling};
-use crate::comparison::TestUse;
+use crate::comparison::{TestUse, machines};
 use crate::format::{count, percent, seconds};
 
 pub(super) fn section(page: &Page) -> Markup {
     let record = page.record();
-    let (data, machine) = (&record.dataset, &record.environment);
+    let data = &record.dataset;
+    let machines = machines(record);
     let [channels, height, width] = data.shape;
     let most = record.recipes.iter().flat_map(|r| &r.trials).map(|trial| trial.seed).max().unwrap_or(1);
-    let threads = if machine.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", machine.threads) };
     let facts = [
         ("study", record.study.clone()),
         (
@@ -28,8 +28,7 @@ pub(super) fn section(page: &Page) -> Markup {
         ),
         ("split", format!("seed {}, SHA-256 {}", data.split_seed, data.split_sha256)),
         ("test labels", TestUse::of(record).sentence),
-        ("machine", format!("{}, {}, {threads}", machine.cpu, machine.isa)),
-        ("program", format!("tenfold {} ({})", machine.version, machine.commit)),
+        (if machines.len() == 1 { "trained on" } else { "machines" }, machines.join("; ")),
         ("bootstrap", format!("{} resamples, always the same ones", count(page.comparison.resamples as u64))),
         ("to repeat it", again(page, most)),
     ];
@@ -56,11 +55,12 @@ pub(super) fn section(page: &Page) -> Markup {
                 trial.stopped.epoch.to_string(),
                 test,
                 format!("{}{busy}", seconds(trial.train_time_s)),
+                machine(&trial.environment),
                 trial.weights_sha256.as_deref().map_or("-".to_owned(), |hash| hash.chars().take(12).collect()),
             ]
         })
         .collect();
-    let head = ["trial", "status", "epochs", "test accuracy", "training time", "SHA-256 of the weights"];
+    let head = ["trial", "status", "epochs", "test accuracy", "training time", "machine", "SHA-256 of the weights"];
     html! {
         dl { @for (name, value) in &facts { dt { (name) } dd { (value) } } }
         @if !data.notes.is_empty() {
@@ -68,13 +68,18 @@ pub(super) fn section(page: &Page) -> Markup {
             ul { @for note in &data.notes { li { (note) } } }
         }
         p { "The same study, data and seeds give the same weights, bit for bit, with this version of the program on any machine and any number of threads; \
-             times are this machine's." }
+             times are those of the machines above." }
         details { summary { "Every trial" } (numbers("Trials", &head, &rows)) }
         details {
             summary { "study.toml: every setting" }
             (scrolling("study.toml", html! { pre { (page.study_toml) } }))
         }
     }
+}
+
+/// The name of a machine, or where it has none, of its processor.
+fn machine(environment: &Environment) -> String {
+    if environment.host.is_empty() { environment.cpu.clone() } else { environment.host.clone() }
 }
 
 /// The command that gives these numbers again, in the folder of the run.
@@ -112,7 +117,7 @@ pub(super) fn limits(page: &Page) -> Markup {
                 li { "Digits of MNIST are written, scanned and cut out alike; photographs are not. Some of its test labels are wrong \
                       themselves, and a network that is right about such an image is counted as wrong." }
             }
-            li { "Times are those of one machine and of this program." }
+            li { "Times are those of these machines and of this program." }
         }
     }
 }

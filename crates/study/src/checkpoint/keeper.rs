@@ -77,32 +77,47 @@ impl<'scope, 'env> Keeper<'scope, 'env> {
     /// Begins to write one, after the one before has been written.
     pub(crate) fn write(&mut self, snapshot: &Arc<Snapshot>, filters: Vec<Array>, spent: Spent) -> Option<Written> {
         let before = self.finish();
-        let (folder, steps, (recipe, seed, identity)) = (self.folder, self.steps, self.trial);
-        let (epochs, step) = snapshot.position();
-        let snapshot = Arc::clone(snapshot);
+        let (folder, trial, steps) = (self.folder, self.trial, self.steps);
+        let (position, snapshot) = (position_of(snapshot, steps), Arc::clone(snapshot));
         self.last = Instant::now();
-        let thread = self.scope.spawn(move || {
-            let started = Instant::now();
-            let state = snapshot.state();
-            drop(snapshot);
-            let steps_in_all = state.steps_in_all(steps);
-            let bytes = Checkpoint { identity: identity.to_owned(), state, filters, spent }.into_bytes();
-            let cost = started.elapsed();
-            let place = place(recipe, seed);
-            // The one before stays while this one is written, so that two need room at most. Those of later steps could
-            // not be used, or this training would have gone on from there.
-            let found = found(folder, recipe, seed, identity)?;
-            let before = found.iter().find(|(at, _)| *at < steps_in_all);
-            for other in found.iter().filter(|other| other.0 != steps_in_all && Some(*other) != before) {
-                folder.remove(format!("{place}/{}", other.1))?;
-            }
-            folder.write(format!("{place}/{}", file_name(steps_in_all, identity)), &bytes)?;
-            Ok(cost)
-        });
-        self.writing = Some((Position { epoch: epochs + 1, step, steps }, thread));
+        let thread = self.scope.spawn(move || write(folder, trial, steps, snapshot, filters, spent));
+        self.writing = Some((position, thread));
         // Changes of the folder come in one order where tests count them.
         before.or_else(|| if cfg!(test) { self.finish() } else { None })
     }
+}
+
+/// Where a training is, whose epochs have so many steps.
+pub(crate) fn position_of(snapshot: &Snapshot, steps: usize) -> Position {
+    let (epochs, step) = snapshot.position();
+    Position { epoch: epochs + 1, step, steps }
+}
+
+/// Writes a checkpoint, and gives what it took to make it.
+pub(crate) fn write(
+    folder: &RunFolder,
+    (recipe, seed, identity): (&str, u64, &str),
+    steps: usize,
+    snapshot: Arc<Snapshot>,
+    filters: Vec<Array>,
+    spent: Spent,
+) -> Result<Duration, FolderError> {
+    let started = Instant::now();
+    let state = snapshot.state();
+    drop(snapshot);
+    let steps_in_all = state.steps_in_all(steps);
+    let bytes = Checkpoint { identity: identity.to_owned(), state, filters, spent }.into_bytes();
+    let cost = started.elapsed();
+    let place = place(recipe, seed);
+    // The one before stays while this one is written, so that two need room at most. Those of later steps could not be used,
+    // or this training would have gone on from there.
+    let found = found(folder, recipe, seed, identity)?;
+    let before = found.iter().find(|(at, _)| *at < steps_in_all);
+    for other in found.iter().filter(|other| other.0 != steps_in_all && Some(*other) != before) {
+        folder.remove(format!("{place}/{}", other.1))?;
+    }
+    folder.write(format!("{place}/{}", file_name(steps_in_all, identity)), &bytes)?;
+    Ok(cost)
 }
 
 /// How long after the last one a checkpoint is due at `event`, if it ever is, where making one takes `cost`.

@@ -7,7 +7,7 @@ use tenfold_nn::rng::{Rng, Stream};
 use super::compare::{Groups, RecipeTrials, TestImages, compare_with};
 use super::{Comparison, Interval, PairStatistics, Verdict};
 use crate::metrics::Metrics;
-use crate::testing::{environment, recipe_record, trial_record};
+use crate::testing::{recipe_record, trial_record};
 use crate::trial::Prediction;
 
 const IMAGES: usize = 300;
@@ -55,11 +55,9 @@ fn study(number: u64) -> Comparison {
         }
         records.push((recipe_record(&name, trials), predictions));
     }
-    let environment = environment();
     let trials = records.iter().map(|(record, predictions)| RecipeTrials {
         name: record.name.clone(),
         record,
-        environment: &environment,
         predictions: predictions.clone(),
     });
     compare_with(&trials.collect::<Vec<_>>(), &TestImages { labels, classes: 2, groups }, margin, RESAMPLES)

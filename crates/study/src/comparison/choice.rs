@@ -1,6 +1,7 @@
 //! Ties, and which recipe to take.
 
 use super::{Choice, Interval, LEVEL, PairStatistics, RecipeStatistics};
+use crate::record::Environment;
 use crate::stats::welch::welch;
 
 /// The recipes by mean test accuracy, the best first, in groups: a new one begins where a recipe is worse than the
@@ -32,8 +33,8 @@ pub(super) struct Candidate<'a> {
     pub(super) accuracies: Vec<f64>,
     /// Validation images.
     pub(super) images: f64,
-    /// The median training time, where it can be trusted.
-    pub(super) median_s: Option<f64>,
+    /// The median training time, and on what, where it can be trusted.
+    pub(super) time: Option<(f64, &'a Environment)>,
 }
 
 /// The choice by validation; none without candidates. Of equals, the first.
@@ -48,9 +49,15 @@ pub(super) fn choice(candidates: &[Candidate], margin: f64) -> Option<Choice> {
     Some(Choice {
         highest: highest.name.to_owned(),
         smallest: least(&leading, &|c| Some(c.parameters as f64))?,
-        fastest: least(&leading, &|c| c.median_s),
+        fastest: least(&leading, &|c| c.time.map(|time| time.0)).filter(|_| comparable(&leading)),
         leading: leading.iter().map(|c| c.name.to_owned()).collect(),
     })
+}
+
+/// Whether all have a time, and from like machines.
+fn comparable(leading: &[&Candidate]) -> bool {
+    let machines: Option<Vec<&Environment>> = leading.iter().map(|candidate| Some(candidate.time?.1)).collect();
+    machines.is_some_and(|machines| machines.windows(2).all(|two| two[0].is_like(two[1])))
 }
 
 /// Whether validation does not tell a recipe from the one with the highest mean.

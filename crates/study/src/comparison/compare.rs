@@ -9,7 +9,7 @@ use super::estimates::{Estimates, examples, validation};
 use super::mistakes::{Said, shared_mistakes};
 use super::pairs::{ImagePart, Side, pairs};
 use super::resample::{ACCURACY, Variances, image_groups, resample};
-use super::time::{target, time};
+use super::time::{target, time, timed_on, usual_machine};
 use super::{ChosenBy, Comparison, LEVEL, RecipeStatistics};
 use crate::metrics::Metrics;
 use crate::record::{Environment, RecipeRecord, Spread, Status, TrialRecord, best};
@@ -25,8 +25,6 @@ pub struct RecipeTrials<'a> {
     pub name: String,
     /// Its record.
     pub record: &'a RecipeRecord,
-    /// Where its study was last added to: only times from there, or from a machine like it, can be compared.
-    pub environment: &'a Environment,
     /// By seed, what each finished trial said of each test image. Trials may be missing.
     pub predictions: BTreeMap<u64, Vec<Prediction>>,
 }
@@ -136,8 +134,10 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
     let resampled = (!said.is_empty() && several).then(|| resample(&said, images, resamples));
     let variances = |n: usize| resampled.as_ref().zip(place(n)).map(|(r, at)| (&r.recipes[at], r.units));
 
+    let usual = usual_machine(finished.iter().map(|recipe| &recipe.trials[..]));
+    let machines: Vec<Option<&Environment>> = finished.iter().map(|recipe| timed_on(&recipe.trials, usual)).collect();
     let statistics: Vec<RecipeStatistics> =
-        finished.iter().enumerate().map(|(n, recipe)| recipe_statistics(recipe, variances(n))).collect();
+        finished.iter().enumerate().map(|(n, recipe)| recipe_statistics(recipe, variances(n), machines[n])).collect();
     let sides: Vec<Side> = finished
         .iter()
         .zip(&statistics)
@@ -165,14 +165,15 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
     let candidates: Vec<Candidate> = finished
         .iter()
         .zip(&statistics)
-        .map(|(recipe, statistics)| Candidate {
+        .zip(&machines)
+        .map(|((recipe, statistics), &machine)| Candidate {
             name: &recipe.of.name,
             parameters: recipe.of.record.parameters,
             // The figure that the pick is made with, and summed like it.
             mean: Spread::of(&balanced(recipe)).mean,
             accuracies: balanced(recipe),
             images: recipe.metrics(|trial| &trial.valid).first().map_or(0.0, |m| examples(m)),
-            median_s: statistics.time.as_ref().map(|time| time.median_s),
+            time: statistics.time.as_ref().map(|time| time.median_s).zip(machine),
         })
         .collect();
     let by_recipe: Vec<Said> =
@@ -201,8 +202,12 @@ pub(super) fn compare_with(recipes: &[RecipeTrials], images: &TestImages, margin
     }
 }
 
-fn recipe_statistics(recipe: &Finished, resampled: Option<(&Variances, usize)>) -> RecipeStatistics {
-    let RecipeTrials { name, record, environment, .. } = recipe.of;
+fn recipe_statistics(
+    recipe: &Finished,
+    resampled: Option<(&Variances, usize)>,
+    machine: Option<&Environment>,
+) -> RecipeStatistics {
+    let RecipeTrials { name, record, .. } = recipe.of;
     let diverged = record.trials.iter().filter(|trial| trial.status == Status::Diverged);
     let estimates = Estimates { by_seed: recipe.metrics(|trial| &trial.test), resampled };
     let classes = estimates.by_seed.iter().map(|m| m.per_class.len()).min().unwrap_or(0);
@@ -215,7 +220,7 @@ fn recipe_statistics(recipe: &Finished, resampled: Option<(&Variances, usize)>) 
         balanced_accuracy: estimates.balanced_accuracy(),
         valid_accuracy: validation(&recipe.metrics(|trial| &trial.valid)),
         per_class: (0..classes).map(|class| estimates.class(class)).collect(),
-        time: time(&recipe.trials, environment),
-        target: record.settings.target.and_then(|at| target(at, &record.trials, environment)),
+        time: machine.and_then(|machine| time(&recipe.trials, machine)),
+        target: record.settings.target.and_then(|at| target(at, &record.trials, machine)),
     }
 }

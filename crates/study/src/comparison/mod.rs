@@ -174,13 +174,14 @@ pub struct ClassStatistics {
     pub f1: Option<Estimate>,
 }
 
-/// How long trainings took, in seconds. Only over trials whose time can be trusted.
+/// How long trainings took, in seconds. Only over trials whose time can be trusted, and on one kind of machine: that
+/// from which the most recipes have times or, if the recipe has none from there, its own.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TimeStatistics {
     /// The seeds whose time counts.
     pub seeds: Vec<u64>,
-    /// The seeds whose time does not: other work ran beside them, or they ran on another machine, number of
-    /// threads or version of the program than the latest.
+    /// The seeds whose time does not: other work ran beside them, or they ran in parts, or on another processor, number
+    /// of threads or version of the program than those whose time counts.
     pub left_out: Vec<u64>,
     /// The median of a training's time in training steps.
     pub median_s: f64,
@@ -327,7 +328,7 @@ pub struct Choice {
     pub leading: Vec<String>,
     /// The one of these with the fewest parameters.
     pub smallest: String,
-    /// The one of these with the shortest median training, where times can be trusted.
+    /// The one of these with the shortest median training; null unless all have a time, and from one kind of machine.
     pub fastest: Option<String>,
 }
 

@@ -22,7 +22,14 @@ pub fn of_network(said: Vec<Prediction>, loss: f64, images: &TestImages) -> (Met
     let predictions: Vec<u16> = said.iter().map(|said| said.prediction).collect();
     let metrics = Metrics::new(&images.labels, &predictions, images.classes, loss);
     let nothing = String::new;
-    let environment = Environment { cpu: nothing(), isa: nothing(), threads: 1, version: nothing(), commit: nothing() };
+    let environment = Environment {
+        host: nothing(),
+        cpu: nothing(),
+        isa: nothing(),
+        threads: 1,
+        version: nothing(),
+        commit: nothing(),
+    };
     // The same figures as of a run with one recipe and one seed.
     let trial = TrialRecord {
         recipe: nothing(),
@@ -39,7 +46,7 @@ pub fn of_network(said: Vec<Prediction>, loss: f64, images: &TestImages) -> (Met
         calibration: None,
         weights_sha256: None,
         filters_sha256: None,
-        environment: environment.clone(),
+        environment,
         timing: Timing::default(),
         far_above_chance: false,
     };
@@ -55,12 +62,7 @@ pub fn of_network(said: Vec<Prediction>, loss: f64, images: &TestImages) -> (Met
         ensemble: None,
         trials: vec![trial],
     };
-    let recipe = RecipeTrials {
-        name: nothing(),
-        record: &record,
-        environment: &environment,
-        predictions: BTreeMap::from([(1, said)]),
-    };
+    let recipe = RecipeTrials { name: nothing(), record: &record, predictions: BTreeMap::from([(1, said)]) };
     let statistics = compare(&[recipe], images, MARGIN).recipes.pop();
     // Without draws there is only a formula for images that have nothing in common.
     (metrics, statistics.filter(|statistics| statistics.balanced_accuracy.new.is_some()))

@@ -12,7 +12,7 @@ use super::compare::{Groups, RecipeTrials, TestImages, compare_with};
 use super::{Comparison, MARGIN, Verdict};
 use crate::metrics::Metrics;
 use crate::record::{RecipeRecord, TrialRecord};
-use crate::testing::{environment, recipe_record, trial_record};
+use crate::testing::{recipe_record, trial_record};
 use crate::trial::Prediction;
 
 /// A kind of study.
@@ -67,13 +67,11 @@ fn study(world: World, number: u64) -> Comparison {
         }
         records.push((recipe_record(&name, trials), predictions));
     }
-    let environment = environment();
     let recipes: Vec<RecipeTrials> = records
         .iter()
         .map(|(record, predictions)| RecipeTrials {
             name: record.name.clone(),
             record,
-            environment: &environment,
             predictions: predictions.clone(),
         })
         .collect();

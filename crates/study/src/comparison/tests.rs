@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Comparison, Groups, Interval, MARGIN, RecipeTrials, TestImages, Verdict, compare};
+use super::{Comparison, Groups, Interval, MARGIN, RecipeStatistics, RecipeTrials, TestImages, Verdict, compare};
 use crate::metrics::Metrics;
 use crate::record::{Reason, RecipeRecord, Status};
-use crate::testing::{environment, recipe_record, trial_record};
+use crate::testing::{recipe_record, trial_record};
 use crate::trial::Prediction;
 
 const LABELS: [u16; 12] = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2];
@@ -31,15 +31,9 @@ fn recipe(name: &str, seeds: &[&[usize]]) -> (RecipeRecord, BTreeMap<u64, Vec<Pr
 type Recipe = (RecipeRecord, BTreeMap<u64, Vec<Prediction>>);
 
 fn compared(recipes: &[Recipe], writers: Option<Vec<u32>>) -> Comparison {
-    let environment = environment();
     let trials: Vec<RecipeTrials> = recipes
         .iter()
-        .map(|(record, said)| RecipeTrials {
-            name: record.name.clone(),
-            record,
-            environment: &environment,
-            predictions: said.clone(),
-        })
+        .map(|(record, said)| RecipeTrials { name: record.name.clone(), record, predictions: said.clone() })
         .collect();
     let groups = writers.map(|of| Groups { of, are_writers: true });
     compare(&trials, &TestImages { labels: LABELS.to_vec(), classes: 3, groups }, MARGIN)
@@ -145,10 +139,10 @@ fn what_is_no_number_is_in_no_mean() {
         predictions.insert(seed, said.collect::<Vec<_>>());
         trials.push(trial_record("a", seed, Metrics::new(&labels, answers, 4, 0.5)));
     }
-    let (record, environment) = (recipe_record("a", trials), environment());
+    let record = recipe_record("a", trials);
     for with_predictions in [true, false] {
         let predictions = if with_predictions { predictions.clone() } else { BTreeMap::new() };
-        let trials = RecipeTrials { name: "a".to_owned(), record: &record, environment: &environment, predictions };
+        let trials = RecipeTrials { name: "a".to_owned(), record: &record, predictions };
         let images = TestImages { labels: labels.to_vec(), classes: 4, groups: None };
         let comparison = checked(compare(&[trials], &images, MARGIN));
         let a = &comparison.recipes[0];
@@ -204,6 +198,36 @@ fn busy_times_and_other_machines_are_left_out() {
     let time = compared(&[a], None).recipes[0].time.clone().unwrap();
     assert_eq!((time.seeds, time.left_out), (vec![1, 4], vec![2, 3]));
     assert_eq!((time.median_s, time.range_s), (6.0, Interval { low: 3.0, high: 9.0 }));
+}
+
+#[test]
+fn times_are_compared_within_one_kind_of_machine() {
+    let answers: [&[usize]; 3] = [&[0], &[1], &[2]];
+    let mut recipes = ["a", "b", "c"].map(|name| recipe(name, &answers));
+    let mut on = |recipe: usize, cpus: [&str; 3]| {
+        for (trial, cpu) in recipes[recipe].0.trials.iter_mut().zip(cpus) {
+            trial.environment.cpu = cpu.to_owned();
+        }
+    };
+    // Most recipes have times from the old one, though most trials were run on the new one.
+    on(0, ["new", "new", "old"]);
+    on(1, ["new", "old", "new"]);
+    on(2, ["old", "old", "older"]);
+    let timed = |recipes: &[Recipe]| {
+        let comparison = checked(compared(recipes, None));
+        let seeds = |recipe: &RecipeStatistics| recipe.time.as_ref().map(|time| time.seeds.clone()).unwrap_or_default();
+        (comparison.recipes.iter().map(seeds).collect::<Vec<_>>(), comparison.choice.unwrap().fastest)
+    };
+    let (seeds, fastest) = timed(&recipes);
+    assert_eq!((seeds, fastest.as_deref()), (vec![vec![3], vec![2], vec![1, 2]], Some("a")));
+    // One that has none from there keeps its own, and nothing is said of which is fastest.
+    recipes[2].0.trials.iter_mut().for_each(|trial| trial.environment.cpu = "older".to_owned());
+    let (seeds, fastest) = timed(&recipes);
+    assert_eq!((seeds, fastest), (vec![vec![1, 2], vec![1, 3], vec![1, 2, 3]], None));
+    // Nor where one has no time that counts.
+    recipes[2].0.trials.iter_mut().for_each(|trial| trial.timing.busy = true);
+    assert_eq!(timed(&recipes).1, None);
+    assert_eq!(timed(&recipes[..2]).1.as_deref(), Some("a"));
 }
 
 #[test]

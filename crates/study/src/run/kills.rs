@@ -54,6 +54,7 @@ fn keeping(
             StudyEvent::Training { event: Event::Epoch { .. }, .. } if steps_until.is_some() => return Flow::Snapshot,
             StudyEvent::Training { .. }
             | StudyEvent::Planned { .. }
+            | StudyEvent::Measuring
             | StudyEvent::TrialEnded { .. }
             | StudyEvent::EnsembleStarted { .. }
             | StudyEvent::EnsembleFailed { .. } => {}
@@ -160,6 +161,45 @@ fn stopped_after_any_step_and_on_any_threads_a_run_goes_on_to_the_same_record() 
             "stopped after {} steps",
             step + 1
         );
+    }
+}
+
+#[test]
+fn a_measurement_that_is_stopped_is_taken_again_and_nothing_is_trained_again() {
+    let splits = splits();
+    let plan = plan(STUDY, &splits, false);
+    let expected = straight("measured", &plan, &splits);
+    // The first question comes after the validation images, before any look; the second after the test images.
+    for (question, looks) in [(1, 1), (2, 2)] {
+        let at = scratch("kills-measured");
+        let (mut asked, mut written) = (0, Vec::new());
+        let folder = RunFolder::open(at.path()).unwrap();
+        let stopped = run(&plan, &splits, &folder, &|| None, &mut |event| {
+            match event {
+                StudyEvent::Measuring => asked += 1,
+                StudyEvent::Checkpoint { position, written: done, .. } => written.push((*position, done.is_ok())),
+                _ => {}
+            }
+            if asked == question { Flow::Stop } else { Flow::Continue }
+        });
+        let stopped = stopped.expect("nothing fails");
+        let end = Position { epoch: 2, step: 0, steps: 3 };
+        assert_eq!((&written[..], stopped.recipes.len()), (&[(end, true)][..], 1));
+        assert_eq!((asked, stopped.recipes[0].trials[0].status), (question, Status::Interrupted));
+        drop(folder);
+        let mut steps = Vec::new();
+        let folder = RunFolder::open(at.path()).unwrap();
+        let record = run(&plan, &splits, &folder, &|| None, &mut |event| {
+            if let StudyEvent::Training { recipe, event: Event::Step { .. }, .. } = event {
+                steps.push(*recipe);
+            }
+            Flow::Continue
+        });
+        let record = record.expect("the same command goes on");
+        assert_eq!(timeless(&record), expected);
+        assert_eq!(steps, [1; 6], "of the first recipe nothing was left to train");
+        let counts: Vec<_> = record.test_readings.iter().map(|reading| reading.count).collect();
+        assert_eq!(counts, [1, looks], "conv, flat");
     }
 }
 

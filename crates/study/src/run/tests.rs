@@ -8,10 +8,7 @@ use tenfold_nn::model::Architecture;
 use tenfold_nn::train::Flow;
 
 use super::*;
-use crate::Study;
-use crate::comparison::MARGIN;
-use crate::plan::Settings;
-use crate::testing::{environment, scratch, splits};
+use crate::testing::{scratch, splits};
 use crate::trial::seed_folder;
 
 pub(super) const STUDY: &str = "
@@ -32,21 +29,7 @@ epochs = 2
 ";
 
 pub(super) fn plan(study: &str, splits: &Splits, replace: bool) -> PlannedStudy {
-    let settings = Settings {
-        seeds: 1,
-        only: Vec::new(),
-        epochs: None,
-        precision: None,
-        environment: environment(),
-        free_memory_bytes: None,
-        published: false,
-        place: None,
-        reading: None,
-        replace,
-        chosen_by: ChosenBy::Validation,
-        margin: MARGIN,
-    };
-    PlannedStudy::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
+    crate::testing::plan(study, splits, 1, replace)
 }
 
 /// What a run in which some changes of the folder fail did.
@@ -95,7 +78,11 @@ fn kept(plan: &PlannedStudy, splits: &Splits, path: &std::path::Path) -> (Vec<St
         crate::trained(&folder, &record, trial).expect("the weights are whole");
         weights.insert(trial.recipe.clone(), trial.weights_sha256.clone().expect("it is finished"));
     }
-    assert!(!folder.has(".tenfold.reserve"), "what was reserved is given back");
+    let names = folder.list("").expect("it can be read");
+    assert!(
+        !names.iter().any(|name| name.starts_with(".tenfold.reserve")),
+        "what was reserved is given back: {names:?}"
+    );
     (kept, weights)
 }
 
@@ -234,10 +221,10 @@ fn what_a_trial_takes_is_reserved_and_no_more_than_twice_as_much() {
             let path = at.path().join(seed_folder(&recipe.name, 1)).join(file);
             std::fs::metadata(path).expect("it is there").len()
         };
-        let (network, result) = (length("model.safetensors") + length("predictions.csv"), length("result.json"));
-        assert!(network + 8192 <= room.network, "{network} of {}", room.network);
-        assert!(result + 4096 <= room.result, "{result} of {}", room.result);
-        assert!(room.network + room.result <= 2 * (network + result) + (64 << 10), "{room:?}");
+        let files = ["model.safetensors", "predictions.csv", "result.json"].map(length);
+        let rooms = [room.weights, room.predictions, room.result];
+        assert!(files.iter().zip(&rooms).all(|(file, room)| file + 4096 <= *room), "{files:?} of {rooms:?}");
+        assert!(rooms.iter().sum::<u64>() <= 2 * files.iter().sum::<u64>() + (64 << 10), "{files:?} of {rooms:?}");
     }
 }
 

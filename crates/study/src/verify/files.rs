@@ -11,12 +11,15 @@ use tenfold_nn::interop::safetensors;
 use tenfold_nn::model::Model;
 
 use super::{Disagreement, Faults, short};
+use crate::comparison::ChosenBy;
 use crate::diff::{TrialOf, can_train_again};
+use crate::ensemble::{self, Part};
 use crate::finished::FinishedStudy;
 use crate::folder::{MOST_BYTES, bounded};
 use crate::identity::{TrialSettings, sha256};
 use crate::metrics::{Metrics, confusion};
-use crate::record::{RESULTS, Status, TrialRecord};
+use crate::record::{EnsembleRecord, RESULTS, ReadingReason, Status, StudyRecord, TestReading, TrialRecord};
+use crate::run::calibration;
 use crate::trial::{
     EPOCHS, FILTERS, PREDICTIONS, Prediction, RESULT, WEIGHTS, about, epochs_csv, model_of, parse_predictions,
     seed_folder,
@@ -79,10 +82,19 @@ pub fn check_files(of: TrialOf, splits: Option<&Splits>, threads: usize) -> Vec<
     faults.0
 }
 
-/// The claims of a study as a whole that do not hold: the means over its trials, and what they say together.
-pub fn check_study(study: &FinishedStudy) -> Vec<Disagreement> {
+/// The claims of a study as a whole that do not hold: the means over its trials, what they say together, and that every look
+/// at the test images was counted that was needed for it. With the images at hand also what the networks of a recipe say as
+/// one; the files of all trials agree.
+///
+/// # Panics
+/// If `splits` are not those of the record, or `threads` is 0.
+pub fn check_study(study: &FinishedStudy, splits: Option<&Splits>, threads: usize) -> Vec<Disagreement> {
     let mut faults = Faults::default();
     let record = &study.record;
+    check_readings(record, &mut faults);
+    if let Some(splits) = splits {
+        check_ensembles(study, splits, threads, &mut faults);
+    }
     let mut again = record.clone();
     again.summarize();
     for (before, now) in record.recipes.iter().zip(&again.recipes) {
@@ -101,6 +113,74 @@ pub fn check_study(study: &FinishedStudy) -> Vec<Disagreement> {
         }
     }
     faults.0
+}
+
+/// That every figure of the test images was looked at as often as it takes, at least; of trials that are gone a record says no
+/// more than that. Records of versions that kept no count claim nothing.
+fn check_readings(record: &StudyRecord, faults: &mut Faults) {
+    let readings = &record.test_readings;
+    if readings.is_empty() {
+        return;
+    }
+    let mut expect = |reason, recipe: Option<&str>, seed: Option<u64>, of: String| {
+        let is = |r: &&TestReading| (r.reason, r.recipe.as_deref(), r.seed) == (reason, recipe, seed);
+        match readings.iter().filter(is).count() {
+            1 if readings.iter().find(is).is_some_and(|reading| reading.count > 0) => {}
+            0 | 1 => faults.add(RESULTS, format!("counts no look at the test images for {of}")),
+            _ => faults.add(RESULTS, format!("counts the looks at the test images for {of} twice")),
+        }
+    };
+    for recipe in &record.recipes {
+        for trial in recipe.trials.iter().filter(|trial| trial.test.is_some()) {
+            let of = format!("{} seed {}", recipe.name, trial.seed);
+            expect(ReadingReason::Trial, Some(&recipe.name), Some(trial.seed), of);
+        }
+        if recipe.ensemble.is_some() {
+            expect(
+                ReadingReason::Ensemble,
+                Some(&recipe.name),
+                None,
+                format!("the mean of the seeds of {}", recipe.name),
+            );
+        }
+    }
+    if record.comparison.chosen_by == ChosenBy::Test {
+        expect(ReadingReason::Choice, None, None, "the choice by them".to_owned());
+    }
+}
+
+/// That the networks of each recipe say together what its record says.
+fn check_ensembles(study: &FinishedStudy, splits: &Splits, threads: usize, faults: &mut Faults) {
+    let FinishedStudy { path: folder, record, images, .. } = study;
+    for recipe in &record.recipes {
+        let Some(before) = &recipe.ensemble else { continue };
+        // Other training code evaluates with other roundings.
+        let mut of = recipe.finished().map(|trial| TrialOf { folder, record, trial });
+        if images.labels.is_empty() || of.any(|of| can_train_again(of).is_err()) {
+            continue;
+        }
+        // By the labels in the files of the trials.
+        let test = as_labelled(&splits.test, &images.labels);
+        let measured = ensemble::measure(
+            (folder, record, recipe),
+            (splits.valid.labels(), images),
+            threads,
+            &mut |model, part| Some(evaluate(model, if part == Part::Valid { &splits.valid } else { &test }, threads)),
+        );
+        match measured {
+            Ok(measured) => {
+                let now = measured.expect("nobody stops it");
+                let now = EnsembleRecord { evaluation_time_s: before.evaluation_time_s, ..now };
+                for name in different(before, &now) {
+                    faults.add(
+                        RESULTS,
+                        format!("its mean of the seeds of {} is not that of the networks: {name}", recipe.name),
+                    );
+                }
+            }
+            Err(error) => faults.add(RESULTS, error.to_string()),
+        }
+    }
 }
 
 fn check_identity(of: TrialOf, faults: &mut Faults) {
@@ -215,7 +295,7 @@ fn check_network(
             format!("image {n} is of class {}, the data says {}", labels[n], splits.test.labels_for_report()[n]);
         faults.add(PREDICTIONS, fault);
     }
-    let again = evaluate(model, &as_labelled(&splits.test, labels), threads);
+    let again = evaluate(model, &as_labelled(&splits.test, &labels), threads);
     let probabilities: Vec<u32> = said.iter().map(|p| p.probability.to_bits()).collect();
     let of_network: Vec<u32> =
         again.predictions.iter().enumerate().map(|(n, &p)| probability(&again, n, p, classes).to_bits()).collect();
@@ -233,14 +313,24 @@ fn check_network(
         );
     }
     // By the labels in the file: those of the data are not measured with once more.
-    let test = Metrics::new(&columns(said).0, &again.predictions, classes, again.loss);
+    let test = Metrics::new(&labels, &again.predictions, classes, again.loss);
     if trial.test.as_ref() != Some(&test) {
         faults.add(RESULT, "its metrics on the test images are not those of the network");
     }
     let valid = evaluate(model, &splits.valid, threads);
-    let valid = Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss);
-    if trial.valid.as_ref() != Some(&valid) {
+    let of_valid = Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss);
+    if trial.valid.as_ref() != Some(&of_valid) {
         faults.add(RESULT, "its metrics on the validation images are not those of the network");
+    }
+    if let Some(before) = &trial.calibration {
+        match calibration(splits, &valid, (&again, &labels), threads) {
+            Some(now) => {
+                for name in different(before, &now) {
+                    faults.add(RESULT, format!("its calibration is not that of the network: {name}"));
+                }
+            }
+            None => faults.add(RESULT, "has a calibration, where the network's answers give none"),
+        }
     }
 }
 
@@ -249,9 +339,9 @@ fn probability(evaluation: &Evaluation, image: usize, class: u16, classes: usize
 }
 
 /// The images with these labels.
-fn as_labelled(test: &HeldOut, labels: Vec<u16>) -> Dataset {
+fn as_labelled(test: &HeldOut, labels: &[u16]) -> Dataset {
     let pixels: Vec<u8> = (0..test.len()).flat_map(|n| test.image(n).iter().copied()).collect();
-    Dataset::new(pixels, labels, test.shape(), test.classes()).expect("labels are below the number of classes")
+    Dataset::new(pixels, labels.to_vec(), test.shape(), test.classes()).expect("labels are below the number of classes")
 }
 
 fn first_difference<T: PartialEq>(one: &[T], other: &[T]) -> Option<usize> {

@@ -1,33 +1,14 @@
 //! Several who work on one folder.
 
 use super::*;
-use crate::Study;
-use crate::comparison::{ChosenBy, MARGIN};
-use crate::plan::Settings;
 use crate::record::TrialRecord;
-use crate::testing::{environment, scratch, splits};
+use crate::run::Position;
+use crate::testing::{plan, scratch, splits};
+use crate::trial::{PREDICTIONS, WEIGHTS};
 
 const STUDY: &str = "name = \"small\"\n[data]\nclasses = 2\nvalid = 20\n[[recipe]]\nname = \"flat\"\nlayers = [\"linear 2\"]\n\
                      batch_size = 16\nepochs = 1\n[[recipe]]\nname = \"conv\"\nlayers = [\"conv 2 3x3 same\", \"relu\", \"linear 2\"]\n\
                      batch_size = 16\nepochs = 2\n";
-
-fn plan(study: &str, splits: &Splits, seeds: u64) -> PlannedStudy {
-    let settings = Settings {
-        seeds,
-        only: Vec::new(),
-        epochs: None,
-        precision: None,
-        environment: environment(),
-        free_memory_bytes: None,
-        published: false,
-        place: None,
-        reading: None,
-        replace: false,
-        chosen_by: ChosenBy::Validation,
-        margin: MARGIN,
-    };
-    PlannedStudy::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
-}
 
 fn worker(at_most: Option<usize>) -> Worker {
     Worker { holder: "a test".to_owned(), at_most, stale: Duration::from_millis(1) }
@@ -63,7 +44,7 @@ fn without_times(record: &StudyRecord) -> StudyRecord {
 #[test]
 fn several_workers_leave_what_one_run_does() {
     let (splits, one, many) = (splits(), scratch("work-one"), scratch("work-many"));
-    let plan = plan(STUDY, &splits, 6);
+    let plan = plan(STUDY, &splits, 6, false);
     let alone = run(&plan, &splits, &RunFolder::open(one.path()).unwrap(), &|| None, &mut |_| Flow::Continue).unwrap();
     planned(&plan, &splits, many.path());
     let trained: usize = std::thread::scope(|scope| {
@@ -108,7 +89,7 @@ fn several_workers_leave_what_one_run_does() {
 fn who_is_killed_is_followed_and_looks_are_counted() {
     let (splits, scratch) = (splits(), scratch("work-killed"));
     let at = scratch.path();
-    let plan = plan(STUDY, &splits, 2);
+    let plan = plan(STUDY, &splits, 2, false);
     planned(&plan, &splits, at);
     // One was killed after it had looked at the test images and before its trial was whole: its lease, and its count.
     let folder = SharedFolder::open(at).unwrap();
@@ -141,7 +122,7 @@ fn who_is_killed_is_followed_and_looks_are_counted() {
 fn who_is_stopped_goes_on_and_other_settings_are_refused() {
     let (splits, scratch) = (splits(), scratch("work-stopped"));
     let at = scratch.path();
-    let first = plan(STUDY, &splits, 1);
+    let first = plan(STUDY, &splits, 1, false);
     planned(&first, &splits, at);
     let folder = SharedFolder::open(at).unwrap();
     let stopped = work(&first, &splits, &folder, &worker(None), &|| None, &mut |event| {
@@ -164,13 +145,145 @@ fn who_is_stopped_goes_on_and_other_settings_are_refused() {
     fs::remove_file(&lease).unwrap();
     let ended = work(&first, &splits, &folder, &worker(Some(5)), &|| None, &mut |_| Flow::Continue);
     assert_eq!(ended.unwrap(), (1, Left::Nothing));
-    let other = plan(&STUDY.replace("epochs = 1", "epochs = 3"), &splits, 1);
+    let other = plan(&STUDY.replace("epochs = 1", "epochs = 3"), &splits, 1, false);
     let error =
         work(&other, &splits, &folder, &worker(None), &|| None, &mut |_| Flow::Continue).unwrap_err().to_string();
     assert!(
         error.ends_with(
-            "flat/seed-1/result.json: is a finished training of other settings, data or training code than planned"
+            "flat/seed-1/result.json: is a finished training of other settings, data or training code than planned; to train it \
+             again and replace it, plan with --replace"
         ),
         "{error}"
     );
+}
+
+/// Where trainings of one seed that were begun are gone on with, and after how many more steps they are stopped.
+fn stopping<'a>(
+    from: &'a mut Vec<(usize, Option<Position>)>,
+    mut steps: usize,
+) -> impl FnMut(&StudyEvent) -> Flow + 'a {
+    move |event| {
+        match event {
+            StudyEvent::TrialStarted { recipe, from: at, .. } => from.push((*recipe, *at)),
+            StudyEvent::Training { event: tenfold_nn::train::Event::Step { .. }, .. } => steps -= 1,
+            _ => {}
+        }
+        if steps == 0 { Flow::Stop } else { Flow::Continue }
+    }
+}
+
+#[test]
+fn a_training_goes_on_whether_a_run_or_a_worker_began_it() {
+    let (splits, one, both) = (splits(), scratch("work-begun-one"), scratch("work-begun"));
+    let (plan, at) = (plan(STUDY, &splits, 1, false), both.path());
+    let alone = run(&plan, &splits, &RunFolder::open(one.path()).unwrap(), &|| None, &mut |_| Flow::Continue).unwrap();
+    let run_for = |steps| {
+        let (mut from, folder) = (Vec::new(), RunFolder::open(at).unwrap());
+        take_in_workers(&folder).unwrap();
+        run(&plan, &splits, &folder, &|| None, &mut stopping(&mut from, steps)).unwrap();
+        from
+    };
+    let work_for = |steps| {
+        let (mut from, folder) = (Vec::new(), SharedFolder::open(at).unwrap());
+        let mut stop = stopping(&mut from, steps);
+        let ended = work(&plan, &splits, &folder, &worker(None), &|| None, &mut |event| match event {
+            WorkEvent::Run(event) => stop(event),
+            WorkEvent::Waiting(_) => Flow::Continue,
+        });
+        drop(stop);
+        ended.unwrap();
+        from
+    };
+    let at_step = |epoch, step| Some(Position { epoch, step, steps: 3 });
+    // The first recipe takes 3 steps, the second 2 times 3.
+    assert_eq!(run_for(1), [(0, None)]);
+    assert_eq!(work_for(3), [(0, at_step(1, 1)), (1, None)]);
+    assert_eq!(run_for(1), [(1, at_step(1, 1))]);
+    assert_eq!(run_for(1), [(1, at_step(1, 2))]);
+    assert_eq!(work_for(1), [(1, at_step(1, 3))]);
+    assert_eq!(work_for(1), [(1, at_step(2, 1))]);
+    assert_eq!(run_for(9), [(1, at_step(2, 2))]);
+    let mut together = gathered(&plan, &splits, at);
+    assert_eq!(together.recipes[1].trials[0].timing.parts, 6);
+    assert!(together.openings().sealed(), "{:?}", together.test_readings);
+    let mut alone = alone;
+    for record in [&mut together, &mut alone] {
+        // One seed is no ensemble.
+        record.recipes.iter_mut().for_each(|recipe| recipe.trials[0].timing = Default::default());
+    }
+    let weights = |record: &StudyRecord| {
+        let trials = record.recipes.iter().map(|recipe| &recipe.trials[0]);
+        trials.map(|trial| (trial.weights_sha256.clone(), trial.test.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(weights(&together), weights(&alone));
+    for recipe in ["flat", "conv"] {
+        let names: Vec<_> = fs::read_dir(at.join("trials").join(recipe)).unwrap().flatten().collect();
+        assert_eq!(names.iter().map(fs::DirEntry::file_name).collect::<Vec<_>>(), ["seed-1"]);
+    }
+}
+
+#[test]
+fn what_a_worker_had_finished_and_not_yet_put_in_its_place_is_not_lost() {
+    let (splits, scratch) = (splits(), scratch("work-unpublished"));
+    let (plan, at) = (plan(STUDY, &splits, 1, false), scratch.path());
+    planned(&plan, &splits, at);
+    let folder = SharedFolder::open(at).unwrap();
+    work(&plan, &splits, &folder, &worker(Some(1)), &|| None, &mut |_| Flow::Continue).unwrap();
+    drop(folder);
+    // Killed just before.
+    fs::rename(at.join("trials/flat/seed-1"), work_path(at, "flat", 1).join("trials/flat/seed-1")).unwrap();
+    let folder = RunFolder::open(at).unwrap();
+    take_in_workers(&folder).unwrap();
+    let mut trained = Vec::new();
+    run(&plan, &splits, &folder, &|| None, &mut |event| {
+        if let StudyEvent::TrialStarted { recipe, .. } = event {
+            trained.push(*recipe);
+        }
+        Flow::Continue
+    })
+    .unwrap();
+    assert_eq!(trained, [1], "the other one is there");
+}
+
+#[test]
+fn a_study_that_is_planned_anew_is_trained_and_replaces_what_was_there() {
+    let (splits, scratch) = (splits(), scratch("work-replace"));
+    let (first, at) = (plan(STUDY, &splits, 2, false), scratch.path());
+    let folder = RunFolder::open(at).unwrap();
+    run(&first, &splits, &folder, &|| None, &mut |_| Flow::Continue).unwrap();
+    drop(folder);
+    let longer = STUDY.replace("epochs = 1", "epochs = 3");
+    let second = plan(&longer, &splits, 2, true);
+    planned(&second, &splits, at);
+    let counts = || {
+        let status = crate::status::status(at).unwrap();
+        status.recipes.iter().map(|recipe| (recipe.finished, recipe.left)).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(), [(0, 2), (2, 0)], "what is there of the first recipe is not what is planned");
+    // As one is left that is killed between taking the old one away and putting the new one there.
+    fs::rename(at.join("trials/flat/seed-2"), at.join("trials/flat/.seed-2.old")).unwrap();
+    let work_for = |at_most| {
+        let folder = SharedFolder::open(at).unwrap();
+        work(&second, &splits, &folder, &worker(at_most), &|| None, &mut |_| Flow::Continue).unwrap()
+    };
+    assert_eq!(work_for(Some(1)), (1, Left::Some));
+    assert_eq!(counts(), [(1, 1), (2, 0)]);
+    assert_eq!(work_for(None), (1, Left::Nothing));
+    let record = gathered(&second, &splits, at);
+    let epochs = record.recipes[0].trials.iter().map(|trial| trial.epochs.len()).collect::<Vec<_>>();
+    assert_eq!(epochs, [3, 3]);
+    let names: Vec<_> =
+        fs::read_dir(at.join("trials/flat")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    // One that diverges replaces nothing, and is not trained for ever.
+    let wild = "epochs = 100\noptimizer = { kind = \"sgd\", lr = 1e3, weight_decay = 1e3 }";
+    let third = plan(&STUDY.replace("epochs = 1", wild), &splits, 1, true);
+    planned(&third, &splits, at);
+    let folder = SharedFolder::open(at).unwrap();
+    let ended = work(&third, &splits, &folder, &worker(None), &|| None, &mut |_| Flow::Continue);
+    assert_eq!(ended.unwrap(), (1, Left::Nothing));
+    drop(folder);
+    let folder = RunFolder::open(at).unwrap();
+    take_in_workers(&folder).unwrap();
+    assert!(second.on_disk(&folder).unwrap().records.contains_key(&(0, 1)), "the finished one keeps its place");
 }

@@ -35,17 +35,30 @@ fn ranges(server: &Server) -> Vec<Option<usize>> {
     server.requests().iter().filter(|request| request.path == NAMES[0]).map(|request| request.from).collect()
 }
 
+const NEXT: &str = "  its name will do: tenfold data tiny, or tenfold run --data tiny\n";
+
 #[test]
 fn a_data_set_is_fetched_once() {
     let (server, cache) = (good(), Folder::new("once"));
     let set = set(&[server.url]);
     let place = cache.0.join("tiny").display().to_string();
-    assert_eq!(get(set, &cache).unwrap(), format!("Tiny is in {place}\n"));
+    assert_eq!(get(set, &cache).unwrap(), format!("Tiny is in {place}\n{NEXT}"));
     assert_whole(&cache);
     let asked: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(asked, NAMES);
     let again = get(set, &cache).unwrap();
-    assert_eq!(again, format!("Tiny is in {place} already; to fetch it again, delete that folder\n"));
+    assert_eq!(again, format!("Tiny is in {place} already, and whole; to fetch it again, delete that folder\n{NEXT}"));
+    // As earlier versions left it.
+    fs::remove_file(cache.0.join("tiny/classes.txt")).unwrap();
+    assert_eq!(
+        get(set, &cache).unwrap(),
+        format!("Tiny is in {place} already; its classes have got their names\n{NEXT}")
+    );
+    assert_whole(&cache);
+    assert_eq!(server.requests().len(), 4);
+    fs::write(cache.0.join("tiny").join(NAMES[1]), "no labels").unwrap();
+    let (code, _, hint) = refused(get(set, &cache));
+    assert_eq!((code, hint), (DATA, format!("to fetch it again, delete {place}")));
     assert_eq!(server.requests().len(), 4);
 }
 

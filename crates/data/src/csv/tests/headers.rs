@@ -2,7 +2,7 @@
 
 use super::{of, refusal, says};
 use crate::testing::Folder;
-use crate::{Columns, Options, read};
+use crate::{Column, Columns, Options, read};
 
 /// Rows of 16 pixels and a label of two classes; pixel p of row n is `16 * n + p` but for a little, times `scale`.
 fn rows(scale: usize) -> String {
@@ -16,7 +16,7 @@ fn counted() -> String {
 
 /// With the label in the last column.
 fn told(header: Option<bool>) -> Options {
-    let columns = Columns { header, label: Some("17".to_owned()), ..Columns::default() };
+    let columns = Columns { header, label: Some(Column::Number(17)), ..Columns::default() };
     Options { columns, ..Options::default() }
 }
 

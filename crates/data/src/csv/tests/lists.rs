@@ -7,7 +7,7 @@ use image::{GrayImage, Luma};
 
 use super::{of, refusal, says};
 use crate::testing::Folder;
-use crate::{Columns, Options, read};
+use crate::{Column, Columns, Options, read};
 
 /// A grey picture of 2 by 2, all of one level.
 fn grey(path: &Path, level: u8) {
@@ -34,7 +34,7 @@ fn elpvs_list_of_blanks_without_a_header_is_read() {
         collection.notes
     );
     let kinds =
-        Options { columns: Columns { label: Some("3".to_owned()), ..Columns::default() }, ..Options::default() };
+        Options { columns: Columns { label: Some(Column::Number(3)), ..Columns::default() }, ..Options::default() };
     assert_eq!(read(&path, &kinds).unwrap().classes, ["mono", "poly"]);
 }
 
@@ -60,8 +60,10 @@ fn a_list_says_class_part_and_group_and_where_the_pictures_are() {
     let (message, hint) = refusal(&path, &Options::default());
     assert_eq!(message, "FILE: has no column with a usual name of classes; it may be one of column age, column breed");
     assert_eq!(hint, "say which: columns.label = \"name\"");
-    let told =
-        Options { columns: Columns { label: Some("breed".to_owned()), ..Columns::default() }, ..Options::default() };
+    let told = Options {
+        columns: Columns { label: Some(Column::Name("breed".to_owned())), ..Columns::default() },
+        ..Options::default()
+    };
     let collection = read(&path, &told).unwrap();
     assert_eq!(collection.classes, ["collie", "pug; small"]);
     let test = collection.test.as_ref().unwrap();
@@ -108,11 +110,11 @@ fn a_label_or_a_row_number_is_no_path() {
     let (message, hint) = refusal(&path, &Options::default());
     assert_eq!(message, "FILE: names files in more than one column, if endings are added: column 1, column 2");
     assert_eq!(hint, "say which: columns.path = \"name\", or its number");
-    let second = Columns { path: Some("2".to_owned()), ..Columns::default() };
+    let second = Columns { path: Some(Column::Number(2)), ..Columns::default() };
     let told = |columns| Options { columns, ..Options::default() };
     assert_eq!(read(&path, &told(second)).unwrap().classes, ["0", "1", "2"]);
     let path = folder.write("list.csv", format!("label,id\n{}", rows(&|n| format!("{},{n}", n % 3))).as_bytes());
-    let same = Columns { path: Some("label".to_owned()), ..Columns::default() };
+    let same = Columns { path: Some(Column::Name("label".to_owned())), ..Columns::default() };
     assert_eq!(refusal(&path, &told(same)).0, "FILE: column label holds both the paths and the classes");
 }
 
@@ -142,6 +144,6 @@ fn many_columns_are_not_all_looked_for_as_files() {
     }
     let path = folder.write("list.csv", list.as_bytes());
     assert!(refusal(&path, &Options::default()).1.contains("columns.path"));
-    let columns = Columns { path: Some("65".to_owned()), label: Some("66".to_owned()), ..Columns::default() };
+    let columns = Columns { path: Some(Column::Number(65)), label: Some(Column::Number(66)), ..Columns::default() };
     assert_eq!(read(&path, &Options { columns, ..Options::default() }).unwrap().classes, ["a", "b"]);
 }

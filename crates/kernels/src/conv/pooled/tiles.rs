@@ -90,8 +90,15 @@ fn body<L: Lanes>(
         for p in 0..panels.count() {
             let blocks = panels.columns(p).start / LANES..panels.columns(p).end / LANES;
             taps.width = panels.width(p);
-            for first in blocks.clone().step_by(max_vectors) {
-                let vectors = max_vectors.min(blocks.end - first);
+            let mut first = blocks.start;
+            while first < blocks.end {
+                // Half a vector goes with the whole one before it, or has more windows.
+                let half = L::HALF_TILE > 0 && panels.is_half_idle(p) && first + 2 >= blocks.end;
+                let (max_windows, vectors) = match (half, blocks.end - first) {
+                    (true, 1) => (3, 1),
+                    (true, left) => (1, left),
+                    (false, left) => (max_windows, max_vectors.min(left)),
+                };
                 // SAFETY: all these slices were checked to hold what the shape says.
                 let at = |ox: usize| unsafe {
                     At {
@@ -127,9 +134,15 @@ fn body<L: Lanes>(
                     let left = seen.end - ox;
                     let windows = left.div_ceil(left.div_ceil(max_windows));
                     // SAFETY: as above; `conv_pool_forward` asserted that the taps of the last window lie in `x`.
-                    unsafe { any_tile(simd, windows, vectors, &taps, at(ox)) };
+                    unsafe {
+                        match half {
+                            true => any_half_tile(simd, windows, vectors, &taps, at(ox)),
+                            false => any_tile(simd, windows, vectors, &taps, at(ox)),
+                        }
+                    }
                     ox += windows;
                 }
+                first += vectors;
             }
         }
     }
@@ -143,7 +156,7 @@ unsafe fn any_tile<L: Lanes>(simd: L, windows: usize, vectors: usize, taps: &Tap
         ($step:literal; $($w:literal $q:literal $v:literal)*) => {
             match (windows, vectors) {
                 // SAFETY: passed on from the caller.
-                $(($w, $v) => unsafe { tile::<L, $q, $v, $step>(simd, taps, at) },)*
+                $(($w, $v) => unsafe { tile::<L, $q, $v, $step, false>(simd, taps, at) },)*
                 _ => unreachable!("at most three windows and two vectors"),
             }
         };
@@ -154,6 +167,28 @@ unsafe fn any_tile<L: Lanes>(simd: L, windows: usize, vectors: usize, taps: &Tap
         pick!(1; 1 4 1 2 8 1 3 12 1 1 4 2 2 8 2 3 12 2);
     } else {
         pick!(0; 1 4 1 2 8 1 3 12 1 1 4 2 2 8 2 3 12 2);
+    }
+}
+
+/// The same where the second half of the last vector is padding.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+unsafe fn any_half_tile<L: Lanes>(simd: L, windows: usize, vectors: usize, taps: &Taps, at: At) {
+    macro_rules! pick {
+        ($step:literal; $($w:literal $q:literal $v:literal)*) => {
+            match (windows, vectors) {
+                // SAFETY: passed on from the caller.
+                $(($w, $v) => unsafe { tile::<L, $q, $v, $step, true>(simd, taps, at) },)*
+                _ => unreachable!("three windows of one vector, or one of two"),
+            }
+        };
+    }
+    if taps.step == 1 {
+        pick!(1; 1 4 1 2 8 1 3 12 1 1 4 2);
+    } else {
+        pick!(0; 1 4 1 2 8 1 3 12 1 1 4 2);
     }
 }
 
@@ -185,13 +220,18 @@ struct At {
     argmax: *mut u8,
 }
 
-/// Computes `Q / 4` windows of 2x2 pixels for `V` vectors of channels. `STEP`: [`Taps::step`], 0 for any.
+/// Computes `Q / 4` windows of 2x2 pixels for `V` vectors of channels. `STEP`: [`Taps::step`], 0 for any. `HALF`: the
+/// second half of the last vector is padding.
 ///
 /// # Safety
 /// All taps of the tile and all rows of `V` vectors of the weights are readable, so are `V` vectors of the bias; what
 /// the windows become is writable.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(simd: L, taps: &Taps, at: At) {
+unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize, const HALF: bool>(
+    simd: L,
+    taps: &Taps,
+    at: At,
+) {
     let step = if STEP > 0 { STEP } else { taps.step };
     // SAFETY: the caller vouches for every address.
     unsafe {
@@ -209,7 +249,10 @@ unsafe fn tile<L: Lanes, const Q: usize, const V: usize, const STEP: usize>(simd
                     let line = if q < Q / 2 { px } else { below };
                     let x = simd.splat(*line.add(q % (Q / 2) * step));
                     for v in 0..V {
-                        acc[q][v] = simd.fma(x, row[v], acc[q][v]);
+                        acc[q][v] = match HALF && v + 1 == V {
+                            true => simd.fma_half(x, row[v], acc[q][v]),
+                            false => simd.fma(x, row[v], acc[q][v]),
+                        };
                     }
                 }
                 px = px.wrapping_add(1);
@@ -276,7 +319,7 @@ mod tests {
                     on_every_isa(|isa| {
                         let mut sums = vec![0.0; conv.output.len()];
                         let (mut y, mut argmax) = (vec![0.0; to.len()], vec![7; shape.argmax_len()]);
-                        conv2d_forward(isa, conv, &x, weight, &mut sums);
+                        conv2d_forward(isa, conv, 1, &x, weight, &mut sums);
                         pool_forward(isa, shape, &sums, &bias, &mut y, &mut argmax);
                         let (mut got, mut got_argmax) = (vec![0.0; to.len()], vec![8; shape.argmax_len()]);
                         conv_pool_forward(isa, shape, &x, weight, &bias, &mut got, &mut got_argmax);

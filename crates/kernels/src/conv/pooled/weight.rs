@@ -15,10 +15,20 @@ pub struct Entry {
     gradient: f32,
 }
 
+/// Elements of one block of the input that the windows of a band see: they stay in L1 while all output channels of a
+/// block go through their lists.
+const BAND: usize = 5 * 1024;
+
 impl ConvPool {
     /// Room that [`conv_pool_backward_weight`] needs for the pixels of one block of channels.
     pub fn entries_len(&self) -> usize {
-        self.windows() * LANES
+        self.band_rows() * self.output.width * LANES
+    }
+
+    /// Rows of windows whose entries are listed together.
+    fn band_rows(&self) -> usize {
+        let lines = (BAND / self.conv.input.row).saturating_sub(self.conv.kernel.0 - 1);
+        (lines / (self.window.0 * self.conv.stride.0)).clamp(1, self.output.height)
     }
 
     /// Vectors of one run of taps. Where half of a block's lanes hold no channel, a vector is the first halves of two
@@ -85,27 +95,32 @@ pub fn conv_pool_backward_weight(
             let block = channel / LANES;
             let lanes = channel % LANES..(channels.end - block * LANES).min(LANES);
             let part = shape.outputs_of(block);
-            let counts = list_entries(shape, &grad_y[part.clone()], &argmax[part], lanes.clone(), entries);
-            for lane in lanes {
-                let list = &entries[lane * shape.windows()..][..counts[lane]];
-                let at = channel - channels.start;
-                grad_bias[at] = list.iter().fold(grad_bias[at], |sum, e| sum + e.gradient);
-                let grad = &mut grad[at * shape.channel_len()..(at + 1) * shape.channel_len()];
-                dispatch!(isa, channel_body(shape: &ConvPool, list: &[Entry], x: &[f32], grad: &mut [f32]));
-                channel += 1;
+            let (grad_y, argmax) = (&grad_y[part.clone()], &argmax[part]);
+            let own = channel - channels.start..channel - channels.start + lanes.len();
+            let grad = &mut grad[own.start * shape.channel_len()..own.end * shape.channel_len()];
+            for start in (0..shape.output.height).step_by(shape.band_rows()) {
+                let rows = start..(start + shape.band_rows()).min(shape.output.height);
+                let lists = list_entries(shape, rows, grad_y, argmax, lanes.clone(), entries);
+                for (sum, list) in grad_bias[own.clone()].iter_mut().zip(&lists[lanes.clone()]) {
+                    *sum = list.iter().fold(*sum, |sum, entry| sum + entry.gradient);
+                }
+                let lists = &lists[lanes.clone()];
+                dispatch!(isa, lists_body(shape: &ConvPool, lists: &[&[Entry]], x: &[f32], grad: &mut [f32]));
             }
+            channel += lanes.len();
         }
     }
 }
 
-/// The pixels with a gradient of each lane of a block, lane after lane with room for all windows; how many each has.
-fn list_entries(
+/// The pixels with a gradient of each lane of a block among the rows `rows` of windows.
+fn list_entries<'e>(
     shape: &ConvPool,
+    rows: Range<usize>,
     grad_y: &[f32],
     argmax: &[u8],
     lanes: Range<usize>,
-    entries: &mut [Entry],
-) -> [usize; LANES] {
+    entries: &'e mut [Entry],
+) -> [&'e [Entry]; LANES] {
     let (input, stride) = (&shape.conv.input, shape.conv.stride);
     let mut counts = [0; LANES];
     // Where the first tap of each pixel of a window lies, relative to that of its first pixel.
@@ -115,11 +130,12 @@ fn list_entries(
             place[ky * shape.window.1 + kx] = (ky * stride.0 * input.row + kx * stride.1 * input.pixel) as u32;
         }
     }
-    let windows = shape.windows();
+    let windows = rows.len() * shape.output.width;
     assert!(entries.len() >= LANES * windows, "room for every window of every lane");
-    let (gradients, argmax) = (grad_y.as_chunks::<LANES>().0, argmax.as_chunks::<LANES>().0);
-    let mut outputs = gradients.iter().zip(argmax);
-    for oy in 0..shape.output.height {
+    let of_rows = rows.start * shape.output.width..rows.end * shape.output.width;
+    let gradients = &grad_y.as_chunks::<LANES>().0[of_rows.clone()];
+    let mut outputs = gradients.iter().zip(&argmax.as_chunks::<LANES>().0[of_rows]);
+    for oy in rows {
         for ox in 0..shape.output.width {
             let first = oy * shape.window.0 * stride.0 * input.row + ox * shape.window.1 * stride.1 * input.pixel;
             let (gradient, winner) = outputs.next().expect("one per output");
@@ -133,11 +149,13 @@ fn list_entries(
             }
         }
     }
-    counts
+    let entries = &*entries;
+    std::array::from_fn(|lane| &entries[lane * windows..][..counts[lane]])
 }
 
+/// Adds to `grad`, `[lists, channel_len]`.
 #[inline(always)]
-fn channel_body<L: Lanes>(simd: L, shape: &ConvPool, list: &[Entry], x: &[f32], grad: &mut [f32]) {
+fn lists_body<L: Lanes>(simd: L, shape: &ConvPool, lists: &[&[Entry]], x: &[f32], grad: &mut [f32]) {
     let (vectors, kh, input) = (shape.run_vectors(), shape.conv.kernel.0, &shape.conv.input);
     // As many rows of the kernel at a time as there are registers for; the sums do not depend on it.
     let registers = if L::TILE.1 > 1 { 25 } else { 6 };
@@ -147,15 +165,17 @@ fn channel_body<L: Lanes>(simd: L, shape: &ConvPool, list: &[Entry], x: &[f32], 
             let rows = rows_at_once.min(kh - ky);
             let first = block * input.plane + ky * input.row;
             let at = (block * kh + ky) * vectors * LANES;
-            let grad = &mut grad[at..at + rows * vectors * LANES];
             let half_idle = input.is_half_idle();
-            match rows {
-                1 => rows_of::<L, 1>(simd, half_idle, vectors, list, x, first, input.row, grad),
-                2 => rows_of::<L, 2>(simd, half_idle, vectors, list, x, first, input.row, grad),
-                3 => rows_of::<L, 3>(simd, half_idle, vectors, list, x, first, input.row, grad),
-                4 => rows_of::<L, 4>(simd, half_idle, vectors, list, x, first, input.row, grad),
-                5 => rows_of::<L, 5>(simd, half_idle, vectors, list, x, first, input.row, grad),
-                _ => unreachable!("at most five rows"),
+            for (list, grad) in lists.iter().zip(grad.chunks_exact_mut(shape.channel_len())) {
+                let grad = &mut grad[at..at + rows * vectors * LANES];
+                match rows {
+                    1 => rows_of::<L, 1>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                    2 => rows_of::<L, 2>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                    3 => rows_of::<L, 3>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                    4 => rows_of::<L, 4>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                    5 => rows_of::<L, 5>(simd, half_idle, vectors, list, x, first, input.row, grad),
+                    _ => unreachable!("at most five rows"),
+                }
             }
         }
     }

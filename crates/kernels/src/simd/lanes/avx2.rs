@@ -113,6 +113,7 @@ impl Lanes for Avx2 {
     type P = [__m256i; 2];
     type U = [__m256i; 2];
     const TILE: (usize, usize) = (6, 1);
+    const HALF_TILE: usize = 12;
     const COMPLEX_TILE: (usize, usize) = (2, 1);
     const DOT: (usize, usize) = (2, 2);
 
@@ -137,6 +138,16 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         halves!(_mm256_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn fma_half(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: `self` is the proof of FMA.
+        [unsafe { _mm256_fmadd_ps(a[0], b[0], c[0]) }, c[1]]
+    }
+    #[inline(always)]
+    unsafe fn load_half(self, p: *const f32) -> Self::V {
+        // SAFETY: the caller promises sixteen readable f32.
+        unsafe { [_mm256_loadu_ps(p), _mm256_setzero_ps()] }
     }
     #[inline(always)]
     fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {

@@ -34,6 +34,8 @@ pub(crate) trait Lanes: Copy {
     /// Largest register tile of [`crate::contract`], rows by vectors; of fewer vectors it has more rows where there are
     /// four.
     const TILE: (usize, usize);
+    /// Rows of the largest register tile of half a vector; 0 where that takes as long as a whole one.
+    const HALF_TILE: usize = 0;
     /// Largest register tile of `conv::complex_sum`: rows by complex vectors.
     const COMPLEX_TILE: (usize, usize);
     /// Largest register tile of dot products: rows of the one operand by rows of the other.
@@ -48,6 +50,21 @@ pub(crate) trait Lanes: Copy {
     fn splat(self, x: f32) -> Self::V;
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a * b + c` in the first half of the lanes, where the others of `c` are zero and stay so; they may be computed
+    /// too, with zeros in `b`.
+    #[inline(always)]
+    fn fma_half(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        self.fma(a, b, c)
+    }
+    /// Sixteen f32, the second half of which are zero.
+    ///
+    /// # Safety
+    /// As for [`Lanes::load`].
+    #[inline(always)]
+    unsafe fn load_half(self, p: *const f32) -> Self::V {
+        // SAFETY: promised by the caller.
+        unsafe { self.load(p) }
+    }
     /// `c - a * b`, rounded once.
     fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     fn add(self, a: Self::V, b: Self::V) -> Self::V;

@@ -101,6 +101,14 @@ fn networks_for_onnxruntime() {
         ),
         ("colour-wide", WIDE, "conv 6 4x4 valid, sigmoid, avgpool 2x3, relu, linear 10", one_mean, None),
         ("colour-unit", WIDE, "maxpool 3 stride 1x2, conv 9 1x7 valid, relu, linear 10", Pixels::default(), None),
+        (
+            "colour-mobile",
+            COLOUR,
+            "conv 32 3x3 stride 2 same, silu, depthwise 3x3 same, leakyrelu 0.1, conv 48 1x1 groups 2, silu, \
+             depthwise 5x4 stride 2 padding 2, relu, conv 24 3x3 same groups 12, global-avgpool, linear 10",
+            standard(COLOUR),
+            None,
+        ),
         ("thousand", GREY, "avgpool 2, linear 1000", Pixels::all(0.1307, 0.3081), None),
     ];
     for (name, shape, layers, pixels, temperature) in random {

@@ -101,13 +101,16 @@ impl Graph {
                 let inputs = [vec![row], arrays()].concat();
                 self.node("Gemm", inputs, output, vec![("transB", Attribute::Int(1))])
             }
-            Layer::Conv { kernel_size, stride, padding, .. } => {
+            Layer::Conv { kernel_size, stride, padding, .. } | Layer::Depthwise { kernel_size, stride, padding } => {
                 let inputs = [vec![input], arrays()].concat();
                 let (rows, columns) = padding.of(kernel_size);
                 // Those before all sides, then those behind.
                 let pads = [rows, columns, rows, columns].map(|pad| pad as i64).to_vec();
                 let mut attributes = window(kernel_size, stride);
                 attributes.push(("pads", Attribute::Ints(pads)));
+                if let Some(groups) = info.groups().filter(|&groups| groups > 1) {
+                    attributes.push(("group", Attribute::Int(groups as i64)));
+                }
                 self.node("Conv", inputs, output, attributes)
             }
             Layer::MaxPool { kernel_size, stride } => {
@@ -118,9 +121,16 @@ impl Graph {
             }
             Layer::GlobalAvgPool => self.node("GlobalAveragePool", vec![input], output, vec![]),
             Layer::Relu => self.node("Relu", vec![input], output, vec![]),
+            Layer::LeakyRelu { slope } => {
+                self.node("LeakyRelu", vec![input], output, vec![("alpha", Attribute::Float(slope as f32))])
+            }
             Layer::Tanh => self.node("Tanh", vec![input], output, vec![]),
             Layer::Sigmoid => self.node("Sigmoid", vec![input], output, vec![]),
             Layer::Gelu => self.gelu(input, output),
+            Layer::Silu => {
+                let gate = self.node("Sigmoid", vec![input.clone()], &format!("{output}.gate"), vec![]);
+                self.node("Mul", vec![input, gate], output, vec![])
+            }
             Layer::Dropout { .. } => input,
             Layer::Flatten => self.flatten(input, output),
             Layer::Add => self.node("Add", inputs, output, vec![]),

@@ -12,8 +12,9 @@ struct Tolerance {
 }
 
 /// The largest differences in 900 random cases were 7.1e-6, 3.1e-7 and 6.1e-6: sums of up to 4,000 terms in f32, one
-/// after another. One wrong term of 50,000 is too far.
-const TOLERANCE: Tolerance = Tolerance { logits: 2e-5, loss: 1.5e-6, gradient: 2e-5 };
+/// after another. Behind a batch norm over blank images of 64x64, 20,000 equal terms were off by 2.3e-5, all rounded to
+/// the same side. One wrong term of 30,000 is too far.
+const TOLERANCE: Tolerance = Tolerance { logits: 2e-5, loss: 1.5e-6, gradient: 3e-5 };
 
 /// The first number that differs.
 pub(super) fn same_bits(ours: &Got, theirs: &Got) -> Result<(), String> {

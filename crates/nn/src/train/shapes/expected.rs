@@ -82,7 +82,9 @@ pub(super) fn expected(model: &Model, data: &Dataset, batch: &[u32], near: f64) 
                 };
                 images().any(too_near).then_some("a maximum is too near to another")
             }
-            (Layer::Relu, _) if relu_margin(x) < near => Some("the input of a ReLU is too near to zero"),
+            (Layer::Relu | Layer::LeakyRelu { .. }, _) if relu_margin(x) < near => {
+                Some("the input of a ReLU is too near to zero")
+            }
             (Layer::Relu, _) if (f64::MIN_POSITIVE..LEFT * largest(x)).contains(&largest(&y)) => {
                 Some("a ReLU leaves next to nothing")
             }
@@ -198,11 +200,12 @@ impl BatchNorm {
         reference::batch_norm_backward(&to_f32(x), self.pixels, &self.weight, self.eps, &to_f32(grad))
     }
 
-    /// Whether a channel that is not constant has a deviation so small that its division by that makes much of what
-    /// the largest value was rounded by.
+    /// Whether a channel has a deviation so small that its division by that makes much of what the largest value was
+    /// rounded by. Where it is constant, its mean is rounded, and what is left when that is subtracted is divided by
+    /// `sqrt(eps)`.
     fn is_steep(&self, x: &[f64]) -> bool {
         let least = (LEFT * largest(x)).powi(2);
-        self.moments(x).iter().any(|of| of.variance > 0.0 && of.variance < least)
+        self.moments(x).iter().any(|of| of.variance < least && (of.variance > 0.0 || self.eps < least))
     }
 
     /// Whether little is left of the gradient `grad` once what the moments give is added.

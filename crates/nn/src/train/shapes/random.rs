@@ -57,6 +57,9 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
     )
 }
 
+/// As many groups as there are channels, whatever that is.
+const DEPTHWISE: usize = usize::MAX;
+
 /// Layers as they are drawn, before they are made to fit.
 #[derive(Clone, Debug)]
 struct Stage {
@@ -73,11 +76,13 @@ struct Stage {
 
 fn activation() -> impl Strategy<Value = Option<Layer>> {
     prop_oneof![
-        5 => Just(Some(Layer::Relu)),
+        6 => Just(Some(Layer::Relu)),
         1 => Just(None),
         1 => Just(Some(Layer::Tanh)),
         1 => Just(Some(Layer::Sigmoid)),
         1 => Just(Some(Layer::Gelu)),
+        1 => Just(Some(Layer::Silu)),
+        1 => Just(Some(Layer::LeakyRelu { slope: 0.1 })),
     ]
 }
 
@@ -95,9 +100,11 @@ fn stage() -> impl Strategy<Value = Stage> {
         1 => Just(Padding::Valid),
         1 => (0..=4_usize).prop_map(Padding::Number),
     ];
-    let conv = (channels, kernel, stride, padding).prop_map(|(out_channels, kernel_size, stride, padding)| {
-        Layer::Conv { out_channels, kernel_size, stride, padding }
-    });
+    let groups = prop_oneof![6 => Just(1), 1 => 2..=6_usize, 1 => Just(DEPTHWISE)];
+    let conv =
+        (channels, kernel, stride, padding, groups).prop_map(|(out_channels, kernel_size, stride, padding, groups)| {
+            Layer::Conv { out_channels, kernel_size, stride, padding, groups }
+        });
     let window = prop_oneof![4 => Just((2, 2)), 1 => Just((3, 3)), 1 => (1..=3_usize, 1..=3_usize)];
     let step = prop::option::weighted(0.4, (1..=3_usize, 1..=3_usize));
     let pool = (prop::bool::weighted(0.75), window, step).prop_map(|(max, kernel_size, step)| {
@@ -122,7 +129,7 @@ fn blocks() -> impl Strategy<Value = Stage> {
     let sides = prop_oneof![Just((3, 3)), Just((5, 5)), Just((5, 5)), Just((3, 5)), Just((5, 3))];
     let pool = prop::option::of(Just(Layer::MaxPool { kernel_size: (2, 2), stride: (2, 2) }));
     (16..=18_usize, sides, activation(), pool).prop_map(|(out_channels, kernel_size, activation, pool)| Stage {
-        conv: Some(Layer::Conv { out_channels, kernel_size, stride: (1, 1), padding: Padding::Same }),
+        conv: Some(Layer::Conv { out_channels, kernel_size, stride: (1, 1), padding: Padding::Same, groups: 1 }),
         norm: false,
         activation,
         pool,
@@ -157,7 +164,7 @@ fn fit(
     let rows_of_batch = rows;
     for stage in stages {
         let mut dropout = None;
-        if let Some(Layer::Conv { out_channels, kernel_size, stride, padding }) = stage.conv {
+        if let Some(Layer::Conv { out_channels, kernel_size, stride, padding, groups }) = stage.conv {
             let kernel = within(kernel_size, image);
             let padding = match padding {
                 Padding::Same if kernel.0.is_multiple_of(2) || kernel.1.is_multiple_of(2) => Padding::Valid,
@@ -167,11 +174,20 @@ fn fit(
             let (rows, columns) = padding.of(kernel);
             let height = (image.height + 2 * rows - kernel.0) / stride.0 + 1;
             let width = (image.width + 2 * columns - kernel.1) / stride.1 + 1;
-            let each = image.channels * kernel.0 * kernel.1 * height * width;
-            let out_channels = out_channels.min(macs / 2 / each).min(elements / (height * width));
+            let depthwise = groups == DEPTHWISE;
+            let groups = (1..=groups.min(image.channels)).rev().find(|n| image.channels.is_multiple_of(*n));
+            let groups = groups.expect("one group always fits");
+            let each = image.channels / groups * kernel.0 * kernel.1 * height * width;
+            let out_channels = if depthwise { image.channels } else { out_channels.next_multiple_of(groups) };
+            let most = (macs / 2 / each).min(elements / (height * width));
+            let out_channels = if depthwise && most < out_channels { 0 } else { out_channels.min(most) };
+            let out_channels = out_channels / groups * groups;
             if out_channels > 0 {
                 macs -= out_channels * each;
-                layers.push(Layer::Conv { out_channels, kernel_size: kernel, stride, padding });
+                layers.push(match depthwise {
+                    true => Layer::Depthwise { kernel_size: kernel, stride, padding },
+                    false => Layer::Conv { out_channels, kernel_size: kernel, stride, padding, groups },
+                });
                 // A few values have hardly moments.
                 layers.extend((stage.norm && height * width * rows_of_batch >= ENOUGH).then_some(NORM));
                 dropout = stage.dropout.then_some(Layer::Dropout { probability: 0.25 });

@@ -1,19 +1,19 @@
-//! GELU: an operation of its own, because its slope needs what came in.
+//! GELU and SiLU: an operation of its own, because their slope needs what came in.
 
 use super::{Operation, Run};
 use crate::layout::for_rows;
 use crate::plan::Scratch;
-use tenfold_kernels::gelu::{gelu_backward, gelu_forward};
+use tenfold_kernels::gated::{Gate, gated_backward, gated_forward};
 
 #[derive(Clone, Debug)]
-pub(crate) struct Gelu;
+pub(crate) struct Gated(pub(crate) Gate);
 
-impl Operation for Gelu {
+impl Operation for Gated {
     fn forward(&self, run: &Run, _scratch: &mut Scratch) {
         for n in run.share() {
             let mut y = run.write(n);
             // Padding is zero, and stays so.
-            gelu_forward(run.step.isa, &run.read(run.input(), n..n + 1), &mut y);
+            gated_forward(run.step.isa, self.0, &run.read(run.input(), n..n + 1), &mut y);
             run.finish(n, &mut y);
         }
     }
@@ -24,7 +24,7 @@ impl Operation for Gelu {
             let x = run.read(run.input(), n..n + 1);
             run.pass(run.input(), n, scratch.spare.as_mut_slice(), |out| {
                 out.copy_from_slice(&run.grad(n..n + 1));
-                for_rows(layout, plain, |from, to| gelu_backward(run.step.isa, &x[from], &mut out[to]));
+                for_rows(layout, plain, |from, to| gated_backward(run.step.isa, self.0, &x[from], &mut out[to]));
             });
         }
     }

@@ -25,7 +25,7 @@ use crate::probe::{self, Epochs, Pace, Work};
 use crate::progress::Progress;
 use crate::remaining::Remaining;
 use crate::signals::Signals;
-use crate::study_file::{self, IMAGES};
+use crate::study_file::{self, DIGITS, IMAGES};
 use crate::{images, jobs, report, show};
 
 /// Runs a study and gives the exit code.
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         precision: args.precision,
         environment: environment(threads),
         free_memory_bytes: free_memory_bytes(),
-        published: built_in,
+        published: built_in && study.name == DIGITS,
         place,
         reading,
         replace: args.replace,

@@ -8,12 +8,15 @@ use tenfold_study::{Study, nearest};
 use crate::args::GivenArgs;
 use crate::failure::{Failure, USAGE};
 
+/// The built-in study that repeats a published one.
+pub(crate) const DIGITS: &str = "digits";
+
 /// The built-in study for images of people's own.
 pub(crate) const IMAGES: &str = "images";
 
 /// The study that a person names, or of none the built-in one for the images; and whether it is a built-in one.
 pub(crate) fn find(name: Option<&OsStr>, given: &GivenArgs) -> Result<(Study, bool), Failure> {
-    let name = name.unwrap_or(OsStr::new(if given.data.is_some() { IMAGES } else { "digits" }));
+    let name = name.unwrap_or(OsStr::new(if given.data.is_some() { IMAGES } else { DIGITS }));
     if let Some(study) = name.to_str().and_then(Study::built_in) {
         return Ok((study, true));
     }

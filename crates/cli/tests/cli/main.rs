@@ -1228,3 +1228,17 @@ fn help_teaches_by_example() {
     );
     assert!(ended.out.contains("[[recipe]]") && ended.out.contains("[default: runs/STUDY"), "{}", ended.out);
 }
+
+/// Other studies have recipes of the same names, which are other networks.
+#[test]
+fn published_figures_stand_beside_the_study_that_repeats_them_alone() {
+    let path = folder("cli-published");
+    for (study, published) in [("digits", true), ("images", false)] {
+        let out = path.join(study);
+        let ended = run(&["run", study, "--only", "softmax", "--plan-only", "--out", text(&out)]);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        let record = fs::read_to_string(out.join("results.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&record).expect("it is JSON");
+        assert_eq!(record["asked"]["published"], published, "{study}");
+    }
+}

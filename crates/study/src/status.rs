@@ -76,28 +76,7 @@ struct Listed {
 #[derive(Deserialize)]
 struct ListedRecipe {
     name: String,
-    trials: Vec<ListedTrial>,
-}
-
-/// Of a trial's record, what counts here.
-#[derive(Deserialize)]
-struct ListedTrial {
-    seed: u64,
-    status: Status,
-    train_time_s: f64,
-    epochs: Vec<ListedEpoch>,
-}
-
-#[derive(Deserialize)]
-struct ListedEpoch {
-    evaluation_time_s: f64,
-}
-
-impl ListedTrial {
-    /// Of training and evaluation.
-    fn time_s(&self) -> f64 {
-        self.train_time_s + self.epochs.iter().map(|epoch| epoch.evaluation_time_s).sum::<f64>()
-    }
+    trials: Vec<Ended>,
 }
 
 /// Reads how far the run folder `path` is; nothing is held or written.
@@ -116,7 +95,7 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
         left_s: Some(0.0),
     };
     // A worker may have gone on with one that a run was stopped in.
-    let mut recorded: HashMap<(&str, u64), &ListedTrial> = HashMap::new();
+    let mut recorded: HashMap<(&str, u64), &Ended> = HashMap::new();
     for recipe in &record.recipes {
         let ended = recipe.trials.iter().filter(|trial| trial.status != Status::Interrupted);
         recorded.extend(ended.map(|trial| ((recipe.name.as_str(), trial.seed), trial)));

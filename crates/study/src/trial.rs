@@ -40,6 +40,8 @@ pub(crate) fn beside(recipe: &str, seed: u64) -> [String; 2] {
 /// What a trial left in its folder, as far as it tells whether there is anything left to do, and what it took.
 #[derive(Deserialize)]
 pub(crate) struct Ended {
+    #[serde(default)]
+    pub(crate) seed: u64,
     pub(crate) identity: String,
     pub(crate) status: Status,
     #[serde(default)]
@@ -60,13 +62,8 @@ impl Ended {
 
     /// Seconds of training and evaluation.
     pub(crate) fn time_s(&self) -> f64 {
-        time_s(self.train_time_s, &self.epochs)
+        self.train_time_s + self.epochs.iter().map(|epoch| epoch.evaluation_time_s).sum::<f64>()
     }
-}
-
-/// Seconds of training and evaluation.
-pub(crate) fn time_s(train_time_s: f64, epochs: &[EpochRecord]) -> f64 {
-    train_time_s + epochs.iter().map(|epoch| epoch.evaluation_time_s).sum::<f64>()
 }
 
 /// Whether nothing is left to do for the trial of this status whose folder is `at`. One whose files are not all there is

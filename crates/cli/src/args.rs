@@ -86,12 +86,12 @@ pub(crate) struct GivenArgs {
 /// Trains the recipes of a study and compares them.
 ///
 /// Everything is written to a folder as soon as it is known. A training that is finished is never run again: the same
-/// command goes on where it was stopped, and more seeds are added to those that are there. A training that is stopped
-/// in the middle starts again from its first epoch.
+/// command goes on where it was stopped, in the middle of a training from its last checkpoint, and more seeds are added
+/// to those that are there.
 #[derive(clap::Args, Debug)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// A built-in study (digits, images) or a .toml file. [default: digits, and with --data images]
+    /// A built-in study (digits, digits-fast, digits-best, fashion, images) or a .toml file. [default: digits, and with --data images]
     pub(crate) study: Option<OsString>,
     /// Train each recipe from the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=MAX_SEEDS))]
@@ -516,7 +516,7 @@ fn error_share(text: &str) -> Result<f64, String> {
 /// Shows the layers, shapes, parameters and multiply-adds of each recipe of a study.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ModelsArgs {
-    /// A built-in study (digits, images) or a .toml file. [default: digits, and with --data images]
+    /// A built-in study (digits, digits-fast, digits-best, fashion, images) or a .toml file. [default: digits, and with --data images]
     pub(crate) study: Option<OsString>,
     #[command(flatten)]
     pub(crate) given: GivenArgs,
@@ -526,7 +526,7 @@ pub(crate) struct ModelsArgs {
 #[derive(clap::Args, Debug)]
 #[command(after_help = BENCH_EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// A built-in study (digits, images) or a .toml file. [default: digits, and with --data images]
+    /// A built-in study (digits, digits-fast, digits-best, fashion, images) or a .toml file. [default: digits, and with --data images]
     pub(crate) study: Option<OsString>,
     /// Only these recipes.
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]

@@ -137,7 +137,7 @@ impl Found {
             into.append(Examples { pixels, labels, groups, paths, keys });
         }
         collection.notes.extend(natural::of_one_number(&collection.classes));
-        collection.say_counts();
+        collection.say_counts(naming);
         collection.sha256 = collection.fingerprint();
         Ok(collection)
     }
@@ -165,9 +165,17 @@ impl Collection {
         .filter_map(|(name, part)| Some((name, part?)))
     }
 
-    fn say_counts(&mut self) {
+    fn say_counts(&mut self, naming: Naming) {
         let len = self.shape.len();
-        let counts: Vec<String> = self.parts().map(|(name, part)| format!("{} {name}", part.len(len))).collect();
+        let alone = self.parts().count() == 1;
+        let counts: Vec<String> = self
+            .parts()
+            .map(|(name, part)| match naming {
+                // Nobody trains on them: images that are not divided only have labels.
+                Naming::Known(_) if alone && name == "training" => format!("{} labelled", part.len(len)),
+                _ => format!("{} {name}", part.len(len)),
+            })
+            .collect();
         let classes = match self.classes.len() {
             0 => String::new(),
             n => format!(", {n} classes: {}", listed(&self.classes)),

@@ -69,13 +69,16 @@ pub struct Recipe {
 
 impl Study {
     /// Names of the studies that are part of the program.
-    pub const BUILT_IN: [&str; 2] = ["digits", "images"];
+    pub const BUILT_IN: [&str; 5] = ["digits", "digits-fast", "digits-best", "fashion", "images"];
 
     /// A study that is part of the program.
     #[expect(clippy::missing_panics_doc, reason = "a test parses every built-in study")]
     pub fn built_in(name: &str) -> Option<Study> {
         let text = match name {
             "digits" => include_str!("digits.toml"),
+            "digits-fast" => include_str!("digits-fast.toml"),
+            "digits-best" => include_str!("digits-best.toml"),
+            "fashion" => include_str!("fashion.toml"),
             "images" => include_str!("images.toml"),
             _ => return None,
         };

@@ -324,5 +324,6 @@ fn a_test_part_alone_will_do_for_whoever_learns_nothing() {
     // To learn from, or where test is a class, it is one.
     assert!(refusal(&folder, &Options::default()).0.contains("one class, \"test\""));
     let found = read_for(&folder.0, &Options::default(), Naming::Known(&classes), &mut |_| {}).unwrap();
+    assert!(says(&found, "2 labelled images of 1x2x2, 3 classes"), "nobody trains on them: {:?}", found.notes);
     assert_eq!((found.test.is_none(), found.train.labels), (true, vec![2, 2]));
 }

@@ -46,9 +46,13 @@ impl Columns<'_> {
         let Some(told) = told else {
             return Ok(header.iter().position(|name| usual.contains(&name.trim().to_lowercase().as_str())));
         };
+        let place = |number: usize| number.checked_sub(1).filter(|&column| column < self.width);
         let column = match told {
-            Column::Name(name) => header.iter().position(|other| other == name),
-            Column::Number(number) => number.checked_sub(1).filter(|&column| column < self.width),
+            Column::Name(name) if self.header.is_some() => header.iter().position(|other| other == name),
+            // Without a header there are no names: a number in quotes can only be a place. Records of before numbers
+            // were told from names have them so.
+            Column::Name(name) => name.parse().ok().and_then(place),
+            &Column::Number(number) => place(number),
         };
         if column.is_some() {
             return Ok(column);

@@ -15,7 +15,10 @@ impl Architecture {
         };
         let folds = |(norm, info): (usize, &LayerInfo)| match (info.layer, &info.inputs[..]) {
             (Layer::BatchNorm { .. }, &[Source::Layer(before)]) => {
-                let multiplies = matches!(self.layers()[before].layer, Layer::Conv { .. } | Layer::Linear { .. });
+                let multiplies = matches!(
+                    self.layers()[before].layer,
+                    Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. }
+                );
                 (multiplies && readers(before) == 1).then_some((before, norm))
             }
             _ => None,
@@ -139,6 +142,16 @@ mod tests {
                 "linear 3",
             ],
             &["batchnorm", "conv 4 3x3", "relu", "batchnorm", "linear 3"],
+            &[
+                "conv 4 3x3 same",
+                "batchnorm",
+                "depthwise 3x3 same",
+                "batchnorm",
+                "relu",
+                "conv 6 3x3 groups 2",
+                "batchnorm",
+                "linear 3",
+            ],
         ] {
             let (model, images) = (model(layers), images(5));
             let of = |model: &Model| logits(&mut Evaluator::new(model, 5, 2), model, &images, 2);

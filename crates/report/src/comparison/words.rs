@@ -170,10 +170,10 @@ fn what_was_measured(compared: &Compared, set: &SameImages) -> String {
         ""
     };
     format!(
-        "{}, {}, measured on {} test images{writers}. A difference of up to {} counts as none.{only}",
+        "{}, {}, measured on {}{writers}. A difference of up to {} counts as none.{only}",
         plural(comparison.recipes.len() as u64, "recipe"),
         plural(trials as u64, "finished trial"),
-        count(images as u64),
+        plural(images as u64, "test image"),
         points_of_margin(comparison.margin),
     )
 }
@@ -324,12 +324,23 @@ fn drawn(comparison: &Comparison) -> &'static str {
     }
 }
 
+/// Why nothing is drawn from the test images, where all of them belong together.
+fn alone(comparison: &Comparison) -> Option<&'static str> {
+    match (comparison.writers, comparison.image_groups) {
+        (Some(1), _) => Some("the test images are all by one writer, who says nothing of others"),
+        (None, Some(1)) => Some("the test images are all of one group, which says nothing of others"),
+        (None, None) if comparison.images == 1 => Some("there is one test image, which says nothing of others"),
+        _ => None,
+    }
+}
+
 /// How intervals for new images are made.
 fn resampling(comparison: &Comparison) -> String {
     let over = drawn(comparison);
-    match comparison.resamples {
-        0 => "Wilson's, for one seed: there are no predictions to resample".to_owned(),
-        n => format!("spread over seeds and a bootstrap over {over}, {} resamples", count(n as u64)),
+    match (comparison.resamples, alone(comparison)) {
+        (0, Some(alone)) => format!("Wilson's, and for one seed alone: {alone}"),
+        (0, None) => "Wilson's, for one seed: there are no predictions to resample".to_owned(),
+        (n, _) => format!("spread over seeds and a bootstrap over {over}, {} resamples", count(n as u64)),
     }
 }
 
@@ -404,7 +415,7 @@ fn pairs(comparison: &Comparison) -> Vec<Block> {
         blocks.push(Block::Table(table));
         blocks.push(Block::List([network_notes(comparison), marked].concat()));
     }
-    let others = [equivalent(&ordered, comparison), untested(&ordered)].concat();
+    let others = [equivalent(&ordered, comparison), untested(&ordered, comparison)].concat();
     if !others.is_empty() {
         blocks.push(Block::List(others));
     }
@@ -442,7 +453,7 @@ fn equivalent(pairs: &[Ordered], comparison: &Comparison) -> Vec<String> {
 }
 
 /// Pairs that there is no test of.
-fn untested(pairs: &[Ordered]) -> Vec<String> {
+fn untested(pairs: &[Ordered], comparison: &Comparison) -> Vec<String> {
     let none = |pair: &&Ordered| {
         pair.pair.these_images.is_none() && pair.pair.new_images.is_none() && pair.pair.one_seed.is_none()
     };
@@ -451,10 +462,10 @@ fn untested(pairs: &[Ordered]) -> Vec<String> {
     if named.is_empty() {
         return Vec::new();
     }
-    vec![format!(
-        "not tested: {}; a test takes at least two seeds of both recipes, or one of each, with what they said of each test image",
-        named.join(", ")
-    )]
+    let why = alone(comparison).unwrap_or(
+        "a test takes at least two seeds of both recipes, or one of each, with what they said of each test image",
+    );
+    vec![format!("not tested: {}; {why}", named.join(", "))]
 }
 
 fn verdicts(pairs: &[Ordered]) -> Table {

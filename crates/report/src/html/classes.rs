@@ -32,7 +32,7 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
     for r in recipes {
         for (class, figures) in shown.iter().filter_map(|&class| Some((class, r.per_class.get(class)?))) {
             let with = |figure: Option<Estimate>| {
-                figure.map_or([NONE; 2].map(str::to_owned), |e| [percent(e.mean), range(e.new.or(e.seeds))])
+                figure.map_or([NONE; 2].map(str::to_owned), |e| [percent(e.mean), range(e.new)])
             };
             let mut row = vec![format!("{}, {}", r.recipe, class_name(names, class))];
             row.extend([figures.recall, figures.precision, figures.f1].into_iter().flat_map(with));
@@ -83,8 +83,7 @@ fn chart(page: &Page, classes: usize) -> String {
     let recipes = &page.comparison.recipes;
     let position = |share: f64| accuracy_height(share).unwrap_or(0.0).min(3.3);
     let all = recipes.iter().flat_map(|r| &r.per_class).filter_map(|c| c.recall).flat_map(|recall| {
-        let interval = recall.new.or(recall.seeds);
-        interval.map_or([recall.mean; 2], |i| [i.low, i.high]).map(position)
+        recall.new.map_or([recall.mean; 2], |i| [i.low, i.high]).map(position)
     });
     let mut y = Axis::around(all, [], "recall");
     y.ticks = ticks_between(y.range.start, y.range.end);
@@ -104,7 +103,7 @@ fn chart(page: &Page, classes: usize) -> String {
                 for (class, figures) in r.per_class.iter().enumerate() {
                     let Some(recall) = figures.recall else { continue };
                     let at = class as f64 + 0.8 * ((n as f64 + 0.5) / recipes.len() as f64 - 0.5);
-                    if let Some(i) = recall.new.or(recall.seeds) {
+                    if let Some(i) = recall.new {
                         let ends = vec![(at, position(i.low)), (at, position(i.high))];
                         chart.draw_series([PathElement::new(ends, color(n).stroke_width(2))])?;
                     }

@@ -37,7 +37,10 @@ impl Filters {
     /// The filters of `layer` and what they answer to `sample`.
     pub(super) fn of(model: &Model, layer: &FilterLayer, sample: &Dataset, threads: usize) -> Filters {
         // Behind another layer that learns, the channels of two kernels do not mean the same. One number has no shape.
-        let over_pixels = model.architecture().layers()[..layer.index].iter().all(|before| before.parameters == 0);
+        // Neither do they in two groups, which see other channels.
+        let layers = model.architecture().layers();
+        let over_pixels = layers[..layer.index].iter().all(|before| before.parameters == 0)
+            && layers[layer.index].groups().is_none_or(|groups| groups == 1);
         let comparable = over_pixels && layer.kernel.iter().product::<usize>() > 1;
         Filters {
             responses: Series::new(response_maps(model, layer, sample, threads), layer.filters),

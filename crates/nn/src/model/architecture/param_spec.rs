@@ -31,7 +31,8 @@ pub struct ParamSpec {
     pub shape: Vec<usize>,
     /// Inputs of one output: `I * Kh * Kw`, or `in`; a bias has those of its weight; 1 in a batch norm.
     pub fan_in: usize,
-    /// Outputs of one input: `O * Kh * Kw`, or `out`; 1 in a batch norm.
+    /// Outputs of one input: `O * Kh * Kw`, in groups those of its own, `O / groups * Kh * Kw`; or `out`; 1 in a batch
+    /// norm. PyTorch counts all `O` also in groups.
     pub fan_out: usize,
 }
 

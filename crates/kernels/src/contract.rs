@@ -75,9 +75,16 @@ pub(crate) const STRIDE: usize = 8;
 pub(crate) trait Factor<L: Lanes> {
     /// A vector of it.
     type B: Copy;
+    /// Whether half a vector takes half the time.
+    const HALVES: bool;
     /// # Safety
     /// A vector is readable at `p`.
     unsafe fn load(simd: L, p: *const f32) -> Self::B;
+    /// The first half of a vector.
+    ///
+    /// # Safety
+    /// A vector is readable at `p`; where there are [`Factor::HALVES`], half of one is enough.
+    unsafe fn load_half(simd: L, p: *const f32) -> Self::B;
     fn splat(simd: L, x: f32) -> Self::B;
     /// `a * b + c`.
     fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V;
@@ -93,10 +100,16 @@ pub(crate) struct Pair;
 
 impl<L: Lanes> Factor<L> for Single {
     type B = L::V;
+    const HALVES: bool = L::HALF_TILE > 0;
     #[inline(always)]
     unsafe fn load(simd: L, p: *const f32) -> Self::B {
         // SAFETY: promised by the caller.
         unsafe { simd.load(p) }
+    }
+    #[inline(always)]
+    unsafe fn load_half(simd: L, p: *const f32) -> Self::B {
+        // SAFETY: promised by the caller.
+        unsafe { simd.load_half(p) }
     }
     #[inline(always)]
     fn splat(simd: L, x: f32) -> Self::B {
@@ -114,9 +127,15 @@ impl<L: Lanes> Factor<L> for Single {
 
 impl<L: Lanes> Factor<L> for Pair {
     type B = L::P;
+    const HALVES: bool = false;
     #[inline(always)]
     unsafe fn load(simd: L, p: *const f32) -> Self::B {
         // SAFETY: promised by the caller.
+        unsafe { simd.load_pairs(p) }
+    }
+    #[inline(always)]
+    unsafe fn load_half(simd: L, p: *const f32) -> Self::B {
+        // SAFETY: a half is a whole one here, and the caller promises it.
         unsafe { simd.load_pairs(p) }
     }
     #[inline(always)]

@@ -8,7 +8,8 @@
 use crate::arena::Columns;
 use crate::bf16::{neighbours, pack_neighbours, pack_rows};
 use crate::contract::{Pair, STRIDE, Segment, Sum, contract_pairs};
-use crate::linear::dense::{BLOCK, BLOCKS_AT_ONCE, Dots, LinearWeight, Part, Runs, Sums, covers, dot_tiles};
+use crate::linear::dense::{BLOCK, BLOCKS_AT_ONCE, LinearWeight, Runs, Sums, covers};
+use crate::linear::dot::{Dots, dots};
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch_pairs};
 use crate::simd::lanes::{LANES, Lanes};
@@ -150,13 +151,9 @@ fn dot_body<L: Lanes>(
     grad_x: &mut Columns<'_, f32>,
     ahead: &mut Prefetch,
 ) {
-    // In parts as long as a panel's, so that what is ahead is asked for as often.
-    const PART: usize = 4 * LANES;
-    let part =
-        |p: usize| Part { grad_y: p * PART, weight: p * PART, weight_row: stride, width: PART.min(width - p * PART) };
-    let what = Dots { inputs, rows, grad_y_stride, parts: width.div_ceil(PART) };
+    let what = Dots { inputs, rows, width, grad_y_stride, weight_stride: stride };
     // SAFETY: the caller's asserts say that `grad_y` and `weight` have `width` places in every row.
-    unsafe { dot_tiles::<L, Pair>(simd, &what, part, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
+    unsafe { dots::<L, Pair>(simd, &what, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
 }
 
 /// [`crate::linear::dense::linear_backward_weight`] with `x` and `grad_y` in pairs of rows, `pairs` of them.

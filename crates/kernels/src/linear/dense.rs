@@ -5,8 +5,9 @@
 //! into the same number.
 
 use crate::arena::Columns;
-use crate::contract::{Factor, STRIDE, Segment, Single, Sum, contract, contract_slices};
+use crate::contract::{STRIDE, Segment, Single, Sum, contract, contract_slices};
 use crate::linear::dense_small_out;
+use crate::linear::dot::{Dots, dots, dots_calls};
 use crate::panels::Panels;
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch};
@@ -258,12 +259,16 @@ impl Runs<'_> {
     }
 }
 
+/// Elements of scratch memory that [`linear_backward_input`] needs.
+pub fn backward_scratch_len(layout: LinearWeight) -> usize {
+    layout.panels(0).k * row_of_weights(layout)
+}
+
 /// How often the two backward passes of a block ask for what is [`Prefetch`], at least.
 pub fn backward_calls(layout: LinearWeight, rows: usize, input: bool) -> usize {
     let panels = layout.panels(0);
     let weight = panels.k.div_ceil(6) * panels.count() * rows.div_ceil(STRIDE);
-    // In tiles of at most 4 x 6, at every other panel.
-    let input = if input { panels.k.div_ceil(6) * rows.div_ceil(4) * panels.count().div_ceil(2) } else { 0 };
+    let input = if input { dots_calls(panels.k, rows) } else { 0 };
     weight + input
 }
 
@@ -271,9 +276,10 @@ pub fn backward_calls(layout: LinearWeight, rows: usize, input: bool) -> usize {
 /// `sum over o of grad_y[n][o] * weight[i][o]`.
 ///
 /// `grad_y`: `rows` rows of the padded outputs, `grad_y_stride` apart. `weight`: that block, [`LinearWeight::range`].
+/// `scratch`: [`backward_scratch_len`].
 ///
 /// # Panics
-/// If a slice or `grad_x` has another size than that.
+/// If a slice or `grad_x` has another size than that, or the scratch memory is too short.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_backward_input(
     isa: Isa,
@@ -284,6 +290,7 @@ pub fn linear_backward_input(
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
+    scratch: &mut [f32],
     ahead: &mut Prefetch,
 ) {
     let (panels, padded) = (layout.panels(block), layout.padded_outputs());
@@ -309,7 +316,15 @@ pub fn linear_backward_input(
             ahead,
         );
     }
-    dispatch!(isa, dot_body(panels: Panels, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, ahead: &mut Prefetch))
+    let weight_stride = row_of_weights(layout);
+    assert!(scratch.len() >= panels.k * weight_stride, "scratch holds the weights");
+    dispatch!(isa, dot_body(panels: Panels, weight_stride: usize, grad_y: &[f32], grad_y_stride: usize, rows: usize, weight: &[f32], grad_x: &mut Columns<'_, f32>, scratch: &mut [f32], ahead: &mut Prefetch))
+}
+
+/// Elements from one row of a block's weights to the next where they are side by side: an odd number of cache lines, so
+/// that columns spread over all cache sets.
+fn row_of_weights(layout: LinearWeight) -> usize {
+    (layout.padded_outputs() / LANES | 1) * LANES
 }
 
 #[inline(always)]
@@ -317,111 +332,29 @@ pub fn linear_backward_input(
 fn dot_body<L: Lanes>(
     simd: L,
     panels: Panels,
+    weight_stride: usize,
     grad_y: &[f32],
     grad_y_stride: usize,
     rows: usize,
     weight: &[f32],
     grad_x: &mut Columns<'_, f32>,
+    scratch: &mut [f32],
     ahead: &mut Prefetch,
 ) {
-    let part = |p: usize| {
-        let columns = panels.columns(p);
-        Part { grad_y: columns.start, weight: panels.start(p), weight_row: columns.len(), width: columns.len() }
-    };
-    let what = Dots { inputs: panels.k, rows, grad_y_stride, parts: panels.count() };
-    // SAFETY: the caller's asserts say that `grad_y` and `weight` have all columns of every panel.
-    unsafe { dot_tiles::<L, Single>(simd, &what, part, grad_y.as_ptr(), weight.as_ptr(), grad_x, ahead) }
-}
-
-/// Dot products of rows of `grad_y` with rows of weights.
-pub(crate) struct Dots {
-    pub(crate) inputs: usize,
-    pub(crate) rows: usize,
-    pub(crate) grad_y_stride: usize,
-    pub(crate) parts: usize,
-}
-
-/// A part of these rows: where its `width` elements start in row 0 of each, and how far weight rows are apart.
-pub(crate) struct Part {
-    pub(crate) grad_y: usize,
-    pub(crate) weight: usize,
-    pub(crate) weight_row: usize,
-    pub(crate) width: usize,
-}
-
-/// Overwrites `grad_x` with dot products over all parts.
-///
-/// # Safety
-/// All parts of all rows and inputs are readable.
-#[inline(always)]
-pub(crate) unsafe fn dot_tiles<L: Lanes, F: Factor<L>>(
-    simd: L,
-    what: &Dots,
-    part: impl Fn(usize) -> Part,
-    grad_y: *const f32,
-    weight: *const f32,
-    grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Prefetch,
-) {
-    // One function per tile size, so that the accumulators are arrays of known length.
-    // SAFETY: passed on from the caller.
-    unsafe {
-        match L::DOT {
-            (4, 6) => dot_tiles_of::<L, F, 4, 6>(simd, what, part, grad_y, weight, grad_x, ahead),
-            _ => dot_tiles_of::<L, F, 2, 2>(simd, what, part, grad_y, weight, grad_x, ahead),
-        }
-    }
-}
-
-/// `R` rows of `grad_y` by `S` rows of `weight` at a time; lanes run along the outputs and are summed at the end.
-#[inline(always)]
-unsafe fn dot_tiles_of<L: Lanes, F: Factor<L>, const R: usize, const S: usize>(
-    simd: L,
-    what: &Dots,
-    part: impl Fn(usize) -> Part,
-    grad_y: *const f32,
-    weight: *const f32,
-    grad_x: &mut Columns<'_, f32>,
-    ahead: &mut Prefetch,
-) {
-    let (inputs, rows) = (what.inputs, what.rows);
-    for i in (0..inputs).step_by(S) {
-        for n in (0..rows).step_by(R) {
-            // A tile that hangs over the edge computes its last row or input several times and stores it once.
-            let row_of = |r: usize| (n + r).min(rows - 1);
-            let input_of = |s: usize| (i + s).min(inputs - 1);
-            let mut acc = [[simd.zero(); S]; R];
-            for p in 0..what.parts {
-                let part = part(p);
-                // Not at every part: a core has a few dozen requests on the way at most, and more of them stop it.
-                if p.is_multiple_of(2) {
-                    ahead.ask();
-                }
-                // SAFETY: `row_of` and `input_of` stay below `rows` and `inputs`, which the caller vouches for.
-                unsafe {
-                    let g: [*const f32; R] =
-                        std::array::from_fn(|r| grad_y.add(row_of(r) * what.grad_y_stride + part.grad_y));
-                    let w: [*const f32; S] =
-                        std::array::from_fn(|s| weight.add(part.weight + input_of(s) * part.weight_row));
-                    for v in (0..part.width).step_by(LANES) {
-                        let gv: [F::B; R] = std::array::from_fn(|r| F::load(simd, g[r].add(v)));
-                        for s in 0..S {
-                            let wv = F::load(simd, w[s].add(v));
-                            for r in 0..R {
-                                acc[r][s] = F::multiply_add(simd, gv[r], wv, acc[r][s]);
-                            }
-                        }
-                    }
-                }
-            }
-            for r in 0..R.min(rows - n) {
-                let out = grad_x.row_mut(n + r);
-                for s in 0..S.min(inputs - i) {
-                    out[i + s] = simd.sum(acc[r][s]);
-                }
+    // Panels would interrupt the sums every four vectors.
+    for p in 0..panels.count() {
+        let from = weight[panels.rows(p, 0..panels.k)].chunks_exact(panels.width(p));
+        for (from, to) in from.zip(scratch.chunks_exact_mut(weight_stride)) {
+            let to = &mut to[panels.columns(p)];
+            for v in (0..from.len()).step_by(LANES) {
+                // SAFETY: both are as wide as the panel, whole vectors.
+                unsafe { simd.store(to.as_mut_ptr().add(v), simd.load(from.as_ptr().add(v))) };
             }
         }
     }
+    let what = Dots { inputs: panels.k, rows, width: panels.padded_n(), grad_y_stride, weight_stride };
+    // SAFETY: the caller's asserts say that `grad_y` and the scratch memory have these rows.
+    unsafe { dots::<L, Single>(simd, &what, grad_y.as_ptr(), scratch.as_ptr(), grad_x, ahead) }
 }
 
 /// Overwrites `grad_weight`, laid out like block `block`, with `sum over n of x[n][i] * grad_y[n][o]`.
@@ -607,6 +540,7 @@ mod tests {
                         rows,
                         &packed[range.clone()],
                         &mut out.columns(),
+                        &mut vec![f32::NAN; backward_scratch_len(layout)],
                         &mut Prefetch::nothing(),
                     );
                     let grad = &mut packed_grad[range];

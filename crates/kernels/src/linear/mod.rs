@@ -3,5 +3,6 @@
 pub mod bf16;
 pub mod dense;
 mod dense_small_out;
+mod dot;
 pub mod nonzero;
 pub mod small_out;

@@ -12,7 +12,8 @@ use tenfold_kernels::linear::bf16::{
     linear_backward_input_pairs, linear_backward_weight_pairs, linear_forward_pairs, scratch_len,
 };
 use tenfold_kernels::linear::dense::{
-    LinearWeight, Sums, backward_calls, column_sums, linear_backward_input, linear_backward_weight, linear_forward,
+    LinearWeight, Sums, backward_calls, backward_scratch_len, column_sums, linear_backward_input,
+    linear_backward_weight, linear_forward,
 };
 use tenfold_kernels::{LANES, Prefetch};
 
@@ -86,9 +87,9 @@ impl Operation for Linear {
     }
 
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
-        // A block's gradient, and room to round its weights.
+        // A block's gradient, and room for its weights, rounded or side by side.
         let block = self.layout.range(0).len();
-        room.values(block + if self.rounds { scratch_len(self.layout) } else { 0 });
+        room.values(block + if self.rounds { scratch_len(self.layout) } else { backward_scratch_len(self.layout) });
         if wiring.adds {
             room.spare(room.batch_size * self.layout.inputs(0).len());
         }
@@ -175,7 +176,7 @@ impl Operation for Linear {
                             isa, layout, block, &grad, stride, rows, &weight, out, room, &mut ahead,
                         );
                     } else {
-                        linear_backward_input(isa, layout, block, &grad, stride, rows, &weight, out, &mut ahead);
+                        linear_backward_input(isa, layout, block, &grad, stride, rows, &weight, out, room, &mut ahead);
                     }
                 });
             }

@@ -30,6 +30,28 @@ pub(super) unsafe fn sum8(v: __m256) -> f32 {
     }
 }
 
+/// [`sum8`] of each, drawn together in the same tree: what lies side by side is added for two, then for all four.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+pub(super) unsafe fn sums8(v: [__m256; 4]) -> [f32; 4] {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let mut four = [_mm_setzero_ps(); 4];
+        for i in 0..4 {
+            four[i] = _mm_add_ps(_mm256_castps256_ps128(v[i]), _mm256_extractf128_ps::<1>(v[i]));
+        }
+        let [a, b, c, d] = four;
+        // Lanes 0 and 1 of a and of b with 2 and 3, in turn.
+        let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+        let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+        let mut sums = [0.0; 4];
+        _mm_storeu_ps(sums.as_mut_ptr(), _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab)));
+        sums
+    }
+}
+
 /// One operation on both halves of an AVX2 vector.
 macro_rules! halves {
     ($f:ident($($x:ident),*)) => {
@@ -115,7 +137,8 @@ impl Lanes for Avx2 {
     const TILE: (usize, usize) = (6, 1);
     const HALF_TILE: usize = 12;
     const COMPLEX_TILE: (usize, usize) = (2, 1);
-    const DOT: (usize, usize) = (2, 2);
+    /// Of half of the lanes at a time.
+    const DOT_ROWS: usize = 2;
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Self::V {
@@ -330,6 +353,20 @@ impl Lanes for Avx2 {
     fn sum(self, a: Self::V) -> f32 {
         // SAFETY: `self` is the proof of AVX2.
         unsafe { sum8(_mm256_add_ps(a[0], a[1])) }
+    }
+    #[inline(always)]
+    fn sums(self, a: [Self::V; 4]) -> [f32; 4] {
+        let mut eights = [a[0][0]; 4];
+        for i in 0..4 {
+            // SAFETY: `self` is the proof of AVX2.
+            eights[i] = unsafe { _mm256_add_ps(a[i][0], a[i][1]) };
+        }
+        // SAFETY: as above.
+        unsafe { sums8(eights) }
+    }
+    #[inline(always)]
+    fn join(self, low: Self::V, high: Self::V) -> Self::V {
+        [low[0], high[0]]
     }
     #[inline(always)]
     unsafe fn nonzero_bytes(self, p: *const u8) -> u64 {

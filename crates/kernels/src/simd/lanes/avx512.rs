@@ -1,7 +1,7 @@
 //! Lanes in one 512-bit register.
 
 use super::Lanes;
-use super::avx2::sum8;
+use super::avx2::{sum8, sums8};
 use std::arch::x86_64::*;
 
 /// One 512-bit register a vector; a value is the proof that the processor has what [`super::Avx2`] proves, the F, VL,
@@ -63,7 +63,7 @@ impl<const BF16: bool> Lanes for Avx512<BF16> {
     const TILE: (usize, usize) = (6, 4);
     /// 24 sums, 4 vectors of `b` and two broadcasts.
     const COMPLEX_TILE: (usize, usize) = (6, 2);
-    const DOT: (usize, usize) = (4, 6);
+    const DOT_ROWS: usize = 4;
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Self::V {
@@ -256,6 +256,17 @@ impl<const BF16: bool> Lanes for Avx512<BF16> {
     fn sum(self, a: Self::V) -> f32 {
         // SAFETY: `self` is the proof of AVX-512.
         unsafe { sum8(_mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a))) }
+    }
+    #[inline(always)]
+    fn sums(self, a: [Self::V; 4]) -> [f32; 4] {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe {
+            let mut eights = [_mm256_setzero_ps(); 4];
+            for i in 0..4 {
+                eights[i] = _mm256_add_ps(_mm512_castps512_ps256(a[i]), _mm512_extractf32x8_ps::<1>(a[i]));
+            }
+            sums8(eights)
+        }
     }
     #[inline(always)]
     unsafe fn nonzero_bytes(self, p: *const u8) -> u64 {

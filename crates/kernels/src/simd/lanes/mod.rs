@@ -38,8 +38,8 @@ pub(crate) trait Lanes: Copy {
     const HALF_TILE: usize = 0;
     /// Largest register tile of `conv::complex_sum`: rows by complex vectors.
     const COMPLEX_TILE: (usize, usize);
-    /// Largest register tile of dot products: rows of the one operand by rows of the other.
-    const DOT: (usize, usize);
+    /// Rows of the largest register tile of dot products, an even number; by six.
+    const DOT_ROWS: usize;
 
     /// # Safety
     /// Sixteen f32 are readable at `p`.
@@ -59,7 +59,7 @@ pub(crate) trait Lanes: Copy {
     /// Sixteen f32, the second half of which are zero.
     ///
     /// # Safety
-    /// As for [`Lanes::load`].
+    /// As for [`Lanes::load`]; where [`Lanes::HALF_TILE`] is not 0, eight f32 are enough.
     #[inline(always)]
     unsafe fn load_half(self, p: *const f32) -> Self::V {
         // SAFETY: promised by the caller.
@@ -130,6 +130,16 @@ pub(crate) trait Lanes: Copy {
     fn nonzero(self, a: Self::V) -> u32;
     /// Sum of the lanes as a fixed tree: lane l with l+8, then l+4, l+2, l+1.
     fn sum(self, a: Self::V) -> f32;
+    /// [`Lanes::sum`] of each.
+    #[inline(always)]
+    fn sums(self, a: [Self::V; 4]) -> [f32; 4] {
+        a.map(|a| self.sum(a))
+    }
+    /// The first half of `low`, and behind it that of `high`. Asked for only where [`Lanes::HALF_TILE`] is not 0.
+    #[inline(always)]
+    fn join(self, _low: Self::V, _high: Self::V) -> Self::V {
+        unreachable!("there are no halves")
+    }
     /// Bit i says whether byte i is not zero.
     ///
     /// # Safety

@@ -37,7 +37,7 @@ impl Lanes for Portable {
     type U = [u32; LANES];
     const TILE: (usize, usize) = (4, 1);
     const COMPLEX_TILE: (usize, usize) = (2, 1);
-    const DOT: (usize, usize) = (2, 2);
+    const DOT_ROWS: usize = 2;
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> Self::V {

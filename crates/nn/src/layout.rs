@@ -13,10 +13,9 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
-    /// A row of features. A multiple of 4 KiB between rows would put the same column of all rows into one cache set.
+    /// A row of features. It takes an odd number of cache lines, so that a column of all rows spreads over all cache sets.
     pub(crate) fn row(features: usize) -> Layout {
-        let padded = features.next_multiple_of(LANES);
-        Layout::Row { features, stride: if padded.is_multiple_of(1024) { padded + LANES } else { padded } }
+        Layout::Row { features, stride: (features.div_ceil(LANES) | 1) * LANES }
     }
 
     /// Elements from one image to the next.

@@ -50,7 +50,7 @@ pub fn linear_forward_pairs(
     sums.check(layout, rows, y);
     assert!(covers(x.len(), rows, x_stride, layout.in_features.div_ceil(2)), "x is [rows, pairs of inputs]");
     sums.begin(bias, rows, y);
-    let runs = Runs { layout, sums };
+    let runs = Runs { layout, sums, at_once: BLOCKS_AT_ONCE };
     let mut run = runs.first();
     while let Some(this) = run {
         let next = runs.after(&this);

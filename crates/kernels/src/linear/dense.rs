@@ -18,8 +18,19 @@ use std::ops::Range;
 /// gradient, Adam's two means and the same of the next block, which is being fetched, fit in 1 MiB of L2.
 pub(crate) const BLOCK: usize = 18;
 
-/// Blocks that are used for all of `x` before the next ones are read: about 500 x 64 weights stay in L2.
+/// The most blocks that are used for all of `x` before the next ones are read: about 500 x 64 weights stay in L2.
 pub(crate) const BLOCKS_AT_ONCE: usize = 28;
+
+/// Blocks that [`linear_forward`] uses for all of `x` before the next ones are read: with tiles of one vector, which fetch
+/// the weights four times as often, few enough for L1.
+fn blocks_at_once(isa: Isa) -> usize {
+    dispatch!(isa, blocks_body() -> usize)
+}
+
+#[inline(always)]
+fn blocks_body<L: Lanes>(_: L) -> usize {
+    if L::TILE.1 == 1 { 4 } else { BLOCKS_AT_ONCE }
+}
 
 /// The layout of a linear layer's `[in_features, out_features]` weights: blocks of 18 inputs, each in [`Panels`].
 ///
@@ -148,7 +159,7 @@ pub fn linear_forward(
     sums.check(layout, rows, y);
     assert!(x_stride >= k && (covers(x.len(), rows, x_stride, k)), "x is [rows, {k}]");
     sums.begin(bias, rows, y);
-    let runs = Runs { layout, sums };
+    let runs = Runs { layout, sums, at_once: blocks_at_once(isa) };
     let mut run = runs.first();
     while let Some(this) = run {
         let next = runs.after(&this);
@@ -194,6 +205,8 @@ pub fn linear_forward(
 pub(crate) struct Runs<'s> {
     pub(crate) layout: LinearWeight,
     pub(crate) sums: &'s Sums,
+    /// Blocks that go together, at most [`BLOCKS_AT_ONCE`].
+    pub(crate) at_once: usize,
 }
 
 /// Some blocks of one panel.
@@ -231,7 +244,7 @@ impl Runs<'_> {
         let end = if vector < vectors.end { vectors.end } else { *until };
         let end = (panels.columns(panel).end / LANES).min(end);
         let full = (self.layout.in_features / BLOCK).min(blocks.end);
-        let blocks = if block < full { block..(block + BLOCKS_AT_ONCE).min(full) } else { block..block + 1 };
+        let blocks = if block < full { block..(block + self.at_once).min(full) } else { block..block + 1 };
         Some(Run { panel, vectors: vector..end, blocks })
     }
 

@@ -62,15 +62,6 @@ impl PixelTable {
         self.of(at).values[usize::from(pixel)]
     }
 
-    /// The values of all pixels.
-    ///
-    /// # Panics
-    /// If channels have their own.
-    pub(crate) fn of_all(&self) -> &[f32; 256] {
-        assert!(self.is_one_for_all(), "{} channels have values of their own", self.channels.len());
-        &self.channels[0].values
-    }
-
     /// That of the pixel at place `at` of an image.
     #[inline(always)]
     pub(crate) fn of(&self, at: usize) -> &ChannelTable {

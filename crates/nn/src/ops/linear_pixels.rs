@@ -9,6 +9,7 @@ use super::linear::{learn_bias, split, to_and_fro};
 use super::{Operation, Run, Split, weight_and_bias};
 use crate::batch::Batch;
 use crate::graph::{Array, Params};
+use crate::layout::Layout;
 use crate::plan::{Room, Scratch, Wiring};
 use crate::step::{Learn, Step};
 use crate::workers::{Team, Worker};
@@ -20,6 +21,7 @@ use tenfold_kernels::linear::nonzero::{
     mask_by_input, mask_len,
 };
 use tenfold_kernels::memory::fetch;
+use tenfold_kernels::pixels::pixel_values;
 use tenfold_kernels::{LANES, Prefetch};
 
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct LinearPixels {
     layout: LinearWeight,
     weight: Array,
     bias: Array,
+    /// The values of the pixels of the batch, in rows.
+    values: usize,
     /// A bit for every pixel of the batch that is not zero: image by image, and while training pixel by pixel, in
     /// bytes.
     by_image: usize,
@@ -38,7 +42,17 @@ impl LinearPixels {
         let layout = LinearWeight { in_features, out_features };
         let weight = params.array("weight", layout.len());
         let bias = params.bias(layout.padded_outputs(), has_bias);
-        LinearPixels { layout, weight, bias, by_image: 0, by_input: 0 }
+        LinearPixels { layout, weight, bias, values: 0, by_image: 0, by_input: 0 }
+    }
+
+    /// From the values of one image to the next's.
+    fn stride(&self) -> usize {
+        Layout::row(self.layout.in_features).image_len()
+    }
+
+    /// The values of images `images`.
+    fn values_of(&self, images: Range<usize>) -> Range<usize> {
+        self.values + images.start * self.stride()..self.values + images.end * self.stride()
     }
 
     /// The bits of images `images`, image by image.
@@ -52,11 +66,17 @@ impl LinearPixels {
         8 * mask_len(self.layout.in_features) * mask_len(images)
     }
 
-    /// Which pixels of this thread's images are not zero.
-    fn mask(&self, run: &Run) {
-        let mut bits = run.step.bytes.write(self.mask_of(run.share()));
-        for (n, bits) in run.share().zip(bits.chunks_exact_mut(mask_len(self.layout.in_features))) {
-            mask_by_image(run.step.isa, run.batch.examples.image(n), bits);
+    /// The values of the pixels of this thread's images, and which of them are not zero.
+    fn look_up(&self, run: &Run) {
+        let (step, share) = (run.step, run.share());
+        assert!(step.pixels.zero_is_nothing(), "a pixel that is zero is worth nothing");
+        let mut values = step.floats.write(self.values_of(share.clone()));
+        let mut bits = step.bytes.write(self.mask_of(share.clone()));
+        let rows = values.chunks_exact_mut(self.stride()).zip(bits.chunks_exact_mut(mask_len(self.layout.in_features)));
+        for (n, (values, bits)) in share.zip(rows) {
+            let image = run.batch.examples.image(n);
+            pixel_values(step.isa, step.pixels, 0, image, &mut values[..image.len()]);
+            mask_by_image(step.isa, image, bits);
         }
     }
 
@@ -98,8 +118,8 @@ impl LinearPixels {
         let start = step.plan.value(run.node.output, images.clone()).start;
         let mut y = step.floats.write_columns(start, rows, stride, columns.clone());
         let mut y = y.columns();
-        let bits = step.bytes.read(self.mask_of(images.clone()));
-        let of_batch = NonzeroPixels { images: run.batch.examples.part(images).images(step.pixels), mask: &bits };
+        let (values, bits) = (step.floats.read(self.values_of(images.clone())), step.bytes.read(self.mask_of(images)));
+        let of_batch = NonzeroPixels { images: rows, values: &values, stride: self.stride(), mask: &bits };
         linear_forward_nonzero(step.isa, layout, vectors, of_batch, &weight, &bias, &mut y);
         let real = columns.len().min(layout.out_features.saturating_sub(columns.start));
         (0..rows).for_each(|n| run.finish_part(first + n, columns.start, &mut y.row_mut(n)[..real]));
@@ -151,6 +171,7 @@ impl Operation for LinearPixels {
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
         // A block's gradient.
         room.values(self.layout.range(0).len());
+        self.values = room.floats(room.batch_size * self.stride());
         self.by_image = room.bytes(room.batch_size * mask_len(self.layout.in_features));
         let turned = if wiring.learns { self.turned_len(room.batch_size) } else { 0 };
         self.by_input = room.bytes(turned);
@@ -172,7 +193,7 @@ impl Operation for LinearPixels {
     }
 
     fn forward(&self, run: &Run, _scratch: &mut Scratch) {
-        self.mask(run);
+        self.look_up(run);
         let all = self.layout.padded_outputs() / LANES;
         if run.step.split(run.worker, run.node) == Split::Images {
             self.sum(run, run.share(), 0..all);
@@ -201,7 +222,8 @@ impl Operation for LinearPixels {
             }
         };
         let grad = run.grad(0..rows);
-        let of_batch = NonzeroPixels { images: run.batch.examples.images(run.step.pixels), mask: bits };
+        let pixels = run.step.floats.read(self.values_of(0..rows));
+        let of_batch = NonzeroPixels { images: rows, values: &pixels, stride: self.stride(), mask: bits };
         for (panel, _) in to_and_fro(run, 0..panels) {
             let of_panel = part(&units, panel, blocks);
             let Some(last) = of_panel.clone().last() else { continue };

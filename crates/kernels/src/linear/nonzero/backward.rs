@@ -1,7 +1,7 @@
 //! Backward: for each tile of inputs, the images in which any of them is not zero.
 
 use super::NonzeroPixels;
-use super::listed::{Listed, LookedUp, Terms, any_rows, sum_listed};
+use super::listed::any_rows;
 use super::mask::{mask_len, word};
 use crate::linear::dense::{LinearWeight, covers};
 use crate::prefetch::Prefetch;
@@ -14,9 +14,6 @@ fn tile_inputs<L: Lanes>(vectors: usize) -> usize {
     if L::TILE.1 > 1 && vectors > 2 { 3 } else { L::TILE.0.min(6) }
 }
 
-/// Images that are listed at a time: a list is made for every block of weights, so it is short.
-const LISTED: usize = 128;
-
 /// How often [`linear_backward_weight_nonzero`] asks for what is [`Prefetch`], at least.
 pub fn backward_nonzero_calls(layout: LinearWeight) -> usize {
     layout.inputs(0).len() / 6
@@ -28,8 +25,7 @@ pub fn backward_nonzero_calls(layout: LinearWeight) -> usize {
 /// `grad_y`: a row of the padded outputs for each image, `grad_y_stride` apart.
 ///
 /// # Panics
-/// Like that function; if the images are none of the data or have no bits; and if a pixel that is zero has a value,
-/// or channels have values of their own.
+/// Like that function, and if the images have no values or no bits.
 #[expect(clippy::too_many_arguments, reason = "three operands with their strides")]
 pub fn linear_backward_weight_nonzero(
     isa: Isa,
@@ -42,9 +38,8 @@ pub fn linear_backward_weight_nonzero(
     grad_weight: &mut [f32],
     ahead: &mut Prefetch,
 ) {
-    let (panels, rows) = (layout.panels(block), batch.images.indices.len());
-    batch.images.check(layout.in_features);
-    assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
+    let (panels, rows) = (layout.panels(block), batch.images);
+    batch.check(layout.in_features);
     assert!(panel < panels.count(), "panel {panel} of {}", panels.count());
     let bits = layout.in_features.saturating_mul(mask_len(rows));
     assert!(batch.mask.len() >= bits, "a bit for every image of every input");
@@ -72,9 +67,8 @@ fn backward_body<L: Lanes>(
     ahead: &mut Prefetch,
 ) {
     let (inputs, columns) = (layout.inputs(block), layout.panels(block).columns(panel));
-    let words = batch.images.indices.len().div_ceil(64);
+    let words = batch.images.div_ceil(64);
     let width = columns.len();
-    let (mut list, mut looked_up) = (Listed::new(), (width / LANES > L::TILE.1).then(LookedUp::new));
     let mut i = inputs.start;
     while i < inputs.end {
         ahead.ask();
@@ -83,7 +77,7 @@ fn backward_body<L: Lanes>(
         let mask = &batch.mask[i * 8 * words..(i + tile) * 8 * words];
         let grad = &mut grad_weight[(i - inputs.start) * width..][..tile * width];
         let to = (grad_y, grad_y_stride, columns.start);
-        any_rows!(tile, backward_rows::<L>(simd, batch, i, mask, &mut list, &mut looked_up, to, grad));
+        any_rows!(tile, backward_rows::<L>(simd, batch, i, mask, to, grad));
         i += tile;
     }
 }
@@ -97,35 +91,25 @@ fn backward_rows<L: Lanes, const R: usize>(
     batch: NonzeroPixels,
     first: usize,
     mask: &[u8],
-    list: &mut Listed<LISTED>,
-    looked_up: &mut Option<LookedUp<LISTED>>,
     (grad_y, stride, column): (&[f32], usize, usize),
     grad: &mut [f32],
 ) {
-    let (rows, width) = (batch.images.indices.len(), grad.len() / R);
-    let (vectors, terms) = (width / LANES, ImagesOf { batch, values: batch.images.table.of_all(), first, stride });
-    // SAFETY: no images but those of the batch have a bit, and the data have them (checked), with these inputs; grad_y
-    // has a row with the panel's columns for every image (checked), `grad` has R rows of them.
+    let (rows, width) = (batch.images, grad.len() / R);
+    let values = batch.values.as_ptr().wrapping_add(first);
+    let (vectors, terms) = (width / LANES, ImagesOf { values, value_stride: batch.stride, stride });
+    // SAFETY: no images but those of the batch have a bit, and they have values (checked) of these inputs; grad_y has
+    // a row with the panel's columns for every image (checked), `grad` has R rows of them.
     unsafe {
         // Wrapping: without images there need not be a `grad_y`.
         let (b, c) = (grad_y.as_ptr().wrapping_add(column), grad.as_mut_ptr());
-        match vectors {
-            1 => return tile::<L, R, 1>(simd, mask, rows, terms, b, c),
-            2 if L::TILE.1 > 1 => return tile::<L, R, 2>(simd, mask, rows, terms, b, c),
-            3 if L::TILE.1 > 1 => return tile::<L, R, 3>(simd, mask, rows, terms, b, c),
-            4 if L::TILE.1 > 1 => return tile::<L, R, 4>(simd, mask, rows, terms, b, c),
-            _ => {}
-        }
-        let looked_up = looked_up.as_mut().expect("there is room for what is used again");
-        for start in (0..rows.max(1)).step_by(LISTED) {
-            let words = start / 64..rows.min(start + LISTED).div_ceil(64);
-            list.clear();
-            words.for_each(|w| list.add(images_of::<R>(mask, rows, w), w * 64));
-            looked_up.look_up::<R>(list, terms);
-            for v in (0..vectors).step_by(L::TILE.1) {
-                let (b, c) = (b.wrapping_add(v * LANES), c.add(v * LANES));
-                let vectors = (vectors - v).min(L::TILE.1);
-                sum_listed::<L, R>(simd, vectors, list.which(), &*looked_up, b, c, width, start > 0);
+        for v in (0..vectors).step_by(L::TILE.1) {
+            let (b, c) = (b.wrapping_add(v * LANES), c.add(v * LANES));
+            match (vectors - v).min(L::TILE.1) {
+                1 => tile::<L, R, 1>(simd, mask, rows, terms, b, c, width),
+                2 if L::TILE.1 > 1 => tile::<L, R, 2>(simd, mask, rows, terms, b, c, width),
+                3 if L::TILE.1 > 1 => tile::<L, R, 3>(simd, mask, rows, terms, b, c, width),
+                4 if L::TILE.1 > 1 => tile::<L, R, 4>(simd, mask, rows, terms, b, c, width),
+                more => unreachable!("no tile has {more} vectors"),
             }
         }
     }
@@ -142,7 +126,7 @@ fn images_of<const R: usize>(mask: &[u8], rows: usize, w: usize) -> u64 {
     if rows - w * 64 < 64 { bits & !(!0 << (rows - w * 64)) } else { bits }
 }
 
-/// Overwrites all `V` vectors of `R` rows: there is no use in a list that is used once.
+/// Overwrites `V` vectors of `R` rows, `width` apart. Without a list: the bits are found while the products are made.
 #[inline(always)]
 unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
     simd: L,
@@ -151,6 +135,7 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
     terms: ImagesOf,
     b: *const f32,
     c: *mut f32,
+    width: usize,
 ) {
     // SAFETY: the caller vouches for every address of images below `rows`, and no others have a bit.
     unsafe {
@@ -160,10 +145,10 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
             while bits != 0 {
                 let n = w * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                let b = b.add(Terms::<R>::offset(&terms, 0, n as u32));
+                let b = b.add(terms.offset(n));
                 let row: [L::V; V] = std::array::from_fn(|v| simd.load(b.add(v * LANES)));
                 for r in 0..R {
-                    let x = simd.splat(Terms::<R>::x(&terms, 0, n as u32, r));
+                    let x = simd.splat(terms.x(n, r));
                     for v in 0..V {
                         acc[r][v] = simd.fma(x, row[v], acc[r][v]);
                     }
@@ -172,31 +157,34 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
         }
         for r in 0..R {
             for v in 0..V {
-                simd.store(c.add((r * V + v) * LANES), acc[r][v]);
+                simd.store(c.add(r * width + v * LANES), acc[r][v]);
             }
         }
     }
 }
 
-/// For every image its row of `grad_y`, times its inputs from `first` on.
+/// For every image its row of `grad_y`, times the values of some of its pixels.
 #[derive(Clone, Copy)]
-struct ImagesOf<'a> {
-    batch: NonzeroPixels<'a>,
-    values: &'a [f32; 256],
-    first: usize,
+struct ImagesOf {
+    /// The first of these values of the first image.
+    values: *const f32,
+    /// Elements from the values of one image to the next's.
+    value_stride: usize,
     /// Elements from one row of `grad_y` to the next.
     stride: usize,
 }
 
-impl<const R: usize> Terms<R> for ImagesOf<'_> {
+impl ImagesOf {
     #[inline(always)]
-    unsafe fn offset(&self, _: usize, which: u32) -> usize {
-        which as usize * self.stride
+    fn offset(self, n: usize) -> usize {
+        n * self.stride
     }
+
+    /// # Safety
+    /// There is such an image, and a value that is `r` behind the first.
     #[inline(always)]
-    unsafe fn x(&self, _: usize, which: u32, r: usize) -> f32 {
-        // SAFETY: the caller lists images of the batch, which have inputs `first..first + R`.
-        let pixel = unsafe { *self.batch.image(which as usize).add(self.first + r) };
-        self.values[usize::from(pixel)]
+    unsafe fn x(self, n: usize, r: usize) -> f32 {
+        // SAFETY: promised by the caller.
+        unsafe { *self.values.add(n * self.value_stride + r) }
     }
 }

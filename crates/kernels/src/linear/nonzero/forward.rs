@@ -1,7 +1,7 @@
 //! Forward: for each tile of images, the inputs that are not zero in any of them.
 
 use super::NonzeroPixels;
-use super::listed::{Listed, LookedUp, Terms, any_rows, sum_listed};
+use super::listed::{Listed, Terms, any_rows, sum_listed};
 use super::mask::{mask_len, word};
 use crate::arena::Columns;
 use crate::linear::dense::{BLOCK, LinearWeight};
@@ -9,17 +9,23 @@ use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
 use std::ops::Range;
 
-/// Blocks of weights whose pixels are listed at a time.
-const BLOCKS_AT_ONCE: usize = 56;
+/// The most blocks of weights whose pixels are listed at a time.
+const MAX_BLOCKS: usize = 56;
 
 /// Pixels that are listed at a time.
-const LISTED: usize = BLOCKS_AT_ONCE * BLOCK;
+const LISTED: usize = MAX_BLOCKS * BLOCK;
+
+/// Blocks of weights whose pixels are listed at a time: with tiles of one vector, which fetch the weights four times as
+/// often, few enough for L1.
+#[inline(always)]
+fn blocks_at_once<L: Lanes>() -> usize {
+    if L::TILE.1 == 1 { 4 } else { MAX_BLOCKS }
+}
 
 /// Overwrites `y` with the output columns of the vectors `vectors`, like [`crate::linear::dense::linear_forward`].
 ///
 /// # Panics
-/// Like that function; if the images are none of the data or have no bits; and if a pixel that is zero has a value,
-/// or channels have values of their own.
+/// Like that function, and if the images have no values or no bits.
 pub fn linear_forward_nonzero(
     isa: Isa,
     layout: LinearWeight,
@@ -29,15 +35,14 @@ pub fn linear_forward_nonzero(
     bias: &[f32],
     y: &mut Columns<'_, f32>,
 ) {
-    batch.images.check(layout.in_features);
-    assert!(batch.images.table.zero_is_nothing(), "a pixel that is zero is worth nothing");
-    let bits = batch.images.indices.len().saturating_mul(mask_len(layout.in_features));
+    batch.check(layout.in_features);
+    let bits = batch.images.saturating_mul(mask_len(layout.in_features));
     assert_eq!(batch.mask.len(), bits, "a bit for every pixel");
     assert_eq!(weight.len(), layout.len(), "weight is {layout:?}");
     assert_eq!(bias.len(), layout.padded_outputs(), "bias has one element per padded output");
     assert!(vectors.end <= bias.len() / LANES, "vectors {vectors:?} of {} columns", bias.len());
     assert_eq!(y.columns(), vectors.len() * LANES, "y holds the columns of the vectors");
-    let rows = batch.images.indices.len();
+    let rows = batch.images;
     assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
     for n in 0..rows {
         y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
@@ -66,17 +71,16 @@ unsafe fn forward_body<L: Lanes>(
     out_stride: usize,
 ) {
     let max_rows = tile_rows::<L>(vectors.len());
-    // To look up takes as many loads as the sums of a tile of one vector: that is done once for all columns.
-    let (mut list, mut looked_up) = (Listed::new(), (L::TILE.1 == 1).then(LookedUp::new));
+    let (mut list, mut offsets) = (Listed::new(), [0; LISTED]);
     let mut first_block = 0;
     while first_block < layout.blocks() {
         // Full blocks go together; the last, shorter one, by itself: its panels start elsewhere.
         let last_full = layout.in_features / BLOCK;
         let end_block =
-            if first_block < last_full { last_full.min(first_block + BLOCKS_AT_ONCE) } else { first_block + 1 };
+            if first_block < last_full { last_full.min(first_block + blocks_at_once::<L>()) } else { first_block + 1 };
         let mut n = 0;
-        while n < batch.images.indices.len() {
-            let left = batch.images.indices.len() - n;
+        while n < batch.images {
+            let left = batch.images - n;
             let rows = left.div_ceil(left.div_ceil(max_rows));
             let (blocks, vectors) = (first_block..end_block, vectors.clone());
             // SAFETY: `out` has these rows of the vectors (promised).
@@ -93,7 +97,7 @@ unsafe fn forward_body<L: Lanes>(
                         n,
                         weight,
                         &mut list,
-                        &mut looked_up,
+                        &mut offsets,
                         out,
                         out_stride
                     )
@@ -120,7 +124,7 @@ unsafe fn forward_rows<L: Lanes, const R: usize>(
     first: usize,
     weight: &[f32],
     list: &mut Listed<LISTED>,
-    looked_up: &mut Option<LookedUp<LISTED>>,
+    offsets: &mut [usize; LISTED],
     out: *mut f32,
     out_stride: usize,
 ) {
@@ -141,56 +145,48 @@ unsafe fn forward_rows<L: Lanes, const R: usize>(
         }
         list.add(bits, w * 64);
     }
-    let mut terms = InputsOf {
-        images: std::array::from_fn(|r| batch.image(first + r)),
-        values: batch.images.table.of_all(),
-        width: 0,
-        block: layout.range(0).len(),
-    };
+    let block = layout.range(0).len();
+    let mut width = 0;
     let mut v = vectors.start;
     while v < vectors.end {
         let columns = panels.columns(panels.panel_of(v * LANES));
         let end = (columns.end / LANES).min(vectors.end).min(v + L::TILE.1);
         let start = columns.start * k + (v * LANES - columns.start);
-        let new_width = columns.len() != terms.width;
-        terms.width = columns.len();
-        // SAFETY: every input of the list is below `in_features`, so the images (checked) have it, and so has `weight`
-        // (checked) in this panel; `out` has R rows of the vectors.
-        unsafe {
-            let (b, c) = (weight.as_ptr().add(start), out.add((v - vectors.start) * LANES));
-            match looked_up {
-                None => sum_listed::<L, R>(simd, end - v, list.which(), terms, b, c, out_stride, true),
-                Some(looked_up) => {
-                    if new_width {
-                        looked_up.look_up::<R>(list, terms);
-                    }
-                    sum_listed::<L, R>(simd, end - v, list.which(), &*looked_up, b, c, out_stride, true);
-                }
+        if columns.len() != width {
+            width = columns.len();
+            for (offset, &input) in offsets.iter_mut().zip(list.which()) {
+                *offset = input as usize / BLOCK * block + input as usize % BLOCK * width;
             }
+        }
+        // SAFETY: every input of the list is below `in_features`, so the images have a value of it (checked), and so has
+        // `weight` (checked) in this panel; `out` has R rows of the vectors.
+        unsafe {
+            let values = std::array::from_fn(|r| batch.values.as_ptr().add((first + r) * batch.stride));
+            let terms = InputsOf::<R> { values, offsets };
+            let (b, c) = (weight.as_ptr().add(start), out.add((v - vectors.start) * LANES));
+            sum_listed::<L, R>(simd, end - v, list.which(), terms, b, c, out_stride, true);
         }
         v = end;
     }
 }
 
-/// For every input its row of weights, times the pixel that each of `R` images has there.
+/// For every input its row of weights, times the value that each of `R` images has there.
 #[derive(Clone, Copy)]
 struct InputsOf<'a, const R: usize> {
-    images: [*const u8; R],
-    values: &'a [f32; 256],
-    /// Elements from one row of the panel to the next, and from one block to the next.
-    width: usize,
-    block: usize,
+    values: [*const f32; R],
+    /// Where the rows of weights of what is listed are.
+    offsets: &'a [usize; LISTED],
 }
 
 impl<const R: usize> Terms<R> for InputsOf<'_, R> {
     #[inline(always)]
-    unsafe fn offset(&self, _: usize, which: u32) -> usize {
-        let input = which as usize;
-        input / BLOCK * self.block + input % BLOCK * self.width
+    unsafe fn offset(&self, e: usize, _: u32) -> usize {
+        // SAFETY: the caller lists as many.
+        unsafe { *self.offsets.get_unchecked(e) }
     }
     #[inline(always)]
-    unsafe fn x(&self, _: usize, which: u32, r: usize) -> f32 {
+    unsafe fn x(&self, which: u32, r: usize) -> f32 {
         // SAFETY: the caller lists inputs of the images.
-        self.values[usize::from(unsafe { *self.images[r].add(which as usize) })]
+        unsafe { *self.values[r].add(which as usize) }
     }
 }

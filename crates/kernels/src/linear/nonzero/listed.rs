@@ -1,9 +1,6 @@
-//! The sums of a tile over what is listed, with its pixels looked up once for all columns.
+//! The sums of a tile over what is listed.
 
 use crate::simd::lanes::{LANES, Lanes};
-
-/// Most rows of a tile.
-pub(super) const ROWS: usize = 8;
 
 /// Which inputs, or which images, a tile sums over: up to `N`.
 pub(super) struct Listed<const N: usize> {
@@ -54,57 +51,13 @@ pub(super) trait Terms<const R: usize>: Copy {
     ///
     /// # Safety
     /// There is such a term, and such a row.
-    unsafe fn x(&self, e: usize, which: u32, r: usize) -> f32;
-}
-
-/// Room for the terms of `N` entries, to be looked up once and used for many columns.
-pub(super) struct LookedUp<const N: usize> {
-    offsets: [usize; N],
-    /// Those of an entry side by side, for as many rows as the tile has.
-    x: [[f32; ROWS]; N],
-}
-
-impl<const N: usize> LookedUp<N> {
-    pub(super) fn new() -> Self {
-        LookedUp { offsets: [0; N], x: [[0.0; ROWS]; N] }
-    }
-
-    /// Looks up all that are listed, for a tile of `R` rows.
-    ///
-    /// # Safety
-    /// `terms` has what is listed.
-    #[inline(always)]
-    pub(super) unsafe fn look_up<const R: usize>(&mut self, list: &Listed<N>, terms: impl Terms<R>) {
-        let x = self.x.as_flattened_mut().as_chunks_mut::<R>().0;
-        for (e, (&which, (offset, x))) in list.which().iter().zip(self.offsets.iter_mut().zip(x)).enumerate() {
-            // SAFETY: promised by the caller.
-            unsafe {
-                *offset = terms.offset(e, which);
-                for r in 0..R {
-                    x[r] = terms.x(e, which, r);
-                }
-            }
-        }
-    }
-}
-
-impl<const N: usize, const R: usize> Terms<R> for &LookedUp<N> {
-    #[inline(always)]
-    unsafe fn offset(&self, e: usize, _: u32) -> usize {
-        // SAFETY: promised by the caller.
-        unsafe { *self.offsets.get_unchecked(e) }
-    }
-    #[inline(always)]
-    unsafe fn x(&self, e: usize, _: u32, r: usize) -> f32 {
-        // SAFETY: promised by the caller, and a tile has at most `ROWS` rows.
-        unsafe { *self.x.as_flattened().get_unchecked(e * R + r) }
-    }
+    unsafe fn x(&self, which: u32, r: usize) -> f32;
 }
 
 /// Sums `R` rows of `vectors` vectors, at most four (one where `Lanes::TILE` has no more), over the list.
 ///
 /// # Safety
-/// `terms` has what is listed, and was looked up for as many rows if it was. The vectors at every offset are readable
+/// `terms` has what is listed. The vectors at every offset are readable
 /// from `b` on, and those at `c`, `c_stride` from row to row, are writable by nobody else.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "which part, the terms, two operands")]
@@ -155,7 +108,7 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
             let b = b.add(terms.offset(e, which));
             let row: [L::V; V] = std::array::from_fn(|v| simd.load(b.add(v * LANES)));
             for r in 0..R {
-                let x = simd.splat(terms.x(e, which, r));
+                let x = simd.splat(terms.x(which, r));
                 for v in 0..V {
                     acc[r][v] = simd.fma(x, row[v], acc[r][v]);
                 }

@@ -3,7 +3,6 @@
 use super::*;
 use crate::arena::{Arena, Columns};
 use crate::linear::dense::{LinearWeight, Sums, linear_backward_weight, linear_forward};
-use crate::pixels::PixelTable;
 use crate::prefetch::Prefetch;
 use crate::simd::isa::Isa;
 use crate::simd::lanes::LANES;
@@ -100,13 +99,13 @@ fn sums_have_the_bits_of_sums_over_all_pixels_on_every_isa() {
         }
         let layout = LinearWeight { in_features: inputs, out_features: outputs };
         let (pixels, padded) = (sparse(rows, inputs), layout.padded_outputs());
-        let table = PixelTable::new(0.0, 0.3);
-        // In another order than the data have them.
-        let indices: Vec<u32> = (0..rows as u32).rev().collect();
-        let x: Vec<f32> = pixels.chunks(inputs).rev().flatten().map(|&p| table.at(0, p)).collect();
-        let batch: Vec<u8> = pixels.chunks(inputs).rev().flatten().copied().collect();
         let (weight, bias, grad_y) = (values(layout.len(), 2), values(padded, 3), values(rows * padded, 4));
-        let mask = bits(Isa::detect(), &batch, inputs);
+        let x: Vec<f32> = pixels.iter().map(|&p| f32::from(p) / 77.0).collect();
+        // Rows with something behind them that is not theirs.
+        let stride = inputs + 3;
+        let mut values = vec![f32::NAN; rows * stride];
+        values.chunks_mut(stride).zip(x.chunks(inputs)).for_each(|(to, from)| to[..inputs].copy_from_slice(from));
+        let mask = bits(Isa::detect(), &pixels, inputs);
         let mut turned = vec![0; 8 * mask_len(inputs) * mask_len(rows)];
         mask_by_input(Isa::detect(), &mask, inputs, rows, 0..mask_len(inputs) / 8, &mut turned);
         on_every_isa(|isa| {
@@ -114,8 +113,7 @@ fn sums_have_the_bits_of_sums_over_all_pixels_on_every_isa() {
             let all = padded / LANES;
             let y = &mut Columns::new(&mut expected, padded, padded);
             linear_forward(isa, layout, &Sums::over_all_inputs(layout, 0..all), &x, inputs, rows, &weight, &bias, y);
-            let images = Images { pixels: &pixels, inputs, indices: &indices, table: &table };
-            let batch = NonzeroPixels { images, mask: &mask };
+            let batch = NonzeroPixels { images: rows, values: &values, stride, mask: &mask };
             for vectors in [0..all / 2, all / 2..all] {
                 let arena = Arena::new(&mut got);
                 let columns = vectors.start * LANES..vectors.end * LANES;
@@ -124,7 +122,7 @@ fn sums_have_the_bits_of_sums_over_all_pixels_on_every_isa() {
             }
             assert!(got == expected, "forward {rows}x{inputs}x{outputs} on {}", isa.name());
             let (mut expected, mut got) = (vec![f32::NAN; layout.len()], vec![f32::NAN; layout.len()]);
-            let batch = NonzeroPixels { images, mask: &turned };
+            let batch = NonzeroPixels { mask: &turned, ..batch };
             for block in 0..layout.blocks() {
                 let (range, panels) = (layout.range(block), layout.panels(block));
                 let (grad, nothing) = (&mut expected[range.clone()], &mut Prefetch::nothing());

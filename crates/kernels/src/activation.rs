@@ -1,8 +1,10 @@
 //! Activations in place, element by element; their gradients need only the output.
 
+use crate::arena::Columns;
+use crate::linear::dense::covers;
 use crate::math;
 use crate::simd::isa::{Isa, dispatch};
-use crate::simd::lanes::Lanes;
+use crate::simd::lanes::{LANES, Lanes};
 
 /// The closed list of activations.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -56,6 +58,52 @@ fn backward_body<L: Lanes>(_: L, activation: Activation, y: &[f32], grad: &mut [
     }
 }
 
+/// [`activation_backward`] for some columns of `rows` rows, and times `factor` then. `y`: the same columns of rows
+/// `y_stride` apart.
+///
+/// # Panics
+/// If `grad` or `y` has fewer rows.
+pub fn activation_backward_columns(
+    isa: Isa,
+    activation: Activation,
+    factor: Option<f32>,
+    y: &[f32],
+    y_stride: usize,
+    rows: usize,
+    grad: &mut Columns<'_, f32>,
+) {
+    assert!(grad.rows() >= rows && covers(y.len(), rows, y_stride, grad.columns()), "{rows} rows of both");
+    dispatch!(
+        isa,
+        columns_body(activation: Activation, factor: Option<f32>, y: &[f32], y_stride: usize, rows: usize, grad: &mut Columns<'_, f32>)
+    )
+}
+
+#[inline(always)]
+fn columns_body<L: Lanes>(
+    simd: L,
+    activation: Activation,
+    factor: Option<f32>,
+    y: &[f32],
+    y_stride: usize,
+    rows: usize,
+    grad: &mut Columns<'_, f32>,
+) {
+    for n in 0..rows {
+        let grad = grad.row_mut(n);
+        let (whole, rest) = grad.as_chunks_mut::<LANES>();
+        let (y_whole, y_rest) = y[n * y_stride..][..whole.len() * LANES + rest.len()].as_chunks::<LANES>();
+        // Of known length: rows of a dozen columns are no loop worth beginning.
+        for (grad, y) in whole.iter_mut().zip(y_whole) {
+            backward_body(simd, activation, y, grad);
+        }
+        backward_body(simd, activation, y_rest, rest);
+        if let Some(factor) = factor {
+            grad.iter_mut().for_each(|grad| *grad *= factor);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +139,31 @@ mod tests {
                     y.iter().chain(&grad).map(|v| v.to_bits()).collect()
                 });
             }
+        }
+    }
+
+    #[test]
+    fn slopes_of_columns_are_those_of_their_elements_on_every_isa() {
+        let (rows, stride, columns) = (5, 40, 3..37);
+        let (y, grad) = (values(rows * stride, 1), values(rows * stride, 2));
+        for (activation, factor) in
+            ALL.into_iter().flat_map(|activation| [(activation, None), (activation, Some(1.25))])
+        {
+            on_every_isa(|isa| {
+                let (mut expected, mut got) = (grad.clone(), grad.clone());
+                for n in 0..rows {
+                    let row = n * stride + columns.start..n * stride + columns.end;
+                    activation_backward(isa, activation, &y[row.clone()], &mut expected[row.clone()]);
+                    expected[row].iter_mut().for_each(|grad| *grad *= factor.unwrap_or(1.0));
+                }
+                let arena = crate::arena::Arena::new(&mut got);
+                let mut part = arena.write_columns(0, rows, stride, columns.clone());
+                let y = &y[columns.start..];
+                activation_backward_columns(isa, activation, factor, y, stride, rows, &mut part.columns());
+                drop(part);
+                assert!(got == expected, "{activation:?}, {factor:?} on {}", isa.name());
+                got.iter().map(|v| v.to_bits()).collect()
+            });
         }
     }
 

@@ -29,7 +29,7 @@ use crate::plan::{Room, Scratch, Wiring};
 use crate::step::Step;
 use crate::workers::{Team, Worker};
 use std::ops::Range;
-use tenfold_kernels::activation::{Activation, activation_backward, activation_forward};
+use tenfold_kernels::activation::{Activation, activation_backward_columns, activation_forward};
 use tenfold_kernels::arena::{Columns, Read, Write};
 
 pub(crate) use add::Add;
@@ -433,11 +433,6 @@ impl<'r> Run<'r> {
         }
         let (Some(activation), factor) = self.slope(value) else { return };
         let y = self.read(value, 0..rows);
-        for n in 0..rows {
-            activation_backward(self.step.isa, activation, &y[n * stride..][columns.clone()], grad.row_mut(n));
-            if let Some(factor) = factor {
-                grad.row_mut(n).iter_mut().for_each(|grad| *grad *= factor);
-            }
-        }
+        activation_backward_columns(self.step.isa, activation, factor, &y[columns.start..], stride, rows, &mut grad);
     }
 }

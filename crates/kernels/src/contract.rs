@@ -18,6 +18,16 @@ pub struct Segment {
     pub b: usize,
 }
 
+/// What the sums begin with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Begin<'a> {
+    Zero,
+    /// What is in `c`.
+    Sums,
+    /// A row for all rows: vector `j` lies `j` whole vectors from its start.
+    Row(&'a [f32]),
+}
+
 /// Where the operands of one contraction lie. All strides are in elements.
 ///
 /// Row `(g, r)` of `a` starts at `g * a_group + r * a_row`, and of `c` at `g * c_group + r * c_row`. Along `k`, every
@@ -39,8 +49,7 @@ pub(crate) struct Sum<'a> {
     pub b_step: usize,
     pub b_block: usize,
     pub c_block: usize,
-    /// Add to `c` instead of overwriting it.
-    pub accumulate: bool,
+    pub begin: Begin<'a>,
     /// The second half of the last vector is padding: zeros in `b`, and in `c` if that is added to.
     pub half_idle: bool,
 }
@@ -214,6 +223,9 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
     c: *mut f32,
     ahead: &mut Prefetch,
 ) {
+    if let Begin::Row(row) = sum.begin {
+        assert!(row.len() >= sum.vectors * LANES, "{} elements for {} vectors", row.len(), sum.vectors);
+    }
     let halves = L::HALF_TILE > 0 && sum.half_idle;
     let whole = if halves { sum.vectors.saturating_sub(1) } else { sum.vectors };
     // All tiles of a row have the height that suits its first, so that the last, which may be narrower, has the same
@@ -260,7 +272,12 @@ unsafe fn columns<L: Lanes, F: Factor<L>, const HALF: bool>(
                     let a = a.wrapping_add(g * sum.a_group + r * sum.a_row);
                     let b = b.wrapping_add(j * sum.b_block);
                     let c = c.add(g * sum.c_group + r * sum.c_row + j * sum.c_block);
-                    any_tile::<L, F, HALF>(simd, rows, at_once, sum, a, b, c, ahead);
+                    let begin = match sum.begin {
+                        Begin::Zero => None,
+                        Begin::Sums => Some(First { at: c, row: sum.c_row, block: sum.c_block }),
+                        Begin::Row(row) => Some(First { at: row.as_ptr().add(j * LANES), row: 0, block: LANES }),
+                    };
+                    any_tile::<L, F, HALF>(simd, rows, at_once, sum, a, b, c, begin, ahead);
                 }
                 j += at_once;
             }
@@ -271,6 +288,14 @@ unsafe fn columns<L: Lanes, F: Factor<L>, const HALF: bool>(
 
 /// Rows of the largest tile of one, two, three and four vectors, where there are registers for four.
 const TILE_ROWS: [usize; 4] = [12, 12, 8, 6];
+
+/// Where what a tile begins with lies, and how far its rows and vectors are apart.
+#[derive(Clone, Copy)]
+struct First {
+    at: *const f32,
+    row: usize,
+    block: usize,
+}
 
 /// Calls the tile compiled for exactly this many rows and vectors.
 #[inline(always)]
@@ -283,13 +308,14 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>, const HALF: bool>(
     a: *const f32,
     b: *const f32,
     c: *mut f32,
+    begin: Option<First>,
     ahead: &mut Prefetch,
 ) {
     macro_rules! pick {
         ($($r:literal)*; $v:literal) => {
             match rows {
                 // SAFETY: passed on from the caller.
-                $($r => unsafe { tile::<L, F, $r, $v, HALF>(simd, sum, a, b, c, ahead) },)*
+                $($r => unsafe { tile::<L, F, $r, $v, HALF>(simd, sum, a, b, c, begin, ahead) },)*
                 _ => unreachable!("tiles have at most twelve rows"),
             }
         };
@@ -310,22 +336,24 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>, const HALF: bool>(
 
 /// `R` rows by `V` vectors, all sums held in registers. `HALF`: the second halves of the vectors are padding.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize, const HALF: bool>(
     simd: L,
     sum: &Sum,
     a: *const f32,
     b: *const f32,
     c: *mut f32,
+    begin: Option<First>,
     ahead: &mut Prefetch,
 ) {
     // SAFETY: the caller vouches for every address formed from `sum`.
     unsafe {
         let mut acc = [[simd.zero(); V]; R];
-        if sum.accumulate {
+        if let Some(First { at, row, block }) = begin {
             for r in 0..R {
                 for v in 0..V {
-                    let c = c.add(r * sum.c_row + v * sum.c_block);
-                    acc[r][v] = if HALF { simd.load_half(c) } else { simd.load(c) };
+                    let at = at.add(r * row + v * block);
+                    acc[r][v] = if HALF { simd.load_half(at) } else { simd.load(at) };
                 }
             }
         }
@@ -383,7 +411,7 @@ mod tests {
                 b_step: LANES,
                 b_block: LANES,
                 c_block: LANES,
-                accumulate: false,
+                begin: Begin::Zero,
                 half_idle: false,
             };
             for &isa in Isa::available() {

@@ -4,7 +4,7 @@
 //! `X <- a X + (b G + c G G) X` with `G = X X^T`, five times, from a matrix of norm 1, takes all singular values near 1
 //! (K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*, 2024).
 
-use crate::contract::{Segment, Sum, contract_slices};
+use crate::contract::{Begin, Segment, Sum, contract_slices};
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::{LANES, Lanes};
@@ -68,7 +68,7 @@ pub fn matrix_product(
         b_step: stride,
         b_block: LANES,
         c_block: LANES,
-        accumulate: false,
+        begin: Begin::Zero,
         half_idle: false,
     };
     contract_slices(isa, &sum, a, b, y, &mut Prefetch::nothing());

@@ -12,7 +12,7 @@
 //! and each phase is a convolution of stride 1 with these alone. [`Conv2d::phases`] are its shapes, [`rotate_weight`]
 //! makes the weights of each.
 
-use crate::contract::{Segment, Sum, contract_slices};
+use crate::contract::{Begin, Segment, Sum, contract_slices};
 use crate::panels::Panels;
 use crate::planes::Planes;
 use crate::prefetch::Prefetch;
@@ -348,7 +348,7 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, images: usize, x: &[f32], weight:
             b_step: width,
             b_block: LANES,
             c_block: out.plane,
-            accumulate: false,
+            begin: Begin::Zero,
             half_idle: panels.is_half_idle(p),
         };
         if by_pixel {
@@ -482,7 +482,7 @@ pub fn conv2d_backward_weight(
                 b_step: grad.pixel,
                 b_block: grad.plane,
                 c_block: LANES,
-                accumulate: first > 0,
+                begin: if first > 0 { Begin::Sums } else { Begin::Zero },
                 half_idle: panels.is_half_idle(panel),
             };
             let x = if is_bias { &[1.0][..] } else { &x[conv.runs[run].a + start..] };

@@ -21,7 +21,7 @@
 //! two places is a gap of one cache line: without it, all places of a tile would share a few cache sets.
 
 use crate::arena::Columns;
-use crate::contract::{Segment, Sum, contract_slices};
+use crate::contract::{Begin, Segment, Sum, contract_slices};
 use crate::conv::direct::Conv2d;
 use crate::panels::Panels;
 use crate::planes::Planes;
@@ -408,7 +408,7 @@ pub fn multiply(isa: Isa, shape: &Winograd, tiles: usize, inputs: &[f32], weight
                 b_step: width,
                 b_block: LANES,
                 c_block: LANES,
-                accumulate: false,
+                begin: Begin::Zero,
                 half_idle: panels.is_half_idle(p),
             };
             let b = &weight[place * shape.weight_stride() + panels.start(p)..];
@@ -638,7 +638,7 @@ pub fn multiply_gradient(
                 b_step: shape.outputs(),
                 b_block: LANES,
                 c_block: LANES,
-                accumulate,
+                begin: if accumulate { Begin::Sums } else { Begin::Zero },
                 half_idle: panels.is_half_idle(p),
             };
             let c = &mut grad[place * shape.weight_stride() + panels.start(p)..];

@@ -7,7 +7,7 @@
 
 use crate::arena::Columns;
 use crate::bf16::{neighbours, pack_neighbours, pack_rows};
-use crate::contract::{Pair, STRIDE, Segment, Sum, contract_pairs};
+use crate::contract::{Begin, Pair, STRIDE, Segment, Sum, contract_pairs};
 use crate::linear::dense::{BLOCK, BLOCKS_AT_ONCE, LinearWeight, Runs, Sums, covers};
 use crate::linear::dot::{Dots, dots};
 use crate::prefetch::Prefetch;
@@ -49,7 +49,6 @@ pub fn linear_forward_pairs(
     assert_eq!(bias.len(), padded, "bias has one element per padded output");
     sums.check(layout, rows, y);
     assert!(covers(x.len(), rows, x_stride, layout.in_features.div_ceil(2)), "x is [rows, pairs of inputs]");
-    sums.begin(bias, rows, y);
     let runs = Runs { layout, sums, at_once: BLOCKS_AT_ONCE };
     let mut run = runs.first();
     while let Some(this) = run {
@@ -79,7 +78,7 @@ pub fn linear_forward_pairs(
             b_step: width,
             b_block: LANES,
             c_block: LANES,
-            accumulate: true,
+            begin: sums.begin(bias, &this),
             half_idle: false,
         };
         let mut starts = [std::ptr::null(); BLOCKS_AT_ONCE];
@@ -192,7 +191,7 @@ pub fn linear_backward_weight_pairs(
             b_step: grad_y_stride,
             b_block: LANES,
             c_block: LANES,
-            accumulate: false,
+            begin: Begin::Zero,
             half_idle: false,
         };
         let c = &mut grad_weight[panels.rows(p, 0..panels.k)];

@@ -5,7 +5,7 @@
 //! into the same number.
 
 use crate::arena::Columns;
-use crate::contract::{STRIDE, Segment, Single, Sum, contract, contract_slices};
+use crate::contract::{Begin, STRIDE, Segment, Single, Sum, contract, contract_slices};
 use crate::linear::dense_small_out;
 use crate::linear::dot::{Dots, dots, dots_calls};
 use crate::panels::Panels;
@@ -122,14 +122,14 @@ impl Sums {
         );
         assert_eq!(y.columns(), self.vectors.len() * LANES, "y holds the columns of the vectors");
         assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
+        assert!(layout.in_features > 0, "without an input nothing begins with the bias");
     }
 
-    /// The bias as the first summand, where the first block is among these.
-    pub(crate) fn begin(&self, bias: &[f32], rows: usize, y: &mut Columns<'_, f32>) {
-        if self.blocks.start == 0 {
-            for n in 0..rows {
-                y.row_mut(n).copy_from_slice(&bias[self.vectors.start * LANES..self.vectors.end * LANES]);
-            }
+    /// What the sums of `run` begin with: the bias, where the first block is among its blocks.
+    pub(crate) fn begin<'a>(&self, bias: &'a [f32], run: &Run) -> Begin<'a> {
+        match run.blocks.start {
+            0 => Begin::Row(&bias[run.vectors.start * LANES..run.vectors.end * LANES]),
+            _ => Begin::Sums,
         }
     }
 }
@@ -158,7 +158,6 @@ pub fn linear_forward(
     assert_eq!(bias.len(), padded, "bias has one element per padded output");
     sums.check(layout, rows, y);
     assert!(x_stride >= k && (covers(x.len(), rows, x_stride, k)), "x is [rows, {k}]");
-    sums.begin(bias, rows, y);
     let runs = Runs { layout, sums, at_once: blocks_at_once(isa) };
     let mut run = runs.first();
     while let Some(this) = run {
@@ -185,7 +184,7 @@ pub fn linear_forward(
             b_step: width,
             b_block: LANES,
             c_block: LANES,
-            accumulate: true,
+            begin: sums.begin(bias, &this),
             half_idle: false,
         };
         let mut starts = [std::ptr::null(); BLOCKS_AT_ONCE];
@@ -408,7 +407,7 @@ pub fn linear_backward_weight(
             b_step: grad_y_stride,
             b_block: LANES,
             c_block: LANES,
-            accumulate: false,
+            begin: Begin::Zero,
             half_idle: false,
         };
         let c = &mut grad_weight[panels.rows(p, 0..panels.k)];

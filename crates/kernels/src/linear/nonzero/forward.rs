@@ -44,12 +44,10 @@ pub fn linear_forward_nonzero(
     assert_eq!(y.columns(), vectors.len() * LANES, "y holds the columns of the vectors");
     let rows = batch.images;
     assert!(y.rows() >= rows, "y has {} rows, {rows} are needed", y.rows());
-    for n in 0..rows {
-        y.row_mut(n).copy_from_slice(&bias[vectors.start * LANES..vectors.end * LANES]);
-    }
+    assert!(layout.in_features > 0, "without an input nothing begins with the bias");
     let (out, out_stride) = (y.as_mut_ptr(), y.stride());
     // SAFETY: `out` has the rows and columns that are asked for (asserted), and `y` is borrowed mutably.
-    dispatch!(isa, unsafe forward_body(layout: LinearWeight, vectors: Range<usize>, batch: NonzeroPixels, weight: &[f32], out: *mut f32, out_stride: usize))
+    dispatch!(isa, unsafe forward_body(layout: LinearWeight, vectors: Range<usize>, batch: NonzeroPixels, weight: &[f32], bias: &[f32], out: *mut f32, out_stride: usize))
 }
 
 /// The largest register tile: many rows where there are few vectors, so that no sum waits for its last product.
@@ -67,6 +65,7 @@ unsafe fn forward_body<L: Lanes>(
     vectors: Range<usize>,
     batch: NonzeroPixels,
     weight: &[f32],
+    bias: &[f32],
     out: *mut f32,
     out_stride: usize,
 ) {
@@ -96,6 +95,7 @@ unsafe fn forward_body<L: Lanes>(
                         batch,
                         n,
                         weight,
+                        bias,
                         &mut list,
                         &mut offsets,
                         out,
@@ -109,7 +109,8 @@ unsafe fn forward_body<L: Lanes>(
     }
 }
 
-/// Adds to `R` rows of `out`, of the images from `first` on, what the inputs of `blocks` give.
+/// Adds to `R` rows of `out`, of the images from `first` on, what the inputs of `blocks` give; the first of these begin
+/// with the bias.
 ///
 /// # Safety
 /// `out` is valid for `R` rows of the vectors, `out_stride` apart, and nobody else touches them.
@@ -123,6 +124,7 @@ unsafe fn forward_rows<L: Lanes, const R: usize>(
     batch: NonzeroPixels,
     first: usize,
     weight: &[f32],
+    bias: &[f32],
     list: &mut Listed<LISTED>,
     offsets: &mut [usize; LISTED],
     out: *mut f32,
@@ -164,7 +166,9 @@ unsafe fn forward_rows<L: Lanes, const R: usize>(
             let values = std::array::from_fn(|r| batch.values.as_ptr().add((first + r) * batch.stride));
             let terms = InputsOf::<R> { values, offsets };
             let (b, c) = (weight.as_ptr().add(start), out.add((v - vectors.start) * LANES));
-            sum_listed::<L, R>(simd, end - v, list.which(), terms, b, c, out_stride, true);
+            let begin =
+                if blocks.start == 0 { (bias.as_ptr().add(v * LANES), 0) } else { (c.cast_const(), out_stride) };
+            sum_listed::<L, R>(simd, end - v, list.which(), terms, b, begin, c, out_stride);
         }
         v = end;
     }

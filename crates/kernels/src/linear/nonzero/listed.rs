@@ -54,11 +54,11 @@ pub(super) trait Terms<const R: usize>: Copy {
     unsafe fn x(&self, which: u32, r: usize) -> f32;
 }
 
-/// Sums `R` rows of `vectors` vectors, at most four (one where `Lanes::TILE` has no more), over the list.
+/// Goes on from what is at `begin`, in rows of that stride, and sums `R` rows of `vectors` vectors, at most four (one where `Lanes::TILE` has no more), over the list.
 ///
 /// # Safety
 /// `terms` has what is listed. The vectors at every offset are readable
-/// from `b` on, and those at `c`, `c_stride` from row to row, are writable by nobody else.
+/// from `b` on, those at `begin` too, and those at `c`, `c_stride` from row to row, are writable by nobody else.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "which part, the terms, two operands")]
 pub(super) unsafe fn sum_listed<L: Lanes, const R: usize>(
@@ -67,17 +67,17 @@ pub(super) unsafe fn sum_listed<L: Lanes, const R: usize>(
     which: &[u32],
     terms: impl Terms<R>,
     b: *const f32,
+    (begin, begin_stride): (*const f32, usize),
     c: *mut f32,
     c_stride: usize,
-    accumulate: bool,
 ) {
     // SAFETY: passed on from the caller.
     unsafe {
         match vectors {
-            1 => tile::<L, R, 1>(simd, which, terms, b, c, c_stride, accumulate),
-            2 if L::TILE.1 > 1 => tile::<L, R, 2>(simd, which, terms, b, c, c_stride, accumulate),
-            3 if L::TILE.1 > 1 => tile::<L, R, 3>(simd, which, terms, b, c, c_stride, accumulate),
-            4 if L::TILE.1 > 1 => tile::<L, R, 4>(simd, which, terms, b, c, c_stride, accumulate),
+            1 => tile::<L, R, 1>(simd, which, terms, b, (begin, begin_stride), c, c_stride),
+            2 if L::TILE.1 > 1 => tile::<L, R, 2>(simd, which, terms, b, (begin, begin_stride), c, c_stride),
+            3 if L::TILE.1 > 1 => tile::<L, R, 3>(simd, which, terms, b, (begin, begin_stride), c, c_stride),
+            4 if L::TILE.1 > 1 => tile::<L, R, 4>(simd, which, terms, b, (begin, begin_stride), c, c_stride),
             _ => unreachable!("no tile has {vectors} vectors"),
         }
     }
@@ -90,18 +90,16 @@ unsafe fn tile<L: Lanes, const R: usize, const V: usize>(
     which: &[u32],
     terms: impl Terms<R>,
     b: *const f32,
+    (begin, begin_stride): (*const f32, usize),
     c: *mut f32,
     c_stride: usize,
-    accumulate: bool,
 ) {
     // SAFETY: the caller vouches for every address.
     unsafe {
         let mut acc = [[simd.zero(); V]; R];
-        if accumulate {
-            for r in 0..R {
-                for v in 0..V {
-                    acc[r][v] = simd.load(c.add(r * c_stride + v * LANES));
-                }
+        for r in 0..R {
+            for v in 0..V {
+                acc[r][v] = simd.load(begin.add(r * begin_stride + v * LANES));
             }
         }
         for (e, &which) in which.iter().enumerate() {

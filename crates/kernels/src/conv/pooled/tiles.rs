@@ -92,13 +92,11 @@ fn body<L: Lanes>(
             taps.width = panels.width(p);
             let mut first = blocks.start;
             while first < blocks.end {
-                // Half a vector goes with the whole one before it, or has more windows.
-                let half = L::HALF_TILE > 0 && panels.is_half_idle(p) && first + 2 >= blocks.end;
-                let (max_windows, vectors) = match (half, blocks.end - first) {
-                    (true, 1) => (3, 1),
-                    (true, left) => (1, left),
-                    (false, left) => (max_windows, max_vectors.min(left)),
-                };
+                // Half a vector has more windows. Together with the whole one before it, as many sums would leave no
+                // register for the pixels.
+                let half = L::HALF_TILE > 0 && panels.is_half_idle(p) && first + 1 == blocks.end;
+                let (max_windows, vectors) =
+                    if half { (3, 1) } else { (max_windows, max_vectors.min(blocks.end - first)) };
                 // SAFETY: all these slices were checked to hold what the shape says.
                 let at = |ox: usize| unsafe {
                     At {
@@ -136,7 +134,7 @@ fn body<L: Lanes>(
                     // SAFETY: as above; `conv_pool_forward` asserted that the taps of the last window lie in `x`.
                     unsafe {
                         match half {
-                            true => any_half_tile(simd, windows, vectors, &taps, at(ox)),
+                            true => any_half_tile(simd, windows, &taps, at(ox)),
                             false => any_tile(simd, windows, vectors, &taps, at(ox)),
                         }
                     }
@@ -170,25 +168,25 @@ unsafe fn any_tile<L: Lanes>(simd: L, windows: usize, vectors: usize, taps: &Tap
     }
 }
 
-/// The same where the second half of the last vector is padding.
+/// The same for one vector whose second half is padding.
 ///
 /// # Safety
 /// As for [`tile`].
 #[inline(always)]
-unsafe fn any_half_tile<L: Lanes>(simd: L, windows: usize, vectors: usize, taps: &Taps, at: At) {
+unsafe fn any_half_tile<L: Lanes>(simd: L, windows: usize, taps: &Taps, at: At) {
     macro_rules! pick {
-        ($step:literal; $($w:literal $q:literal $v:literal)*) => {
-            match (windows, vectors) {
+        ($step:literal; $($w:literal $q:literal)*) => {
+            match windows {
                 // SAFETY: passed on from the caller.
-                $(($w, $v) => unsafe { tile::<L, $q, $v, $step, true>(simd, taps, at) },)*
-                _ => unreachable!("three windows of one vector, or one of two"),
+                $($w => unsafe { tile::<L, $q, 1, $step, true>(simd, taps, at) },)*
+                _ => unreachable!("at most three windows"),
             }
         };
     }
     if taps.step == 1 {
-        pick!(1; 1 4 1 2 8 1 3 12 1 1 4 2);
+        pick!(1; 1 4 2 8 3 12);
     } else {
-        pick!(0; 1 4 1 2 8 1 3 12 1 1 4 2);
+        pick!(0; 1 4 2 8 3 12);
     }
 }
 

@@ -336,7 +336,6 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>, const HALF: bool>(
 
 /// `R` rows by `V` vectors, all sums held in registers. `HALF`: the second halves of the vectors are padding.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize, const HALF: bool>(
     simd: L,
     sum: &Sum,

@@ -336,7 +336,7 @@ pub fn linear_backward_input(
 /// Elements from one row of a block's weights to the next where they are side by side: an odd number of cache lines, so
 /// that columns spread over all cache sets.
 fn row_of_weights(layout: LinearWeight) -> usize {
-    (layout.padded_outputs() / LANES | 1) * LANES
+    ((layout.padded_outputs() / LANES) | 1) * LANES
 }
 
 #[inline(always)]

@@ -85,7 +85,6 @@ fn backward_body<L: Lanes>(
 /// Overwrites `grad`, the gradient of the weights of `R` inputs from `first` on in the columns that begin at the third
 /// of `(grad_y, stride, column)`.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "three operands, and room for a list")]
 fn backward_rows<L: Lanes, const R: usize>(
     simd: L,
     batch: NonzeroPixels,

@@ -59,6 +59,7 @@ fn tile_rows<L: Lanes>(vectors: usize) -> usize {
 /// # Safety
 /// `out` is valid for a row of the vectors for each image, `out_stride` apart, and nobody else touches them.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of its caller, and the instruction set")]
 unsafe fn forward_body<L: Lanes>(
     simd: L,
     layout: LinearWeight,

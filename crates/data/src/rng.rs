@@ -23,6 +23,8 @@ pub enum Stream {
     Augment = 6,
     /// Which trainings are checked.
     Sample = 7,
+    /// With which image a training image is mixed.
+    Mix = 8,
 }
 
 /// A counter-based random number generator: 2^64 numbers, each computed from its index alone.

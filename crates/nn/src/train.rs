@@ -51,7 +51,7 @@ impl Default for TrainConfig {
 pub fn memory_bytes(architecture: &Architecture, settings: &TrainSettings, batch_size: usize, threads: usize) -> u64 {
     let (precision, floats) = (settings.precision, 3 + AtOnceMemory::floats_per_parameter(settings));
     let changed = settings.augment != Augment::None;
-    let staged = if changed { StagedImages::bytes(architecture.input(), batch_size) } else { 0 };
+    let staged = if changed { StagedImages::bytes(architecture.input(), batch_size, threads) } else { 0 };
     // Whichever way a linear layer straight over pixels takes them.
     let of = |blank_is_nothing: bool| {
         let graph = lower(architecture, Lowering { precision, blank_is_nothing, fuse: true });

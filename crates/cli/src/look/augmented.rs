@@ -80,10 +80,10 @@ fn sheet(title: &str, augment: &Augment, seed: u64, train: &Dataset, names: &[St
     let example = |name: String, pixels: &[u8]| Example { name, image: layout.shrunk(&image(shape, pixels)) };
     let row = |class: usize, n: usize| {
         let from = &train.pixels()[n * shape.len()..][..shape.len()];
-        let mut to = vec![0; shape.len()];
+        let (mut to, mut room) = (vec![0; shape.len()], vec![0; shape.len()]);
         let mut examples = vec![example("as it is".to_owned(), from)];
         for epoch in 1..=EPOCHS {
-            augmenter.image(epoch, n as u32, from, &mut to);
+            augmenter.shown(epoch, n as u32, train.pixels(), &mut room, &mut to);
             examples.push(example(format!("epoch {epoch}"), &to));
         }
         Class { name: plain(&class_name(names, class)), examples, of: lists[class].len() as u64, ..Class::default() }

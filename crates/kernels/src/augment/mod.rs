@@ -31,6 +31,20 @@ pub fn mean(pixels: &[u8]) -> f64 {
     sum as f64 / pixels.len().max(1) as f64
 }
 
+/// The whole of a mixture, of which [`mix`] takes a share of each image.
+pub const WHOLE: u32 = 1 << 16;
+
+/// Mixes another image in: each pixel is `share / WHOLE` of what it was and the rest of the other's, rounded.
+///
+/// # Panics
+/// If the images are not of one size, or `share` is more than [`WHOLE`].
+pub fn mix(share: u32, other: &[u8], pixels: &mut [u8]) {
+    assert!(pixels.len() == other.len() && share <= WHOLE, "{} and {} pixels, {share}", pixels.len(), other.len());
+    for (pixel, &other) in pixels.iter_mut().zip(other) {
+        *pixel = ((u32::from(*pixel) * share + u32::from(other) * (WHOLE - share) + WHOLE / 2) / WHOLE) as u8;
+    }
+}
+
 /// Overwrites a rectangle of an image `[C, H, W]` with the mean of each channel.
 ///
 /// # Panics
@@ -64,6 +78,20 @@ mod tests {
         let mut same = all.clone();
         tone(1.0, 0.0, &mut same);
         assert_eq!(same, all);
+    }
+
+    #[test]
+    fn mixtures_are_the_rounded_means_of_two_pixels() {
+        let (first, second): (Vec<u8>, Vec<u8>) = (0..=255).flat_map(|a| (0..=255).map(move |b| (a, b))).unzip();
+        for share in [0, 1, 20_000, WHOLE / 2, 65_535, WHOLE] {
+            let mut mixed = first.clone();
+            mix(share, &second, &mut mixed);
+            let part = f64::from(share) / f64::from(WHOLE);
+            for ((a, b), mixed) in first.iter().zip(&second).zip(mixed) {
+                let exact = f64::from(*a) * part + f64::from(*b) * (1.0 - part);
+                assert_eq!(f64::from(mixed), (exact + 0.5).floor(), "{a} and {b}, {share}");
+            }
+        }
     }
 
     #[test]

@@ -337,19 +337,26 @@ pub fn softmax_cross_entropy(
     scale: f64,
 ) -> (Vec<f64>, Vec<f64>) {
     let (mut losses, mut grad) = (Vec::new(), Vec::new());
-    for (row, &label) in logits.chunks(classes).zip(labels) {
+    for (n, (row, &label)) in logits.chunks(classes).zip(labels).enumerate() {
         let max = row.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(f64::from(v)));
         let exps: Vec<f64> = row.iter().map(|&v| (f64::from(v) - max).exp()).collect();
         let sum: f64 = exps.iter().sum();
-        let weight = counts.weights.map_or(1.0, |weights| f64::from(weights[label as usize]));
         let smoothed = f64::from(counts.smoothing);
-        let target = |c: usize| smoothed / classes as f64 + if c == label as usize { 1.0 - smoothed } else { 0.0 };
-        let log = |c: usize| f64::from(row[c]) - max - sum.ln();
-        let wanted = (0..classes).filter(|&c| target(c) > 0.0);
-        losses.push(-weight * wanted.map(|c| target(c) * log(c)).sum::<f64>());
-        for (c, e) in exps.iter().enumerate() {
-            grad.push(scale * weight * (e / sum - target(c)));
+        let share = counts.mixed.map_or(1.0, |mixed| f64::from(mixed.shares[n]));
+        let second = counts.mixed.map(|mixed| (mixed.labels[n], 1.0 - share));
+        let (mut loss, mut slopes) = (0.0, vec![0.0; classes]);
+        for (label, share) in [(label, share)].into_iter().chain(second) {
+            let weight = share * counts.weights.map_or(1.0, |weights| f64::from(weights[label as usize]));
+            let target = |c: usize| smoothed / classes as f64 + if c == label as usize { 1.0 - smoothed } else { 0.0 };
+            let log = |c: usize| f64::from(row[c]) - max - sum.ln();
+            let wanted = (0..classes).filter(|&c| target(c) > 0.0);
+            loss -= weight * wanted.map(|c| target(c) * log(c)).sum::<f64>();
+            for (c, (slope, e)) in slopes.iter_mut().zip(&exps).enumerate() {
+                *slope += scale * weight * (e / sum - target(c));
+            }
         }
+        losses.push(loss);
+        grad.extend(slopes);
     }
     (losses, grad)
 }
@@ -358,6 +365,7 @@ pub fn softmax_cross_entropy(
 mod tests {
     //! The gradients of the reference against central differences of its forward pass.
     use super::*;
+    use crate::softmax_cross_entropy::Mixed;
     use crate::testing::values;
 
     /// Asserts that `grad` is the gradient of `f` at `x`, in the direction of every single element.
@@ -445,8 +453,10 @@ mod tests {
         let logits = values(12, 9);
         let labels = [2, 0, 3];
         let weights = Some(&[0.25, 3.0, 1.0, 7.5][..]);
-        for (weights, smoothing) in [(None, 0.0), (weights, 0.0), (None, 0.2), (weights, 0.2)] {
-            let counts = Counts { weights, smoothing };
+        let mixed = Some(Mixed { labels: &[1, 0, 2], shares: &[0.25, 0.5, 0.875] });
+        let cases = [(None, 0.0), (weights, 0.0), (None, 0.2), (weights, 0.2)];
+        for ((weights, smoothing), mixed) in cases.into_iter().flat_map(|case| [(case, None), (case, mixed)]) {
+            let counts = Counts { weights, smoothing, mixed };
             let (_, grad) = softmax_cross_entropy(&logits, 4, &labels, counts, 0.5);
             let loss = |l: &[f32]| 0.5 * softmax_cross_entropy(l, 4, &labels, counts, 0.5).0.iter().sum::<f64>();
             check_gradient(&logits, &grad, loss, "logits");
@@ -455,13 +465,17 @@ mod tests {
 
     #[test]
     fn cross_entropy_of_known_logits() {
-        let (losses, _) =
-            softmax_cross_entropy(&[0.0, 0.0], 2, &[1], Counts { weights: Some(&[5.0, 3.0]), smoothing: 0.0 }, 1.0);
+        let weighted = Counts { weights: Some(&[5.0, 3.0]), ..Counts::default() };
+        let (losses, _) = softmax_cross_entropy(&[0.0, 0.0], 2, &[1], weighted, 1.0);
         assert!((losses[0] - 3.0 * std::f64::consts::LN_2).abs() < 1e-15);
         // A target of 5/6, 1/12 and 1/12.
-        let (losses, _) =
-            softmax_cross_entropy(&[2.0, 0.0, 0.0], 3, &[0], Counts { weights: None, smoothing: 0.25 }, 1.0);
+        let smoothed = Counts { smoothing: 0.25, ..Counts::default() };
+        let (losses, _) = softmax_cross_entropy(&[2.0, 0.0, 0.0], 3, &[0], smoothed, 1.0);
         let sum = 2.0_f64.exp() + 2.0;
         assert!((losses[0] - (sum.ln() - 2.0 * 5.0 / 6.0)).abs() < 1e-15, "{losses:?}");
+        // A target of 3/4, 1/4 and nothing.
+        let mixed = Counts { mixed: Some(Mixed { labels: &[1], shares: &[0.75] }), ..Counts::default() };
+        let (losses, _) = softmax_cross_entropy(&[2.0, 0.0, 0.0], 3, &[0], mixed, 1.0);
+        assert!((losses[0] - (sum.ln() - 2.0 * 0.75)).abs() < 1e-15, "{losses:?}");
     }
 }

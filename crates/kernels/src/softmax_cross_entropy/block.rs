@@ -2,7 +2,7 @@
 //!
 //! Loops over lanes become vectors when compiled for them.
 
-use super::{CLASSES, Counts, FEWER_CLASSES, Logits, Target};
+use super::{CLASSES, Counts, FEWER_CLASSES, Logits, Mixed, Target};
 use crate::math;
 use crate::simd::lanes::{LANES, Lanes, transpose};
 
@@ -52,19 +52,47 @@ fn all_blocks<L: Lanes>(simd: L, room: &mut [Column], logits: Logits, mut target
         let mean = if smoothing > 0.0 { means(columns) } else { [0.0; LANES] };
         let sum = exponentials(columns, &max);
         if let Some(Target { labels, counts, losses, .. }) = &mut target {
-            let labels = &labels[first..first + rows];
-            let mut loss = cross_entropies(block, labels, (smoothing, &mean), &max, &sum);
-            if let Some(weights) = counts.weights {
-                loss.iter_mut().zip(labels).for_each(|(loss, &label)| *loss *= f64::from(weights[usize::from(label)]));
+            let of = |labels: &[u16]| {
+                let mut loss = cross_entropies(block, labels, (smoothing, &mean), &max, &sum);
+                if let Some(weights) = counts.weights {
+                    let weight = |label: u16| f64::from(weights[usize::from(label)]);
+                    loss.iter_mut().zip(labels).for_each(|(loss, &label)| *loss *= weight(label));
+                }
+                loss
+            };
+            let mut loss = of(&labels[first..first + rows]);
+            if let Some(Mixed { labels, shares }) = counts.mixed {
+                let second = of(&labels[first..first + rows]);
+                for ((loss, second), &share) in loss.iter_mut().zip(second).zip(&shares[first..]) {
+                    *loss = f64::from(share) * *loss + (1.0 - f64::from(share)) * second;
+                }
             }
             losses[first..first + rows].copy_from_slice(&loss[..rows]);
         }
         if out.is_empty() {
             continue;
         }
-        let mut scale = [target.as_ref().map_or(1.0, |target| target.scale); LANES];
-        if let Some(Target { labels, counts: Counts { weights: Some(weights), .. }, .. }) = target {
-            scale.iter_mut().zip(&labels[first..]).for_each(|(scale, &label)| *scale *= weights[usize::from(label)]);
+        // What the first label counts, and the second.
+        let (mut scale, mut second) = ([target.as_ref().map_or(1.0, |target| target.scale); LANES], [0.0; LANES]);
+        if let Some(Target { labels, counts: Counts { weights, mixed, .. }, .. }) = target {
+            let weigh = |scale: &mut Column, labels: &[u16]| {
+                if let Some(weights) = weights {
+                    scale.iter_mut().zip(labels).for_each(|(scale, &label)| *scale *= weights[usize::from(label)]);
+                }
+            };
+            if let Some(Mixed { labels, shares }) = mixed {
+                second = scale;
+                weigh(&mut second, &labels[first..]);
+                second.iter_mut().zip(&shares[first..]).for_each(|(second, share)| *second *= 1.0 - share);
+            }
+            weigh(&mut scale, &labels[first..]);
+            if let Some(Mixed { shares, .. }) = mixed {
+                scale.iter_mut().zip(&shares[first..]).for_each(|(scale, share)| *scale *= share);
+            }
+        }
+        let firsts = scale;
+        if target.as_ref().is_some_and(|target| target.counts.mixed.is_some()) {
+            scale.iter_mut().zip(second).for_each(|(scale, second)| *scale += second);
         }
         for column in columns.iter_mut() {
             for l in 0..LANES {
@@ -88,11 +116,17 @@ fn all_blocks<L: Lanes>(simd: L, room: &mut [Column], logits: Logits, mut target
                     }
                 }
             }
-            Some(Target { labels, .. }) => {
+            Some(Target { labels, counts, .. }) => {
                 let out = &mut out[first * stride..(first + rows) * stride];
                 store_rows(simd, room, classes, out, stride);
-                for ((row, &label), scale) in out.chunks_exact_mut(stride).zip(&labels[first..]).zip(scale) {
-                    row[usize::from(label)] -= (1.0 - smoothing) * scale;
+                let mut subtract = |labels: &[u16], scale: Column| {
+                    for ((row, &label), scale) in out.chunks_exact_mut(stride).zip(labels).zip(scale) {
+                        row[usize::from(label)] -= (1.0 - smoothing) * scale;
+                    }
+                };
+                subtract(&labels[first..], firsts);
+                if let Some(Mixed { labels, .. }) = counts.mixed {
+                    subtract(&labels[first..], second);
                 }
             }
         }

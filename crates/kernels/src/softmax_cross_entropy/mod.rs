@@ -9,6 +9,7 @@ mod tests;
 use crate::simd::isa::{Isa, dispatch};
 use crate::simd::lanes::LANES;
 use block::{few, fewer, many};
+use std::ops::Range;
 
 /// Classes that there may be: room on the stack, and two smaller ones, since it is cleared each time.
 const CLASSES: usize = 1_008;
@@ -23,12 +24,33 @@ pub struct Counts<'a> {
     /// Share `e` of the target that all classes have alike, 0 to 1 (C. Szegedy et al., *Rethinking the inception
     /// architecture for computer vision*, 2016): it is `t = (1 - e) * onehot(label) + e / classes`.
     pub smoothing: f32,
+    /// Second labels, where each example is a mixture of two.
+    pub mixed: Option<Mixed<'a>>,
+}
+
+/// The second labels of examples that are mixtures of two (H. Zhang et al., *mixup: beyond empirical risk
+/// minimization*, 2018).
+#[derive(Clone, Copy, Debug)]
+pub struct Mixed<'a> {
+    /// The class of the second of the two.
+    pub labels: &'a [u16],
+    /// What the first counts, 0 to 1; the second counts the rest.
+    pub shares: &'a [f32],
+}
+
+impl<'a> Counts<'a> {
+    /// Of only some of the examples.
+    pub fn part(&self, range: Range<usize>) -> Counts<'a> {
+        let part = |mixed: Mixed<'a>| Mixed { labels: &mixed.labels[range.clone()], shares: &mixed.shares[range] };
+        Counts { mixed: self.mixed.map(part), ..*self }
+    }
 }
 
 /// Per example `losses[n] = -w * sum(t * ln softmax(logits[n]))`, in nats, `correct[n]` whether the largest logit,
 /// the first of equals, is the label's, and `grad_logits[n] = scale * w * (softmax(logits[n]) - t)`, padding columns
 /// zero. `w` is the weight of the label's class, or 1 where there are none, and `t` the target ([`Counts`]): one-hot
-/// where nothing is smoothed.
+/// where nothing is smoothed. Where examples are mixed, losses and gradients are those for the first label times its
+/// share, plus those for the second times the rest; `correct` is about the first.
 ///
 /// Rows of `logits` and `grad_logits` are `stride` apart, at least `classes` rounded up to whole vectors; all outputs
 /// are overwritten.
@@ -112,13 +134,18 @@ fn run(isa: Isa, logits: Logits, target: Option<Target>, out: &mut [f32]) {
     let padded = classes.next_multiple_of(LANES);
     assert!(classes > 0 && padded <= stride && classes <= CLASSES, "{classes} classes in rows of {stride}");
     assert!(values.len().is_multiple_of(stride), "rows of {stride}");
-    if let Some(Target { labels, counts: Counts { weights, .. }, losses, correct, .. }) = &target {
+    if let Some(Target { labels, counts: Counts { weights, mixed, .. }, losses, correct, .. }) = &target {
         let rows = labels.len();
         assert_eq!(values.len(), rows * stride, "logits are [N, classes]");
         assert!(out.is_empty() || out.len() == values.len(), "a gradient is as large as the logits");
         assert!(losses.len() == rows && correct.len() == rows, "one loss and hit per example");
         assert!(weights.is_none_or(|weights| weights.len() == classes), "one weight per class");
         assert!(labels.iter().all(|&l| usize::from(l) < classes), "a label is not below {classes}");
+        if let Some(Mixed { labels, shares }) = mixed {
+            assert!(labels.len() == rows && shares.len() == rows, "a second label and a share per example");
+            assert!(labels.iter().all(|&l| usize::from(l) < classes), "a second label is not below {classes}");
+            assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "shares are from 0 to 1");
+        }
     }
     if classes <= LANES {
         dispatch!(isa, few(logits: Logits, target: Option<Target>, out: &mut [f32]))

@@ -15,8 +15,13 @@ fn loss_and_gradient_match_the_reference_on_every_isa() {
         // Whatever is beyond the classes is none.
         packed.chunks_mut(stride).for_each(|row| row[classes..].fill(9.0));
         let weights: Vec<f32> = (0..classes).map(|class| 0.1 + (class * 5 % 7) as f32).collect();
-        for (weights, smoothing) in [(None, 0.0), (Some(&weights[..]), 0.0), (None, 0.1), (Some(&weights[..]), 0.75)] {
-            let counts = Counts { weights, smoothing };
+        // Some of the second labels are the first ones.
+        let seconds: Vec<u16> = (0..rows).map(|n| ((n * 3 + classes - 1) % classes) as u16).collect();
+        let shares: Vec<f32> = (0..rows).map(|n| (n * 5 % 9) as f32 / 8.0).collect();
+        let mixed = Some(Mixed { labels: &seconds, shares: &shares });
+        let cases = [(None, 0.0), (Some(&weights[..]), 0.0), (None, 0.1), (Some(&weights[..]), 0.75)];
+        for ((weights, smoothing), mixed) in cases.into_iter().flat_map(|case| [(case, None), (case, mixed)]) {
+            let counts = Counts { weights, smoothing, mixed };
             let (losses, grad) = reference::softmax_cross_entropy(&logits, classes, &labels, counts, 0.25);
             on_every_isa(|isa| {
                 let (mut got, mut got_grad) = (vec![f64::NAN; rows], vec![f32::NAN; rows * stride]);
@@ -40,7 +45,7 @@ fn loss_and_gradient_match_the_reference_on_every_isa() {
                 let (mut alone, mut hits_alone) = (vec![f64::NAN; rows], vec![9; rows]);
                 cross_entropy(isa, &packed, stride, classes, &labels, &mut alone, &mut hits_alone);
                 assert_eq!(hits_alone, correct, "correct alone");
-                if weights.is_none() && smoothing == 0.0 {
+                if weights.is_none() && smoothing == 0.0 && mixed.is_none() {
                     assert_eq!(alone, got, "losses alone");
                 }
                 for (g, e) in got.iter().zip(&losses) {
@@ -109,6 +114,35 @@ fn probabilities_sum_to_one() {
     let mut p = vec![0.0; 30];
     softmax(Isa::detect(), &logits, 16, 10, &mut p);
     assert!(p.chunks(10).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-6));
+}
+
+fn mixed<'a>(labels: &'a [u16], shares: &'a [f32]) -> Counts<'a> {
+    Counts { mixed: Some(Mixed { labels, shares }), ..Counts::default() }
+}
+
+#[test]
+fn an_example_mixed_with_itself_is_itself() {
+    let packed = pack_rows(&values(18 * 10, 5), 10, 16);
+    let labels: Vec<u16> = (0..18).map(|n| n % 10).collect();
+    let run = |counts| {
+        let (mut losses, mut correct, mut grad) = (vec![f64::NAN; 18], vec![9; 18], vec![f32::NAN; packed.len()]);
+        let isa = Isa::detect();
+        softmax_cross_entropy(isa, &packed, 16, 10, &labels, counts, 0.5, &mut losses, &mut correct, &mut grad);
+        (losses, correct, bits(&grad))
+    };
+    let (others, plain) = ([9; 18], run(Counts::default()));
+    let (half, whole) = ([0.5; 18], [1.0; 18]);
+    // What is subtracted for the label is so in two parts, of which each is rounded.
+    let (losses, correct, grad) = run(mixed(&labels, &half));
+    assert!((&losses, &correct) == (&plain.0, &plain.1), "halves of the same");
+    for (found, expected) in grad.iter().zip(&plain.2) {
+        let [found, expected] = [found, expected].map(|&bits| f32::from_bits(bits));
+        assert!((found - expected).abs() <= 1e-7, "{found}, expected {expected}");
+    }
+    assert!(run(mixed(&others, &whole)) == plain, "nothing of the other");
+    assert!(run(mixed(&others, &half)) != plain, "half of the other");
+    let part = mixed(&others, &half).part(3..5).mixed.expect("they are mixed");
+    assert_eq!((part.labels.len(), part.shares.len()), (2, 2));
 }
 
 /// In whichever lane of whichever block it is, full or not.

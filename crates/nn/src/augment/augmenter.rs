@@ -1,16 +1,19 @@
-//! Changes images at random: a function of seed, epoch and the image's number, and of nothing else.
+//! Changes images at random: a function of seed, epoch, the image's number and, where images are mixed, of how many there
+//! are, and of nothing else.
 
 use super::{Augment, Change};
 use crate::data::ImageShape;
 use crate::optim::cos_pi;
 use crate::rng::{Rng, Stream};
-use tenfold_kernels::augment::{Beyond, CONTROLS, ElasticGrid, Map, Offsets, cut_out, mean, tone, warp};
+use tenfold_kernels::augment::{Beyond, CONTROLS, ElasticGrid, Map, Offsets, WHOLE, cut_out, mean, mix, tone, warp};
+use tenfold_kernels::math;
 
 /// Makes what an epoch shows of an image.
 ///
 /// Shifts, turns, scales, shears, flips and crops are one affine map, bent where that is asked for, by which the image
 /// is sampled once. Beyond its edge is its nearest pixel, so that a background of any colour goes on, or with a crop its
-/// mirror image. Then come contrast, brightness and the square that is cut out.
+/// mirror image. Then come contrast, brightness and the square that is cut out, and last another image, changed as the
+/// epoch shows it, is mixed in.
 #[derive(Clone, Debug)]
 pub struct Augmenter {
     seed: u64,
@@ -19,6 +22,27 @@ pub struct Augmenter {
     grid: Option<ElasticGrid>,
     beyond: Beyond,
 }
+
+/// Which image an epoch mixes with another, and how much of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mixture {
+    /// The other's number; perhaps that of the image itself.
+    pub other: u32,
+    /// What the image keeps, of [`WHOLE`].
+    share: u32,
+}
+
+impl Mixture {
+    /// What the image and its label keep, from 0 to 1; the rest is the other's.
+    pub fn share(&self) -> f32 {
+        // Exact: a multiple of 2^-16.
+        self.share as f32 / WHOLE as f32
+    }
+}
+
+/// Random numbers of one image and epoch of [`Stream::Mix`]: which image is mixed in, and behind it pairs to draw its
+/// share by.
+const PER_MIXTURE: u64 = 64;
 
 /// Random numbers of one image and epoch: which of them is for what.
 const PER_IMAGE: u64 = 128;
@@ -67,8 +91,44 @@ impl Augmenter {
         (*augment != Augment::None).then_some(Augmenter { seed, shape, changes, grid, beyond })
     }
 
-    /// Overwrites `to` with what epoch `epoch`, counted from 1, shows of image `index` of the training images, whose
-    /// pixels `[C, H, W]` are `from`. Allocates nothing.
+    /// Overwrites `to` with what epoch `epoch`, counted from 1, shows of image `index` of the training images `images`,
+    /// `[N, C, H, W]`, and uses `room` for another image. Allocates nothing.
+    ///
+    /// # Panics
+    /// If `images` are not whole, there is no image `index`, or `room` or `to` are not of the shape.
+    pub fn shown(&self, epoch: usize, index: u32, images: &[u8], room: &mut [u8], to: &mut [u8]) {
+        let len = self.shape.iter().product::<usize>();
+        assert!(images.len().is_multiple_of(len), "images of {len} pixels");
+        let of = |index: u32| &images[index as usize * len..][..len];
+        self.image(epoch, index, of(index), to);
+        if let Some(Mixture { other, share }) = self.mixture(epoch, index, images.len() / len) {
+            self.image(epoch, other, of(other), room);
+            mix(share, room, to);
+        }
+    }
+
+    /// Whether images are mixed.
+    pub fn mixes(&self) -> bool {
+        self.alpha().is_some()
+    }
+
+    /// What epoch `epoch` mixes with image `index` of so many, where images are mixed.
+    pub fn mixture(&self, epoch: usize, index: u32, images: usize) -> Option<Mixture> {
+        let alpha = self.alpha()?;
+        let draw = Draw { rng: Rng::new(self.seed, Stream::Mix, epoch as u64), first: u64::from(index) * PER_MIXTURE };
+        let share = beta(alpha, |number| {
+            // Never 0: in the middle of what number stands for.
+            f64::from(draw.rng.uniform_at(draw.first + 1 + number)) + f64::from(2.0_f32.powi(-25))
+        });
+        Some(Mixture { other: draw.below(0, images) as u32, share: (share * f64::from(WHOLE) + 0.5) as u32 })
+    }
+
+    fn alpha(&self) -> Option<f64> {
+        self.changes.iter().find_map(|change| if let Change::Mixup(alpha) = *change { Some(alpha) } else { None })
+    }
+
+    /// Overwrites `to` with what epoch `epoch`, counted from 1, makes of image `index` of the training images, whose
+    /// pixels `[C, H, W]` are `from`, before another is mixed in. Allocates nothing.
     ///
     /// # Panics
     /// If `from` or `to` are not of the shape.
@@ -83,7 +143,8 @@ impl Augmenter {
                 Change::Contrast(most) => (gain, toned) = (1.0 + draw.within(CONTRAST, most), true),
                 Change::Brightness(most) => (lighter, toned) = (255.0 * draw.within(BRIGHTNESS, most), true),
                 Change::Shift(_) | Change::Rotate(_) | Change::Scale(_) | Change::Shear(_) => {}
-                Change::Elastic(_) | Change::Flip | Change::AlternatingFlip | Change::Crop(_) | Change::Cutout(_) => {}
+                Change::Elastic(_) | Change::Flip | Change::AlternatingFlip | Change::Crop(_) => {}
+                Change::Cutout(_) | Change::Mixup(_) => {}
             }
         }
         if toned {
@@ -130,7 +191,7 @@ impl Augmenter {
                     continue;
                 }
                 Change::Flip | Change::AlternatingFlip | Change::Elastic(_) => continue,
-                Change::Cutout(_) | Change::Brightness(_) | Change::Contrast(_) => continue,
+                Change::Cutout(_) | Change::Brightness(_) | Change::Contrast(_) | Change::Mixup(_) => continue,
             };
             matrix = product(then, matrix);
         }
@@ -161,6 +222,22 @@ impl Augmenter {
             })
         })
     }
+}
+
+/// A number distributed as Beta(alpha, alpha), for `alpha` of at most 1, by M. D. Jöhnk's method (1964): of pairs of
+/// uniform numbers `u`, `v` the first of which the powers `1 / alpha` sum to no more than 1, and of it the share of the
+/// first power. One in two is such a pair, or more; of thirty pairs, the last is taken as it is.
+fn beta(alpha: f64, uniform: impl Fn(u64) -> f64) -> f64 {
+    let mut share = 0.5;
+    for pair in 0..30 {
+        let [u, v] = [0, 1].map(|n| math::ln(uniform(2 * pair + n)) / alpha);
+        // Of the logarithms, since the powers themselves may be too small to be told from 0.
+        share = 1.0 / (1.0 + f64::from(math::exp((v - u) as f32)));
+        if f64::from(math::exp(u as f32)) + f64::from(math::exp(v as f32)) <= 1.0 {
+            break;
+        }
+    }
+    share
 }
 
 /// From left to right.

@@ -33,6 +33,10 @@ pub enum Change {
     Brightness(f64),
     /// Contrast made larger or smaller by a share of it, about the image's mean.
     Contrast(f64),
+    /// Mixed with another training image, label and all, by a share that is distributed as Beta(a, a): mostly next to
+    /// nothing of one of them where `a` is small, any share alike where it is 1 (H. Zhang et al., *mixup: beyond
+    /// empirical risk minimization*, 2018).
+    Mixup(f64),
 }
 
 /// Why a text is no change.
@@ -45,7 +49,7 @@ pub(super) enum Fault {
 
 impl Change {
     /// The name of each, in order.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "shift",
         "rotate",
         "scale",
@@ -57,6 +61,7 @@ impl Change {
         "cutout",
         "brightness",
         "contrast",
+        "mixup",
     ];
 
     /// Its place in [`Change::NAMES`].
@@ -73,6 +78,7 @@ impl Change {
             Change::Cutout(_) => 8,
             Change::Brightness(_) => 9,
             Change::Contrast(_) => 10,
+            Change::Mixup(_) => 11,
         }
     }
 
@@ -88,7 +94,8 @@ impl Change {
             | Change::Shear(most)
             | Change::Elastic(most)
             | Change::Brightness(most)
-            | Change::Contrast(most) => format!("{name} {most}"),
+            | Change::Contrast(most)
+            | Change::Mixup(most) => format!("{name} {most}"),
         }
     }
 
@@ -128,6 +135,7 @@ impl Change {
             "cutout" => whole("8").map(Change::Cutout),
             "brightness" => real("0.2").map(Change::Brightness),
             "contrast" => real("0.2").map(Change::Contrast),
+            "mixup" => real("0.2").map(Change::Mixup),
             _ => Err(Fault::Unknown(name.to_owned())),
         }
     }
@@ -145,7 +153,7 @@ impl Change {
             Change::Rotate(degrees) => most(degrees, 180.0, " degrees"),
             Change::Shear(degrees) => most(degrees, 45.0, " degrees"),
             Change::Scale(share) => most(share, 0.5, ""),
-            Change::Brightness(share) | Change::Contrast(share) => most(share, 1.0, ""),
+            Change::Brightness(share) | Change::Contrast(share) | Change::Mixup(share) => most(share, 1.0, ""),
             Change::Crop(pixels) | Change::Cutout(pixels) => most(pixels as f64, 2048.0, " pixels"),
             Change::Flip | Change::AlternatingFlip => Ok(()),
         }
@@ -167,7 +175,7 @@ impl Change {
             Change::Crop(pixels) => most(pixels as f64, (side - 1) as f64),
             Change::Cutout(pixels) => most(pixels as f64, side as f64),
             Change::Rotate(_) | Change::Scale(_) | Change::Shear(_) | Change::Flip => Ok(()),
-            Change::AlternatingFlip | Change::Brightness(_) | Change::Contrast(_) => Ok(()),
+            Change::AlternatingFlip | Change::Brightness(_) | Change::Contrast(_) | Change::Mixup(_) => Ok(()),
         }
     }
 }

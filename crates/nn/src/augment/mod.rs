@@ -3,7 +3,7 @@
 mod augmenter;
 mod change;
 
-pub use augmenter::Augmenter;
+pub use augmenter::{Augmenter, Mixture};
 pub use change::Change;
 
 use crate::data::ImageShape;
@@ -53,6 +53,11 @@ impl Augment {
             Augment::Photos => vec![Change::AlternatingFlip, Change::Crop(part(8)), Change::Cutout(part(4))],
             Augment::List(changes) => changes.clone(),
         }
+    }
+
+    /// Whether images are mixed with others.
+    pub fn mixes(&self) -> bool {
+        matches!(self, Augment::List(changes) if changes.iter().any(|change| matches!(change, Change::Mixup(_))))
     }
 
     /// Whether every number is in its range, and no change is there twice.

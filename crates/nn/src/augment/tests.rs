@@ -67,6 +67,7 @@ fn what_is_written_reads_back_and_mistakes_are_named() {
         (json!(["cutout  8", "rotate 10.5", "flip"]), json!(["rotate 10.5", "flip", "cutout 8"])),
         (
             json!([
+                "mixup 0.2",
                 "contrast 0.2",
                 "brightness 0.1",
                 "crop 4",
@@ -84,7 +85,8 @@ fn what_is_written_reads_back_and_mistakes_are_named() {
                 "alternating-flip",
                 "crop 4",
                 "brightness 0.1",
-                "contrast 0.2"
+                "contrast 0.2",
+                "mixup 0.2"
             ]),
         ),
     ] {
@@ -112,6 +114,7 @@ fn what_is_written_reads_back_and_mistakes_are_named() {
         (&["rotate 181"], "augment has \"rotate 181\", expected more than 0 and at most 180 degrees"),
         (&["shift 0"], "augment has \"shift 0\", expected more than 0 and at most 1024 pixels"),
         (&["scale NaN"], "augment has \"scale NaN\", expected more than 0 and at most 0.5"),
+        (&["mixup 1.5"], "augment has \"mixup 1.5\", expected more than 0 and at most 1"),
         (&["crop 0"], "augment has \"crop 0\", expected more than 0 and at most 2048 pixels"),
         (&["shift 1", "flip", "shift 2"], "augment has \"shift 1\" and \"shift 2\", expected one of them"),
         (&["alternating-flip", "flip"], "augment has \"flip\" and \"alternating-flip\", expected one of them"),
@@ -230,6 +233,50 @@ fn a_square_is_cut_out_about_any_pixel() {
     assert!(whole.abs_diff(4000 * 27 * 27 / 32 / 32) < 143, "{whole}");
 }
 
+/// Shares as Beta(a, a) has them: mean 1/2, variance 1 / (4 (2 a + 1)), fourth moment about the mean 3 / (16 (2 a + 1) (2 a + 3)).
+#[test]
+fn shares_of_mixtures_have_the_moments_of_their_distribution_and_partners_are_any_image() {
+    for alpha in [1.0_f64, 0.4, 0.2, 0.02] {
+        let augmenter = augmenter(&list(&[&format!("mixup {alpha}")]), DIGITS);
+        let (mut partners, mut moments) = ([0_u32; 25], [0.0; 3]);
+        for n in 0..20_000_u32 {
+            let mixture = augmenter.mixture(1 + n as usize / 10_000, n % 10_000, 25).expect("images are mixed");
+            partners[mixture.other as usize] += 1;
+            let off = f64::from(mixture.share()) - 0.5;
+            moments.iter_mut().zip([off, off.powi(2), off.powi(4)]).for_each(|(sum, power)| *sum += power / 2e4);
+        }
+        let variance = 0.25 / (2.0 * alpha + 1.0);
+        let fourth = 3.0 / (16.0 * (2.0 * alpha + 1.0) * (2.0 * alpha + 3.0));
+        // Five standard deviations; no moment's square is more than 1/4 to that power.
+        assert!(moments[0].abs() < 5.0 * (variance / 2e4).sqrt(), "alpha {alpha}: mean {}", moments[0]);
+        let limit = 5.0 * ((fourth - variance * variance) / 2e4).sqrt();
+        assert!((moments[1] - variance).abs() < limit, "alpha {alpha}: variance {}, expected {variance}", moments[1]);
+        let limit = 5.0 * ((1.0 / 256.0 - fourth * fourth) / 2e4).sqrt();
+        assert!((moments[2] - fourth).abs() < limit, "alpha {alpha}: fourth {}, expected {fourth}", moments[2]);
+        // A 25th of 20,000, five standard deviations.
+        assert!(partners.iter().all(|&times| times.abs_diff(800) < 139), "alpha {alpha}: {partners:?}");
+    }
+}
+
+#[test]
+fn what_is_mixed_in_is_what_the_epoch_shows_of_the_other_image() {
+    let images: Vec<u8> = [spot(0.0, 0.0), spot(5.0, 2.0), spot(-4.0, 6.0)].concat();
+    let (alone, mixed) = (augmenter(&list(&["shift 3"]), DIGITS), augmenter(&list(&["shift 3", "mixup 1"]), DIGITS));
+    assert!(mixed.mixes() && !alone.mixes() && alone.mixture(1, 0, 3).is_none());
+    let [mut to, mut room, mut own, mut other] = std::array::from_fn(|_| vec![1; 784]);
+    for (epoch, index) in (1..30).flat_map(|epoch| (0..3).map(move |index| (epoch, index))) {
+        let mixture = mixed.mixture(epoch, index, 3).expect("images are mixed");
+        mixed.shown(epoch, index, &images, &mut room, &mut to);
+        alone.shown(epoch, index, &images, &mut [], &mut own);
+        alone.shown(epoch, mixture.other, &images, &mut [], &mut other);
+        let share = f64::from(mixture.share());
+        for ((own, other), to) in own.iter().zip(&other).zip(&to) {
+            let exact = f64::from(*own) * share + f64::from(*other) * (1.0 - share);
+            assert!((f64::from(*to) - exact).abs() <= 0.5, "{own} and {other}, {share}: {to}");
+        }
+    }
+}
+
 #[test]
 fn seed_epoch_and_image_decide_and_nothing_else() {
     let all = list(&["shift 2", "rotate 10", "scale 0.1", "shear 5", "elastic 2", "brightness 0.2", "contrast 0.2"]);
@@ -264,4 +311,10 @@ fn what_is_shown_is_pinned() {
     let found =
         [checksum(&Augment::Characters, DIGITS), checksum(&Augment::Photos, COLOUR), checksum(&list(&toned), COLOUR)];
     assert_eq!(found, [0x360e_685c_c410_c04e, 0xc62b_98db_1edf_8f6d, 0xfc6e_1ba5_4fb7_7b8e], "{found:x?}");
+    let mixed = augmenter(&list(&["mixup 0.4"]), DIGITS);
+    let found = (0..100).fold(0_u64, |sum, n| {
+        let mixture = mixed.mixture(1 + n as usize % 3, n, 60_000).expect("images are mixed");
+        (sum ^ u64::from(mixture.other) ^ u64::from(mixture.share().to_bits())).wrapping_mul(0x0100_0000_01B3)
+    });
+    assert_eq!(found, 0x3daf_6055_67c6_0743, "{found:x}");
 }

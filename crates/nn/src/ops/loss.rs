@@ -25,7 +25,7 @@ pub(crate) fn forward_backward(
     let x = step.floats.read(step.plan.value(logits, share.clone()));
     let (mut losses, mut correct) = (step.losses.write(share.clone()), step.correct.write(share.clone()));
     if step.plan.training {
-        let mut grad = step.floats.write(step.plan.grad(logits, share));
+        let mut grad = step.floats.write(step.plan.grad(logits, share.clone()));
         let (classes, scale) = (step.classes, (1.0 / batch.len() as f64) as f32);
         softmax_cross_entropy(
             step.isa,
@@ -33,7 +33,7 @@ pub(crate) fn forward_backward(
             stride,
             classes,
             labels,
-            batch.counts,
+            batch.counts.part(share.clone()),
             scale,
             &mut losses,
             &mut correct,

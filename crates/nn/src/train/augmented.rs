@@ -1,8 +1,15 @@
 //! Trainings whose images are changed: they learn from what the augmenter makes, to the same bits everywhere.
 
-use super::testing::some_digits;
+use super::fixture::Fixture;
+use super::testing::{gradients_of, some_digits};
 use super::*;
 use crate::augment::Augmenter;
+use crate::batch::Batch;
+use crate::evaluate::evaluate;
+use crate::model::Model;
+use crate::optim::Optimizer;
+use crate::workers::Team;
+use tenfold_kernels::softmax_cross_entropy::{Counts, Mixed};
 
 /// Operations that take pixels in each of the ways there are are tested with staged images in `batch`.
 const NET: [&str; 6] = ["conv 5 5x5 same", "relu", "maxpool 2", "linear 30", "tanh", "linear 10"];
@@ -64,12 +71,73 @@ fn an_epoch_learns_from_what_the_augmenter_makes_of_its_images() {
     }
 }
 
+/// Losses and gradients of mixtures, as they are and with all that changes the loss, are PyTorch's.
+#[test]
+fn losses_and_gradients_of_mixtures_are_pytorchs() {
+    let fixture = Fixture::at("mixup");
+    let (model, data) = (fixture.model(Pixels::default()), fixture.data());
+    let all: Vec<u32> = (0..data.len() as u32).collect();
+    let seconds: Vec<u16> = fixture.u8s("seconds").into_iter().map(u16::from).collect();
+    let f32s = |name| fixture.f64s(name).expect(name).into_iter().map(|v| v as f32).collect::<Vec<f32>>();
+    let (shares, weights, smoothing) = (f32s("shares"), f32s("weights"), fixture.f64("smoothing") as f32);
+    let mixed = Some(Mixed { labels: &seconds, shares: &shares });
+    for (name, weights, smoothing) in [
+        ("plain", None, 0.0),
+        ("smoothed", None, smoothing),
+        ("weighted", Some(&weights[..]), 0.0),
+        ("both", Some(&weights[..]), smoothing),
+    ] {
+        let batch = Batch { counts: Counts { weights, smoothing, mixed }, ..Batch::evaluated(&data, &all) };
+        for (&isa, threads) in Isa::available().iter().flat_map(|isa| [(isa, 1), (isa, 3)]) {
+            let (_, loss, grads) = gradients_of(isa, Team { threads, relay: false }, &model, &[batch]);
+            fixture.check(&format!("{name}.loss"), None, &[loss], 1e-6);
+            for (param, grad) in grads {
+                fixture.check(&format!("{name}.grad.{param}"), Some(&param), &grad, 1e-5);
+            }
+        }
+    }
+}
+
+/// Of one step over all images, from the initial parameters: the loss, and that it is what the step fell for.
+#[test]
+fn a_training_learns_from_mixtures_and_both_their_labels() {
+    let (train, valid) = some_digits(90, 30);
+    let (mixup, seed) = (augment(serde_json::json!(["shift 1", "mixup 0.5"])), 5);
+    let optimizer = Optimizer::Sgd { lr: 0.05, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let settings = TrainSettings { batch_size: 90, epochs: 1, optimizer, augment: mixup, ..TrainSettings::default() };
+    let (net, config) = (net(&train), settings.with_seed(seed));
+    let outcome = train_on(Isa::detect(), &net, &config, &train, &valid, 2, None, &mut |_| Flow::Continue);
+    let augmenter = Augmenter::new(&config.settings.augment, train.shape(), seed).expect("images are changed");
+    let len = train.shape().len();
+    let (mut pixels, mut room) = (vec![0; train.pixels().len()], vec![0; len]);
+    for (n, to) in pixels.chunks_mut(len).enumerate() {
+        augmenter.shown(1, n as u32, train.pixels(), &mut room, to);
+    }
+    let changed = Dataset::new(pixels, train.labels().to_vec(), train.shape(), train.classes()).expect("whole");
+    let loss = |model: &Model| {
+        let probabilities = evaluate(model, &changed, 1).probabilities;
+        let of = |n: usize, label: u16| -f64::from(probabilities[n * 10 + usize::from(label)]).ln();
+        let mixed = (0..90).map(|n| {
+            let mixture = augmenter.mixture(1, n as u32, 90).expect("images are mixed");
+            let share = f64::from(mixture.share());
+            share * of(n, train.labels()[n]) + (1.0 - share) * of(n, train.labels()[mixture.other as usize])
+        });
+        mixed.sum::<f64>() / 90.0
+    };
+    let start = Model::new(net.clone(), config.settings.init, seed, Pixels::default());
+    let (before, after, learned) = (loss(&start), loss(&outcome.model), outcome.epochs[0].train_loss);
+    assert!((before - learned).abs() < 1e-6, "a loss of {learned}, expected {before}");
+    assert!(after < before, "{before} became {after}");
+    assert!((evaluate(&start, &changed, 1).loss - learned).abs() > 1e-3, "the second labels make a difference");
+}
+
 #[test]
 fn bits_are_the_same_everywhere_and_after_a_stop_at_any_step() {
     let (train, valid) = some_digits(52, 20);
     let (isas, net) = (Isa::available(), net(&train));
-    for augment in all() {
-        let config = config(augment, 2);
+    for augment in all().into_iter().chain([augment(serde_json::json!(["rotate 10", "mixup 0.4"]))]) {
+        let mut config = config(augment, 2);
+        (config.settings.label_smoothing, config.settings.class_weights) = (0.1, ClassWeights::Balanced);
         let run = |isa, threads, from, on_event: &mut dyn FnMut(&Event) -> Flow| {
             train_on(isa, &net, &config, &train, &valid, threads, from, on_event)
         };

@@ -71,7 +71,11 @@ impl<'a> Batches<'a> {
         let number = self.first_step + index as u64;
         let lr = settings.schedule.lr(settings.optimizer.lr(), number, self.steps as u64, settings.epochs as u64);
         let update = Some(settings.optimizer.update(number, lr));
-        let counts = Counts { weights: self.class_weights.as_deref(), smoothing: settings.label_smoothing as f32 };
+        let counts = Counts {
+            weights: self.class_weights.as_deref(),
+            smoothing: settings.label_smoothing as f32,
+            mixed: self.staged.as_ref().and_then(|staged| staged.mixed(self.range(index))),
+        };
         Batch { examples, next, step: Some(number), update, counts }
     }
 

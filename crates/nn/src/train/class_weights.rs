@@ -63,7 +63,7 @@ mod tests {
             for &isa in Isa::available() {
                 for threads in [1, 3] {
                     let batch = Batch {
-                        counts: Counts { weights: Some(&weights), smoothing: 0.0 },
+                        counts: Counts { weights: Some(&weights), ..Counts::default() },
                         ..Batch::evaluated(&data, indices)
                     };
                     let (_, loss, grads) = gradients_of(isa, Team { threads, relay: false }, &model, &[batch]);
@@ -99,7 +99,7 @@ mod tests {
             let of_class: Vec<u32> =
                 (0..data.len() as u32).filter(|&n| usize::from(data.labels()[n as usize]) == class).collect();
             let plain = Batch::evaluated(&data, &of_class);
-            let weighted = Batch { counts: Counts { weights: Some(&weights), smoothing: 0.0 }, ..plain };
+            let weighted = Batch { counts: Counts { weights: Some(&weights), ..Counts::default() }, ..plain };
             let of = |batch| gradients_of(Isa::detect(), Team { threads: 1, relay: false }, &model, &[batch]);
             let ((_, loss, grads), (_, weighted_loss, weighted_grads)) = (of(plain), of(weighted));
             let weight = f64::from(weight);

@@ -86,7 +86,7 @@ impl<'a> Trainer<'a> {
         let (memory, scratch) = (plan.memory(), (0..threads).map(|_| plan.scratch()).collect());
         let pixels = model.pixels().table(architecture.input());
         let at_once = AtOnceMemory::new(&model, settings);
-        let staged = StagedImages::new(config, train.shape(), plan.batch_size);
+        let staged = StagedImages::new(config, train.shape(), plan.batch_size, threads);
         Trainer {
             isa,
             config,

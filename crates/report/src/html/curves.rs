@@ -36,7 +36,12 @@ pub(super) fn section(page: &Page) -> Option<Markup> {
     let table = numbers("Mean over seeds, as far as all of them were trained", &head, &rows);
     Some(html! {
         p { "Thin lines are seeds, thick ones their mean as far as all were trained. Training losses are means over an epoch in \
-             which the network was still learning, validation losses are those at its end." }
+             which the network was still learning, validation losses are those at its end."
+            @if page.record().recipes.iter().any(|recipe| recipe.settings.augment.mixes()) {
+                " Where a recipe has mixup, its training loss is that of mixtures, by both of their labels: it lies above that of \
+                 the images themselves."
+            }
+        }
         (figure("Learning curves", "Validation accuracy on the left, losses on the right, by epoch.", &learning_curves_svg(&series), table))
     })
 }

@@ -133,7 +133,8 @@ impl From<StopReason> for Reason {
 pub struct EpochRecord {
     /// From 1.
     pub epoch: usize,
-    /// Mean per example, as the training step saw it: with class weights, the mean of the weighted losses.
+    /// Mean per example, as the training step saw it: with class weights, the mean of the weighted losses, and
+    /// with mixup those of mixtures.
     pub train_loss: Option<f64>,
     /// Mean per example.
     pub valid_loss: Option<f64>,

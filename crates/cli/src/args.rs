@@ -171,7 +171,8 @@ in a recipe makes (p / 255 - mean) / std of each pixel p; without it, pixels run
 from the training images, for each channel, and a list has a number for each channel: mean = [0.49, 0.48, 0.45].
 class_weights = \"balanced\" gives each class the same total weight in the training loss, however many images it has.
 augment = \"characters\", \"photos\" or a list such as [\"shift 2\", \"rotate 10\"] changes training images at random;
-`tenfold look mine.toml --augment` draws them. Its \"mixup 0.2\" mixes each with another, label and all.";
+`tenfold look mine.toml --augment` draws them. Its \"mixup 0.2\" mixes each with another, label and all.
+test_time_augmentation = [\"shift 1\", \"flip\"] also measures the trained networks on the mean of what they say of such views.";
 
 /// Tells which differences between the recipes of a study, or of several, are real.
 ///

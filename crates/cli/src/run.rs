@@ -343,6 +343,14 @@ impl<'a> View<'a> {
             StudyEvent::EnsembleFailed { recipe, error } => {
                 self.warn(&format!("the seeds of {recipe} were not measured together: {error}"));
             }
+            StudyEvent::ViewsStarted { recipe, views } => {
+                let count = views.count();
+                self.progress
+                    .note(&format!("{recipe}: measuring with test-time augmentation ({views}: {count} views)"));
+            }
+            StudyEvent::ViewsFailed { recipe, error } => {
+                self.warn(&format!("{recipe} was not measured with test-time augmentation: {error}"));
+            }
             StudyEvent::TrialEnded { recipe, record, spared, earlier_stays } => {
                 self.progress.trial_done();
                 self.took = self.began.map_or(Duration::ZERO, |began| began.elapsed());

@@ -41,6 +41,7 @@ mod precision;
 mod reference;
 mod step;
 pub mod train;
+pub mod views;
 mod workers;
 
 pub use nearest::nearest;

@@ -11,11 +11,18 @@ use crate::calibration::{CalibrationRecord, Said};
 use crate::comparison::{TestImages, of_network, units};
 use crate::folder::{FolderError, RunFolder};
 use crate::metrics::Metrics;
-use crate::record::{EnsembleRecord, RESULTS, RecipeRecord, StudyRecord};
+use crate::record::{EnsembleRecord, RESULTS, RecipeRecord, StudyRecord, ViewsRecord};
 use crate::trial::{Prediction, TrialFileError, whole};
 
-/// The ensembles that the folder's record has, with the names of their recipes.
-pub(crate) fn earlier(folder: &RunFolder) -> Result<Vec<(String, EnsembleRecord)>, FolderError> {
+/// What is measured once all trainings of a recipe have ended, with the names of the recipes.
+#[derive(Default)]
+pub(crate) struct Afterwards {
+    pub(crate) ensembles: Vec<(String, EnsembleRecord)>,
+    pub(crate) views: Vec<(String, ViewsRecord)>,
+}
+
+/// What of it the folder's record has.
+pub(crate) fn earlier(folder: &RunFolder) -> Result<Afterwards, FolderError> {
     /// What of `results.json` counts here, whatever version wrote it.
     #[derive(Default, Deserialize)]
     struct Results {
@@ -26,10 +33,17 @@ pub(crate) fn earlier(folder: &RunFolder) -> Result<Vec<(String, EnsembleRecord)
         name: String,
         #[serde(default)]
         ensemble: Option<EnsembleRecord>,
+        #[serde(default)]
+        test_time_augmentation: Option<ViewsRecord>,
     }
     let bytes = folder.read(RESULTS)?.unwrap_or_default();
     let results: Results = serde_json::from_slice(&bytes).unwrap_or_default();
-    Ok(results.recipes.into_iter().filter_map(|recipe| Some((recipe.name, recipe.ensemble?))).collect())
+    let mut found = Afterwards::default();
+    for Recipe { name, ensemble, test_time_augmentation } in results.recipes {
+        found.ensembles.extend(ensemble.map(|ensemble| (name.clone(), ensemble)));
+        found.views.extend(test_time_augmentation.map(|views| (name, views)));
+    }
+    Ok(found)
 }
 
 /// What a network is measured on.
@@ -78,18 +92,18 @@ pub(crate) fn measure(
     }))
 }
 
-/// What several networks say of the same images.
-struct Together<'a> {
+/// What several networks say of the same images, or one of several views of them.
+pub(crate) struct Together<'a> {
     /// `[N, classes]`.
     probabilities: Vec<f32>,
-    predictions: Vec<u16>,
+    pub(crate) predictions: Vec<u16>,
     labels: &'a [u16],
     /// Mean cross-entropy.
-    loss: f64,
+    pub(crate) loss: f64,
 }
 
 impl<'a> Together<'a> {
-    fn of(each: Vec<Vec<f32>>, labels: &'a [u16], classes: usize) -> Together<'a> {
+    pub(crate) fn of(each: Vec<Vec<f32>>, labels: &'a [u16], classes: usize) -> Together<'a> {
         let probabilities = mean_probabilities(each);
         let rows = || probabilities.chunks_exact(classes);
         let best = |row: &[f32]| (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0) as u16;

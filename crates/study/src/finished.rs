@@ -268,6 +268,23 @@ fn check(record: &StudyRecord) -> Result<(), String> {
             }
             ensemble.calibration.as_ref().map_or(Ok(()), CalibrationRecord::check).map_err(|fault| at(&fault))?;
         }
+        for of in recipe.test_time_augmentation.iter().flat_map(|views| &views.seeds) {
+            for (metrics, examples) in [(&of.valid, dataset.valid), (&of.test, dataset.test)] {
+                if !follows(metrics, dataset.classes, examples as u64) {
+                    return Err(format!(
+                        "recipe {name:?}, seed {} with test-time augmentation: the metrics do not follow from the confusion \
+                         matrix",
+                        of.seed
+                    ));
+                }
+            }
+            if ![of.plain_evaluation_time_s, of.evaluation_time_s].iter().all(|time| time.is_finite()) {
+                return Err(format!(
+                    "recipe {name:?}, seed {} with test-time augmentation: a time is not a number",
+                    of.seed
+                ));
+            }
+        }
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ mod plan;
 mod run;
 mod test_images;
 mod trial;
+mod views;
 mod work;
 
 pub mod calibration;

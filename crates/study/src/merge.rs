@@ -156,10 +156,12 @@ impl<'a> Merge<'a> {
                 .iter()
                 .filter(|((name, _), (_, trial))| *name == recipe.name && trial.status != Status::Interrupted);
             let trials = trials.map(|(_, (_, trial))| (*trial).clone()).collect();
-            let mut merged = RecipeRecord { trials, ensemble: None, ..of.clone() };
+            let mut merged = RecipeRecord { trials, ensemble: None, test_time_augmentation: None, ..of.clone() };
             // All seeds as one: as a folder has measured just these.
             merged.ensemble =
                 same().filter_map(|other| other.ensemble.clone()).find(|ensemble| ensemble.is_of(&merged));
+            merged.test_time_augmentation =
+                same().filter_map(|other| other.test_time_augmentation.clone()).find(|views| views.is_of(&merged));
             record.recipes.push(merged);
         }
         record.recipes.retain(|recipe| !recipe.trials.is_empty());

@@ -12,12 +12,13 @@ use thiserror::Error;
 
 use crate::changes::Earlier;
 use crate::comparison::{ChosenBy, Comparison};
+use crate::ensemble::Afterwards;
 use crate::folder::{FolderError, RunFolder};
 use crate::identity::TrialSettings;
 use crate::published::{self, PublishedRun};
 use crate::record::{
     Asked, DataPlace, DatasetRecord, EnsembleRecord, Environment, RESULTS, Reading, RecipeRecord, SCHEMA, Status,
-    StudyRecord, TestReading, TrialRecord,
+    StudyRecord, TestReading, TrialRecord, ViewsRecord,
 };
 use crate::spec::{Recipe, Study};
 use crate::trial;
@@ -330,7 +331,10 @@ impl PlannedStudy {
     pub(crate) fn of_trial(&self, recipe: usize, seed: u64) -> PlannedStudy {
         let chosen_by = ChosenBy::Validation;
         let (selected, first_seed) = (vec![recipe], seed);
-        PlannedStudy { selected, first_seed, seeds: seed, replace: true, chosen_by, ..self.clone() }
+        let mut plan = PlannedStudy { selected, first_seed, seeds: seed, replace: true, chosen_by, ..self.clone() };
+        // Measured of all trials together, by who gathers them.
+        plan.study.recipes.iter_mut().for_each(|recipe| recipe.views = None);
+        plan
     }
 
     /// What determines the bits of a trial.
@@ -374,13 +378,13 @@ impl PlannedStudy {
         Ok(found)
     }
 
-    /// The record of these trials, without what takes long to compute; with those of `ensembles`, by the names of their
-    /// recipes, that are of the same networks.
+    /// The record of these trials, without what takes long to compute; with what was measured `afterwards` of
+    /// the same networks.
     pub(crate) fn record(
         &self,
         trials: &BTreeMap<(usize, u64), TrialRecord>,
         test_readings: &[TestReading],
-        ensembles: &[(String, EnsembleRecord)],
+        afterwards: &Afterwards,
     ) -> StudyRecord {
         let recipes = self.study.recipes.iter().enumerate().map(|(index, recipe)| {
             let architecture = &self.architectures[index];
@@ -395,11 +399,16 @@ impl PlannedStudy {
                 summary: None,
                 published: self.published.iter().find(|run| run.name == recipe.name).map(Into::into),
                 ensemble: None,
+                test_time_augmentation: None,
                 trials: trials.collect(),
             };
             let of_this =
                 |(name, ensemble): &&(String, EnsembleRecord)| *name == record.name && ensemble.is_of(&record);
-            record.ensemble = ensembles.iter().find(of_this).map(|(_, ensemble)| ensemble.clone());
+            record.ensemble = afterwards.ensembles.iter().find(of_this).map(|(_, ensemble)| ensemble.clone());
+            let of_these = |(name, views): &&(String, ViewsRecord)| {
+                *name == record.name && recipe.views.as_ref() == Some(&views.views) && views.is_of(&record)
+            };
+            record.test_time_augmentation = afterwards.views.iter().find(of_these).map(|(_, views)| views.clone());
             record
         });
         let mut record = StudyRecord {

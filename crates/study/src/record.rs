@@ -19,6 +19,7 @@ mod summary;
 mod testing;
 mod timing;
 mod trial;
+mod views;
 
 pub use ensemble::EnsembleRecord;
 pub use machines::Machines;
@@ -28,6 +29,7 @@ pub use summary::{Spread, Summary, mean_epochs};
 pub(crate) use timing::Spent;
 pub use timing::Timing;
 pub use trial::{EpochRecord, Reason, Status, Stopped, TrialRecord, chance_loss};
+pub use views::{SeedViews, ViewsRecord};
 
 /// The record's file in a run folder.
 pub const RESULTS: &str = "results.json";
@@ -199,6 +201,9 @@ pub struct RecipeRecord {
     /// Its finished trials as one; missing with fewer than two, while a run goes on, and in records of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ensemble: Option<EnsembleRecord>,
+    /// Its finished trials with test-time augmentation; missing where none was asked for, and while a run goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_time_augmentation: Option<ViewsRecord>,
     /// By seed.
     pub trials: Vec<TrialRecord>,
 }

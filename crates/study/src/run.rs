@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tenfold_nn::data::Splits;
 use tenfold_nn::evaluate::{Evaluation, evaluate_while};
 use tenfold_nn::train::{Event, Flow, Outcome};
+use tenfold_nn::views::{Views, evaluate_view_while};
 use thiserror::Error;
 
 use crate::calibration::{CalibrationRecord, Said};
@@ -21,6 +22,7 @@ use crate::plan::{PlannedStudy, TrialState};
 use crate::record::{DatasetRecord, RESULTS, ReadingReason, Reason, Status, Stopped, StudyRecord, Timing, TrialRecord};
 use crate::test_images::{self, TEST_IMAGES};
 use crate::trial::{self, Product, Room, TrialFileError};
+use crate::views;
 
 mod training;
 use training::{Trained, training};
@@ -125,6 +127,20 @@ pub enum StudyEvent<'a> {
         /// Why.
         error: &'a TrialFileError,
     },
+    /// All trials have ended, and those of a recipe are measured with test-time augmentation.
+    ViewsStarted {
+        /// The recipe's name.
+        recipe: &'a str,
+        /// In which ways their networks are shown images.
+        views: &'a Views,
+    },
+    /// They could not be.
+    ViewsFailed {
+        /// The recipe's name.
+        recipe: &'a str,
+        /// Why.
+        error: &'a TrialFileError,
+    },
 }
 
 /// Why a run ends early.
@@ -219,7 +235,7 @@ fn run_trials(
         refuse_to_replace(plan, folder, &trials, found.data.as_ref())?;
     }
     let mut ledger = Ledger::read(folder, RESULTS, found.records.values())?;
-    let mut ensembles = ensemble::earlier(folder)?;
+    let mut afterwards = ensemble::earlier(folder)?;
     folder.write("study.toml", plan.study.to_toml().as_bytes())?;
     match test_images::text(splits) {
         Some(text) => folder.write(TEST_IMAGES, &text)?,
@@ -232,7 +248,7 @@ fn run_trials(
     if plan.chosen_by == ChosenBy::Test {
         ledger.count(ReadingReason::Choice, None, None);
     }
-    let mut record = plan.record(&records, ledger.readings(), &ensembles);
+    let mut record = plan.record(&records, ledger.readings(), &afterwards);
     let mut results_bytes = write_results(folder, &record)?;
 
     let checkpoints = checkpoints(plan, folder, &trials)?;
@@ -274,7 +290,7 @@ fn run_trials(
             if let Some(valid) = evaluate_while(&outcome.model, &splits.valid, threads, &mut go_on) {
                 // On disk before the look is taken, so that no way to die loses it.
                 ledger.count(ReadingReason::Trial, Some(&trial.recipe), Some(seed));
-                record = plan.record(&records, ledger.readings(), &ensembles);
+                record = plan.record(&records, ledger.readings(), &afterwards);
                 write_results(folder, &record)?;
                 let test = splits.test.evaluate_while(&outcome.model, threads, &mut go_on);
                 measured = test.map(|test| (valid, test));
@@ -311,7 +327,7 @@ fn run_trials(
             let _ = checkpoint::clear(folder, &trial.recipe, seed);
         }
         records.insert((recipe, seed), trial);
-        record = plan.record(&records, ledger.readings(), &ensembles);
+        record = plan.record(&records, ledger.readings(), &afterwards);
         results_bytes = write_results(folder, &record)?;
         folder.give_back();
         let trial = &records[&(recipe, seed)];
@@ -333,7 +349,7 @@ fn run_trials(
             break;
         }
         ledger.count(ReadingReason::Ensemble, Some(&name), None);
-        record = plan.record(&records, ledger.readings(), &ensembles);
+        record = plan.record(&records, ledger.readings(), &afterwards);
         write_results(folder, &record)?;
         let threads = plan.environment.threads;
         let mut go_on = || on_event(&StudyEvent::Measuring);
@@ -347,13 +363,52 @@ fn run_trials(
             },
         );
         match measured {
-            Ok(None) => break,
+            Ok(None) => {
+                flow = Flow::Stop;
+                break;
+            }
             Ok(Some(measured)) => {
-                ensembles.push((name, measured));
-                record = plan.record(&records, ledger.readings(), &ensembles);
+                afterwards.ensembles.push((name, measured));
+                record = plan.record(&records, ledger.readings(), &afterwards);
                 write_results(folder, &record)?;
             }
             Err(error) => flow = on_event(&StudyEvent::EnsembleFailed { recipe: &name, error: &error }),
+        }
+    }
+    // Each training with test-time augmentation, where that was asked for and has not been measured.
+    for n in 0..record.recipes.len() {
+        let of = &record.recipes[n];
+        let (name, seeds) = (of.name.clone(), of.finished().count());
+        let views = plan.study.recipes.iter().find(|recipe| recipe.name == name).and_then(|of| of.views.clone());
+        let Some(views) = views.filter(|_| seeds > 0 && of.test_time_augmentation.is_none()) else { continue };
+        if matches!(flow, Flow::Continue) {
+            flow = on_event(&StudyEvent::ViewsStarted { recipe: &name, views: &views });
+        }
+        if matches!(flow, Flow::Stop) {
+            break;
+        }
+        ledger.count(ReadingReason::TestTimeAugmentation, Some(&name), None);
+        record = plan.record(&records, ledger.readings(), &afterwards);
+        write_results(folder, &record)?;
+        let threads = plan.environment.threads;
+        let mut go_on = || on_event(&StudyEvent::Measuring);
+        let measured = views::measure(
+            (folder.path(), &record, &record.recipes[n]),
+            &views,
+            [splits.valid.labels(), splits.test.labels_for_report()],
+            &mut |model, view, part| match part {
+                Part::Valid => evaluate_view_while(model, view, &splits.valid, threads, &mut go_on),
+                Part::Test => splits.test.evaluate_view_while(model, view, threads, &mut go_on),
+            },
+        );
+        match measured {
+            Ok(None) => break,
+            Ok(Some(measured)) => {
+                afterwards.views.push((name, measured));
+                record = plan.record(&records, ledger.readings(), &afterwards);
+                write_results(folder, &record)?;
+            }
+            Err(error) => flow = on_event(&StudyEvent::ViewsFailed { recipe: &name, error: &error }),
         }
     }
     Ok(record)

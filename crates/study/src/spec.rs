@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use tenfold_nn::data::{ImageShape, Options, Shares};
 use tenfold_nn::model::{Architecture, ArchitectureError, Block, Layer};
 use tenfold_nn::train::{TrainConfig, TrainSettings};
+use tenfold_nn::views::Views;
 
 use crate::folder::bounded;
 
@@ -65,6 +66,9 @@ pub struct Recipe {
     pub linear_classes: bool,
     /// How it is trained.
     pub settings: TrainSettings,
+    /// In which ways its networks are shown images once they are trained, where that is measured beside the plain
+    /// figures. No training depends on it.
+    pub views: Option<Views>,
 }
 
 impl Study {
@@ -137,10 +141,11 @@ impl Recipe {
     ///
     /// # Errors
     /// If the layers do not fit the images, each other or the classes ([`Architecture::new`]), pixels are set for
-    /// another number of channels, the images are not of a size to be augmented so, or the optimizer has nothing to do.
+    /// another number of channels, the images are not of a size to be augmented or shown so, or the optimizer has nothing to do.
     pub fn architecture(&self, input: ImageShape, classes: usize) -> Result<Architecture, ArchitectureError> {
         self.settings.pixels.check_channels(input.channels).map_err(ArchitectureError::Pixels)?;
         self.settings.augment.check_fits(input).map_err(ArchitectureError::Augment)?;
+        self.views.as_ref().map_or(Ok(()), |views| views.check_fits(input)).map_err(ArchitectureError::Augment)?;
         let network = Architecture::of_blocks(input, self.layers.clone(), classes)?;
         self.settings.optimizer.check_network(&network).map_err(ArchitectureError::Optimizer)?;
         Ok(network)

@@ -95,6 +95,7 @@ pub(crate) fn recipe_record(name: &str, trials: Vec<TrialRecord>) -> RecipeRecor
         summary: None,
         published: None,
         ensemble: None,
+        test_time_augmentation: None,
         trials,
     }
 }

@@ -628,3 +628,44 @@ fn standard_pixels_are_those_of_the_training_images_and_come_back_with_the_netwo
         "{error}"
     );
 }
+
+/// Asked for before or after the trainings; measured once, counted, and of no influence on anything else.
+#[test]
+fn test_time_augmentation_is_measured_beside_the_plain_figures() {
+    let (scratch, splits) = (scratch("views"), splits(4));
+    let asks = STUDY.replacen("epochs = 2", "epochs = 2\ntest_time_augmentation = [\"flip\", \"shift 1\"]", 1);
+    let before = run_all(&plan(STUDY, &splits, settings(2)), &splits, &scratch.0).record;
+    let log = run_all(&plan(&asks, &splits, settings(2)), &splits, &scratch.0);
+    assert!(log.started.is_empty(), "no training depends on it: {:?}", log.started);
+    let (record, recipe) = (&log.record, &log.record.recipes[0]);
+    assert!(before.recipes[0].test_time_augmentation.is_none() && record.recipes[1].test_time_augmentation.is_none());
+    let views = recipe.test_time_augmentation.as_ref().expect("it was asked for");
+    assert!(views.is_of(recipe) && views.count == 10 && views.seeds.len() == 2);
+    assert_eq!(views.views.to_string(), "shift 1, flip");
+    for of in &views.seeds {
+        assert_eq!(of.test.confusion.iter().flatten().sum::<u64>(), 40);
+        assert_eq!(of.valid.confusion.iter().flatten().sum::<u64>(), 20);
+        assert!(of.evaluation_time_s > of.plain_evaluation_time_s && of.plain_evaluation_time_s > 0.0);
+    }
+    for (before, after) in before.recipes.iter().zip(&record.recipes) {
+        assert_eq!(before.trials, after.trials);
+        assert_eq!(before.summary, after.summary);
+    }
+    assert_eq!(before.comparison, record.comparison);
+    let text = record.openings().to_string();
+    assert!(text.ends_with("times for the mean of seeds, and once with test-time augmentation"), "{text}");
+    assert!(record.openings().sealed());
+    // Not again; other views are other measurements, and without them they are gone.
+    let again = run_all(&plan(&asks, &splits, settings(2)), &splits, &scratch.0).record;
+    assert_eq!(again.recipes[0].test_time_augmentation, recipe.test_time_augmentation);
+    assert_eq!(again.openings().views, 1);
+    let other = run_all(&plan(&asks.replace("\"flip\", ", ""), &splits, settings(2)), &splits, &scratch.0).record;
+    let of_other = other.recipes[0].test_time_augmentation.as_ref().expect("it was asked for");
+    assert_eq!((of_other.count, other.openings().views), (5, 2));
+    // A new seed has to be measured too.
+    let more = run_all(&plan(&asks, &splits, settings(3)), &splits, &scratch.0).record;
+    let of_more = more.recipes[0].test_time_augmentation.as_ref().expect("it was asked for");
+    assert_eq!((of_more.seeds.len(), &of_more.seeds[0].test, more.openings().views), (3, &views.seeds[0].test, 3));
+    let without = run_all(&plan(STUDY, &splits, settings(3)), &splits, &scratch.0).record;
+    assert!(without.recipes[0].test_time_augmentation.is_none());
+}

@@ -2,7 +2,7 @@
 
 use tenfold_study::calibration::CalibrationRecord;
 use tenfold_study::comparison::{Estimate, Interval, RecipeStatistics};
-use tenfold_study::record::{EnsembleRecord, RecipeRecord, Status};
+use tenfold_study::record::{EnsembleRecord, RecipeRecord, SeedViews, Status, ViewsRecord};
 
 use super::{Compared, ComparedRecipe, SameImages, TestUse, verdict};
 
@@ -90,6 +90,9 @@ fn recipe_rows(rows: &mut String, set: &SameImages, study: &str, recipe: &Compar
     statistics_rows(rows, &row, found);
     if let Some(ensemble) = &recipe.record.ensemble {
         ensemble_rows(rows, ensemble, &row);
+    }
+    if let Some(views) = &recipe.record.test_time_augmentation {
+        views_rows(rows, views, &row);
     }
 }
 
@@ -181,6 +184,20 @@ fn ensemble_rows<'a>(rows: &mut String, ensemble: &EnsembleRecord, row: &impl Fn
     push(rows, &Row { figure: "ensemble_test_accuracy", value, interval, range, ..row() });
     if let Some(calibration) = &ensemble.calibration {
         calibration_rows(rows, "ensemble_", calibration, row);
+    }
+}
+
+fn views_rows<'a>(rows: &mut String, views: &ViewsRecord, row: &impl Fn() -> Row<'a>) {
+    let mean =
+        |of: &dyn Fn(&SeedViews) -> f64| views.seeds.iter().map(of).sum::<f64>() / views.seeds.len().max(1) as f64;
+    for (figure, value) in [
+        ("test_time_augmentation_views", views.count as f64),
+        ("test_time_augmentation_valid_accuracy", mean(&|of| of.valid.accuracy)),
+        ("test_time_augmentation_test_accuracy", mean(&|of| of.test.accuracy)),
+        ("test_time_augmentation_plain_evaluation_time_s", mean(&|of| of.plain_evaluation_time_s)),
+        ("test_time_augmentation_evaluation_time_s", mean(&|of| of.evaluation_time_s)),
+    ] {
+        push(rows, &Row { figure, value: Some(value), ..row() });
     }
 }
 

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use tenfold_study::calibration::CalibrationRecord;
 use tenfold_study::comparison::Comparison;
-use tenfold_study::record::{DatasetRecord, EnsembleRecord, Environment, RecipeRecord, Status, TestReading};
+use tenfold_study::record::{
+    DatasetRecord, EnsembleRecord, Environment, RecipeRecord, Status, TestReading, ViewsRecord,
+};
 
 use super::differences::{Difference, differences};
 use super::{Compared, ComparedRecipe, TestUse};
@@ -46,6 +48,7 @@ struct Recipe<'a> {
     parameters: u64,
     macs_forward: u64,
     ensemble: Option<&'a EnsembleRecord>,
+    test_time_augmentation: Option<&'a ViewsRecord>,
     trials: Vec<Trial<'a>>,
 }
 
@@ -115,6 +118,7 @@ fn recipe_of<'a>(recipe: &'a ComparedRecipe, study: &'a str) -> Recipe<'a> {
         parameters: *parameters,
         macs_forward: *macs_forward,
         ensemble: recipe.record.ensemble.as_ref(),
+        test_time_augmentation: recipe.record.test_time_augmentation.as_ref(),
         trials: trials.collect(),
     }
 }

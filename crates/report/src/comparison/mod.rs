@@ -202,6 +202,42 @@ mod tests {
     }
 
     #[test]
+    fn test_time_augmentation_stands_beside_the_plain_figures_with_its_cost() {
+        let (mut records, comparison) = one();
+        let recipe = &mut records[0].recipes[1];
+        let metrics = |accuracy: f64| json!({ "loss": 0.1, "accuracy": accuracy, "balanced_accuracy": 0.9, "per_class": [], "confusion": [] });
+        let plain = |trial: &tenfold_study::record::TrialRecord| trial.test.as_ref().expect("it finished").accuracy;
+        let seeds: Vec<_> = recipe
+            .finished()
+            .map(|trial| {
+                json!({
+                    "seed": trial.seed, "weights_sha256": "test", "valid": metrics(0.75),
+                    "test": metrics(plain(trial) + 0.0125), "plain_evaluation_time_s": 0.5, "evaluation_time_s": 2.5,
+                })
+            })
+            .collect();
+        let mean = recipe.finished().map(plain).sum::<f64>() / seeds.len() as f64;
+        let views = json!({ "views": ["shift 1", "flip"], "count": 10, "seeds": seeds });
+        recipe.test_time_augmentation = Some(serde_json::from_value(views).expect("views"));
+        let compared = compared(&records, vec![(vec![0], comparison)]);
+        let text = document(&compared).text();
+        let at = text.find("Test-time augmentation").expect("a heading");
+        let row = text[at..].lines().find(|line| line.starts_with("b ")).expect("the row");
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(cells[1], "10", "{text}");
+        assert_eq!(cells[5], "+1.25", "{text}");
+        assert_eq!(&cells[7..], ["0.50", "s", "2.50", "s"], "{text}");
+        assert!(text.contains("views of b: shift 1, flip"), "{text}");
+        let csv = csv(&compared);
+        let figure = format!("recipe,mine,b,,,,test_time_augmentation_test_accuracy,{},", mean + 0.0125);
+        assert!(csv.contains(figure.trim_end_matches(',').get(..60).expect("longer")), "{figure}\n{csv}");
+        let value: serde_json::Value = serde_json::from_str(&json(&compared)).expect("it is JSON");
+        let recipes = &value["comparisons"][0]["recipes"];
+        assert_eq!(recipes[1]["test_time_augmentation"]["count"], 10);
+        assert_eq!(recipes[0]["test_time_augmentation"], json!(null));
+    }
+
+    #[test]
     fn csv_has_as_many_cells_in_each_row() {
         let (records, comparison) = one();
         let text = csv(&compared(&records, vec![(vec![0], comparison)]));

@@ -1,7 +1,8 @@
 //! The sentences and tables of a comparison.
 
 use tenfold_study::comparison::{Comparison, Interval, PairStatistics, RecipeStatistics, Verdict};
-use tenfold_study::record::{Environment, Machines, RecipeRecord, Status, StudyRecord};
+use tenfold_study::metrics::Metrics;
+use tenfold_study::record::{Environment, Machines, RecipeRecord, SeedViews, Status, StudyRecord, TrialRecord};
 
 use super::differences::{Difference, Kind, differences, environment};
 use super::document::{Align, Block, Column, Document, Table};
@@ -142,6 +143,7 @@ fn results(compared: &Compared, set: &SameImages, differences: &[Difference]) ->
     }
     blocks.extend(pairs(comparison));
     blocks.extend(ensembles(set, &recipes));
+    blocks.extend(views(set, &recipes));
     if !recipes.is_empty() {
         blocks.push(Block::Heading(SIZE.to_owned()));
         blocks.push(Block::Table(sizes(set, &recipes)));
@@ -647,6 +649,64 @@ fn ensembles(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<Block> {
                 "new images: where that lies for images not seen yet, for these networks ({level} interval, bootstrap over {over})"
             ),
             "training, evaluation: time of all seeds, the latter on the test images".to_owned(),
+        ]),
+    ]
+}
+
+/// What test-time augmentation makes of the recipes that ask for it, and what it costs.
+fn views(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<Block> {
+    let columns = vec![
+        left("recipe"),
+        right("views"),
+        right("seeds"),
+        right("test,\nplain"),
+        right("with\nviews"),
+        right("points\nmore"),
+        right("on\nvalidation"),
+        right("evaluation,\nplain"),
+        right("with\nviews"),
+    ];
+    let mut ways = Vec::new();
+    let mut row = |statistics: &&RecipeStatistics| {
+        let record = set.recipe(&statistics.recipe)?.record;
+        let found = record.test_time_augmentation.as_ref()?;
+        let mean = |of: &dyn Fn(&SeedViews) -> f64| found.seeds.iter().map(of).sum::<f64>() / found.seeds.len() as f64;
+        // Of the same seeds.
+        let plain = |of: fn(&TrialRecord) -> Option<&Metrics>| {
+            mean(&|seed| {
+                let trial = record.finished().find(|trial| trial.seed == seed.seed);
+                trial.and_then(of).map_or(f64::NAN, |metrics| metrics.accuracy)
+            })
+        };
+        let (test, valid) = (plain(|trial| trial.test.as_ref()), plain(|trial| trial.valid.as_ref()));
+        let (shown, shown_valid) = (mean(&|seed| seed.test.accuracy), mean(&|seed| seed.valid.accuracy));
+        ways.push(format!("{}: {}", statistics.recipe, found.views));
+        Some(vec![
+            statistics.recipe.clone(),
+            found.count.to_string(),
+            found.seeds.len().to_string(),
+            percent(test),
+            percent(shown),
+            change_in_points(shown - test, 2),
+            change_in_points(shown_valid - valid, 2),
+            seconds(mean(&|seed| seed.plain_evaluation_time_s)),
+            seconds(mean(&|seed| seed.evaluation_time_s)),
+        ])
+    };
+    let rows: Vec<Vec<String>> = recipes.iter().filter_map(&mut row).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        Block::Heading("Test-time augmentation".to_owned()),
+        Block::Table(Table { columns, rows }),
+        Block::List(vec![
+            "with views: each network is shown an image as it is, moved and mirrored, and the mean of its probabilities counts; \
+             means over the seeds. All other tables, verdicts and figures are without it, and nothing is chosen by it"
+                .to_owned(),
+            format!("views of {}", ways.join("; of ")),
+            "on validation: points more on the validation images, by which to decide whether it pays".to_owned(),
+            "evaluation: time on the test images, of one network".to_owned(),
         ]),
     ]
 }

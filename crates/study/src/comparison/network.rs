@@ -60,6 +60,7 @@ pub fn of_network(said: Vec<Prediction>, loss: f64, images: &TestImages) -> (Met
         summary: None,
         published: None,
         ensemble: None,
+        test_time_augmentation: None,
         trials: vec![trial],
     };
     let recipe = RecipeTrials { name: nothing(), record: &record, predictions: BTreeMap::from([(1, said)]) };

@@ -34,6 +34,8 @@ pub enum ReadingReason {
     Choice,
     /// All trials of a recipe had ended, and were measured as one.
     Ensemble,
+    /// All trials of a recipe had ended, and each was measured with test-time augmentation.
+    TestTimeAugmentation,
 }
 
 /// How often the labels of the test images were looked at, for all reasons together.
@@ -47,6 +49,8 @@ pub struct Openings {
     pub choices: u64,
     /// Measurements of the trials of a recipe as one, which decide nothing.
     pub ensembles: u64,
+    /// Measurements of the trials of a recipe with test-time augmentation, which decide nothing either.
+    pub views: u64,
 }
 
 impl Openings {
@@ -58,7 +62,7 @@ impl Openings {
 
 impl fmt::Display for Openings {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Openings { trials, measurements, choices, ensembles } = *self;
+        let Openings { trials, measurements, choices, ensembles, views } = *self;
         let times = |n: u64| if n == 1 { "once".to_owned() } else { format!("{n} times") };
         match measurements {
             _ if trials == 0 => f.write_str("test was not opened")?,
@@ -71,10 +75,16 @@ impl fmt::Display for Openings {
                 write!(f, "test opened {} for {all}", times(measurements))?;
             }
         }
-        if ensembles > 0 {
-            write!(f, "{} {} for the mean of seeds", if choices > 0 { "," } else { ", and" }, times(ensembles))?;
+        let further = [
+            (ensembles, "for the mean of seeds"),
+            (views, "with test-time augmentation"),
+            (choices, "to choose by it"),
+        ];
+        let further: Vec<_> = further.into_iter().filter(|&(count, _)| count > 0).collect();
+        for (n, &(count, what)) in further.iter().enumerate() {
+            write!(f, "{} {} {what}", if n + 1 < further.len() { "," } else { ", and" }, times(count))?;
         }
-        if choices > 0 { write!(f, ", and {} to choose by it", times(choices)) } else { Ok(()) }
+        Ok(())
     }
 }
 
@@ -92,6 +102,7 @@ impl StudyRecord {
             measurements: sum(ReadingReason::Trial),
             choices: sum(ReadingReason::Choice),
             ensembles: sum(ReadingReason::Ensemble),
+            views: sum(ReadingReason::TestTimeAugmentation),
         }
     }
 }
@@ -111,9 +122,15 @@ mod tests {
             seed: trial,
             count,
         };
-        use ReadingReason::{Choice, Ensemble, Trial};
+        use ReadingReason::{Choice, Ensemble, TestTimeAugmentation, Trial};
         let together = TestReading { seed: None, ..reading(Ensemble, Some(1), 1) };
-        let cases: [(&[TestReading], &str); 7] = [
+        let views = TestReading { seed: None, ..reading(TestTimeAugmentation, Some(1), 1) };
+        let cases: [(&[TestReading], &str); 8] = [
+            (
+                &[reading(Trial, Some(1), 1), reading(Trial, Some(2), 1), together.clone(), views],
+                "test opened once per trial, after all choices were fixed, once for the mean of seeds, and once with test-time \
+                 augmentation",
+            ),
             (
                 &[reading(Trial, Some(1), 1), reading(Trial, Some(2), 1), together.clone()],
                 "test opened once per trial, after all choices were fixed, and once for the mean of seeds",

@@ -57,7 +57,9 @@ fn keeping(
             | StudyEvent::Measuring
             | StudyEvent::TrialEnded { .. }
             | StudyEvent::EnsembleStarted { .. }
-            | StudyEvent::EnsembleFailed { .. } => {}
+            | StudyEvent::EnsembleFailed { .. }
+            | StudyEvent::ViewsStarted { .. }
+            | StudyEvent::ViewsFailed { .. } => {}
         }
         Flow::Continue
     });

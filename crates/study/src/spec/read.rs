@@ -8,6 +8,7 @@ use tenfold_nn::data::{MAX_CLASSES, Options, Portion, Shares};
 use tenfold_nn::model::{Block, Layer, LayerError};
 use tenfold_nn::nearest;
 use tenfold_nn::train::TrainSettings;
+use tenfold_nn::views::Views;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use toml::{Spanned, Value};
 
@@ -60,6 +61,9 @@ struct DataToml {
     first_label: Option<Spanned<u32>>,
 }
 
+/// What a study file calls the views that a network is shown of an image once it is trained.
+pub(super) const VIEWS: &str = "test_time_augmentation";
+
 /// The keys of [`DataToml`].
 const DATA_KEYS: [&str; 8] =
     ["path", "test", "test_share", "valid", "valid_share", "split_seed", "classes", "first_label"];
@@ -71,6 +75,7 @@ struct RecipeToml {
     title: Option<Spanned<String>>,
     layers: Spanned<Vec<Spanned<Value>>>,
     stop: Option<Spanned<String>>,
+    test_time_augmentation: Option<Views>,
 }
 
 /// What is wrong, and where.
@@ -226,7 +231,8 @@ fn residual(inside: &[Value]) -> Result<Vec<Layer>, (usize, String)> {
 fn recipe(value: &Spanned<DeValue>) -> Result<(Spanned<String>, Recipe), Fault> {
     let empty = DeTable::new();
     let table = value.get_ref().as_table().unwrap_or(&empty);
-    let known: Vec<&str> = ["name", "title", "layers"].into_iter().chain(TrainSettings::NAMES.map(key)).collect();
+    let known: Vec<&str> =
+        ["name", "title", "layers"].into_iter().chain(TrainSettings::NAMES.map(key)).chain([VIEWS]).collect();
     if let Some(other) = table.keys().find(|other| !known.contains(&other.get_ref().as_ref())) {
         return Err(Fault::unknown(Some(other.span()), "key", other.get_ref(), &known));
     }
@@ -287,7 +293,7 @@ fn recipe(value: &Spanned<DeValue>) -> Result<(Spanned<String>, Recipe), Fault> 
         let span = table.get(key(error.setting)).map(Spanned::span);
         Fault { span, message: about(error.message), hint: None }
     })?;
-    Ok((found.name, Recipe { name, title, layers, linear_classes, settings }))
+    Ok((found.name, Recipe { name, title, layers, linear_classes, settings, views: found.test_time_augmentation }))
 }
 
 /// The settings of a recipe: those in its table, and the defaults of the others.

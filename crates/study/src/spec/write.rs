@@ -8,6 +8,7 @@ use tenfold_nn::model::Block;
 use tenfold_nn::train::TrainSettings;
 use toml::{Table, Value};
 
+use super::read::VIEWS;
 use super::{Study, key};
 use crate::stop;
 
@@ -54,6 +55,9 @@ impl Study {
                     line(key(name), inline(value));
                 }
             }
+            if let Some(views) = &recipe.views {
+                line(VIEWS, list(Vec::from(views.clone()).iter().map(|text| string(text)).collect()));
+            }
         }
         text
     }
@@ -81,6 +85,7 @@ mod tests {
                     \"avgpool 2\", \"dropout 0.3\", \"linear 26\"]\nbatch_size = 7\nepochs = 3\npatience = 2\n\
                     stop = \"valid_accuracy >= 0.5\"\ninit = \"kaiming\"\nclass_weights = \"balanced\"\npixels = { mean = 0.1307, std = 0.3081 }\n\
                     label_smoothing = 0.1\nclip_norm = 2\nema = 0.99\naugment = [\"flip\", \"shift 0.5\"]\n\
+                    test_time_augmentation = [\"flip\", \"shift 2\"]\n\
                     optimizer = { kind = \"sgd\", lr = 1, momentum = 0.9, nesterov = true }\n\
                     schedule = { kind = \"one-cycle\", pct_start = 0.2 }\n[[recipe]]\nname = \"s\"\n\
                     layers = [\"linear 26\"]\noptimizer = { kind = \"adamw\", lr = 1e-7 }\n\

@@ -9,6 +9,8 @@ use tenfold_nn::evaluate::{Evaluation, evaluate};
 use tenfold_nn::interop::model_file::About;
 use tenfold_nn::interop::safetensors;
 use tenfold_nn::model::Model;
+use tenfold_nn::train::Flow;
+use tenfold_nn::views::evaluate_view_while;
 
 use super::{Disagreement, Faults, short};
 use crate::comparison::ChosenBy;
@@ -24,6 +26,7 @@ use crate::trial::{
     EPOCHS, FILTERS, PREDICTIONS, Prediction, RESULT, WEIGHTS, about, epochs_csv, model_of, parse_predictions,
     seed_folder,
 };
+use crate::views;
 
 /// The claims of a trial that do not hold: that its record is the one in `results.json`; that its identity is the
 /// checksum of its settings, and these are the recipe's; that files have the checksums that it names; that its metrics
@@ -94,6 +97,7 @@ pub fn check_study(study: &FinishedStudy, splits: Option<&Splits>, threads: usiz
     check_readings(record, &mut faults);
     if let Some(splits) = splits {
         check_ensembles(study, splits, threads, &mut faults);
+        check_views(study, splits, threads, &mut faults);
     }
     let mut again = record.clone();
     again.summarize();
@@ -143,6 +147,10 @@ fn check_readings(record: &StudyRecord, faults: &mut Faults) {
                 format!("the mean of the seeds of {}", recipe.name),
             );
         }
+        if recipe.test_time_augmentation.is_some() {
+            let of = format!("{} with test-time augmentation", recipe.name);
+            expect(ReadingReason::TestTimeAugmentation, Some(&recipe.name), None, of);
+        }
     }
     if record.comparison.chosen_by == ChosenBy::Test {
         expect(ReadingReason::Choice, None, None, "the choice by them".to_owned());
@@ -175,6 +183,45 @@ fn check_ensembles(study: &FinishedStudy, splits: &Splits, threads: usize, fault
                     faults.add(
                         RESULTS,
                         format!("its mean of the seeds of {} is not that of the networks: {name}", recipe.name),
+                    );
+                }
+            }
+            Err(error) => faults.add(RESULTS, error.to_string()),
+        }
+    }
+}
+
+/// That the networks of each recipe say of the views of images what its record says.
+fn check_views(study: &FinishedStudy, splits: &Splits, threads: usize, faults: &mut Faults) {
+    let FinishedStudy { path: folder, record, images, .. } = study;
+    for recipe in &record.recipes {
+        let Some(before) = &recipe.test_time_augmentation else { continue };
+        let mut of = recipe.finished().map(|trial| TrialOf { folder, record, trial });
+        if images.labels.is_empty() || of.any(|of| can_train_again(of).is_err()) {
+            continue;
+        }
+        let test = as_labelled(&splits.test, &images.labels);
+        let measured = views::measure(
+            (folder, record, recipe),
+            &before.views,
+            [splits.valid.labels(), &images.labels],
+            &mut |model, view, part| {
+                let data = if part == Part::Valid { &splits.valid } else { &test };
+                evaluate_view_while(model, view, data, threads, &mut || Flow::Continue)
+            },
+        );
+        match measured {
+            Ok(measured) => {
+                let mut now = measured.expect("nobody stops it");
+                for (now, before) in now.seeds.iter_mut().zip(&before.seeds) {
+                    now.plain_evaluation_time_s = before.plain_evaluation_time_s;
+                    now.evaluation_time_s = before.evaluation_time_s;
+                }
+                for name in different(before, &now) {
+                    let of = &recipe.name;
+                    faults.add(
+                        RESULTS,
+                        format!("its test-time augmentation of {of} is not what the networks reach: {name}"),
                     );
                 }
             }

@@ -37,6 +37,9 @@ fn without_times(record: &StudyRecord) -> StudyRecord {
         recipe.summary = None;
         let ensemble = recipe.ensemble.as_mut().expect("all seeds were measured as one");
         (ensemble.train_time_s, ensemble.evaluation_time_s) = (0.0, 0.0);
+        for of in recipe.test_time_augmentation.iter_mut().flat_map(|views| &mut views.seeds) {
+            (of.plain_evaluation_time_s, of.evaluation_time_s) = (0.0, 0.0);
+        }
     }
     record
 }
@@ -44,7 +47,8 @@ fn without_times(record: &StudyRecord) -> StudyRecord {
 #[test]
 fn several_workers_leave_what_one_run_does() {
     let (splits, one, many) = (splits(), scratch("work-one"), scratch("work-many"));
-    let plan = plan(STUDY, &splits, 6, false);
+    let study = STUDY.replacen("epochs = 1", "epochs = 1\ntest_time_augmentation = [\"flip\"]", 1);
+    let plan = plan(&study, &splits, 6, false);
     let alone = run(&plan, &splits, &RunFolder::open(one.path()).unwrap(), &|| None, &mut |_| Flow::Continue).unwrap();
     planned(&plan, &splits, many.path());
     let trained: usize = std::thread::scope(|scope| {
@@ -67,6 +71,7 @@ fn several_workers_leave_what_one_run_does() {
     let together = gathered(&plan, &splits, many.path());
     assert_eq!(without_times(&together), without_times(&alone));
     assert!(together.openings().sealed(), "{:?}", together.test_readings);
+    assert_eq!(together.openings().views, 1, "by who gathers, for all seeds");
     for (recipe, seed) in plan.trials() {
         let at = seed_folder(&plan.recipe(recipe).0.name, seed);
         for file in [WEIGHTS, PREDICTIONS] {

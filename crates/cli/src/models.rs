@@ -1,20 +1,25 @@
-//! `tenfold models`: what each recipe of a study is made of.
+//! `tenfold models`: what each recipe of a study is made of, and what a training of it costs.
 
 use tenfold_nn::augment::Augment;
+use tenfold_nn::data::Splits;
 use tenfold_nn::data::words::counted;
 use tenfold_nn::model::Architecture;
 use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::TrainSettings;
+use tenfold_report::format::count;
 use tenfold_report::text::{LayerRow, models_table};
-use tenfold_study::{PlanError, Recipe};
+use tenfold_study::comparison::{ChosenBy, MARGIN};
+use tenfold_study::{PlanError, PlannedStudy, Recipe, Settings, Study};
 
 use crate::args::ModelsArgs;
+use crate::environment::{environment, free_memory_bytes};
 use crate::failure::{DONE, Failure};
 use crate::given::{Given, images_of};
 use crate::output;
+use crate::probe::{self, Epochs, Work};
 use crate::study_file::{self, IMAGES};
 
-/// Prints every recipe layer by layer.
+/// Prints every recipe layer by layer, with its price: operations, and time on this machine.
 pub(crate) fn models(args: &ModelsArgs) -> Result<u8, Failure> {
     let (mut study, built_in) = study_file::find(args.study.as_deref(), &args.given)?;
     let Given { splits, .. } = images_of(&mut study, &args.given)?;
@@ -23,19 +28,86 @@ pub(crate) fn models(args: &ModelsArgs) -> Result<u8, Failure> {
     }
     let (shape, classes) = (splits.train.shape(), splits.train.classes());
     study.set_classes(classes);
-    let mut text = String::new();
+    // All of them first: of a study with a mistake in it nothing is printed.
+    let mut texts = Vec::new();
     for recipe in &study.recipes {
         let architecture = recipe
             .architecture(shape, classes)
             .map_err(|error| PlanError::Architecture { recipe: recipe.name.clone(), error: Box::new(error) })?;
-        if !text.is_empty() {
-            text.push('\n');
-        }
+        let mut text = if texts.is_empty() { String::new() } else { "\n".to_owned() };
         text.push_str(&format!("{}: {}\n{}\n\n", recipe.name, recipe.title, settings(recipe)));
         text.push_str(&models_table(&shape.to_string(), &rows(&architecture)));
+        text.push_str(&format!("\n{}\n", price(recipe, &architecture, splits.train.len())));
+        texts.push(text);
     }
-    output::out(&text)?;
+    let timed = if args.untimed { None } else { planned(study, &splits, args.threads) };
+    let few = probe::few(&splits.valid);
+    let mut works = Vec::new();
+    for (n, text) in texts.iter().enumerate() {
+        output::out(text)?;
+        let Some(plan) = &timed else { continue };
+        let ((recipe, architecture), threads) = (plan.recipe(n), plan.environment().threads);
+        let pace = probe::pace(recipe, architecture, &splits, &few, threads, &|| false);
+        let all = recipe.settings.epochs;
+        let epochs = if recipe.runs_all_epochs() { Epochs::Exactly(all) } else { Epochs::UpTo(all) };
+        let work = Work { recipe: recipe.name.clone(), trainings: 1, epochs, done: 0.0, pace };
+        output::out(&format!("time of a training: {}\n", probe::words(std::slice::from_ref(&work))))?;
+        works.push(work);
+    }
+    if let (Some(plan), 2..) = (&timed, works.len()) {
+        let threads = counted(plan.environment().threads, "thread", "threads");
+        output::out(&format!("\nall {}, one training each: {} on {threads}\n", works.len(), probe::words(&works)))?;
+    }
     Ok(DONE)
+}
+
+/// The study as a run would plan it; none, and a note, where that would refuse it.
+fn planned(study: Study, splits: &Splits, threads: Option<usize>) -> Option<PlannedStudy> {
+    let settings = Settings {
+        seeds: 1,
+        only: Vec::new(),
+        epochs: None,
+        precision: None,
+        environment: environment(threads),
+        free_memory_bytes: free_memory_bytes(),
+        published: false,
+        place: None,
+        reading: None,
+        replace: false,
+        chosen_by: ChosenBy::Validation,
+        margin: MARGIN,
+    };
+    let plan = PlannedStudy::new(study, splits, settings);
+    plan.inspect_err(|error| output::note(&format!("no times, as this study cannot be run: {error}"))).ok()
+}
+
+/// What a training computes: a multiply-add of a layer is two operations, and there are as many for the gradient of its
+/// inputs and for that of its weights as forward. A layer that is not trained has those forward alone.
+fn price(recipe: &Recipe, architecture: &Architecture, images: usize) -> String {
+    let epochs = recipe.settings.epochs;
+    let fixed: u64 = architecture.layers().iter().filter(|info| info.parameters == 0).map(|info| info.macs).sum();
+    let trained = architecture.macs_forward() - fixed;
+    let flop = (6.0 * trained as f64 + 2.0 * fixed as f64) * images as f64 * epochs as f64;
+    let of_image = match fixed {
+        0 => format!("3 x 2 x {} multiply-adds", count(trained)),
+        _ => format!("(3 x 2 x {} + 2 x {}) multiply-adds, the latter not trained", count(trained), count(fixed)),
+    };
+    let most = if recipe.runs_all_epochs() { "" } else { "at most " };
+    format!(
+        "price of a training: {most}{} ({} x {} images x {of_image})",
+        operations(flop),
+        counted(epochs, "epoch", "epochs"),
+        count(images as u64)
+    )
+}
+
+/// `16.3 TFLOP`, with three digits.
+fn operations(flop: f64) -> String {
+    let units = [("FLOP", 1.0), ("kFLOP", 1e3), ("MFLOP", 1e6), ("GFLOP", 1e9), ("TFLOP", 1e12), ("PFLOP", 1e15)];
+    let (name, unit) = units.into_iter().rev().find(|&(_, unit)| flop >= 0.9995 * unit).unwrap_or(units[0]);
+    let number = flop / unit;
+    let decimals = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
+    format!("{number:.decimals$} {name}")
 }
 
 fn rows(architecture: &Architecture) -> Vec<LayerRow> {
@@ -92,4 +164,24 @@ fn others(settings: &TrainSettings) -> String {
         format!(", {name} {value}")
     });
     words.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::operations;
+
+    #[test]
+    fn operations_have_three_digits_and_a_unit() {
+        for (flop, text) in [
+            (0.0, "0.00 FLOP"),
+            (999.4, "999 FLOP"),
+            (999.6, "1.00 kFLOP"),
+            (16_314_212_000_000.0, "16.3 TFLOP"),
+            (9.996e12, "10.0 TFLOP"),
+            (284e12, "284 TFLOP"),
+            (7.4e18, "7400 PFLOP"),
+        ] {
+            assert_eq!(operations(flop), text, "{flop}");
+        }
+    }
 }

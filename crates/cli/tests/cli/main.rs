@@ -693,6 +693,13 @@ fn models_shows_every_recipe() {
     assert_eq!(parameters, ["7,850", "199,210", "6,434,634", "3,274,634", "3,274,634", "3,274,634"]);
     assert!(totals[3].ends_with("13,883,904"), "{}", totals[3]);
     assert!(ended.out.contains("conv2  conv 64 5x5 same  64x14x14"), "{}", ended.out);
+    // 11 x 54,000 x 6 x 7,840.
+    let price = "price of a training: 27.9 GFLOP (11 epochs x 54,000 images x 3 x 2 x 7,840 multiply-adds)\n";
+    assert!(ended.out.contains(price), "{}", ended.out);
+    let times = ended.out.lines().filter(|line| line.starts_with("time of a training: ")).count();
+    let (last, untimed) = (ended.out.lines().last().unwrap_or_default(), run(&["models", "--untimed"]));
+    assert!(times == 6 && last.starts_with("all 6, one training each: ") && last.contains(" here"), "{}", ended.out);
+    assert!(untimed.out.contains(price) && !untimed.out.contains("time of a training"), "{}", untimed.out);
 }
 
 #[test]

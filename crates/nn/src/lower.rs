@@ -332,6 +332,10 @@ impl Lowerer<'_> {
                 let shape = Depthwise::new(input.planes(), output.planes(), kernel_size, stride, padding);
                 Op::Depthwise(ops::Depthwise::new(shape, has_bias, params))
             }
+            Layer::Whiten { .. } => {
+                let conv = convolution(info, input.planes(), output.planes());
+                Op::Conv(ops::Conv::kept(conv, precision, params))
+            }
             Layer::Linear { out_features } => {
                 let in_features = input.inputs();
                 let over_pixels = inputs == [ValueId(0)];
@@ -458,6 +462,7 @@ fn activation_of(layer: Layer) -> Option<Activation> {
         Layer::Linear { .. }
         | Layer::Conv { .. }
         | Layer::Depthwise { .. }
+        | Layer::Whiten { .. }
         | Layer::MaxPool { .. }
         | Layer::AvgPool { .. }
         | Layer::GlobalAvgPool
@@ -481,7 +486,7 @@ fn is_elementwise(layer: Layer) -> bool {
         | Layer::Gelu
         | Layer::Silu
         | Layer::Dropout { .. } => true,
-        Layer::Linear { .. } | Layer::Conv { .. } | Layer::Depthwise { .. } => false,
+        Layer::Linear { .. } | Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. } => false,
         Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
         // A batch norm wants its input without border, whatever its output has.
         Layer::GlobalAvgPool | Layer::Flatten | Layer::BatchNorm { .. } => false,
@@ -492,7 +497,11 @@ fn is_elementwise(layer: Layer) -> bool {
 
 /// The convolution of a layer over planes that may lack the pixels that it passes over.
 fn convolution(info: &LayerInfo, input: Planes, output: Planes) -> Conv2d {
-    let (Layer::Conv { kernel_size, stride, padding, .. }, Shape::Image(whole)) = (info.layer, info.input) else {
+    let (
+        Layer::Conv { kernel_size, stride, padding, .. } | Layer::Whiten { kernel_size, stride, padding },
+        Shape::Image(whole),
+    ) = (info.layer, info.input)
+    else {
         unreachable!("{} is no convolution", info.layer)
     };
     let has_all = (input.height(), input.width()) == (whole.height, whole.width);
@@ -510,7 +519,9 @@ fn wants(layer: Layer, channels: usize) -> (Option<(usize, usize)>, usize) {
     match layer {
         // The input image need not be in blocks of 16 channels where its consumer can do without: a convolution then
         // has no idle lanes, and a linear layer takes the pixels as they are.
-        Layer::Conv { kernel_size, padding, groups: 1, .. } => (Some(padding.of(kernel_size)), channels.min(LANES)),
+        Layer::Conv { kernel_size, padding, groups: 1, .. } | Layer::Whiten { kernel_size, padding, .. } => {
+            (Some(padding.of(kernel_size)), channels.min(LANES))
+        }
         Layer::Conv { kernel_size, padding, .. } | Layer::Depthwise { kernel_size, padding, .. } => {
             (Some(padding.of(kernel_size)), LANES)
         }

@@ -47,7 +47,7 @@ impl<'a> LayerReference<'a> {
             Layer::Linear { out_features } => {
                 reference::linear_forward(&to_f32(x), &self.weight, &self.bias, 1, x.len(), out_features)
             }
-            Layer::Conv { .. } | Layer::Depthwise { .. } => reference::grouped_conv2d_forward(
+            Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. } => reference::grouped_conv2d_forward(
                 &to_f32(x),
                 self.sizes(),
                 &self.weight,
@@ -89,7 +89,7 @@ impl<'a> LayerReference<'a> {
                     reference::linear_backward(&to_f32(x), &self.weight, &g, 1, x.len(), out_features);
                 return Gradients { x, learned: [weight, bias] };
             }
-            Layer::Conv { .. } | Layer::Depthwise { .. } => {
+            Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. } => {
                 let (x, weight, bias) = reference::grouped_conv2d_backward(
                     &to_f32(x),
                     self.sizes(),
@@ -206,9 +206,9 @@ pub(crate) fn sizes(shape: ImageShape) -> (usize, usize, usize) {
 /// all of a row.
 pub(crate) fn window(layer: Layer, (height, width): (usize, usize)) -> Option<Window> {
     let (kernel, stride, (rows, columns)) = match layer {
-        Layer::Conv { kernel_size, stride, padding, .. } | Layer::Depthwise { kernel_size, stride, padding } => {
-            (kernel_size, stride, padding.of(kernel_size))
-        }
+        Layer::Conv { kernel_size, stride, padding, .. }
+        | Layer::Depthwise { kernel_size, stride, padding }
+        | Layer::Whiten { kernel_size, stride, padding } => (kernel_size, stride, padding.of(kernel_size)),
         Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
             (kernel_size, stride, (0, 0))
         }

@@ -206,9 +206,8 @@ fn stages(architecture: &Architecture, traced: &Trace, maps: &Selection) -> Vec<
     for (index, info) in layers.iter().enumerate().take(layers.len() - 1) {
         match info.layer {
             Layer::Flatten | Layer::Dropout { .. } => continue,
-            Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. } | Layer::LeakyRelu { .. } => {
-                signed = true
-            }
+            Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. } => signed = true,
+            Layer::Linear { .. } | Layer::LeakyRelu { .. } => signed = true,
             Layer::Tanh | Layer::Gelu | Layer::Silu => signed = true,
             Layer::BatchNorm { .. } | Layer::Add => signed = true,
             Layer::Relu | Layer::Sigmoid => signed = false,
@@ -218,7 +217,7 @@ fn stages(architecture: &Architecture, traced: &Trace, maps: &Selection) -> Vec<
             Shape::Image(image) => [image.channels, image.height, image.width],
             Shape::Flat(features) => [features, 1, 1],
         };
-        if matches!(info.layer, Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. }) {
+        if info.groups().is_some() || matches!(info.layer, Layer::Linear { .. }) {
             // The maps with the largest responses, and the same ones before and after what follows.
             let order = largest(&traced.outputs[index], shape);
             let mut some = if shape[1..] == [1, 1] { order } else { maps.of(&order, MAPS) };
@@ -246,8 +245,7 @@ fn largest(values: &[f32], [channels, height, width]: [usize; 3]) -> Vec<usize> 
 
 /// The unit of the last convolution that answers most strongly, of the maps that are shown.
 fn strongest_unit(architecture: &Architecture, stages: &[(usize, Stage)]) -> Option<Unit> {
-    let is_conv =
-        |index: usize| matches!(architecture.layers()[index].layer, Layer::Conv { .. } | Layer::Depthwise { .. });
+    let is_conv = |index: usize| architecture.layers()[index].groups().is_some();
     let at = stages.iter().rposition(|(index, _)| is_conv(*index))?;
     let (_, stage) = &stages[at];
     let [_, height, width] = stage.shape;

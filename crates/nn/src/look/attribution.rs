@@ -179,6 +179,7 @@ mod tests {
         for layers in [
             &["linear 5"][..],
             &["tanh", "conv 4 3x3 same", "relu", "maxpool 2", "conv 3 2x2", "relu", "linear 5"],
+            &["whiten 3x3 same", "tanh", "conv 3 2x2", "tanh", "linear 5"],
             &["conv 2 3x3", "maxpool 3 stride 2", "dropout 0.5", "flatten", "linear 6", "sigmoid", "linear 5"],
         ] {
             assert_slopes(&xavier(build((2, 7, 9), layers), Pixels::all(0.2, 0.25)), 4);

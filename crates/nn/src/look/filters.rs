@@ -29,7 +29,8 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
         let (filters, kernel, response) = match (info.layer, info.output) {
             (
                 Layer::Conv { kernel_size: (rows, columns), .. }
-                | Layer::Depthwise { kernel_size: (rows, columns), .. },
+                | Layer::Depthwise { kernel_size: (rows, columns), .. }
+                | Layer::Whiten { kernel_size: (rows, columns), .. },
                 Shape::Image(to),
             ) => {
                 let channels = info.input.channels().expect("a convolution takes feature maps");
@@ -40,7 +41,7 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
                 let image = architecture.input();
                 (out_features, [image.channels, image.height, image.width], [1, 1])
             }
-            (Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. }, _)
+            (Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. } | Layer::Linear { .. }, _)
             | (Layer::MaxPool { .. } | Layer::AvgPool { .. }, _)
             | (Layer::GlobalAvgPool | Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Sigmoid, _)
             | (Layer::Gelu | Layer::Silu, _)
@@ -56,7 +57,7 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
 fn passes_on(layer: Layer) -> bool {
     match layer {
         Layer::Flatten | Layer::Dropout { .. } => true,
-        Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. } => false,
+        Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. } | Layer::Linear { .. } => false,
         Layer::MaxPool { .. } | Layer::AvgPool { .. } => false,
         Layer::GlobalAvgPool
         | Layer::Relu
@@ -84,7 +85,8 @@ fn is_rectified(layers: &[LayerInfo], at: usize) -> bool {
     let rectifies = |(reader, info): (usize, &LayerInfo)| match info.layer {
         Layer::Relu => true,
         Layer::MaxPool { .. } | Layer::Flatten | Layer::Dropout { .. } => is_rectified(layers, reader),
-        Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Linear { .. } | Layer::AvgPool { .. } => false,
+        Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. } | Layer::Linear { .. } => false,
+        Layer::AvgPool { .. } => false,
         // What is below zero shows too.
         Layer::LeakyRelu { .. } => false,
         Layer::GlobalAvgPool | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Silu => false,

@@ -70,8 +70,10 @@ mod tests {
     use crate::train::testing::assert_near;
     use crate::train::{PerChannel, Pixels};
 
-    const CHAINS: [&[&str]; 17] = [
+    const CHAINS: [&[&str]; 19] = [
         &["linear 5"],
+        &["whiten 3x3 same", "relu", "maxpool 2", "conv 9 3x3 same", "linear 5"],
+        &["whiten 2x3 stride 2x1", "batchnorm", "gelu", "depthwise 3x3", "linear 5"],
         &[
             "conv 18 3x3 same",
             "silu",

@@ -55,6 +55,7 @@ impl LayerInfo {
         match self.layer {
             Layer::Conv { groups, .. } => Some(groups),
             Layer::Depthwise { .. } => self.input.channels(),
+            Layer::Whiten { .. } => Some(1),
             Layer::Linear { .. } | Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => None,
             Layer::Relu | Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Sigmoid | Layer::Gelu | Layer::Silu => None,
             Layer::Dropout { .. } | Layer::Flatten | Layer::BatchNorm { .. } | Layer::Add => None,

@@ -37,7 +37,8 @@ impl Init {
         let (is_bias, fan_in, fan_out) = (spec.kind == ParamKind::Bias, spec.fan_in as f64, spec.fan_out as f64);
         // Those of a batch norm begin in the same way in any network.
         let fixed = match spec.kind {
-            ParamKind::Weight | ParamKind::Bias => None,
+            // Those that are computed from images have these until they are.
+            ParamKind::Weight | ParamKind::FixedWeight | ParamKind::Bias => None,
             ParamKind::Scale | ParamKind::RunningVariance => Some(1.0),
             ParamKind::Shift | ParamKind::RunningMean => Some(0.0),
         };

@@ -6,6 +6,7 @@ mod folded;
 mod init;
 mod layer;
 mod parameters;
+mod whiten;
 
 pub use architecture::{Architecture, ArchitectureError, LayerInfo, ParamKind, ParamSpec, Shape, Source};
 #[cfg(test)]

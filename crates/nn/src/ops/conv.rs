@@ -19,6 +19,13 @@ impl Conv {
         Conv { conv: Convolution::new(conv, precision, passes, has_bias, params) }
     }
 
+    /// One of weights that no optimizer changes, without bias, straight over the images.
+    pub(crate) fn kept(conv: Conv2d, precision: Precision, params: &mut Params) -> Conv {
+        let mut conv = Convolution::new(conv, precision, false, false, params);
+        conv.weight.learned = false;
+        Conv { conv }
+    }
+
     /// [`super::Op::takes_gradient_images`].
     pub(super) fn takes_gradient_images(&self) -> bool {
         self.conv.back.is_some()

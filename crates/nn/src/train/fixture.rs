@@ -76,7 +76,9 @@ impl Fixture {
             .enumerate()
             .map(|(array, spec)| {
                 let (middle, bound) = match spec.kind {
-                    ParamKind::Weight | ParamKind::Bias => (0.0, 1.0 / (spec.fan_in as f64).sqrt()),
+                    ParamKind::Weight | ParamKind::FixedWeight | ParamKind::Bias => {
+                        (0.0, 1.0 / (spec.fan_in as f64).sqrt())
+                    }
                     ParamKind::Scale | ParamKind::RunningVariance => (1.0, 0.5),
                     ParamKind::Shift | ParamKind::RunningMean => (0.0, 0.5),
                 };

@@ -79,7 +79,8 @@ impl<'a> Trainer<'a> {
     ) -> Self {
         let settings = &config.settings;
         let model = Model::new(architecture.clone(), settings.init, config.seed, settings.pixels.of(train));
-        let model = model.with_precision(settings.precision);
+        let mut model = model.with_precision(settings.precision);
+        model.whiten(train);
         let plan = Plan::new(&model.graph, settings.batch_size.min(train.len()), true);
         let state = || Aligned::zeroed(model.graph.param_len);
         let (moment1, moment2) = (state(), state());

@@ -101,7 +101,9 @@ impl Graph {
                 let inputs = [vec![row], arrays()].concat();
                 self.node("Gemm", inputs, output, vec![("transB", Attribute::Int(1))])
             }
-            Layer::Conv { kernel_size, stride, padding, .. } | Layer::Depthwise { kernel_size, stride, padding } => {
+            Layer::Conv { kernel_size, stride, padding, .. }
+            | Layer::Depthwise { kernel_size, stride, padding }
+            | Layer::Whiten { kernel_size, stride, padding } => {
                 let inputs = [vec![input], arrays()].concat();
                 let (rows, columns) = padding.of(kernel_size);
                 // Those before all sides, then those behind.

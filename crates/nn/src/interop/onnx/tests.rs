@@ -162,6 +162,15 @@ pub(super) fn every_layer() -> (Model, OnnxAbout) {
     (model(&layers, shape, pixels), about)
 }
 
+#[test]
+fn a_whitening_layer_is_a_convolution_without_bias() {
+    let model = model(&["whiten 3x3 same", "relu", "linear 2"], GREY, Pixels::default());
+    let bytes = write(&model, &about(&["x", "y"], None)).expect("it can be written");
+    let nodes: Vec<String> = Fields::of(&bytes).message(7).messages(1).iter().map(line).collect();
+    let conv = "Conv(unit, whiten1.weight; kernel_shape=[3, 3]; strides=[1, 1]; pads=[1, 1, 1, 1]) -> whiten1";
+    assert!(nodes.iter().any(|node| node == conv), "{nodes:?}");
+}
+
 const GREY: ImageShape = ImageShape { channels: 1, height: 5, width: 4 };
 
 #[test]

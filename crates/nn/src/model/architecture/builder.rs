@@ -39,6 +39,9 @@ impl Builder {
             if end.flattened && matches!(layer, Layer::BatchNorm { .. }) {
                 return Err(format!("{FLATTENED}, or before \"flatten\""));
             }
+            if matches!(layer, Layer::Whiten { .. }) && end.source != Source::Images {
+                return Err("it takes the images, so it is the first layer".to_string());
+            }
             output_shape(layer, end.shape)
         });
         let output = fits.map_err(|why| {
@@ -50,7 +53,7 @@ impl Builder {
         let flattened = match layer {
             Layer::Flatten => end.flattened || matches!(end.shape, Shape::Image(_)),
             Layer::Linear { .. } => false,
-            Layer::Conv { .. } | Layer::Depthwise { .. } => false,
+            Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. } => false,
             Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => false,
             Layer::Relu
             | Layer::LeakyRelu { .. }
@@ -132,11 +135,11 @@ impl Builder {
             return Err(ArchitectureError::OutputTooLarge { number, layer: layer.to_string(), elements });
         }
         let macs = match (layer, output) {
-            (Layer::Conv { .. } | Layer::Depthwise { .. }, Shape::Image(out)) => {
+            (Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. }, Shape::Image(out)) => {
                 specs[0].len() as u64 * (out.height * out.width) as u64
             }
             (Layer::Linear { .. }, _) => specs[0].len() as u64,
-            (Layer::Conv { .. } | Layer::Depthwise { .. }, Shape::Flat(_)) => {
+            (Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. }, Shape::Flat(_)) => {
                 unreachable!("a convolution gives feature maps")
             }
             (
@@ -158,6 +161,7 @@ fn kind_name(layer: Layer) -> &'static str {
     match layer {
         Layer::Linear { .. } => "fc",
         Layer::Conv { .. } | Layer::Depthwise { .. } => "conv",
+        Layer::Whiten { .. } => "whiten",
         Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => "pool",
         Layer::Relu => "relu",
         Layer::LeakyRelu { .. } => "leakyrelu",
@@ -190,7 +194,7 @@ fn projection(from: Shape, to: Shape, layers: &[Layer]) -> Result<Option<Layer>,
     };
     let stride = layers.iter().fold((1, 1), |so_far: (usize, usize), layer| {
         let (rows, columns) = match *layer {
-            Layer::Conv { stride, .. } | Layer::Depthwise { stride, .. } => stride,
+            Layer::Conv { stride, .. } | Layer::Depthwise { stride, .. } | Layer::Whiten { stride, .. } => stride,
             Layer::MaxPool { stride, .. } | Layer::AvgPool { stride, .. } => stride,
             Layer::GlobalAvgPool => (from.height, from.width),
             Layer::Relu

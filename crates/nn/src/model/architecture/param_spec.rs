@@ -10,6 +10,8 @@ pub enum ParamKind {
     Weight,
     /// Their biases.
     Bias,
+    /// Weights of a convolution that are computed from images: kept, not learned.
+    FixedWeight,
     /// The weights of a batch norm, which begin at 1.
     Scale,
     /// The biases of a batch norm, which begin at 0.
@@ -51,7 +53,7 @@ impl ParamSpec {
     pub fn is_learned(&self) -> bool {
         match self.kind {
             ParamKind::Weight | ParamKind::Bias | ParamKind::Scale | ParamKind::Shift => true,
-            ParamKind::RunningMean | ParamKind::RunningVariance => false,
+            ParamKind::FixedWeight | ParamKind::RunningMean | ParamKind::RunningVariance => false,
         }
     }
 }
@@ -59,7 +61,7 @@ impl ParamSpec {
 pub(super) fn param_specs(layer: Layer, name: &str, input: Shape, has_bias: bool) -> Vec<ParamSpec> {
     let array = |kind, shape: &[usize], (fan_in, fan_out)| {
         let word = match kind {
-            ParamKind::Weight | ParamKind::Scale => "weight",
+            ParamKind::Weight | ParamKind::FixedWeight | ParamKind::Scale => "weight",
             ParamKind::Bias | ParamKind::Shift => "bias",
             ParamKind::RunningMean => "running_mean",
             ParamKind::RunningVariance => "running_var",
@@ -75,7 +77,12 @@ pub(super) fn param_specs(layer: Layer, name: &str, input: Shape, has_bias: bool
         (Layer::Depthwise { kernel_size: (kh, kw), .. }, Shape::Image(image)) => {
             (vec![image.channels, 1, kh, kw], (kh * kw, kh * kw))
         }
-        (Layer::Conv { .. } | Layer::Depthwise { .. }, Shape::Flat(_)) => {
+        (Layer::Whiten { kernel_size: (kh, kw), .. }, Shape::Image(image)) => {
+            let size = image.channels * kh * kw;
+            let shape = [2 * size, image.channels, kh, kw];
+            return vec![array(ParamKind::FixedWeight, &shape, (size, 2 * size * kh * kw))];
+        }
+        (Layer::Conv { .. } | Layer::Depthwise { .. } | Layer::Whiten { .. }, Shape::Flat(_)) => {
             unreachable!("a convolution takes feature maps")
         }
         (Layer::BatchNorm { .. }, _) => {

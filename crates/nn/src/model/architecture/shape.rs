@@ -46,6 +46,9 @@ impl fmt::Display for Shape {
     }
 }
 
+/// Numbers of a patch that is whitened, at most: the time for their covariance grows with the square.
+const MOST_WHITENED: usize = 128;
+
 pub(super) fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> {
     let needs_image = || match input {
         Shape::Image(shape) => Ok(shape),
@@ -65,6 +68,17 @@ pub(super) fn output_shape(layer: Layer, input: Shape) -> Result<Shape, String> 
             let image = needs_image()?;
             let (height, width) = conv_output_size(image, kernel_size, stride, padding)?;
             Ok(Shape::Image(ImageShape { height, width, ..image }))
+        }
+        Layer::Whiten { kernel_size, stride, padding } => {
+            let image = needs_image()?;
+            let size = image.channels * kernel_size.0 * kernel_size.1;
+            if size > MOST_WHITENED {
+                return Err(format!("its patches have {size} numbers, expected at most {MOST_WHITENED}"));
+            }
+            let (height, width) = conv_output_size(image, kernel_size, stride, padding)?;
+            // Padding shows no patches of images.
+            output_size(image, kernel_size, (1, 1), (0, 0))?;
+            Ok(Shape::Image(ImageShape { channels: 2 * size, height, width }))
         }
         Layer::MaxPool { kernel_size, stride } | Layer::AvgPool { kernel_size, stride } => {
             let image = needs_image()?;

@@ -2,6 +2,7 @@ use super::*;
 use crate::model::blocks;
 
 const MNIST: ImageShape = ImageShape { channels: 1, height: 28, width: 28 };
+const COLOUR: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 
 fn build(layers: &[&str], input: ImageShape) -> Result<Architecture, ArchitectureError> {
     Architecture::of_blocks(input, blocks(layers), 10)
@@ -199,6 +200,25 @@ fn groups_that_do_not_divide_are_named() {
     );
     assert!(message(&["linear 9", "depthwise 3x3", "linear 10"]).contains("it needs an image"));
     assert!(message(&["depthwise 2x2 same", "linear 10"]).contains("needs an odd kernel"));
+}
+
+#[test]
+fn a_whitening_layer_has_two_filters_for_each_number_of_a_patch_and_learns_nothing() {
+    let net = build(&["whiten 3x2 stride 2 valid", "relu", "linear 10"], COLOUR).expect("fits");
+    let (layer, array) = (&net.layers()[0], &net.params()[0]);
+    assert_eq!((layer.name.as_str(), layer.output.channels(), layer.parameters), ("whiten1", Some(36), 0));
+    assert_eq!((array.name.as_str(), &array.shape[..]), ("whiten1.weight", &[36, 3, 3, 2][..]));
+    assert!(!array.is_learned() && net.params()[1].name == "fc1.weight", "it has no bias");
+    let Shape::Image(output) = layer.output else { panic!("{}", layer.output) };
+    assert_eq!(layer.macs, (36 * 18 * output.height * output.width) as u64);
+    let message = |layers: &[&str], shape| build(layers, shape).expect_err("it does not fit").to_string();
+    let first = message(&["relu", "whiten 3x3", "linear 10"], MNIST);
+    assert!(first.contains("layer 2") && first.contains("it takes the images, so it is the first layer"), "{first}");
+    assert!(message(&["conv 4 3x3", "[whiten 3x3]", "linear 10"], MNIST).contains("it is the first layer"));
+    assert!(
+        message(&["whiten 7x7", "linear 10"], COLOUR).contains("its patches have 147 numbers, expected at most 128")
+    );
+    assert!(message(&["whiten 4x4 same", "linear 10"], MNIST).contains("needs an odd kernel"));
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Case {
                 let rng = self.random(array);
                 let is_last = array as usize + 2 >= self.net.params().len();
                 let (middle, bound) = match spec.kind {
-                    ParamKind::Weight => (0.0, (6.0 / spec.fan_in as f64).sqrt()),
+                    ParamKind::Weight | ParamKind::FixedWeight => (0.0, (6.0 / spec.fan_in as f64).sqrt()),
                     ParamKind::Bias | ParamKind::Shift | ParamKind::RunningMean => (0.0, 0.3),
                     ParamKind::Scale | ParamKind::RunningVariance => (1.0, 0.5),
                 };

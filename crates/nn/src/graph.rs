@@ -40,6 +40,9 @@ pub(crate) struct Value {
     /// The batch norm that reads it, if its producer passes images of the gradient through that itself, each when it
     /// takes it.
     pub(crate) passed_through: Option<usize>,
+    /// The node that copies some of its pixels, if it leaves their gradient to who is first to write that of all, which
+    /// adds it: else it would fill the rest with zeros.
+    pub(crate) copied_by: Option<usize>,
 }
 
 /// One operation in its place.
@@ -93,7 +96,8 @@ impl Graph {
     /// Whether node number `at` is the first to write the gradient of what it reads: then it overwrites it, else it
     /// adds.
     pub(crate) fn is_first_writer(&self, at: usize, input: ValueId) -> bool {
-        self.values[input.0].consumers.last() == Some(&at)
+        let value = &self.values[input.0];
+        value.consumers.iter().rfind(|&&node| value.copied_by != Some(node)) == Some(&at)
     }
 
     /// Whether node number `at` is the last to write the gradient of what it reads: then it is complete.
@@ -141,6 +145,7 @@ impl Graph {
         self.nodes.truncate(nodes);
         for value in &mut self.values {
             value.consumers.retain(|&node| node < nodes);
+            value.copied_by = value.copied_by.filter(|&node| node < nodes);
         }
     }
 

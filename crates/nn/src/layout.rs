@@ -101,7 +101,7 @@ pub(crate) fn for_shared_rows(a: &Layout, b: &Layout, mut f: impl FnMut(Range<us
 /// Overwrites `target` with the pixels of `source`, in another layout of the same size, and zeros around them.
 pub(crate) fn copy_pixels(from: &Planes, source: &[f32], to: &Planes, target: &mut [f32]) {
     assert_eq!((from.pixel(), to.pixel()), (LANES, LANES), "pixels of a row follow each other");
-    target.fill(0.0);
+    to.clear_border(target);
     for block in 0..to.blocks() {
         for y in 0..to.height() {
             let (a, b) = (from.offset(block, y, 0), to.offset(block, y, 0));

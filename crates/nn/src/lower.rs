@@ -70,6 +70,7 @@ pub(crate) fn lower(architecture: &Architecture, how: Lowering) -> Graph {
     graph.sum_early();
     if how.fuse {
         graph.make_late();
+        graph.add_copied();
     }
     graph
 }
@@ -97,6 +98,7 @@ fn value(layout: Layout, in_place: (Option<Activation>, Option<Drops>), wants_gr
         gradient_summed_for: None,
         made_by: None,
         passed_through: None,
+        copied_by: None,
     }
 }
 
@@ -156,6 +158,19 @@ impl Graph {
             let producer = self.producer(input).map(|producer| &self.nodes[producer].op);
             if value.activation.is_none() && value.drops.is_none() && producer.is_some_and(Op::takes_gradient_images) {
                 self.values[input.0].passed_through = Some(at);
+            }
+        }
+    }
+
+    /// Finds the copies of some pixels that would be the first to write a gradient, of which most is zero, where the next
+    /// does so image by image.
+    fn add_copied(&mut self) {
+        for (at, node) in self.nodes.iter().enumerate() {
+            let Op::Copy(copy) = &node.op else { continue };
+            let value = &mut self.values[node.inputs[0].0];
+            let [.., next, last] = value.consumers[..] else { continue };
+            if copy.step != (1, 1) && last == at && works_by_images(&self.nodes[next].op) {
+                value.copied_by = Some(at);
             }
         }
     }

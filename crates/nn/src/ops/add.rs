@@ -76,6 +76,7 @@ mod tests {
                 gradient_summed_for: None,
                 made_by: None,
                 passed_through: None,
+                copied_by: None,
             });
             self.graph.nodes.push(Node { op, inputs: inputs.to_vec(), output, layers: Vec::new() });
             output

@@ -5,6 +5,7 @@ use super::{Operation, Run};
 use crate::layout::{Layout, for_shared_rows};
 use crate::plan::Scratch;
 use std::ops::Range;
+use tenfold_kernels::LANES;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Copy {
@@ -27,6 +28,13 @@ impl Copy {
             }
         }
     }
+
+    /// Adds the gradient of an image of what goes out, `grad`, to that of what comes in; `from` and `to` are how they lie.
+    pub(super) fn add_gradient(&self, from: &Layout, to: &Layout, grad: &[f32], sum: &mut [f32]) {
+        self.for_stretches(from, to, |from, to| {
+            sum[from].iter_mut().zip(&grad[to]).for_each(|(sum, more)| *sum += more);
+        });
+    }
 }
 
 impl Operation for Copy {
@@ -34,13 +42,21 @@ impl Operation for Copy {
         for n in run.share() {
             let (x, mut y) = (run.read(run.input(), n..n + 1), run.write(n));
             self.for_stretches(run.layout(run.input()), run.layout(run.node.output), |from, to| {
-                y[to].copy_from_slice(&x[from]);
+                let (x, y) = (&x[from], &mut y[to]);
+                match x.as_array::<LANES>() {
+                    // A pixel's channels, without the call that would take longer than they do.
+                    Some(pixel) => y.copy_from_slice(pixel),
+                    None => y.copy_from_slice(x),
+                }
             });
             run.finish(n, &mut y);
         }
     }
 
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
+        if run.step.plan.graph.values[run.input().0].copied_by == Some(run.at) {
+            return;
+        }
         let (from, to) = (run.grad_layout(run.input()), run.grad_layout(run.node.output));
         for n in run.share() {
             run.pass(run.input(), n, scratch.spare.as_mut_slice(), |out| {

@@ -379,8 +379,16 @@ impl<'r> Run<'r> {
             return;
         }
         let mut grad = self.step.floats.write(self.step.plan.grad(value, images.clone()));
+        let layout = self.grad_layout(value);
         if graph.is_first_writer(self.at, value) {
             fill(&mut grad);
+            if let Some(copy) = graph.values[value.0].copied_by {
+                let Node { op: Op::Copy(copy), output, .. } = &graph.nodes[copy] else { unreachable!("a copy") };
+                for (n, grad) in images.clone().zip(grad.chunks_exact_mut(layout.image_len())) {
+                    let copied = self.step.floats.read(self.step.plan.grad(*output, n..n + 1));
+                    copy.add_gradient(layout, self.grad_layout(*output), &copied, grad);
+                }
+            }
         } else {
             let spare = &mut spare[..grad.len()];
             fill(spare);
@@ -389,7 +397,7 @@ impl<'r> Run<'r> {
         if !graph.is_last_writer(self.at, value) {
             return;
         }
-        let ((activation, factor), layout) = (self.slope(value), self.grad_layout(value));
+        let (activation, factor) = self.slope(value);
         let norm = graph.values[value.0].gradient_summed_for.map(|norm| &graph.nodes[norm]);
         let cuts = norm.is_some_and(|node| node.op.batch_norm().cuts_gradient(self.step, node));
         for (n, grad) in images.zip(grad.chunks_exact_mut(layout.image_len())) {

@@ -376,18 +376,32 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, images: usize, x: &[f32], weight:
     }
 }
 
-/// Adds to each pixel of `y` (one image of `planes`) the bias of its channel. `bias`: one element per padded channel.
+/// Adds to each pixel of `y` (one image of `planes`) the bias of its channel; if `relu`, what is less than zero becomes
+/// that. `bias`: one element per padded channel.
 ///
 /// # Panics
-/// If a slice has another length than that.
-pub fn add_bias(planes: &Planes, bias: &[f32], y: &mut [f32]) {
-    assert_eq!(y.len(), planes.len(), "y is one image of {planes:?}");
+/// If a slice has another length than that, or blocks are not of 16 channels.
+pub fn add_bias(isa: Isa, planes: &Planes, bias: &[f32], relu: bool, y: &mut [f32]) {
+    assert_eq!((y.len(), planes.lanes), (planes.len(), LANES), "y is one image of {planes:?}");
     assert_eq!(bias.len(), planes.blocks * LANES, "bias has one element per padded channel");
+    dispatch!(isa, add_bias_body(planes: &Planes, bias: &[f32], relu: bool, y: &mut [f32]))
+}
+
+#[inline(always)]
+fn add_bias_body<L: Lanes>(simd: L, planes: &Planes, bias: &[f32], relu: bool, y: &mut [f32]) {
+    let floor = simd.splat(if relu { 0.0 } else { f32::NEG_INFINITY });
     for (block, bias) in bias.chunks_exact(LANES).enumerate() {
+        // SAFETY: the slice holds a vector.
+        let bias = unsafe { simd.load(bias.as_ptr()) };
         for row in 0..planes.height {
             for column in 0..planes.width {
                 let pixel = &mut y[planes.offset(block, row, column)..][..LANES];
-                pixel.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+                // SAFETY: the slice holds a vector.
+                unsafe {
+                    let sum = simd.add(simd.load(pixel.as_ptr()), bias);
+                    // A NaN stays one, and a zero what it is.
+                    simd.store(pixel.as_mut_ptr(), simd.select_greater_or_nan(floor, sum, floor, sum));
+                }
             }
         }
     }
@@ -574,6 +588,7 @@ fn rotate_weight_body<L: Lanes>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::{Activation, activation_forward};
     use crate::reference::{self, Window};
     use crate::testing::{
         assert_close, assert_padding_is_zero, on_every_isa, pack_image, too_large, unpack_image, values,
@@ -668,7 +683,7 @@ mod tests {
                     let mut ys = vec![0.0; (SMALL_AT_ONCE / 2 + 1) * y.len()];
                     conv2d_forward(isa, &conv, SMALL_AT_ONCE / 2 + 1, &together, &packed_weight, &mut ys);
                     assert!(ys.chunks_exact(y.len()).all(|of_image| of_image == y), "images together, {what}");
-                    add_bias(&conv.output, &padded(&bias), &mut y);
+                    add_bias(isa, &conv.output, &padded(&bias), false, &mut y);
                     let expected = reference::conv2d_forward(&x[n], shape, &weight, &bias, &window);
                     assert_close(&unpack_image(&y, &conv.output), &expected, 1e-5, &format!("y of {what}"));
                     assert_padding_is_zero(&y, &conv.output, &what);
@@ -745,6 +760,27 @@ mod tests {
                     }
                 }
                 bits
+            });
+        }
+    }
+
+    #[test]
+    fn a_bias_with_relu_is_one_after_the_other() {
+        for border in [[0; 4], [1, 2, 0, 1]] {
+            let planes = Planes::with_border(20, LANES, 3, 5, border, (1, 1));
+            let (mut image, mut bias) = (values(20 * 15, 1), values(2 * LANES, 2));
+            bias[20..].fill(0.0);
+            (image[3], image[4], image[40]) = (f32::NAN, -0.0, f32::INFINITY);
+            on_every_isa(|isa| {
+                let mut y = pack_image(&image, &planes);
+                add_bias(isa, &planes, &bias, false, &mut y);
+                activation_forward(isa, Activation::Relu, &mut y);
+                let mut both = pack_image(&image, &planes);
+                add_bias(isa, &planes, &bias, true, &mut both);
+                let bits = |y: &[f32]| y.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&both), bits(&y), "border {border:?}");
+                assert_padding_is_zero(&both, &planes, "bias");
+                bits(&y)
             });
         }
     }

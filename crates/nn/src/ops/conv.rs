@@ -6,6 +6,7 @@ use crate::graph::{Array, Params};
 use crate::layout::copy_pixels;
 use crate::plan::{Room, Scratch, Wiring};
 use crate::precision::Precision;
+use tenfold_kernels::activation::Activation;
 use tenfold_kernels::conv::direct::{Conv2d, add_bias};
 
 #[derive(Clone, Debug)]
@@ -61,10 +62,13 @@ impl Operation for Conv {
             let mut y = run.write_images(images.clone());
             fill(&mut y);
             for (n, y) in images.zip(y.chunks_exact_mut(planes.len())) {
-                if self.conv.bias.learned {
-                    add_bias(planes, &bias, y);
+                if !self.conv.bias.learned {
+                    run.finish(n, y);
+                    continue;
                 }
-                run.finish(n, y);
+                let relu = run.activation(run.node.output) == Some(Activation::Relu);
+                add_bias(run.step.isa, planes, &bias, relu, y);
+                if relu { run.finish_activated(n, y) } else { run.finish(n, y) }
             }
         });
     }

@@ -171,7 +171,7 @@ impl Operation for GroupedConv {
                 conv2d_forward(run.step.isa, &self.conv, 1, x, &weight[self.weights_of(set)], y);
             }
             if self.bias.learned {
-                add_bias(&self.output, &bias, &mut y);
+                add_bias(run.step.isa, &self.output, &bias, false, &mut y);
             }
             run.finish(n, &mut y);
         }

@@ -80,6 +80,9 @@ impl Sum<'_> {
 /// Steps along `k` between two calls of [`Prefetch::ask`].
 pub(crate) const STRIDE: usize = 8;
 
+/// Rows of a tile at most.
+pub(crate) const MOST_TILE_ROWS: usize = 12;
+
 /// What is multiplied.
 pub(crate) trait Factor<L: Lanes> {
     /// A vector of it.
@@ -287,7 +290,7 @@ unsafe fn columns<L: Lanes, F: Factor<L>, const HALF: bool>(
 }
 
 /// Rows of the largest tile of one, two, three and four vectors, where there are registers for four.
-const TILE_ROWS: [usize; 4] = [12, 12, 8, 6];
+const TILE_ROWS: [usize; 4] = [MOST_TILE_ROWS, MOST_TILE_ROWS, 8, 6];
 
 /// Where what a tile begins with lies, and how far its rows and vectors are apart.
 #[derive(Clone, Copy)]

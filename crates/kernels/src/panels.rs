@@ -6,7 +6,7 @@ use crate::simd::lanes::LANES;
 use std::ops::Range;
 
 /// Columns of the widest panel: four vectors, the widest register tile.
-const PANEL: usize = 4 * LANES;
+pub(crate) const PANEL: usize = 4 * LANES;
 
 /// A `[k, n]` matrix in panels of up to 64 columns, each a dense `[k, width]` matrix.
 ///

@@ -8,12 +8,14 @@ use crate::simd::lanes::prefetch;
 /// Elements of a cache line.
 const LINE: usize = 16;
 
-/// Some stretches of memory of equal length, from front to back.
+/// Some stretches of memory of equal length, from front to back, and then perhaps others.
 #[derive(Debug)]
 pub struct Prefetch<'a> {
     starts: &'a [*const f32],
     len: usize,
-    /// Elements asked for at a time.
+    /// Others, and their length.
+    others: (&'a [*const f32], usize),
+    /// Lines asked for at a time.
     share: usize,
     stretch: usize,
     at: usize,
@@ -22,13 +24,19 @@ pub struct Prefetch<'a> {
 impl<'a> Prefetch<'a> {
     /// Nothing at all.
     pub fn nothing() -> Prefetch<'a> {
-        Prefetch { starts: &[], len: 0, share: 0, stretch: 0, at: 0 }
+        Prefetch::over(&[], 0, 1)
     }
 
     /// `len` elements from each of `starts` on, asked for in `calls` portions. The addresses are never read.
     pub fn over(starts: &'a [*const f32], len: usize, calls: usize) -> Prefetch<'a> {
-        let lines = (starts.len() * len).div_ceil(LINE);
-        Prefetch { starts, len, share: lines.div_ceil(calls.max(1)), stretch: 0, at: 0 }
+        Prefetch::over_both((starts, len), (&[], 0), calls)
+    }
+
+    /// The same for the stretches of one length and then those of another.
+    pub fn over_both(first: (&'a [*const f32], usize), then: (&'a [*const f32], usize), calls: usize) -> Prefetch<'a> {
+        let lines = |(starts, len): (&[*const f32], usize)| starts.len() * len.div_ceil(LINE);
+        let share = (lines(first) + lines(then)).div_ceil(calls.max(1));
+        Prefetch { starts: first.0, len: first.1, others: then, share, stretch: 0, at: 0 }
     }
 
     /// Asks for the next lines.
@@ -36,8 +44,7 @@ impl<'a> Prefetch<'a> {
     pub(crate) fn ask(&mut self) {
         for _ in 0..self.share {
             let Some(start) = self.starts.get(self.stretch) else {
-                self.share = 0;
-                return;
+                return self.go_on();
             };
             prefetch(start.wrapping_add(self.at));
             self.at += LINE;
@@ -46,6 +53,14 @@ impl<'a> Prefetch<'a> {
                 self.stretch += 1;
             }
         }
+    }
+
+    /// Goes on with the others, if there are any left.
+    #[cold]
+    fn go_on(&mut self) {
+        let (starts, len) = std::mem::take(&mut self.others);
+        let share = if starts.is_empty() { 0 } else { self.share };
+        *self = Prefetch { starts, len, others: (&[], 0), share, stretch: 0, at: 0 };
     }
 }
 
@@ -63,7 +78,20 @@ mod tests {
             ahead.ask();
             places.push((ahead.stretch, ahead.at));
         }
-        assert_eq!(places, [(0, 32), (1, 16), (2, 0), (2, 0), (2, 0)]);
+        assert_eq!(places, [(0, 32), (1, 16), (2, 0), (0, 0), (0, 0)]);
         Prefetch::nothing().ask();
+    }
+
+    #[test]
+    fn stretches_of_another_length_follow() {
+        let data = [0.0_f32; 100];
+        let (first, then) = ([data.as_ptr()], [data.as_ptr().wrapping_add(32), data.as_ptr()]);
+        let mut ahead = Prefetch::over_both((&first, 32), (&then, 16), 2);
+        let mut places = Vec::new();
+        for _ in 0..5 {
+            ahead.ask();
+            places.push((ahead.len, ahead.stretch, ahead.at));
+        }
+        assert_eq!(places, [(32, 1, 0), (16, 0, 0), (16, 2, 0), (0, 0, 0), (0, 0, 0)]);
     }
 }

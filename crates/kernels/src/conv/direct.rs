@@ -12,8 +12,8 @@
 //! and each phase is a convolution of stride 1 with these alone. [`Conv2d::phases`] are its shapes, [`rotate_weight`]
 //! makes the weights of each.
 
-use crate::contract::{Begin, Segment, Sum, contract_slices};
-use crate::panels::Panels;
+use crate::contract::{Begin, MOST_TILE_ROWS, STRIDE, Segment, Sum, contract_slices};
+use crate::panels::{PANEL, Panels};
 use crate::planes::Planes;
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch};
@@ -26,6 +26,9 @@ const BLOCK: usize = 6 * 1024;
 
 /// Rows of pixels that are in a block at most.
 const MAX_ROWS: usize = 64;
+
+/// Vectors of a panel at most.
+const VECTORS: usize = PANEL / LANES;
 
 /// The width of maps up to which a row makes no good tiles, and up to which it is worth while to leave out taps in the
 /// padding: of 4x4 pixels that a 3x3 kernel of stride 2 makes of 7x7, they are 44 of 144.
@@ -255,6 +258,12 @@ impl Conv2d {
         if self.by_pixel.is_empty() { 1 } else { SMALL_AT_ONCE }
     }
 
+    /// How often a [`Prefetch`] is asked while so many images are convolved, about.
+    pub fn calls(&self, images: usize) -> usize {
+        let tiles = (images * self.output.height * self.output.width).div_ceil(MOST_TILE_ROWS);
+        tiles * self.weight().count() * self.weight().k.div_ceil(STRIDE)
+    }
+
     /// Weight rows of one run.
     pub fn run_len(&self) -> usize {
         self.kernel.1 * self.input.lanes
@@ -319,11 +328,20 @@ impl Line {
 
 /// Overwrites the pixels of `y` (`images` images of [`Conv2d::output`]) with the convolution without bias.
 ///
-/// `x`: as many of [`Conv2d::input`]. `weight`: [`Conv2d::weight`].
+/// `x`: as many of [`Conv2d::input`]. `weight`: [`Conv2d::weight`]. `ahead`: asked for meanwhile, some
+/// [`Conv2d::calls`] times.
 ///
 /// # Panics
 /// If a slice has another length than that.
-pub fn conv2d_forward(isa: Isa, conv: &Conv2d, images: usize, x: &[f32], weight: &[f32], y: &mut [f32]) {
+pub fn conv2d_forward(
+    isa: Isa,
+    conv: &Conv2d,
+    images: usize,
+    x: &[f32],
+    weight: &[f32],
+    y: &mut [f32],
+    ahead: &mut Prefetch,
+) {
     let (input, out, panels) = (&conv.input, &conv.output, conv.weight());
     assert_eq!(x.len(), images * input.len(), "x is {images} images of {input:?}");
     assert_eq!(y.len(), images * out.len(), "y is {images} images of {out:?}");
@@ -366,12 +384,12 @@ pub fn conv2d_forward(isa: Isa, conv: &Conv2d, images: usize, x: &[f32], weight:
                 let (row, column) = (at / out.width, at % out.width);
                 let x = &x[row * rows.a_group + column * rows.a_row..];
                 let y = &mut y[start + row * out.row + column * out.pixel..];
-                contract_slices(isa, &sum, x, weight, y, &mut Prefetch::nothing());
+                contract_slices(isa, &sum, x, weight, y, ahead);
             }
             continue;
         }
         for (x, y) in x.chunks_exact(input.len()).zip(y.chunks_exact_mut(out.len())) {
-            contract_slices(isa, &rows, x, weight, &mut y[start..], &mut Prefetch::nothing());
+            contract_slices(isa, &rows, x, weight, &mut y[start..], ahead);
         }
     }
 }
@@ -445,14 +463,16 @@ pub fn conv2d_backward_weight(
     let all = images * grad.height;
     let grad_y = &grad_y[panels.columns(panel).start / LANES * grad.plane..];
     let by_tap = !conv.by_pixel.is_empty() && input.lanes == LANES;
+    let row_of = |pixel_row: usize| {
+        let (image, y) = (pixel_row / grad.height, pixel_row % grad.height);
+        let a = image * input.len() + y * conv.stride.0 * input.row;
+        Segment { a, b: image * grad.len() + grad.offset(0, y, 0) }
+    };
     for first in (0..all).step_by(at_once) {
         let count = at_once.min(all - first);
         let mut segments = [Segment { a: 0, b: 0 }; MAX_ROWS];
-        for (pixel_row, segment) in (first..).zip(&mut segments[..count]) {
-            let (image, y) = (pixel_row / grad.height, pixel_row % grad.height);
-            let a = image * input.len() + y * conv.stride.0 * input.row;
-            *segment = Segment { a, b: image * grad.len() + grad.offset(0, y, 0) };
-        }
+        (first..).zip(&mut segments[..count]).for_each(|(row, segment)| *segment = row_of(row));
+        let next = Next::new((first + count..all).take(at_once).map(row_of));
         let mut done = rows.start;
         while done < rows.end {
             // To the end of the run at most; the bias is a run of its own, over an input of ones.
@@ -499,10 +519,63 @@ pub fn conv2d_backward_weight(
                 begin: if first > 0 { Begin::Sums } else { Begin::Zero },
                 half_idle: panels.is_half_idle(panel),
             };
-            let x = if is_bias { &[1.0][..] } else { &x[conv.runs[run].a + start..] };
-            contract_slices(isa, &sum, x, grad_y, c, &mut Prefetch::nothing());
+            if is_bias {
+                contract_slices(isa, &sum, &[1.0], grad_y, c, &mut Prefetch::nothing());
+            } else {
+                let calls = sum.rows.div_ceil(MOST_TILE_ROWS) * piece_rows * columns.len().div_ceil(STRIDE);
+                let (mut of_x, mut of_grad) = ([std::ptr::null(); MAX_ROWS], [std::ptr::null(); MAX_ROWS * VECTORS]);
+                // All weight rows of a block of channels ask for its rows of pixels, and all together for the gradient's.
+                let block = run / conv.kernel.0 * conv.kernel.0;
+                let (before, len) = (block * conv.run_len(), conv.kernel.0 * conv.run_len());
+                let of_x = next.starts(done - before..end - before, len, &mut of_x, |row, n| {
+                    (n == 0).then(|| x.as_ptr().wrapping_add(row.a + conv.runs[block].a))
+                });
+                let part = done - rows.start..end - rows.start;
+                let of_grad = next.starts(part, rows.len(), &mut of_grad, |row, n| {
+                    (n < sum.vectors).then(|| grad_y.as_ptr().wrapping_add(row.b + n * grad.plane))
+                });
+                let (of_x, of_grad) = ((of_x, conv.stride.0 * input.row), (of_grad, grad.width * grad.pixel));
+                let mut ahead = Prefetch::over_both(of_x, of_grad, calls);
+                contract_slices(isa, &sum, &x[conv.runs[run].a + start..], grad_y, c, &mut ahead);
+            }
             done = end;
         }
+    }
+}
+
+/// The rows of pixels that meet all weight rows next, asked for bit by bit while the ones before do: they come from
+/// memory, where a processor sees no stream in them.
+struct Next {
+    rows: [Segment; MAX_ROWS],
+    count: usize,
+}
+
+impl Next {
+    fn new(rows: impl Iterator<Item = Segment>) -> Next {
+        let mut next = Next { rows: [Segment { a: 0, b: 0 }; MAX_ROWS], count: 0 };
+        for row in rows {
+            next.rows[next.count] = row;
+            next.count += 1;
+        }
+        next
+    }
+
+    /// Where the rows start that part `part` of `all` asks for.
+    fn starts<'s, const N: usize>(
+        &self,
+        part: Range<usize>,
+        all: usize,
+        starts: &'s mut [*const f32; N],
+        of_row: impl Fn(&Segment, usize) -> Option<*const f32>,
+    ) -> &'s [*const f32] {
+        let mut count = 0;
+        for row in &self.rows[self.count * part.start / all..self.count * part.end / all] {
+            for start in (0..).map_while(|n| of_row(row, n)) {
+                starts[count] = start;
+                count += 1;
+            }
+        }
+        &starts[..count]
     }
 }
 
@@ -678,10 +751,18 @@ mod tests {
                 for n in 0..images {
                     let mut y = vec![0.0; conv.output.len()];
                     let image = &packed_x[n * conv.input.len()..(n + 1) * conv.input.len()];
-                    conv2d_forward(isa, &conv, 1, image, &packed_weight, &mut y);
+                    conv2d_forward(isa, &conv, 1, image, &packed_weight, &mut y, &mut Prefetch::nothing());
                     let together = [image; SMALL_AT_ONCE / 2 + 1].concat();
                     let mut ys = vec![0.0; (SMALL_AT_ONCE / 2 + 1) * y.len()];
-                    conv2d_forward(isa, &conv, SMALL_AT_ONCE / 2 + 1, &together, &packed_weight, &mut ys);
+                    conv2d_forward(
+                        isa,
+                        &conv,
+                        SMALL_AT_ONCE / 2 + 1,
+                        &together,
+                        &packed_weight,
+                        &mut ys,
+                        &mut Prefetch::nothing(),
+                    );
                     assert!(ys.chunks_exact(y.len()).all(|of_image| of_image == y), "images together, {what}");
                     add_bias(isa, &conv.output, &padded(&bias), false, &mut y);
                     let expected = reference::conv2d_forward(&x[n], shape, &weight, &bias, &window);
@@ -748,9 +829,17 @@ mod tests {
                             rotate_weight(isa, &conv, &phase, p, runs, &packed_weight, &mut rotated[rows]);
                         }
                         for (out, g) in out.iter_mut().zip(packed_grad.chunks_exact(grad_planes.len())) {
-                            conv2d_forward(isa, &phase.conv, 1, g, &rotated, out);
+                            conv2d_forward(isa, &phase.conv, 1, g, &rotated, out, &mut Prefetch::nothing());
                         }
-                        conv2d_forward(isa, &phase.conv, together * images, &many, &rotated, &mut outs);
+                        conv2d_forward(
+                            isa,
+                            &phase.conv,
+                            together * images,
+                            &many,
+                            &rotated,
+                            &mut outs,
+                            &mut Prefetch::nothing(),
+                        );
                     }
                     assert!(outs == out.concat().repeat(together), "gradients of images together, {what}");
                     for (out, grad_x) in out.iter().zip(&grad_x) {

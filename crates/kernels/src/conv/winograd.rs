@@ -21,7 +21,7 @@
 //! two places is a gap of one cache line: without it, all places of a tile would share a few cache sets.
 
 use crate::arena::Columns;
-use crate::contract::{Begin, Segment, Sum, contract_slices};
+use crate::contract::{Begin, MOST_TILE_ROWS, STRIDE, Segment, Sum, contract_slices};
 use crate::conv::direct::Conv2d;
 use crate::panels::Panels;
 use crate::planes::Planes;
@@ -120,6 +120,16 @@ impl Winograd {
     /// Parts of the weights that are transformed by themselves: one for each panel and block of input channels.
     pub fn weight_units(&self) -> usize {
         self.panels().count() * self.conv.input.blocks
+    }
+
+    /// How often a [`Prefetch`] is asked while so many tiles are multiplied, about.
+    pub fn calls(&self, tiles: usize) -> usize {
+        PLACES * self.panels().count() * tiles.div_ceil(MOST_TILE_ROWS) * self.conv.input.channels.div_ceil(STRIDE)
+    }
+
+    /// The same for the gradient of the weights.
+    pub fn gradient_calls(&self, tiles: usize) -> usize {
+        PLACES * self.panels().count() * self.conv.input.channels.div_ceil(MOST_TILE_ROWS) * tiles.div_ceil(STRIDE)
     }
 
     /// Panel and block of a unit.
@@ -379,11 +389,19 @@ unsafe fn store_input<L: Lanes>(simd: L, columns: [[L::V; SIZE]; SIZE], out: *mu
 /// channels.
 ///
 /// `inputs`: `tiles` tiles from [`transform_input`]. `weight`: [`Winograd::weight_len`] elements, from
-/// [`transform_weight`].
+/// [`transform_weight`]. `ahead`: asked for meanwhile, some [`Winograd::calls`] times.
 ///
 /// # Panics
 /// If a slice has another length than that.
-pub fn multiply(isa: Isa, shape: &Winograd, tiles: usize, inputs: &[f32], weight: &[f32], products: &mut [f32]) {
+pub fn multiply(
+    isa: Isa,
+    shape: &Winograd,
+    tiles: usize,
+    inputs: &[f32],
+    weight: &[f32],
+    products: &mut [f32],
+    ahead: &mut Prefetch,
+) {
     let panels = shape.panels();
     assert_eq!(inputs.len(), shape.input_len(tiles), "{tiles} transformed tiles");
     assert_eq!(weight.len(), shape.weight_len(), "transformed weights");
@@ -413,7 +431,7 @@ pub fn multiply(isa: Isa, shape: &Winograd, tiles: usize, inputs: &[f32], weight
             };
             let b = &weight[place * shape.weight_stride() + panels.start(p)..];
             let c = &mut products[place * shape.output_stride(tiles) + panels.columns(p).start..];
-            contract_slices(isa, &sum, a, b, c, &mut Prefetch::nothing());
+            contract_slices(isa, &sum, a, b, c, ahead);
         }
     }
 }
@@ -597,11 +615,12 @@ fn grad_points<L: Lanes>(simd: L, g: [L::V; TILE]) -> [L::V; SIZE] {
 /// Adds to `grad` ([`Winograd::weight_len`]) the transformed gradient of the weights from `tiles` tiles, and to
 /// `grad_bias` (one element per padded channel) that of the bias; or overwrites them, unless `accumulate`.
 ///
-/// `inputs`: from [`transform_input`]. `grads`: from [`transform_grad_output`].
+/// `inputs`: from [`transform_input`]. `grads`: from [`transform_grad_output`]. `ahead`: asked for meanwhile, some
+/// [`Winograd::gradient_calls`] times.
 ///
 /// # Panics
 /// If a slice has another length than that.
-#[expect(clippy::too_many_arguments, reason = "two operands, two results")]
+#[expect(clippy::too_many_arguments, reason = "two operands, two results, and what comes next")]
 pub fn multiply_gradient(
     isa: Isa,
     shape: &Winograd,
@@ -611,6 +630,7 @@ pub fn multiply_gradient(
     accumulate: bool,
     grad: &mut [f32],
     grad_bias: &mut [f32],
+    ahead: &mut Prefetch,
 ) {
     let panels = shape.panels();
     assert_eq!(inputs.len(), shape.input_len(tiles), "{tiles} transformed tiles");
@@ -642,7 +662,7 @@ pub fn multiply_gradient(
                 half_idle: panels.is_half_idle(p),
             };
             let c = &mut grad[place * shape.weight_stride() + panels.start(p)..];
-            contract_slices(isa, &sum, a, b, c, &mut Prefetch::nothing());
+            contract_slices(isa, &sum, a, b, c, ahead);
             if place == SUM {
                 let of_ones = Sum { rows: 1, a_step: 0, c_row: 0, ..sum };
                 contract_slices(isa, &of_ones, &[1.0], b, &mut grad_bias[columns], &mut Prefetch::nothing());
@@ -769,7 +789,7 @@ mod tests {
             for (n, x) in images.iter().enumerate() {
                 transform_input(isa, shape, x, &of_image(n), &mut inputs);
             }
-            multiply(isa, shape, tiles, &inputs, weight, &mut products);
+            multiply(isa, shape, tiles, &inputs, weight, &mut products, &mut Prefetch::nothing());
             for (n, y) in y.iter_mut().enumerate() {
                 transform_output(isa, shape, &products, &of_image(n), y);
             }
@@ -845,7 +865,8 @@ mod tests {
                     transform_grad_output(isa, &shape, &planes, packed_grad[n], &whole, &mut grads);
                     let part = &mut parts[n % 2 * shape.weight_len()..][..shape.weight_len()];
                     let bias = &mut biases[n % 2 * shape.outputs()..][..shape.outputs()];
-                    multiply_gradient(isa, &shape, tiles, &inputs, &grads, n >= 2, part, bias);
+                    let nothing = &mut Prefetch::nothing();
+                    multiply_gradient(isa, &shape, tiles, &inputs, &grads, n >= 2, part, bias, nothing);
                 }
                 let mut grad = vec![f32::NAN; conv.weight().len()];
                 for unit in 0..shape.weight_units() {
@@ -900,7 +921,7 @@ mod tests {
             let weights = transformed(&shape, |unit, out| transform_weight(isa, &shape, unit, &packed_weight, out));
             let tiled = &convolve(isa, &shape, &[&packed_x], &weights, 3)[0];
             let mut plain = vec![0.0; conv.output.len()];
-            conv2d_forward(isa, &conv, 1, &packed_x, &packed_weight, &mut plain);
+            conv2d_forward(isa, &conv, 1, &packed_x, &packed_weight, &mut plain, &mut Prefetch::nothing());
             let [tiled, plain] = [tiled, &plain].map(|y| error(&unpack_image(y, &conv.output), &expected));
             assert!(tiled < plain, "{channels} channels: {tiled} in tiles, {plain} in a plain sum");
         }

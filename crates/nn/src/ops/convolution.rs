@@ -2,6 +2,7 @@
 //! Fourier transform, or in Winograd's tiles.
 
 use super::Run;
+use super::ahead::{ALL, Ahead};
 use super::tiled::{Tiled, TiledGradient};
 use crate::graph::{Array, Params};
 use crate::plan::{Room, Scratch};
@@ -99,6 +100,11 @@ impl Back {
 /// Images `images`, at most `at_once` at a time.
 fn together(images: Range<usize>, at_once: usize) -> impl Iterator<Item = Range<usize>> {
     images.clone().step_by(at_once).map(move |first| first..(first + at_once).min(images.end))
+}
+
+/// The images that come after `images` among those of a thread: as many.
+fn next(images: &Range<usize>, share: Range<usize>) -> Range<usize> {
+    images.end..(images.end + images.len()).min(share.end)
 }
 
 /// By Fourier transform or in tiles, where one of them is faster than directly. Tiles are f32 in any precision.
@@ -202,13 +208,18 @@ impl Convolution {
                 winograd::transform_weight(run.step.isa, &tiled.shape, unit, &weight, out);
             });
             run.worker.barrier();
-            return tiled.convolve(run, products, |n, f| run.with_input(n, image, f), |n, fill| output(n..n + 1, fill));
+            let input = |n: usize, f: &mut dyn FnMut(&[f32])| run.with_input(n, image, f);
+            let places = (|images| run.taken(images), |images| run.written(images));
+            return tiled.convolve(run, products, input, |n, fill| output(n..n + 1, fill), places);
         }
         let Some(fft) = &self.fft else {
             for images in together(run.share(), self.images_at_once()) {
                 let x = run.read(run.input(), images.clone());
                 let count = images.len();
-                output(images, &mut |y| conv2d_forward(run.step.isa, &self.direct, count, &x, &weight, y));
+                let ahead = Ahead::new(run).soon(&run.written(images.clone()), 1, ALL);
+                let ahead = ahead.later(&run.taken(next(&images, run.share())), ALL);
+                let ahead = &mut ahead.asked(self.direct.calls(count));
+                output(images, &mut |y| conv2d_forward(run.step.isa, &self.direct, count, &x, &weight, y, ahead));
             }
             return;
         };
@@ -244,9 +255,11 @@ impl Convolution {
                 spread(n, image);
                 f(image);
             };
-            tiled.convolve(run, products.as_mut_slice(), input, |n, fill| {
+            let output = |n: usize, fill: &mut dyn FnMut(&mut [f32])| {
                 run.pass(run.input(), n, spare.as_mut_slice(), |out| fill(out));
-            });
+            };
+            let places = (|images| run.grad_taken(images), |images| run.passed(run.input(), images));
+            tiled.convolve(run, products.as_mut_slice(), input, output, places);
             return;
         }
         self.rotate(run, back);
@@ -272,6 +285,9 @@ impl Convolution {
                 spread(n, out);
             }
             let count = images.len();
+            let ahead = Ahead::new(run).soon(&run.passed(run.input(), images.clone()), 1, ALL);
+            let ahead = ahead.later(&run.grad_taken(next(&images, run.share())), ALL);
+            let ahead = &mut ahead.asked(back.phases.iter().map(|phase| phase.conv().calls(count)).sum());
             run.pass_images(run.input(), images, spare.as_mut_slice(), |out| {
                 if !self.direct.phases_are_whole() {
                     out.fill(0.0);
@@ -279,7 +295,7 @@ impl Convolution {
                 let mut start = 0;
                 for phase in &back.phases {
                     let len = phase.conv().weight().len();
-                    conv2d_forward(isa, phase.conv(), count, gradients, &rotated[start..start + len], out);
+                    conv2d_forward(isa, phase.conv(), count, gradients, &rotated[start..start + len], out, ahead);
                     start += len;
                 }
             });

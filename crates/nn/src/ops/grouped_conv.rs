@@ -10,7 +10,7 @@ use crate::layout::copy_pixels;
 use crate::plan::{Room, Scratch, Wiring};
 use std::ops::Range;
 use tenfold_kernels::conv::direct::{Conv2d, Phase, add_bias, conv2d_backward_weight, conv2d_forward, rotate_weight};
-use tenfold_kernels::{LANES, Planes};
+use tenfold_kernels::{LANES, Planes, Prefetch};
 
 #[derive(Clone, Debug)]
 pub(crate) struct GroupedConv {
@@ -168,7 +168,8 @@ impl Operation for GroupedConv {
         for n in run.share() {
             let (x, mut y) = (run.read(run.input(), n..n + 1), run.write(n));
             for (set, (x, y)) in x.chunks_exact(from).zip(y.chunks_exact_mut(to)).enumerate() {
-                conv2d_forward(run.step.isa, &self.conv, 1, x, &weight[self.weights_of(set)], y);
+                let (weight, nothing) = (&weight[self.weights_of(set)], &mut Prefetch::nothing());
+                conv2d_forward(run.step.isa, &self.conv, 1, x, weight, y, nothing);
             }
             if self.bias.learned {
                 add_bias(run.step.isa, &self.output, &bias, false, &mut y);
@@ -199,7 +200,8 @@ impl Operation for GroupedConv {
                         let mut start = 0;
                         for phase in &self.phases {
                             let len = phase.conv().weight().len();
-                            conv2d_forward(step.isa, phase.conv(), 1, image, &rotated[start..start + len], out);
+                            let (weight, nothing) = (&rotated[start..start + len], &mut Prefetch::nothing());
+                            conv2d_forward(step.isa, phase.conv(), 1, image, weight, out, nothing);
                             start += len;
                         }
                     }

@@ -3,6 +3,7 @@
 
 mod activation;
 mod add;
+mod ahead;
 mod avg_pool;
 mod batch_norm;
 mod conv;

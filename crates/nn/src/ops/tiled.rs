@@ -1,9 +1,11 @@
 //! A 3x3 convolution in Winograd's tiles: where its transforms lie, and how threads share it.
 
 use super::Run;
+use super::ahead::{ALL, Ahead, Places};
 use crate::graph::Array;
 use crate::plan::{Room, Scratch};
 use std::ops::Range;
+use tenfold_kernels::LANES;
 use tenfold_kernels::arena::Columns;
 use tenfold_kernels::conv::direct::Conv2d;
 use tenfold_kernels::conv::winograd::{
@@ -55,41 +57,51 @@ impl Tiled {
     }
 
     /// Convolves this thread's images, without bias, once the weights are there: `input(n, f)` calls `f` with image n,
-    /// `output(n, fill)` gives a place for the result, which `fill` overwrites.
+    /// `output(n, fill)` gives a place for the result, which `fill` overwrites. `places`: what the two touch for some
+    /// images.
     pub(super) fn convolve(
         &self,
         run: &Run,
         room: &mut [f32],
         mut input: impl FnMut(usize, &mut dyn FnMut(&[f32])),
         mut output: impl FnMut(usize, &mut dyn FnMut(&mut [f32])),
+        places: (impl Fn(Range<usize>) -> Places, impl Fn(Range<usize>) -> Places),
     ) {
         let (isa, shape, images) = (run.step.isa, &self.shape, run.share());
         let weights = run.step.floats.read(self.transformed..self.transformed + shape.weight_len());
         let at_once = CONVOLVED.images(shape, images.len());
         for first in images.clone().step_by(at_once) {
+            let together = first..(first + at_once).min(images.end);
+            let (taken, given) = &places;
+            let next = taken(together.end..(together.end + at_once).min(images.end));
+            let given = given(together.clone());
             if at_once == 1 {
+                let count = CONVOLVED.pieces(shape, 1).count();
                 output(first, &mut |y| {
                     input(first, &mut |x| {
-                        for rows in CONVOLVED.pieces(shape, 1) {
+                        for (piece, rows) in CONVOLVED.pieces(shape, 1).enumerate() {
                             let all = rows.len() * shape.tile_columns();
                             let (inputs, products) = split(shape, all, room);
                             let tiles = Tiles { rows, first: 0, all };
                             transform_input(isa, shape, x, &tiles, inputs);
-                            multiply(isa, shape, all, inputs, &weights, products);
+                            let (blocks, part) = (shape.outputs() / LANES, (piece, count));
+                            let ahead = Ahead::new(run).soon(&given, blocks, part).later(&next, part);
+                            let ahead = &mut ahead.asked(shape.calls(all));
+                            multiply(isa, shape, all, inputs, &weights, products, ahead);
                             transform_output(isa, shape, products, &tiles, y);
                         }
                     });
                 });
                 continue;
             }
-            let together = first..(first + at_once).min(images.end);
             let all = together.len() * shape.tiles();
             let of_image = |n: usize| Tiles { rows: 0..shape.tile_rows(), first: (n - first) * shape.tiles(), all };
             let (inputs, products) = split(shape, all, room);
             for n in together.clone() {
                 input(n, &mut |x| transform_input(isa, shape, x, &of_image(n), inputs));
             }
-            multiply(isa, shape, all, inputs, &weights, products);
+            let ahead = Ahead::new(run).soon(&given, 1, ALL).later(&next, ALL);
+            multiply(isa, shape, all, inputs, &weights, products, &mut ahead.asked(shape.calls(all)));
             for n in together {
                 output(n, &mut |y| transform_output(isa, shape, products, &of_image(n), y));
             }
@@ -150,23 +162,42 @@ impl TiledGradient {
         let mut part = step.floats.write(self.parts + group * len..self.parts + (group + 1) * len);
         let mut bias = step.floats.write(self.biases + group * outputs..self.biases + (group + 1) * outputs);
         let planes = run.grad_layout(run.node.output).planes();
+        let Scratch { products, image, .. } = scratch;
+        let (products, image) = (products.as_mut_slice(), image.as_mut_slice());
         let at_once = SUMMED.images(shape, images.len());
         let mut accumulate = false;
         for first in images.clone().step_by(at_once) {
             let together = first..(first + at_once).min(images.end);
-            for rows in SUMMED.pieces(shape, together.len()) {
-                let each = rows.len() * shape.tile_columns();
-                let all = together.len() * each;
-                let Scratch { products, image, .. } = &mut *scratch;
-                let (inputs, grads) = split(shape, all, products.as_mut_slice());
-                for n in together.clone() {
-                    let tiles = Tiles { rows: rows.clone(), first: (n - first) * each, all };
-                    run.with_input(n, image.as_mut_slice(), |x| transform_input(isa, shape, x, &tiles, inputs));
-                    transform_grad_output(isa, shape, &planes, &run.grad(n..n + 1), &tiles, grads);
-                }
-                multiply_gradient(isa, shape, all, inputs, grads, accumulate, &mut part, &mut bias);
+            let next = together.end..(together.end + at_once).min(images.end);
+            let (taken, grads_taken) = (run.taken(next.clone()), run.grad_places(next));
+            let mut add = |part_of: (usize, usize), all: usize, inputs: &[f32], grads: &[f32]| {
+                let ahead = Ahead::new(run).later(&taken, part_of).later(&grads_taken, part_of);
+                let ahead = &mut ahead.asked(shape.gradient_calls(all));
+                multiply_gradient(isa, shape, all, inputs, grads, accumulate, &mut part, &mut bias, ahead);
                 accumulate = true;
+            };
+            if at_once == 1 {
+                let count = SUMMED.pieces(shape, 1).count();
+                run.with_input(first, image, |x| {
+                    for (piece, rows) in SUMMED.pieces(shape, 1).enumerate() {
+                        let all = rows.len() * shape.tile_columns();
+                        let (inputs, grads) = split(shape, all, products);
+                        let tiles = Tiles { rows, first: 0, all };
+                        transform_input(isa, shape, x, &tiles, inputs);
+                        transform_grad_output(isa, shape, &planes, &run.grad(first..first + 1), &tiles, grads);
+                        add((piece, count), all, inputs, grads);
+                    }
+                });
+                continue;
             }
+            let all = together.len() * shape.tiles();
+            let (inputs, grads) = split(shape, all, products);
+            for n in together {
+                let tiles = Tiles { rows: 0..shape.tile_rows(), first: (n - first) * shape.tiles(), all };
+                run.with_input(n, image, |x| transform_input(isa, shape, x, &tiles, inputs));
+                transform_grad_output(isa, shape, &planes, &run.grad(n..n + 1), &tiles, grads);
+            }
+            add(ALL, all, inputs, grads);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::weight::{Entry, conv_pool_backward_weight, gather_run};
 use super::*;
 use crate::conv::direct::conv2d_forward;
 use crate::panels::Panels;
+use crate::prefetch::Prefetch;
 use crate::reference::{self, Window};
 use crate::testing::{assert_close, assert_padding_is_zero, on_every_isa, pack_image, too_large, unpack_image, values};
 
@@ -88,7 +89,15 @@ fn everything_matches_the_reference_on_every_isa() {
             let mut argmax = vec![7; images as usize * fused.argmax_len()];
             for (n, (y, spread)) in expected.iter().enumerate() {
                 let mut sums = vec![0.0; conv.output.len()];
-                conv2d_forward(isa, &conv, 1, &xs[n * input.len()..][..input.len()], &packed_weight, &mut sums);
+                conv2d_forward(
+                    isa,
+                    &conv,
+                    1,
+                    &xs[n * input.len()..][..input.len()],
+                    &packed_weight,
+                    &mut sums,
+                    &mut Prefetch::nothing(),
+                );
                 let mut out = vec![0.0; output.len()];
                 let of_image = n * fused.argmax_len()..(n + 1) * fused.argmax_len();
                 pool_forward(isa, &fused, &sums, &padded_bias, &mut out, &mut argmax[of_image.clone()]);

@@ -287,6 +287,7 @@ mod tests {
     use crate::conv::direct::conv2d_forward;
     use crate::conv::pooled::forward::pool_forward;
     use crate::conv::pooled::seen::tests::{CASES, images, shape};
+    use crate::prefetch::Prefetch;
     use crate::testing::{on_every_isa, pack_image, too_large, values};
 
     #[test]
@@ -317,7 +318,7 @@ mod tests {
                     on_every_isa(|isa| {
                         let mut sums = vec![0.0; conv.output.len()];
                         let (mut y, mut argmax) = (vec![0.0; to.len()], vec![7; shape.argmax_len()]);
-                        conv2d_forward(isa, conv, 1, &x, weight, &mut sums);
+                        conv2d_forward(isa, conv, 1, &x, weight, &mut sums, &mut Prefetch::nothing());
                         pool_forward(isa, shape, &sums, &bias, &mut y, &mut argmax);
                         let (mut got, mut got_argmax) = (vec![0.0; to.len()], vec![8; shape.argmax_len()]);
                         conv_pool_forward(isa, shape, &x, weight, &bias, &mut got, &mut got_argmax);

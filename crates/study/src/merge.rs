@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 use crate::record::{RESULTS, RecipeRecord, Status, StudyRecord, TrialRecord};
 use crate::spec::{Study, StudyFileError};
 use crate::test_images::TEST_IMAGES;
-use crate::trial::{EPOCHS, FILTERS, PREDICTIONS, RESULT, WEIGHTS, seed_folder, ungathered};
+use crate::trial::{EPOCHS, Ended, FILTERS, PREDICTIONS, RESULT, WEIGHTS, place, seed_folder, ungathered};
 
 /// The most bytes of weights.
 const MOST_WEIGHTS: u64 = 4 << 30;
@@ -272,9 +272,20 @@ fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, MergeError> {
 
 /// Copies a trial, its record last.
 fn copy(path: &Path, trial: &TrialRecord, out: &RunFolder) -> Result<(), MergeError> {
+    let from = path.join(place(path, &trial.recipe, trial.seed, &trial.identity));
     let at = seed_folder(&trial.recipe, trial.seed);
-    for name in [WEIGHTS, PREDICTIONS, FILTERS, EPOCHS, RESULT] {
-        let file = path.join(&at).join(name);
+    let io = |reason| FolderError::Io { path: from.join(RESULT), operation: "read the file", reason };
+    let own = Ended::read(&from).map_err(io)?;
+    if own.is_some_and(|own| (&own.identity, own.status) != (&trial.identity, trial.status)) {
+        let fault = format!("is the record of another training than the one in {RESULTS}");
+        return Err(MergeError::Changed { path: from.join(RESULT), fault });
+    }
+    let files: &[&str] = match trial.status {
+        Status::Finished => &[WEIGHTS, PREDICTIONS, FILTERS, EPOCHS, RESULT],
+        Status::Diverged | Status::Interrupted => &[EPOCHS, RESULT],
+    };
+    for &name in files {
+        let file = from.join(name);
         let bytes = read(&file, if name == WEIGHTS { MOST_WEIGHTS } else { MOST_BYTES })?;
         let changed = |fault: &str| MergeError::Changed { path: file.clone(), fault: fault.to_owned() };
         let expected = match name {

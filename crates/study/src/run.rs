@@ -205,7 +205,8 @@ impl RunError {
 /// stops. Its results are the same as if it had never been stopped.
 /// `processor_time` tells what other work the machine does meanwhile, where that is known.
 ///
-/// A finished trial of other settings is replaced only if the plan says so, and not before the new one has finished.
+/// A finished trial of other settings is replaced only if the plan says so, and not before the new one has finished; one that
+/// diverges is recorded, and kept beside it.
 ///
 /// # Errors
 /// If the folder cannot be read or written, or holds finished trials of other settings, data or code that the plan does
@@ -305,7 +306,7 @@ fn run_trials(
                 (trial.status, trial.stopped.reason) = (Status::Interrupted, Reason::Interrupted);
             }
         }
-        // Only what finishes takes the place of what has finished.
+        // Only what finishes takes the place of what has finished. What diverges is kept beside it, and is not trained again.
         let earlier_stays =
             trial.status != Status::Finished && matches!(state, TrialState::Changed(Earlier { finished: true, .. }));
         let mut spared = Vec::new();
@@ -321,17 +322,21 @@ fn run_trials(
             spared = trial::write(folder, &mut trial, Some(product))?;
         } else if !earlier_stays {
             spared = trial::write(folder, &mut trial, None)?;
+        } else if trial.status == Status::Diverged {
+            spared = trial::write_aside(folder, &mut trial)?;
         }
         if trial.status != Status::Interrupted {
             // Left for the next run where it fails.
             let _ = checkpoint::clear(folder, &trial.recipe, seed);
         }
-        records.insert((recipe, seed), trial);
+        // The record says of a trial what its folder does.
+        if !(earlier_stays && trial.status == Status::Interrupted) {
+            records.insert((recipe, seed), trial.clone());
+        }
         record = plan.record(&records, ledger.readings(), &afterwards);
         results_bytes = write_results(folder, &record)?;
         folder.give_back();
-        let trial = &records[&(recipe, seed)];
-        flow = on_event(&StudyEvent::TrialEnded { recipe, record: trial, spared: &spared, earlier_stays });
+        flow = on_event(&StudyEvent::TrialEnded { recipe, record: &trial, spared: &spared, earlier_stays });
         if trial.status == Status::Interrupted {
             return Ok(record);
         }

@@ -109,7 +109,7 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
             let ended = match recorded.get(&(name.as_str(), seed)) {
                 // What the record has is of its plan, and need not be read once more.
                 Some(trial) => Some((trial.status, trial.time_s())),
-                None => planned.as_ref().and_then(|planned| planned.ended(&at, seed)),
+                None => planned.as_ref().and_then(|planned| planned.ended(path, seed)),
             };
             match ended.filter(|(status, _)| is_done(&at, *status)) {
                 Some((Status::Diverged, _)) => diverged += 1,
@@ -149,11 +149,11 @@ impl<'a> Planned<'a> {
         Some(Planned { recipe, architecture, dataset })
     }
 
-    /// How the trial whose folder is `at` ended, and the seconds that it took, if it is the one that is planned.
-    fn ended(&self, at: &Path, seed: u64) -> Option<(Status, f64)> {
-        let ended = Ended::read(at).ok()??;
+    /// How the trial of this seed that is planned ended, and the seconds that it took, if the run folder has it.
+    fn ended(&self, folder: &Path, seed: u64) -> Option<(Status, f64)> {
         let settings = TrialSettings::new(&self.architecture, &self.recipe.config(seed), self.dataset);
-        (ended.identity == settings.identity()).then(|| (ended.status, ended.time_s()))
+        let (_, ended) = Ended::of(folder, &self.recipe.name, seed, &settings.identity()).ok()??;
+        Some((ended.status, ended.time_s()))
     }
 }
 

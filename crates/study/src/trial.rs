@@ -37,6 +37,18 @@ pub(crate) fn beside(recipe: &str, seed: u64) -> [String; 2] {
     ["new", "old"].map(|name| format!("trials/{recipe}/.seed-{seed}.{name}"))
 }
 
+/// Where a trial that diverged is kept when it was to replace a finished one: that one keeps its place.
+pub(crate) fn aside(recipe: &str, seed: u64) -> String {
+    format!("trials/{recipe}/.seed-{seed}.diverged")
+}
+
+/// The folder, within the run folder `folder`, that has the trial of this identity: its own, unless only the other has it.
+pub(crate) fn place(folder: &Path, recipe: &str, seed: u64, identity: &str) -> String {
+    let (at, aside) = (seed_folder(recipe, seed), aside(recipe, seed));
+    let of_this = |at: &str| Ended::read(&folder.join(at)).is_ok_and(|it| it.is_some_and(|it| it.identity == identity));
+    if of_this(&aside) && !of_this(&at) { aside } else { at }
+}
+
 /// What a trial left in its folder, as far as it tells whether there is anything left to do, and what it took.
 #[derive(Deserialize)]
 pub(crate) struct Ended {
@@ -58,6 +70,17 @@ impl Ended {
             Err(reason) if reason.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(reason) => Err(reason),
         }
+    }
+
+    /// Of the trial of this identity, with the folder that has it, if the run folder `folder` has it.
+    pub(crate) fn of(folder: &Path, recipe: &str, seed: u64, identity: &str) -> io::Result<Option<(PathBuf, Ended)>> {
+        for at in [seed_folder(recipe, seed), aside(recipe, seed)] {
+            let at = folder.join(at);
+            if let Some(ended) = Ended::read(&at)?.filter(|ended| ended.identity == identity) {
+                return Ok(Some((at, ended)));
+            }
+        }
+        Ok(None)
     }
 
     /// Seconds of training and evaluation.
@@ -139,7 +162,17 @@ pub(crate) enum Found {
 
 /// Looks for the trial of this identity.
 pub(crate) fn read(folder: &RunFolder, recipe: &str, seed: u64, identity: &str) -> Result<Found, FolderError> {
-    let at = seed_folder(recipe, seed);
+    let found = read_at(folder, &seed_folder(recipe, seed), recipe, seed, identity)?;
+    if let Found::Changed { .. } = found
+        && let Found::Whole(diverged) = read_at(folder, &aside(recipe, seed), recipe, seed, identity)?
+    {
+        return Ok(Found::Whole(diverged));
+    }
+    Ok(found)
+}
+
+/// Looks in the folder `at`.
+fn read_at(folder: &RunFolder, at: &str, recipe: &str, seed: u64, identity: &str) -> Result<Found, FolderError> {
     let Some(bytes) = folder.read(format!("{at}/{RESULT}"))? else { return Ok(Found::Nothing) };
     let record = serde_json::from_slice::<TrialRecord>(&bytes);
     let of_this = |record: &TrialRecord| record.identity == identity && record.recipe == recipe && record.seed == seed;
@@ -156,7 +189,7 @@ pub(crate) fn read(folder: &RunFolder, recipe: &str, seed: u64, identity: &str) 
             settings: other.get("settings").and_then(|settings| serde_json::from_value(settings.clone()).ok()),
         });
     };
-    let names = folder.list(&at)?;
+    let names = folder.list(at)?;
     let there = |name: &str| names.iter().any(|other| other == name);
     let whole = match record.status {
         Status::Finished => {
@@ -243,7 +276,18 @@ pub(crate) fn write(
         let _ = folder.clear(&new);
     })?;
     settle(folder, &record.recipe, record.seed)?;
+    // It was beside what is now replaced.
+    let _ = folder.clear(&aside(&record.recipe, record.seed));
     Ok(spared)
+}
+
+/// Writes the record of a trial that diverged beside a finished one, which keeps its place. Gives what could not be written
+/// of that which can be spared.
+pub(crate) fn write_aside(folder: &RunFolder, record: &mut TrialRecord) -> Result<Vec<FolderError>, FolderError> {
+    let at = aside(&record.recipe, record.seed);
+    folder.clear(&at)?;
+    folder.give_back_rest();
+    write_to(folder, &at, record, None)
 }
 
 /// Writes the files of a trial to the folder `at`, which is empty.

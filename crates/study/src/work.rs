@@ -218,13 +218,18 @@ fn one(
         // Another has published the same.
         return fs::remove_dir_all(&from).map(|()| Ran::Published).map_err(io);
     }
-    let before = Ended::read(&to).map_err(io)?.map(|before| before.status);
-    if before == Some(Status::Finished) && ended.is_none_or(|trial| trial.status != Status::Finished) {
-        // As in a run, only what finishes takes the place of what has finished.
-        return Ok(Ran::Published);
-    }
+    let identity = plan.settings(recipe, seed).identity();
+    let before = Ended::read(&to).map_err(io)?;
+    let other = before.is_some_and(|before| before.status == Status::Finished && before.identity != identity);
     let [_, old] = trial::beside(name, seed).map(|name| at.join(name));
-    publish(&from, &to, &old).map_err(io)?;
+    let aside = at.join(trial::aside(name, seed));
+    // As in a run, only what finishes takes the place of what has finished.
+    if other && ended.is_none_or(|trial| trial.status != Status::Finished) {
+        publish(&from, &aside, &old).map_err(io)?;
+    } else {
+        publish(&from, &to, &old).map_err(io)?;
+        let _ = fs::remove_dir_all(aside);
+    }
     Ok(Ran::Published)
 }
 
@@ -244,14 +249,14 @@ fn publish(from: &Path, to: &Path, old: &Path) -> io::Result<()> {
 }
 
 fn is_done(plan: &PlannedStudy, at: &Path, (recipe, seed): (usize, u64)) -> Result<bool, WorkError> {
-    let at = at.join(seed_folder(&plan.recipe(recipe).0.name, seed));
-    let path = at.join(RESULT);
-    let ended = Ended::read(&at);
-    let ended = ended.map_err(|reason| WorkError::Io { path: path.clone(), operation: "read the file", reason })?;
-    let Some(ended) = ended else { return Ok(false) };
-    if ended.identity == plan.settings(recipe, seed).identity() {
+    let name = &plan.recipe(recipe).0.name;
+    let place = at.join(seed_folder(name, seed));
+    let path = place.join(RESULT);
+    let io = |reason| WorkError::Io { path: path.clone(), operation: "read the file", reason };
+    if let Some((at, ended)) = Ended::of(at, name, seed, &plan.settings(recipe, seed).identity()).map_err(io)? {
         return Ok(trial::is_done(&at, ended.status));
     }
+    let Some(ended) = Ended::read(&place).map_err(io)? else { return Ok(false) };
     if ended.status == Status::Finished && !plan.replace { Err(WorkError::Changed { path }) } else { Ok(false) }
 }
 
@@ -304,18 +309,20 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
         };
         let both = ended(&work_at).and_then(|own| Ok((own, ended(at)?)));
         let (own, there) = both.map_err(failed("read the training"))?;
-        let replaces = own.is_some_and(|own| {
-            let finished = own.status == Status::Finished;
-            let planned = record.asked.as_ref().is_some_and(|asked| asked.replace);
-            // Only what finishes takes the place of what has finished.
-            there.is_none_or(|there| {
-                finished && (there.status == Status::Diverged || planned && there.identity != own.identity)
-            })
-        });
-        if replaces {
-            let [new, _] = trial::beside(recipe, *seed);
-            folder.clear(&new)?;
-            folder.rename(&format!("{work}/{}", seed_folder(recipe, *seed)), &new)?;
+        let planned = record.asked.as_ref().is_some_and(|asked| asked.replace);
+        // As for a worker that puts it in its place: only what finishes takes the place of what has finished.
+        let [new, _] = trial::beside(recipe, *seed);
+        let to = match (own.map(|own| (own.status, own.identity)), there.map(|there| (there.status, there.identity))) {
+            (None, _) => None,
+            (Some(_), None) => Some(new),
+            (Some((_, own)), Some((_, there))) if own == there => None,
+            (Some(_), Some((Status::Diverged, _))) => Some(new),
+            (Some((Status::Finished, _)), Some(_)) => planned.then_some(new),
+            (Some(_), Some(_)) => Some(trial::aside(recipe, *seed)),
+        };
+        if let Some(to) = to {
+            folder.clear(&to)?;
+            folder.rename(&format!("{work}/{}", seed_folder(recipe, *seed)), &to)?;
             trial::settle(folder, recipe, *seed)?;
         }
         let passed = checkpoint::pass_on(&work_at, at, recipe, *seed);

@@ -173,17 +173,18 @@ fn a_replacement_that_does_not_finish_replaces_nothing() {
     for (study, stopped) in [(diverging, false), (STUDY.replace("epochs = 1", "epochs = 3"), true)] {
         let new = plan(&study, &splits, true);
         let folder = RunFolder::open(at.path()).unwrap();
-        let mut stays = None;
+        let (mut stays, mut status) = (None, None);
         let record = run(&new, &splits, &folder, &|| None, &mut |event| match event {
             StudyEvent::Training { event: Event::EpochStarted { epoch: 2, .. }, .. } if stopped => Flow::Stop,
             StudyEvent::TrialEnded { record, earlier_stays, .. } if record.recipe == "flat" => {
-                stays = Some(*earlier_stays);
+                (stays, status) = (Some(*earlier_stays), Some(record.status));
                 Flow::Continue
             }
             _ => Flow::Continue,
         });
-        let status = record.expect("nothing fails").recipes[0].trials[0].status;
-        assert_eq!(status, if stopped { Status::Interrupted } else { Status::Diverged });
+        assert_eq!(status, Some(if stopped { Status::Interrupted } else { Status::Diverged }));
+        let recorded = record.expect("nothing fails").recipes.iter().any(|recipe| recipe.name == "flat");
+        assert_eq!(recorded, !stopped, "the record says of a training what its folder does");
         assert_eq!(stays, Some(true));
         drop(folder);
         assert_eq!(kept(&old, &splits, at.path()).0, ["flat", "conv"], "the command of before finds it");

@@ -23,7 +23,7 @@ use crate::metrics::{Metrics, confusion};
 use crate::record::{EnsembleRecord, RESULTS, ReadingReason, Status, StudyRecord, TestReading, TrialRecord};
 use crate::run::calibration;
 use crate::trial::{
-    EPOCHS, FILTERS, PREDICTIONS, Prediction, RESULT, WEIGHTS, about, epochs_csv, model_of, parse_predictions,
+    EPOCHS, FILTERS, PREDICTIONS, Prediction, RESULT, WEIGHTS, about, epochs_csv, model_of, parse_predictions, place,
     seed_folder,
 };
 use crate::views;
@@ -40,12 +40,17 @@ use crate::views;
 pub fn check_files(of: TrialOf, splits: Option<&Splits>, threads: usize) -> Vec<Disagreement> {
     let TrialOf { folder, record, trial } = of;
     let mut faults = Faults::default();
-    let at = folder.join(seed_folder(&trial.recipe, trial.seed));
+    let at = folder.join(place(folder, &trial.recipe, trial.seed, &trial.identity));
     let classes = record.dataset.classes;
     match bounded(&at.join(RESULT), MOST_BYTES) {
         Err(reason) => faults.add(RESULT, format!("cannot be read: {reason}")),
         Ok(bytes) => match serde_json::from_slice::<TrialRecord>(&bytes) {
             Err(error) => faults.add(RESULT, format!("cannot be read as a record: {error}")),
+            // Each of its fields would be another.
+            Ok(own) if own.identity != trial.identity => {
+                faults.add(RESULT, format!("is the record of another training than the one in {RESULTS}"));
+                return faults.0;
+            }
             Ok(mut own) => {
                 own.far_above_chance = own.is_far_above_chance(classes);
                 for name in different(&own, trial) {

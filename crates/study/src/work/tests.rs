@@ -292,3 +292,85 @@ fn a_study_that_is_planned_anew_is_trained_and_replaces_what_was_there() {
     take_in_workers(&folder).unwrap();
     assert!(second.on_disk(&folder).unwrap().records.contains_key(&(0, 1)), "the finished one keeps its place");
 }
+
+#[test]
+fn a_replacement_that_diverges_is_kept_beside_what_had_finished_and_nobody_trains_it_again() {
+    let splits = splits();
+    let wild = "epochs = 100\noptimizer = { kind = \"sgd\", lr = 1e3, weight_decay = 1e3 }";
+    let (first, wild) = (plan(STUDY, &splits, 2, false), STUDY.replace("epochs = 1", wild));
+    for by_workers in [true, false] {
+        let scratch = scratch(&format!("work-diverged-{by_workers}"));
+        let at = scratch.path();
+        run(&first, &splits, &RunFolder::open(at).unwrap(), &|| None, &mut |_| Flow::Continue).unwrap();
+        let second = plan(&wild, &splits, 2, true);
+        let work_here = || {
+            let folder = SharedFolder::open(at).unwrap();
+            work(&second, &splits, &folder, &worker(None), &|| None, &mut |_| Flow::Continue).unwrap()
+        };
+        if by_workers {
+            planned(&second, &splits, at);
+            assert_eq!(work_here(), (2, Left::Nothing));
+        } else {
+            gathered(&second, &splits, at);
+        }
+        let counts = || {
+            let status = crate::status::status(at).unwrap();
+            let counts = status.recipes.iter().map(|recipe| (recipe.finished, recipe.diverged, recipe.left));
+            counts.collect::<Vec<_>>()
+        };
+        let expected = [(0, 2, 0), (2, 0, 0)];
+        assert_eq!(counts(), expected, "as soon as it has ended");
+        let record = gathered(&second, &splits, at);
+        let statuses = |record: &StudyRecord| {
+            let trials = record.recipes.iter().flat_map(|recipe| &recipe.trials);
+            trials.map(|trial| trial.status).collect::<Vec<_>>()
+        };
+        use Status::{Diverged, Finished};
+        assert_eq!(statuses(&record), [Diverged, Diverged, Finished, Finished]);
+        assert_eq!(counts(), expected);
+        assert_eq!(work_here(), (0, Left::Nothing), "nothing is trained again");
+        // The record says what the folder does, whoever asks.
+        let study = crate::FinishedStudy::read(at).unwrap();
+        assert_eq!(crate::ungathered(at, &study.record), [""; 0]);
+        for trial in study.record.recipes.iter().flat_map(|recipe| &recipe.trials) {
+            let of = crate::diff::TrialOf { folder: at, record: &study.record, trial };
+            assert_eq!(crate::verify::check_files(of, Some(&splits), 1), [], "{} seed {}", trial.recipe, trial.seed);
+        }
+        let out = crate::testing::scratch(&format!("work-diverged-merged-{by_workers}"));
+        let folder = RunFolder::open(out.path()).unwrap();
+        let folders = [study];
+        let merged = crate::Merge::new(&folders).unwrap().write(&folder).unwrap();
+        assert_eq!(statuses(&merged), statuses(&record));
+        assert!(!out.path().join("trials/flat/seed-1").join(WEIGHTS).exists(), "it is another network's");
+        drop(folder);
+        assert_eq!(statuses(&gathered(&plan(&wild, &splits, 2, false), &splits, out.path())), statuses(&record));
+        // What had finished is found by the command that made it.
+        assert_eq!(statuses(&gathered(&first, &splits, at)), [Finished; 4]);
+        // What finishes in its place leaves nothing beside it.
+        gathered(&plan(&STUDY.replace("epochs = 1", "epochs = 3"), &splits, 2, true), &splits, at);
+        let names = fs::read_dir(at.join("trials/flat")).unwrap().flatten();
+        let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["seed-1", "seed-2"]);
+    }
+}
+
+#[test]
+fn a_replacement_that_diverged_and_was_not_put_in_its_place_is_not_lost() {
+    let (splits, scratch) = (splits(), scratch("work-diverged-unpublished"));
+    let at = scratch.path();
+    let wild = "epochs = 100\noptimizer = { kind = \"sgd\", lr = 1e3, weight_decay = 1e3 }";
+    let (first, second) = (plan(STUDY, &splits, 1, false), plan(&STUDY.replace("epochs = 1", wild), &splits, 1, true));
+    run(&first, &splits, &RunFolder::open(at).unwrap(), &|| None, &mut |_| Flow::Continue).unwrap();
+    planned(&second, &splits, at);
+    let folder = SharedFolder::open(at).unwrap();
+    work(&second, &splits, &folder, &worker(None), &|| None, &mut |_| Flow::Continue).unwrap();
+    drop(folder);
+    // Killed just before.
+    fs::rename(at.join(trial::aside("flat", 1)), work_path(at, "flat", 1).join(seed_folder("flat", 1))).unwrap();
+    let folder = RunFolder::open(at).unwrap();
+    take_in_workers(&folder).unwrap();
+    let records = second.on_disk(&folder).unwrap().records;
+    assert_eq!(records[&(0, 1)].status, Status::Diverged);
+    assert!(first.on_disk(&folder).unwrap().records.contains_key(&(0, 1)), "the finished one keeps its place");
+}

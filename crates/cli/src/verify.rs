@@ -10,8 +10,9 @@ use tenfold_nn::train::{Event, Flow};
 use tenfold_report::format::seconds;
 use tenfold_study::diff::TrialOf;
 use tenfold_study::record::{RecipeRecord, Status, StudyRecord, TrialRecord};
+use tenfold_study::status::ungathered;
 use tenfold_study::verify::{Again, Disagreement, check_files, check_study, train_again};
-use tenfold_study::{FinishedStudy, FinishedStudyError, nearest, ungathered};
+use tenfold_study::{FinishedStudy, FinishedStudyError, nearest};
 
 use crate::args::{Format, VerifyArgs};
 use crate::environment::environment;

@@ -55,5 +55,5 @@ pub use plan::{PlanError, PlannedStudy, Settings, TrialState};
 pub use run::{DataChange, Position, ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError};
 pub use tenfold_nn::nearest;
-pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained, ungathered, whole};
+pub use trial::{Prediction, TrialFileError, predictions, seed_folder, trained, whole};
 pub use work::{Left, WorkError, WorkEvent, Worker, take_in_workers, work};

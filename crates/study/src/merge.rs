@@ -12,8 +12,9 @@ use crate::identity::{Difference, TrialSettings, sha256};
 use crate::ledger::Ledger;
 use crate::record::{RESULTS, RecipeRecord, Status, StudyRecord, TrialRecord};
 use crate::spec::{Study, StudyFileError};
+use crate::status::ungathered;
 use crate::test_images::TEST_IMAGES;
-use crate::trial::{EPOCHS, Ended, FILTERS, PREDICTIONS, RESULT, WEIGHTS, place, seed_folder, ungathered};
+use crate::trial::{EPOCHS, Ended, FILTERS, PREDICTIONS, RESULT, WEIGHTS, place, seed_folder};
 
 /// The most bytes of weights.
 const MOST_WEIGHTS: u64 = 4 << 30;

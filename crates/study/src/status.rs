@@ -1,6 +1,6 @@
 //! How far a run folder is: what is done, who works on what, and how long the rest will take by what was recorded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -13,9 +13,9 @@ use crate::finished::{FinishedStudyError, check_asked, record_as};
 use crate::folder::running;
 use crate::identity::TrialSettings;
 use crate::lease;
-use crate::record::{Asked, DatasetRecord, RESULTS, Status};
+use crate::record::{Asked, DatasetRecord, RESULTS, Status, StudyRecord};
 use crate::spec::{Recipe, Study};
-use crate::trial::{Ended, is_done, seed_folder};
+use crate::trial::{Ended, is_done, number, seed_folder};
 use crate::work::lease_path;
 
 /// How far a run folder is.
@@ -102,7 +102,7 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
     }
     let study = Study::read(&path.join("study.toml")).ok();
     for name in &asked.recipes {
-        let planned = study.as_ref().and_then(|study| Planned::of(study, name, &record));
+        let planned = study.as_ref().and_then(|study| Planned::of(study, name, &record.dataset));
         let (mut finished, mut diverged, mut left_seeds, mut times) = (0, 0, Vec::new(), Vec::new());
         for seed in 1..=asked.seeds {
             let at = path.join(seed_folder(name, seed));
@@ -133,6 +133,24 @@ pub fn status(path: &Path) -> Result<FolderStatus, FinishedStudyError> {
     Ok(status)
 }
 
+/// The folders of trials that are in a run folder and not in its record, though they are as planned: workers have put them
+/// there, and nobody has gathered them yet. Others were left out of the record, and gathering them changes nothing.
+pub fn ungathered(folder: &Path, record: &StudyRecord) -> Vec<String> {
+    let Ok(study) = Study::read(&folder.join("study.toml")) else { return Vec::new() };
+    let mut found = Vec::new();
+    for recipe in &study.recipes {
+        let Some(planned) = Planned::of(&study, &recipe.name, &record.dataset) else { continue };
+        let recorded = record.recipes.iter().filter(|known| known.name == recipe.name);
+        let recorded: BTreeSet<u64> = recorded.flat_map(|known| &known.trials).map(|trial| trial.seed).collect();
+        let entries = fs::read_dir(folder.join("trials").join(&recipe.name)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let seeds: BTreeSet<u64> = names.filter_map(|name| number(name.strip_prefix("seed-")?)).collect();
+        let left = seeds.difference(&recorded).filter(|&&seed| planned.ended(folder, seed).is_some());
+        found.extend(left.map(|&seed| seed_folder(&recipe.name, seed)));
+    }
+    found
+}
+
 /// A recipe as it is planned.
 struct Planned<'a> {
     recipe: &'a Recipe,
@@ -141,9 +159,8 @@ struct Planned<'a> {
 }
 
 impl<'a> Planned<'a> {
-    fn of(study: &'a Study, name: &str, record: &'a Listed) -> Option<Planned<'a>> {
+    fn of(study: &'a Study, name: &str, dataset: &'a DatasetRecord) -> Option<Planned<'a>> {
         let recipe = study.recipes.iter().find(|recipe| recipe.name == name)?;
-        let dataset = &record.dataset;
         let [channels, height, width] = dataset.shape;
         let architecture = recipe.architecture(ImageShape { channels, height, width }, dataset.classes).ok()?;
         Some(Planned { recipe, architecture, dataset })

@@ -121,30 +121,6 @@ pub(crate) fn number(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|seed: &u64| seed.to_string() == digits)
 }
 
-/// The folders of trials that are in a run folder and not in its record: workers have put them there, and nobody has
-/// gathered them yet.
-pub fn ungathered(folder: &Path, record: &StudyRecord) -> Vec<String> {
-    let names = |path: PathBuf| {
-        let entries = std::fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.sort_unstable();
-        names
-    };
-    let mut found = Vec::new();
-    for recipe in names(folder.join("trials")) {
-        let known = record.recipes.iter().find(|known| known.name == recipe);
-        for seed in names(folder.join("trials").join(&recipe)) {
-            let number = seed.strip_prefix("seed-").and_then(number);
-            let recorded = |number| known.is_some_and(|known| known.trials.iter().any(|trial| trial.seed == number));
-            let at = format!("trials/{recipe}/{seed}");
-            if number.is_some_and(|number| !recorded(number)) && folder.join(&at).join(RESULT).is_file() {
-                found.push(at);
-            }
-        }
-    }
-    found
-}
-
 /// What the folder of a trial holds.
 pub(crate) enum Found {
     Nothing,

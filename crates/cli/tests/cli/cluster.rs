@@ -178,6 +178,34 @@ fn what_nobody_has_gathered_is_neither_merged_nor_verified_but_named() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
 }
 
+#[test]
+fn what_was_left_out_of_the_record_keeps_nobody_from_verifying_and_merging() {
+    let path = planned("cli-left-out");
+    let (straight, merged) = (path.join("straight"), path.join("merged"));
+    let file = study_file(&path, &TWO.replace("epochs = 2", "epochs = 3"));
+    let data = path.join("data");
+    let ended = run(&[
+        "run",
+        &file,
+        "--data",
+        text(&data),
+        "--out",
+        text(&straight),
+        "--threads",
+        "1",
+        "--replace",
+        "--seeds",
+        "1",
+    ]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("1 training in the folder with other settings or data: left out"), "{}", ended.err);
+    let ended = run(&["verify", text(&straight), "--no-training"]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
+    let ended = run(&["merge", text(&straight), "--out", text(&merged)]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(!merged.join("trials/a/seed-2").exists() && merged.join("trials/b/seed-2").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_worker_writes_a_checkpoint_when_asked_for_and_a_run_goes_on_from_it() {

@@ -331,7 +331,7 @@ fn a_replacement_that_diverges_is_kept_beside_what_had_finished_and_nobody_train
         assert_eq!(work_here(), (0, Left::Nothing), "nothing is trained again");
         // The record says what the folder does, whoever asks.
         let study = crate::FinishedStudy::read(at).unwrap();
-        assert_eq!(crate::ungathered(at, &study.record), [""; 0]);
+        assert_eq!(crate::status::ungathered(at, &study.record), [""; 0]);
         for trial in study.record.recipes.iter().flat_map(|recipe| &recipe.trials) {
             let of = crate::diff::TrialOf { folder: at, record: &study.record, trial };
             assert_eq!(crate::verify::check_files(of, Some(&splits), 1), [], "{} seed {}", trial.recipe, trial.seed);

@@ -167,6 +167,8 @@ impl<'a> Merge<'a> {
         }
         record.recipes.retain(|recipe| !recipe.trials.is_empty());
         if let Some(asked) = &mut record.asked {
+            // There is nothing here that anybody could have meant.
+            asked.replace = false;
             for other in folders.iter().filter_map(|of| of.record.asked.as_ref()) {
                 asked.seeds = asked.seeds.max(other.seeds);
                 let new =

@@ -411,6 +411,7 @@ impl PlannedStudy {
             record.test_time_augmentation = afterwards.views.iter().find(of_these).map(|(_, views)| views.clone());
             record
         });
+        let done = |trial| trials.get(&trial).is_some_and(|trial| trial.status != Status::Interrupted);
         let mut record = StudyRecord {
             schema: SCHEMA,
             study: self.study.name.clone(),
@@ -421,7 +422,7 @@ impl PlannedStudy {
                 recipes: self.selected.iter().map(|&index| self.study.recipes[index].name.clone()).collect(),
                 seeds: self.seeds,
                 published: !self.published.is_empty(),
-                replace: self.replace,
+                replace: self.replace && !self.trials().all(done),
             }),
             recipes: recipes.filter(|recipe| !recipe.trials.is_empty()).collect(),
             test_readings: test_readings.to_vec(),

@@ -71,7 +71,8 @@ pub struct Asked {
     pub seeds: u64,
     /// Whether published figures stand beside ours.
     pub published: bool,
-    /// Whether finished trainings of other settings, data or training code may be replaced.
+    /// Whether finished trainings of other settings, data or training code may be replaced: until all that was asked for is
+    /// done. What changes after that was not meant.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
 }

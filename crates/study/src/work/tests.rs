@@ -294,6 +294,28 @@ fn a_study_that_is_planned_anew_is_trained_and_replaces_what_was_there() {
 }
 
 #[test]
+fn what_was_to_be_replaced_once_is_not_replaced_for_ever() {
+    let (splits, here, out) = (splits(), scratch("work-spent"), scratch("work-spent-merged"));
+    let at = here.path();
+    run(&plan(STUDY, &splits, 1, false), &splits, &RunFolder::open(at).unwrap(), &|| None, &mut |_| Flow::Continue)
+        .unwrap();
+    let second = plan(&STUDY.replace("epochs = 1", "epochs = 3"), &splits, 1, true);
+    planned(&second, &splits, at);
+    let may_replace = |path| crate::FinishedStudy::record(path).unwrap().asked.unwrap().replace;
+    assert!(may_replace(at), "workers are to know");
+    // A machine that shares nothing is sent a copy; what it makes of it replaces nothing.
+    let folders = [crate::FinishedStudy::read(at).unwrap()];
+    let merged = RunFolder::open(out.path()).unwrap();
+    crate::Merge::new(&folders).unwrap().write(&merged).unwrap();
+    assert!(!may_replace(out.path()));
+    let folder = SharedFolder::open(at).unwrap();
+    work(&second, &splits, &folder, &worker(None), &|| None, &mut |_| Flow::Continue).unwrap();
+    drop(folder);
+    gathered(&second, &splits, at);
+    assert!(!may_replace(at), "all that was asked for is done");
+}
+
+#[test]
 fn a_replacement_that_diverges_is_kept_beside_what_had_finished_and_nobody_trains_it_again() {
     let splits = splits();
     let wild = "epochs = 100\noptimizer = { kind = \"sgd\", lr = 1e3, weight_decay = 1e3 }";

@@ -160,7 +160,7 @@ impl<'a> Merge<'a> {
             let mut merged = RecipeRecord { trials, ensemble: None, test_time_augmentation: None, ..of.clone() };
             // All seeds as one: as a folder has measured just these.
             merged.ensemble =
-                same().filter_map(|other| other.ensemble.clone()).find(|ensemble| ensemble.is_of(&merged));
+                same().filter_map(|other| other.ensemble.as_ref()).find_map(|ensemble| ensemble.kept_for(&merged));
             merged.test_time_augmentation =
                 same().filter_map(|other| other.test_time_augmentation.clone()).find(|views| views.is_of(&merged));
             record.recipes.push(merged);

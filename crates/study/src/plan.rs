@@ -402,9 +402,8 @@ impl PlannedStudy {
                 test_time_augmentation: None,
                 trials: trials.collect(),
             };
-            let of_this =
-                |(name, ensemble): &&(String, EnsembleRecord)| *name == record.name && ensemble.is_of(&record);
-            record.ensemble = afterwards.ensembles.iter().find(of_this).map(|(_, ensemble)| ensemble.clone());
+            let mut of_this = afterwards.ensembles.iter().filter(|(name, _)| *name == record.name);
+            record.ensemble = of_this.find_map(|(_, ensemble)| ensemble.kept_for(&record));
             let of_these = |(name, views): &&(String, ViewsRecord)| {
                 *name == record.name && recipe.views.as_ref() == Some(&views.views) && views.is_of(&record)
             };

@@ -36,4 +36,11 @@ impl EnsembleRecord {
         recipe.finished().map(|trial| trial.seed).eq(self.seeds.iter().copied())
             && weights.eq(self.weights_sha256.iter().map(|sha256| Some(sha256.as_str())))
     }
+
+    /// What is kept of it for the recipe, if it is of the networks that the recipe now has: the same weights may have been
+    /// trained again, in another time.
+    pub(crate) fn kept_for(&self, recipe: &RecipeRecord) -> Option<EnsembleRecord> {
+        let train_time_s = recipe.finished().map(|trial| trial.train_time_s).sum();
+        self.is_of(recipe).then(|| EnsembleRecord { train_time_s, ..self.clone() })
+    }
 }

@@ -316,6 +316,36 @@ fn what_was_to_be_replaced_once_is_not_replaced_for_ever() {
 }
 
 #[test]
+fn the_time_of_all_seeds_is_that_of_their_trainings_however_they_came_together() {
+    let (splits, one, other, out) = (splits(), scratch("time-one"), scratch("time-other"), scratch("time-merged"));
+    let plan = plan(STUDY, &splits, 2, false);
+    let checked = |path: &Path| {
+        let study = crate::FinishedStudy::read(path).unwrap();
+        for recipe in &study.record.recipes {
+            let sum: f64 = recipe.trials.iter().map(|trial| trial.train_time_s).sum();
+            assert_eq!(recipe.ensemble.as_ref().unwrap().train_time_s, sum, "{}", path.display());
+        }
+        assert_eq!(crate::verify::check_study(&study, Some(&splits), 1), []);
+        study
+    };
+    for path in [one.path(), other.path()] {
+        gathered(&plan, &splits, path);
+        checked(path);
+    }
+    // Half of one folder was trained beside other work, so that of the other is taken.
+    let mut study = crate::FinishedStudy::read(one.path()).unwrap();
+    study.record.recipes.iter_mut().for_each(|recipe| recipe.trials[1].timing.busy = true);
+    let studies = [study, checked(other.path())];
+    let folder = RunFolder::open(out.path()).unwrap();
+    crate::Merge::new(&studies).unwrap().write(&folder).unwrap();
+    checked(out.path());
+    // Trained again, to the same bits.
+    fs::remove_file(one.path().join("trials/flat/seed-2").join(PREDICTIONS)).unwrap();
+    gathered(&plan, &splits, one.path());
+    checked(one.path());
+}
+
+#[test]
 fn a_replacement_that_diverges_is_kept_beside_what_had_finished_and_nobody_trains_it_again() {
     let splits = splits();
     let wild = "epochs = 100\noptimizer = { kind = \"sgd\", lr = 1e3, weight_decay = 1e3 }";

@@ -20,6 +20,8 @@ pub(crate) fn conclude(
 ) -> Result<StudyRecord, Failure> {
     // What the trials say together takes a while, so it is computed once, when all are there.
     let mut finished = FinishedStudy::read(folder.path())?;
+    // Before it is made.
+    finished.count_choice(folder)?;
     finished.complete();
     let record = &finished.record;
     let written = folder.write(RESULTS, record.to_json().as_bytes());

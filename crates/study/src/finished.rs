@@ -10,10 +10,11 @@ use tenfold_nn::data::MAX_CLASSES;
 use thiserror::Error;
 
 use crate::calibration::CalibrationRecord;
-use crate::comparison::{self, Comparison, Groups, RecipeTrials, TestImages};
-use crate::folder::{MOST_BYTES, bounded};
+use crate::comparison::{self, ChosenBy, Comparison, Groups, RecipeTrials, TestImages};
+use crate::folder::{FolderError, MOST_BYTES, RunFolder, bounded};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::record::{Asked, RESULTS, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
+use crate::record::{Asked, RESULTS, ReadingReason, RecipeRecord, SCHEMA, Status, StudyRecord, TrialRecord};
 use crate::spec::is_name;
 use crate::test_images::{self, TEST_IMAGES, TestOrigins};
 use crate::trial::{PREDICTIONS, Prediction, RESULT, parse_predictions, seed_folder};
@@ -165,6 +166,23 @@ impl FinishedStudy {
         let Comparison { chosen_by, picked, .. } = self.record.comparison.clone();
         let recipes = self.recipes(|recipe| recipe.name.clone());
         Comparison { chosen_by, picked, ..comparison::compare(&recipes, &self.images, margin) }
+    }
+
+    /// Counts the look at the test images that a choice by them takes, in the record that `folder` has: before the comparison is
+    /// computed that makes it. Nothing is counted where the record is to be chosen from otherwise, or has nothing to choose from.
+    ///
+    /// # Errors
+    /// If the record cannot be written.
+    pub fn count_choice(&mut self, folder: &RunFolder) -> Result<(), FolderError> {
+        let record = &mut self.record;
+        let any = record.recipes.iter().any(|recipe| recipe.finished().next().is_some());
+        if record.comparison.chosen_by != ChosenBy::Test || !any {
+            return Ok(());
+        }
+        let mut ledger = Ledger::of_one(record);
+        ledger.count(ReadingReason::Choice, None, None);
+        record.test_readings = ledger.readings().to_vec();
+        folder.write(RESULTS, record.to_json().as_bytes())
     }
 
     /// Fills in what the trials say together, with the margin that the record has.

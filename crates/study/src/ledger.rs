@@ -76,6 +76,11 @@ impl Ledger {
         ledger
     }
 
+    /// The count of one record, as it says it.
+    pub(crate) fn of_one(record: &StudyRecord) -> Ledger {
+        Ledger(record.test_readings.clone())
+    }
+
     /// The count, in an order that does not depend on that of the looks.
     pub(crate) fn readings(&self) -> &[TestReading] {
         &self.0

@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::calibration::{CalibrationRecord, Said};
 use crate::changes::{Earlier, changes_in_words};
 use crate::checkpoint::{self, Checkpoint, Unusable, position_of};
-use crate::comparison::{ChosenBy, TestImages, units};
+use crate::comparison::{TestImages, units};
 use crate::ensemble::{self, Part};
 use crate::folder::{FolderError, RunFolder};
 use crate::ledger::Ledger;
@@ -246,9 +246,6 @@ fn run_trials(
     let others = found.others.into_iter().filter(|&((recipe, seed), _)| !to_run(recipe, seed));
     let left_out: Vec<_> = others.map(|((recipe, seed), state)| (recipe, seed, state)).collect();
     let mut records = found.records;
-    if plan.chosen_by == ChosenBy::Test {
-        ledger.count(ReadingReason::Choice, None, None);
-    }
     let mut record = plan.record(&records, ledger.readings(), &afterwards);
     let mut results_bytes = write_results(folder, &record)?;
 

@@ -10,8 +10,8 @@ use tenfold_nn::train::{Event, Flow, Pixels};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::{DataPlace, Environment, Reading, Reason, Status, StudyRecord, Timing};
 use tenfold_study::{
-    PlannedStudy, ProcessorTime, RunError, RunFolder, Settings, Study, StudyEvent, TrialState, predictions, run,
-    trained,
+    FinishedStudy, PlannedStudy, ProcessorTime, RunError, RunFolder, Settings, Study, StudyEvent, TrialState,
+    predictions, run, trained,
 };
 
 const STUDY: &str = "
@@ -381,7 +381,14 @@ fn every_look_at_the_test_images_is_counted_and_none_forgotten() {
 
     let by_test = Settings { chosen_by: ChosenBy::Test, ..settings(1) };
     let log = run_all(&plan(STUDY, &splits, by_test), &splits, &scratch.0);
-    assert_eq!((log.record.comparison.chosen_by, log.record.openings().choices), (ChosenBy::Test, 1));
+    assert_eq!(
+        (log.record.comparison.chosen_by, log.record.openings().choices),
+        (ChosenBy::Test, 0),
+        "none is made yet"
+    );
+    let mut study = FinishedStudy::read(&scratch.0).unwrap();
+    study.count_choice(&RunFolder::open(&scratch.0).unwrap()).unwrap();
+    assert_eq!(FinishedStudy::read(&scratch.0).unwrap().record.openings().choices, 1, "on disk before it is made");
     let log = run_all(&plan(STUDY, &splits, settings(1)), &splits, &scratch.0);
     assert_eq!((log.record.comparison.chosen_by, log.record.openings().choices), (ChosenBy::Validation, 1));
     let before = looks(&log.record);

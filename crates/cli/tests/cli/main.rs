@@ -472,6 +472,33 @@ fn a_choice_by_test_is_stamped_and_counted() {
     let trial = reading("trial", "a".into(), 1.into(), 1);
     let null = serde_json::Value::Null;
     assert_eq!(record["test_readings"], serde_json::json!([trial, reading("choice", null.clone(), null.clone(), 1)]));
+    // Nor does it count what is planned, stopped or gathered where nothing has finished yet.
+    let twice = path.join("twice");
+    let data = path.join("data");
+    let common = [file.as_str(), "--data", text(&data), "--out", text(&twice), "--threads", "1"];
+    assert_eq!(run(&[&["run"][..], &common, &["--plan-only"]].concat()).code, Some(0));
+    let mut planned: serde_json::Value =
+        serde_json::from_slice(&fs::read(twice.join("results.json")).unwrap()).unwrap();
+    planned["comparison"]["chosen_by"] = "test".into();
+    fs::write(twice.join("results.json"), planned.to_string()).unwrap();
+    let choices = || {
+        let record: serde_json::Value = serde_json::from_slice(&fs::read(twice.join("results.json")).unwrap()).unwrap();
+        let readings = record["test_readings"].as_array().unwrap().clone();
+        readings
+            .iter()
+            .filter(|reading| reading["reason"] == "choice")
+            .map(|r| r["count"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    for _ in 0..2 {
+        assert_eq!(run(&["work", text(&twice), "--gather"]).code, Some(0));
+        assert_eq!(choices(), 0);
+    }
+    if std::thread::available_parallelism().is_ok_and(|n| n.get() > 1) {
+        let ended = run(&[&["run"][..], &common, &["--choose-by", "test", "--jobs", "2"]].concat());
+        assert_eq!((ended.code, choices()), (Some(0), 1), "{}", ended.err);
+        assert_eq!(run(&["verify", text(&twice), "--no-training"]).code, Some(0));
+    }
     // Choosing properly afterwards takes nothing back.
     let ended = run_in(&path, &[&file]);
     assert!(ended.out.contains("Pick, best on validation: a ("), "{}", ended.out);

@@ -157,7 +157,8 @@ fn check_readings(record: &StudyRecord, faults: &mut Faults) {
             expect(ReadingReason::TestTimeAugmentation, Some(&recipe.name), None, of);
         }
     }
-    if record.comparison.chosen_by == ChosenBy::Test {
+    // It is made when all is compared, which may be still to come.
+    if record.comparison.chosen_by == ChosenBy::Test && !record.comparison.recipes.is_empty() {
         expect(ReadingReason::Choice, None, None, "the choice by them".to_owned());
     }
 }

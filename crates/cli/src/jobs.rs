@@ -59,8 +59,8 @@ pub(crate) fn run(
                 let end = tenfold_study::work(plan, splits, folder, worker, &thread_time, &mut |event| {
                     view().show(job, event)
                 });
-                // What one cannot do, the others cannot either, or not for long.
-                end.inspect_err(|_| view().stop())
+                // What one cannot do, the others may not be able to begin either. What they have begun, they end.
+                end.inspect_err(|_| view().begin_none())
             }
         };
         let started: Vec<_> = (0..jobs).map(|job| scope.spawn(one(job))).collect();

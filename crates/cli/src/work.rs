@@ -149,8 +149,8 @@ pub(crate) struct View<'a> {
     /// How many others held when that was told.
     waiting: usize,
     workers: Vec<Checkpoints>,
-    /// Whether all are to stop.
-    stop: bool,
+    /// Whether no training is to be begun any more.
+    begin_none: bool,
 }
 
 /// What a worker has still to do for who asked for checkpoints.
@@ -164,17 +164,21 @@ struct Checkpoints {
 
 impl View<'_> {
     pub(crate) fn new<'a>(plan: &'a PlannedStudy, signals: &'a Signals, workers: usize) -> View<'a> {
-        View { plan, signals, waiting: 0, workers: vec![Checkpoints::default(); workers], stop: false }
+        View { plan, signals, waiting: 0, workers: vec![Checkpoints::default(); workers], begin_none: false }
     }
 
-    /// Stops every worker.
-    pub(crate) fn stop(&mut self) {
-        self.stop = true;
+    /// Lets no worker begin another training. Those that are under way have room for what they will write, and end.
+    pub(crate) fn begin_none(&mut self) {
+        self.begin_none = true;
     }
 
     /// What this worker tells.
     pub(crate) fn show(&mut self, worker: usize, event: &WorkEvent) -> Flow {
         let mut flow = Flow::Continue;
+        let begins = |event: &StudyEvent| matches!(event, StudyEvent::Planned { .. } | StudyEvent::TrialStarted { .. });
+        if self.begin_none && !matches!(event, WorkEvent::Run(event) if !begins(event)) {
+            return Flow::Stop;
+        }
         match event {
             WorkEvent::Waiting(held) => {
                 // Others of this process are no news.
@@ -229,6 +233,6 @@ impl View<'_> {
             }
             WorkEvent::Run(_) => {}
         }
-        if self.stop || self.signals.exit_code().is_some() { Flow::Stop } else { flow }
+        if self.signals.exit_code().is_some() { Flow::Stop } else { flow }
     }
 }

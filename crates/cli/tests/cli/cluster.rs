@@ -119,6 +119,39 @@ fn jobs_side_by_side_leave_what_a_run_does() {
     assert_eq!(said["recipes"][1]["trials"].as_array().map(Vec::len), Some(2));
 }
 
+#[cfg(unix)]
+#[test]
+fn where_one_job_has_no_room_the_others_end_what_they_have_begun() {
+    if std::thread::available_parallelism().map_or(1, std::num::NonZero::get) < 2 {
+        return;
+    }
+    let path = with_data("cli-jobs-room", |_, _| {});
+    let (data, out) = (path.join("data"), path.join("out"));
+    let recipe = |name: &str, layers: &str, epochs: usize| {
+        format!("[[recipe]]\nname = \"{name}\"\nlayers = [{layers}]\nepochs = {epochs}\n")
+    };
+    // The first is over when the second has long begun; the weights of the third are larger than a file may be.
+    let study = [
+        recipe("short", "\"linear 10\"", 1),
+        recipe("long", "\"conv 8 5x5\", \"relu\", \"maxpool 2\", \"linear 10\"", 40),
+        recipe("large", "\"linear 2000\", \"relu\", \"linear 10\"", 1),
+        recipe("last", "\"linear 10\"", 1),
+    ];
+    let file = study_file(&path, &format!("name = \"mine\"\n{}", study.concat()));
+    let command = format!(
+        "trap '' XFSZ; ulimit -f 6000; exec '{}' run '{file}' --data '{}' --out '{}' --jobs 2 --threads 1",
+        env!("CARGO_BIN_EXE_tenfold"),
+        text(&data),
+        text(&out)
+    );
+    let ended = ended(Command::new("sh").args(["-c", &command]).stdin(Stdio::null()));
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("there is no room for what the training of large seed 1 will write"), "{}", ended.err);
+    assert!(ended.err.contains("long seed 1: done, test accuracy "), "{}", ended.err);
+    assert!(out.join("trials/long/seed-1/result.json").is_file(), "{}", ended.err);
+    assert!(!out.join("trials/last/seed-1").exists(), "none is begun after that: {}", ended.err);
+}
+
 #[test]
 fn what_is_missing_is_named_and_trained_by_the_next() {
     let path = planned("cli-work-few");

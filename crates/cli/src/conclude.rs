@@ -10,14 +10,16 @@ use crate::output::{plain, plain_lines};
 use crate::progress::Progress;
 use crate::{pictures, report, show};
 
-/// Computes what the trials say together, writes it, draws where the images are at hand, and shows it.
+/// Computes what the trials say together, writes it, draws where the images are at hand, and shows it. None where `stop` said
+/// meanwhile that it is to end: then what was not yet drawn is missing.
 pub(crate) fn conclude(
     folder: &RunFolder,
     splits: Option<&Splits>,
     threads: usize,
     format: Format,
     progress: &Progress,
-) -> Result<StudyRecord, Failure> {
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<StudyRecord>, Failure> {
     // What the trials say together takes a while, so it is computed once, when all are there.
     let mut finished = FinishedStudy::read(folder.path())?;
     // Before it is made.
@@ -25,7 +27,17 @@ pub(crate) fn conclude(
     finished.complete();
     let record = &finished.record;
     let written = folder.write(RESULTS, record.to_json().as_bytes());
+    let stopped = || {
+        let stopped = stop();
+        if stopped {
+            progress.note("interrupted: results.json is written; the same command writes the rest of the report");
+        }
+        stopped
+    };
     let (mut drawn, mut page) = (None, None);
+    if stopped() {
+        return written.map(|()| None).map_err(Into::into);
+    }
     if let Some(splits) = splits {
         // What was learned is told, and kept, even where there is no room for what is made of it.
         drawn = spare(
@@ -34,6 +46,9 @@ pub(crate) fn conclude(
             "the pictures",
             "the same command draws them again",
         );
+        if stopped() {
+            return written.map(|()| None).map_err(Into::into);
+        }
         let made = report::write(folder, &finished, &splits.test);
         page = spare(progress, made, "report.html", "`tenfold report` writes it");
     }
@@ -49,7 +64,7 @@ pub(crate) fn conclude(
         Format::Json => progress.out(&record.to_json())?,
     }
     written?;
-    Ok(finished.record)
+    Ok(Some(finished.record))
 }
 
 /// What was made of the results; a warning where it could not be written.

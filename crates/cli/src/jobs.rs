@@ -74,7 +74,7 @@ pub(crate) fn run(
         all &= left == Left::Nothing;
     }
     if all {
-        return finish(path, plan, splits, format);
+        return finish(path, plan, splits, signals, format);
     }
     note(&format!(
         "interrupted: {} done; the same command goes on from there",

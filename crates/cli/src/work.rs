@@ -26,11 +26,11 @@ use crate::signals::Signals;
 /// Works, and gives the exit code.
 pub(crate) fn work(args: &WorkArgs) -> Result<u8, Failure> {
     let (plan, splits) = planned(&args.folder, args.data.as_deref(), args.threads)?;
+    let signals = Signals::watch()?;
     if args.gather {
-        return gather(&args.folder, &plan, &splits);
+        return gather(&args.folder, &plan, &splits, &signals);
     }
     let folder = SharedFolder::open(&args.folder)?;
-    let signals = Signals::watch()?;
     let worker = Worker { holder: holder(), at_most: args.at_most, stale: STALE };
     let mut view = View::new(&plan, &signals, 1);
     let (trained, left) =
@@ -38,7 +38,10 @@ pub(crate) fn work(args: &WorkArgs) -> Result<u8, Failure> {
     drop(folder);
     let trained = counted(trained, "training", "trainings");
     match left {
-        Left::Nothing => finish(&args.folder, &plan, &splits, Format::Text).map(|_| DONE),
+        Left::Nothing => Ok(match finish(&args.folder, &plan, &splits, &signals, Format::Text)? {
+            Some(_) => DONE,
+            None => signals.exit_code().unwrap_or(DONE),
+        }),
         Left::ToOthers => {
             note(&format!("{trained} here; others work on what is left"));
             Ok(DONE)
@@ -90,11 +93,12 @@ pub(crate) fn planned(
     Ok((PlannedStudy::new(study, &splits, settings)?, splits))
 }
 
-/// All is done: the last one writes what it comes to, and gives the record.
+/// All is done: the last one writes what it comes to, and gives the record. None where another does, or a signal stops it.
 pub(crate) fn finish(
     path: &Path,
     plan: &PlannedStudy,
     splits: &Splits,
+    signals: &Signals,
     format: Format,
 ) -> Result<Option<StudyRecord>, Failure> {
     match RunFolder::open(path) {
@@ -103,13 +107,15 @@ pub(crate) fn finish(
             Ok(None)
         }
         Err(error) => Err(error.into()),
-        Ok(folder) => write(&folder, plan, splits, format).map(Some),
+        Ok(folder) => write(&folder, plan, splits, signals, format),
     }
 }
 
 /// Writes record, report and verdict of what is done.
-fn gather(path: &Path, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failure> {
-    write(&RunFolder::open(path)?, plan, splits, Format::Text)?;
+fn gather(path: &Path, plan: &PlannedStudy, splits: &Splits, signals: &Signals) -> Result<u8, Failure> {
+    if write(&RunFolder::open(path)?, plan, splits, signals, Format::Text)?.is_none() {
+        return Ok(signals.exit_code().unwrap_or(DONE));
+    }
     let status = tenfold_study::status::status(path)?;
     let missing: Vec<String> = status
         .recipes
@@ -130,16 +136,32 @@ fn gather(path: &Path, plan: &PlannedStudy, splits: &Splits) -> Result<u8, Failu
     Ok(DONE)
 }
 
-fn write(folder: &RunFolder, plan: &PlannedStudy, splits: &Splits, format: Format) -> Result<StudyRecord, Failure> {
+fn write(
+    folder: &RunFolder,
+    plan: &PlannedStudy,
+    splits: &Splits,
+    signals: &Signals,
+    format: Format,
+) -> Result<Option<StudyRecord>, Failure> {
+    let (progress, stop) = (Progress::new(), || signals.exit_code().is_some());
     take_in_workers(folder)?;
     // Nothing is trained; where all is there, the seeds of a recipe are measured as one.
     tenfold_study::run(plan, splits, folder, &processor_time, &mut |event| match event {
         StudyEvent::Planned { trials, .. } if trials.iter().any(|trial| !matches!(trial.2, TrialState::Kept(_))) => {
             Flow::Stop
         }
+        StudyEvent::EnsembleStarted { recipe, seeds } => {
+            progress.note(&format!("{recipe}: measuring the mean of its {seeds} seeds"));
+            if stop() { Flow::Stop } else { Flow::Continue }
+        }
+        _ if stop() => Flow::Stop,
         _ => Flow::Continue,
     })?;
-    conclude(folder, Some(splits), plan.environment().threads, format, &Progress::new())
+    if stop() {
+        progress.note("interrupted: all that was trained is kept; the same command writes the report");
+        return Ok(None);
+    }
+    conclude(folder, Some(splits), plan.environment().threads, format, &progress, &stop)
 }
 
 /// Turns events of the workers of this process into lines.

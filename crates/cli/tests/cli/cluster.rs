@@ -234,7 +234,12 @@ fn what_was_left_out_of_the_record_keeps_nobody_from_verifying_and_merging() {
     assert!(ended.err.contains("1 training in the folder with other settings or data: left out"), "{}", ended.err);
     let ended = run(&["verify", text(&straight), "--no-training"]);
     assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
-    let ended = run(&["merge", text(&straight), "--out", text(&merged)]);
+    let third = path.join("third");
+    assert_eq!(
+        run(&["run", &file, "--data", text(&data), "--out", text(&third), "--only", "a", "--seeds", "1"]).code,
+        Some(0)
+    );
+    let ended = run(&["merge", text(&straight), text(&third), "--out", text(&merged)]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert!(!merged.join("trials/a/seed-2").exists() && merged.join("trials/b/seed-2").exists());
 }
@@ -269,6 +274,30 @@ fn a_worker_writes_a_checkpoint_when_asked_for_and_a_run_goes_on_from_it() {
     let (mut child, _) = started_with(&["work", text(&out), "--threads", "1"], "b seed 1 goes on from epoch ");
     signal(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_after_the_last_training_ends_workers_and_jobs_too() {
+    let path = planned("cli-work-late-signal");
+    let (file, data, out) = (path.join("mine.toml"), path.join("data"), path.join("out"));
+    let work = ["work", text(&out), "--threads", "1"];
+    let (mut child, _lines) = started_with(&work, "b seed 2: done");
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!out.join("report.html").exists());
+    let ended = run(&["status", text(&out)]);
+    assert!(ended.out.starts_with("mine: 4 of 4 trainings done\n"), "{}", ended.out);
+    if std::thread::available_parallelism().is_ok_and(|n| n.get() > 1) {
+        let common = ["run", text(&file), "--data", text(&data), "--out", text(&out), "--seeds", "2"];
+        fs::remove_dir_all(out.join("trials/b/seed-2")).unwrap();
+        let (mut child, _lines) =
+            started_with(&[&common[..], &["--threads", "1", "--jobs", "2"]].concat(), "b seed 2: done");
+        signal(&child, "TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+    }
+    let ended = run(&work);
+    assert!(ended.code == Some(0) && out.join("report.html").is_file(), "{}", ended.err);
 }
 
 #[cfg(unix)]

@@ -111,7 +111,7 @@ pub(crate) fn summary(record: &StudyRecord) -> String {
     let occurring = record.recipes.iter().find_map(RecipeRecord::occurring).unwrap_or((classes, classes));
     let table = summary_table(&rows, occurring);
     let openings = record.openings();
-    let machines = match record.machines().len() {
+    let machines = match record.paces() {
         0 | 1 => String::new(),
         kinds => {
             format!("trained on {kinds} kinds of machines, whose times do not compare: tenfold compare names them\n")

@@ -48,6 +48,17 @@ impl StudyRecord {
         kinds.sort_by_key(|kind| std::cmp::Reverse(kind.trials));
         kinds
     }
+
+    /// On how many kinds of machines its trials were run whose times do not compare.
+    pub fn paces(&self) -> usize {
+        let mut paces: Vec<&Environment> = Vec::new();
+        for kind in self.machines() {
+            if !paces.iter().any(|pace| pace.is_like(kind.like)) {
+                paces.push(kind.like);
+            }
+        }
+        paces.len()
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +81,7 @@ mod tests {
         assert_eq!(found, [(3, "n10 n2".to_owned(), 1), (2, "test".to_owned(), 1), (1, "n2".to_owned(), 64)]);
         // Another commit is another program, though of a version that promises the same times.
         study.recipes[1].trials[1].environment.commit = "another".to_owned();
-        assert_eq!(study.machines().len(), 4);
+        assert_eq!((study.machines().len(), study.paces()), (4, 3), "the same times all the same");
         let [one, other] = [0, 1].map(|n| &study.recipes[1].trials[n].environment);
         assert!(one.is_like(other) && !one.is_like(&study.recipes[0].trials[1].environment));
     }

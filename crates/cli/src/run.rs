@@ -11,8 +11,8 @@ use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{DataPlace, EpochRecord, Status, StudyRecord};
 use tenfold_study::{
-    FolderError, PlannedStudy, Position, RunFolder, Settings, StudyEvent, TrialState, Unusable, changes_in_words,
-    take_in_workers,
+    FolderError, PlanError, PlannedStudy, Position, RunFolder, Settings, StudyEvent, TrialState, Unusable,
+    changes_in_words, take_in_workers,
 };
 
 use crate::args::{ChooseBy, Format, RunArgs};
@@ -60,7 +60,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         epochs: args.epochs,
         precision: args.precision,
         environment: environment(threads),
-        free_memory_bytes: free_memory_bytes(),
+        // Those that are trained at a time share it.
+        free_memory_bytes: free_memory_bytes().map(|bytes| bytes / args.jobs as u64),
         published: built_in && study.name == DIGITS,
         place,
         reading,
@@ -68,7 +69,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         chosen_by: args.choose_by.into(),
         margin: args.margin / 100.0,
     };
-    let plan = PlannedStudy::new(study, &splits, settings)?;
+    let plan = PlannedStudy::new(study, &splits, settings).map_err(|error| match error {
+        PlanError::Memory { .. } if args.jobs > 1 => {
+            let hint = format!(
+                "that is what each of {} trainings at a time has of the memory; with fewer --jobs each has more",
+                args.jobs
+            );
+            Failure::new(USAGE, error.to_string(), Some(hint))
+        }
+        error => error.into(),
+    })?;
     let folder = RunFolder::open(&path)?;
     take_in_workers(&folder)?;
     let signals = Signals::watch()?;

@@ -153,6 +153,36 @@ fn where_one_job_has_no_room_the_others_end_what_they_have_begun() {
 }
 
 #[test]
+fn jobs_share_the_memory() {
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free_kib = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?.trim().parse().ok());
+    let (Some::<f64>(free_kib), Ok(2..)) = (free_kib, std::thread::available_parallelism().map(|n| n.get())) else {
+        return;
+    };
+    let path = with_data("cli-jobs-memory", |_, _| {});
+    // Somebody else's folder, so that nothing is trained whatever is said of the memory.
+    let (data, out) = (path.join("data"), folder("cli-jobs-memory-out"));
+    fs::write(out.join("study.toml"), "").unwrap();
+    // One of them takes 0.7 of what is free: 36 bytes for each parameter.
+    let layers = (0.7 * free_kib * 1024.0 / (36.0 * 2048.0 * 2048.0)).round() as usize;
+    let layers = vec!["\"linear 2048\", \"relu\""; layers].join(", ");
+    let study = format!("name = \"mine\"\n[[recipe]]\nname = \"a\"\nlayers = [{layers}, \"linear 10\"]\n");
+    let file = study_file(&path, &study);
+    let jobs = |n: &str| {
+        run(&["run", &file, "--data", text(&data), "--out", text(&out), "--jobs", n, "--threads", "1", "--seeds", "2"])
+    };
+    let ended = jobs("1");
+    assert!(ended.code == Some(4) && ended.err.contains("was not written by a run"), "{}", ended.err);
+    let ended = jobs("2");
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    for part in ["of memory, and ", "hint: that is what each of 2 trainings at a time has of the memory; "] {
+        assert!(ended.err.contains(part), "{part}: {}", ended.err);
+    }
+}
+
+#[test]
 fn what_is_missing_is_named_and_trained_by_the_next() {
     let path = planned("cli-work-few");
     let out = path.join("out");

@@ -55,16 +55,7 @@ const TICKS: f64 = 100.0;
 
 /// Processor time until now, where the system tells.
 pub(crate) fn processor_time() -> Option<ProcessorTime> {
-    spent_by("/proc/self/stat")
-}
-
-/// The same of this thread alone: what other threads of the process do is other work.
-pub(crate) fn thread_time() -> Option<ProcessorTime> {
-    spent_by("/proc/thread-self/stat")
-}
-
-fn spent_by(own: &str) -> Option<ProcessorTime> {
-    let own = std::fs::read_to_string(own).ok()?;
+    let own = std::fs::read_to_string("/proc/self/stat").ok()?;
     let all = std::fs::read_to_string("/proc/stat").ok()?;
     Some(ProcessorTime { own_s: own_ticks(&own)? as f64 / TICKS, all_s: all_ticks(&all)? as f64 / TICKS })
 }

@@ -10,7 +10,7 @@ use tenfold_study::record::StudyRecord;
 use tenfold_study::{Left, PlannedStudy, STALE, SharedFolder, Worker};
 
 use crate::args::Format;
-use crate::environment::{cores, holder, thread_time};
+use crate::environment::{cores, holder};
 use crate::failure::{Failure, USAGE};
 use crate::output::note;
 use crate::signals::Signals;
@@ -49,16 +49,16 @@ pub(crate) fn run(
     format: Format,
 ) -> Result<Option<StudyRecord>, Failure> {
     let folder = SharedFolder::open(path)?;
-    let worker = Worker { holder: holder(), at_most: None, stale: STALE };
+    let worker = Worker { holder: holder(), several: true, at_most: None, stale: STALE };
     let view = Mutex::new(View::new(plan, signals, jobs));
     let view = || view.lock().unwrap_or_else(PoisonError::into_inner);
     let ends: Vec<_> = thread::scope(|scope| {
         let (folder, worker, view) = (&folder, &worker, &view);
         let one = |job| {
             move || {
-                let end = tenfold_study::work(plan, splits, folder, worker, &thread_time, &mut |event| {
-                    view().show(job, event)
-                });
+                // What the process spends is not one job's, nor does a job's thread tell what its helpers spend.
+                let end =
+                    tenfold_study::work(plan, splits, folder, worker, &|| None, &mut |event| view().show(job, event));
                 // What one cannot do, the others may not be able to begin either. What they have begun, they end.
                 end.inspect_err(|_| view().begin_none())
             }

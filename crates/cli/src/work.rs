@@ -31,7 +31,7 @@ pub(crate) fn work(args: &WorkArgs) -> Result<u8, Failure> {
         return gather(&args.folder, &plan, &splits, &signals);
     }
     let folder = SharedFolder::open(&args.folder)?;
-    let worker = Worker { holder: holder(), at_most: args.at_most, stale: STALE };
+    let worker = Worker { holder: holder(), several: false, at_most: args.at_most, stale: STALE };
     let mut view = View::new(&plan, &signals, 1);
     let (trained, left) =
         tenfold_study::work(&plan, &splits, &folder, &worker, &processor_time, &mut |event| view.show(0, event))?;

@@ -69,6 +69,8 @@ pub struct PlannedStudy {
     pub(crate) replace: bool,
     pub(crate) chosen_by: ChosenBy,
     pub(crate) margin: f64,
+    /// Whether others are trained beside it in the same process.
+    pub(crate) beside_others: bool,
     published: Vec<PublishedRun>,
 }
 
@@ -272,6 +274,7 @@ impl PlannedStudy {
             replace,
             chosen_by,
             margin,
+            beside_others: false,
             published,
         })
     }
@@ -328,10 +331,11 @@ impl PlannedStudy {
     }
 
     /// The plan of one of its trials alone, in a folder of its own where all else may be replaced.
-    pub(crate) fn of_trial(&self, recipe: usize, seed: u64) -> PlannedStudy {
+    pub(crate) fn of_trial(&self, recipe: usize, seed: u64, beside_others: bool) -> PlannedStudy {
         let chosen_by = ChosenBy::Validation;
         let (selected, first_seed) = (vec![recipe], seed);
-        let mut plan = PlannedStudy { selected, first_seed, seeds: seed, replace: true, chosen_by, ..self.clone() };
+        let seeds = seed;
+        let mut plan = PlannedStudy { selected, first_seed, seeds, replace: true, chosen_by, beside_others, ..self.clone() };
         // Measured of all trials together, by who gathers them.
         plan.study.recipes.iter_mut().for_each(|recipe| recipe.views = None);
         plan

@@ -281,7 +281,7 @@ fn run_trials(
         }
         let Trained { outcome, kept, spent } =
             training(plan, splits, folder, (recipe, seed), from, processor_time, on_event);
-        let mut trial = trained(plan, recipe, seed, &outcome, Timing::of(spent, threads));
+        let mut trial = trained(plan, recipe, seed, &outcome, Timing::of(spent, threads, plan.beside_others));
         let mut measured = None;
         if trial.status == Status::Finished {
             let mut go_on = || on_event(&StudyEvent::Measuring);

@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Worker {
     /// For people: machine and process.
     pub holder: String,
+    /// Whether it is one of several of its process, which train side by side: then its times are not compared.
+    pub several: bool,
     /// Train no more than so many.
     pub at_most: Option<usize>,
     /// How long a lease must be seen unchanged before it is taken over: [`STALE`](crate::STALE), but in tests.
@@ -139,7 +141,7 @@ pub fn work(
             let ran = if is_done(plan, at, trial)? {
                 Ran::Published
             } else {
-                one(plan, splits, at, trial, processor_time, on_event)?
+                one((plan, splits, at), trial, worker.several, processor_time, on_event)?
             };
             drop(lease);
             match ran {
@@ -189,10 +191,9 @@ enum Ran {
 
 /// Runs one trial in its own folder, and publishes it.
 fn one(
-    plan: &PlannedStudy,
-    splits: &Splits,
-    at: &Path,
+    (plan, splits, at): (&PlannedStudy, &Splits, &Path),
     (recipe, seed): (usize, u64),
+    several: bool,
     processor_time: &dyn Fn() -> Option<ProcessorTime>,
     on_event: &mut dyn FnMut(&WorkEvent) -> Flow,
 ) -> Result<Ran, WorkError> {
@@ -206,8 +207,8 @@ fn one(
         let operation = "take over the checkpoints of the training";
         WorkError::Io { path: at.join(seed_folder(name, seed)), operation, reason }
     })?;
-    let record =
-        run(&plan.of_trial(recipe, seed), splits, &own, processor_time, &mut |event| on_event(&WorkEvent::Run(event)))?;
+    let of_trial = plan.of_trial(recipe, seed, several);
+    let record = run(&of_trial, splits, &own, processor_time, &mut |event| on_event(&WorkEvent::Run(event)))?;
     let ended = record.recipes.iter().flat_map(|recipe| &recipe.trials).find(|trial| trial.seed == seed);
     if ended.is_none_or(|trial| trial.status == Status::Interrupted) {
         return Ok(Ran::Stopped);

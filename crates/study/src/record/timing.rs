@@ -63,10 +63,13 @@ impl Timing {
     /// Seconds of other work that may be nothing but the coarse ticks in which systems count it.
     const COARSE_S: f64 = 0.05;
 
-    /// Of a training on `threads` threads.
-    pub(crate) fn of(spent: Spent, threads: usize) -> Timing {
+    /// Of a training on `threads` threads, `beside_others` that its process trains at the same time or not.
+    pub(crate) fn of(spent: Spent, threads: usize, beside_others: bool) -> Timing {
         let Spent { parts, wall_s, processor } = spent;
-        let Some(ProcessorTime { own_s, all_s }) = processor else { return Timing { parts, ..Timing::default() } };
+        // What its process spends says nothing of one of several.
+        let Some(ProcessorTime { own_s, all_s }) = processor.filter(|_| !beside_others) else {
+            return Timing { parts, busy: beside_others, ..Timing::default() };
+        };
         let other_s = (all_s - own_s).max(0.0);
         Timing {
             cpu_share: Some(own_s / wall_s),
@@ -84,7 +87,8 @@ mod tests {
     #[test]
     fn time_beside_other_work_is_marked() {
         let at = |own_s, all_s| Some(ProcessorTime { own_s, all_s });
-        let between = |before, after, wall_s, threads| Timing::of(Spent::default().and(before, after, wall_s), threads);
+        let between =
+            |before, after, wall_s, threads| Timing::of(Spent::default().and(before, after, wall_s), threads, false);
         let timing = |other_s, threads| between(at(5.0, 100.0), at(25.0, 120.0 + other_s), 10.0, threads);
         assert_eq!(timing(1.0, 2), Timing { cpu_share: Some(2.0), other_load: Some(0.1), busy: false, parts: 1 });
         assert_eq!(timing(2.5, 2), Timing { cpu_share: Some(2.0), other_load: Some(0.25), busy: true, parts: 1 });
@@ -96,17 +100,23 @@ mod tests {
             assert_eq!(between(before, after, 10.0, 1), Timing::default());
         }
         assert_eq!(between(at(0.0, 0.0), at(0.0, 0.0), 0.0, 1), Timing::default());
+        // Beside others of its process, whatever the system tells.
+        for before in [None, at(0.0, 0.0)] {
+            let spent = Spent::default().and(before, at(1.0, 1.0), 1.0);
+            assert_eq!(Timing::of(spent, 1, true), Timing { busy: true, ..Timing::default() });
+        }
     }
 
     #[test]
     fn parts_add_up() {
         let at = |own_s, all_s| Some(ProcessorTime { own_s, all_s });
         let one = Spent::default().and(at(0.0, 0.0), at(2.0, 3.0), 1.0);
-        let both = Timing::of(one.and(at(7.0, 100.0), at(8.0, 105.0), 2.0), 4);
+        let both = Timing::of(one.and(at(7.0, 100.0), at(8.0, 105.0), 2.0), 4, false);
         assert_eq!(both, Timing { cpu_share: Some(1.0), other_load: Some(5.0 / 3.0), busy: true, parts: 2 });
         let unknown = Timing { parts: 2, ..Timing::default() };
-        assert_eq!(Timing::of(one.and(None, None, 2.0), 4), unknown);
-        assert_eq!(Timing::of(Spent::default().and(None, None, 2.0).and(at(0.0, 0.0), at(1.0, 1.0), 1.0), 4), unknown);
+        assert_eq!(Timing::of(one.and(None, None, 2.0), 4, false), unknown);
+        let later = Spent::default().and(None, None, 2.0).and(at(0.0, 0.0), at(1.0, 1.0), 1.0);
+        assert_eq!(Timing::of(later, 4, false), unknown);
         assert_eq!(serde_json::from_str::<Timing>("{}").unwrap().parts, 1, "records of earlier versions");
     }
 }

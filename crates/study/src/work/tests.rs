@@ -11,7 +11,7 @@ const STUDY: &str = "name = \"small\"\n[data]\nclasses = 2\nvalid = 20\n[[recipe
                      batch_size = 16\nepochs = 2\n";
 
 fn worker(at_most: Option<usize>) -> Worker {
-    Worker { holder: "a test".to_owned(), at_most, stale: Duration::from_millis(1) }
+    Worker { holder: "a test".to_owned(), several: false, at_most, stale: Duration::from_millis(1) }
 }
 
 /// Plans, trains nothing.
@@ -88,6 +88,20 @@ fn several_workers_leave_what_one_run_does() {
         status.recipes.iter().map(|recipe| (recipe.finished, recipe.left)).collect::<Vec<_>>(),
         [(6, 0), (6, 0)]
     );
+}
+
+#[test]
+fn times_of_trainings_side_by_side_are_not_compared_where_the_system_tells_nothing() {
+    let (splits, scratch) = (splits(), scratch("work-beside"));
+    let plan = plan(STUDY, &splits, 1, false);
+    planned(&plan, &splits, scratch.path());
+    let folder = SharedFolder::open(scratch.path()).unwrap();
+    let worker = Worker { several: true, ..worker(None) };
+    work(&plan, &splits, &folder, &worker, &|| None, &mut |_| Flow::Continue).unwrap();
+    drop(folder);
+    let record = gathered(&plan, &splits, scratch.path());
+    let timings = record.recipes.iter().flat_map(|recipe| &recipe.trials).map(|trial| trial.timing);
+    assert!(timings.clone().count() == 2 && timings.clone().all(|timing| timing.busy), "{:?}", record.recipes);
 }
 
 #[test]

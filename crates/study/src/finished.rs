@@ -393,6 +393,7 @@ mod tests {
             asked: None,
             recipes: vec![recipe_record("mlp", vec![trial_record("mlp", 1, metrics)])],
             test_readings: Vec::new(),
+            taken_in: Vec::new(),
             comparison: Comparison::default(),
         };
         fs::write(scratch.path().join(RESULTS), record.to_json()).unwrap();

@@ -149,7 +149,7 @@ impl<'a> Merge<'a> {
             copy(path, trial, out)?;
         }
         let mut record = first.record.clone();
-        record.recipes = Vec::new();
+        (record.recipes, record.taken_in) = (Vec::new(), Vec::new());
         for recipe in &study.recipes {
             let same = || folders.iter().flat_map(|of| &of.record.recipes).filter(|other| other.name == recipe.name);
             let Some(of) = same().next() else { continue };

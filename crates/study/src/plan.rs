@@ -429,6 +429,7 @@ impl PlannedStudy {
             }),
             recipes: recipes.filter(|recipe| !recipe.trials.is_empty()).collect(),
             test_readings: test_readings.to_vec(),
+            taken_in: Vec::new(),
             comparison: Comparison { chosen_by: self.chosen_by, margin: self.margin, ..Comparison::default() },
         };
         record.summarize();

@@ -58,6 +58,9 @@ pub struct StudyRecord {
     /// Every time the labels of the test images were looked at.
     #[serde(default)]
     pub test_readings: Vec<TestReading>,
+    /// Folders of workers whose counts are in `test_readings` already, while what else is in them is taken out; missing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_in: Vec<String>,
     /// What follows from the trials together.
     pub comparison: Comparison,
 }

@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tenfold_nn::data::Splits;
 use tenfold_nn::train::Flow;
@@ -267,11 +267,13 @@ fn is_done(plan: &PlannedStudy, at: &Path, (recipe, seed): (usize, u64)) -> Resu
 /// # Errors
 /// If the folder cannot be read or written, or its record not be read.
 pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
-    let mut left = Vec::new();
+    let (mut left, mut working) = (Vec::new(), Vec::new());
     for recipe in folder.list("trials")? {
         for name in folder.list(format!("trials/{recipe}"))? {
             let Some(of_seed) = name.strip_prefix(".seed-") else { continue };
             if let Some(seed) = of_seed.strip_suffix(".work").and_then(trial::number) {
+                working.push((format!("trials/{recipe}/{name}"), recipe.clone(), seed));
+            } else if let Some(seed) = of_seed.split_once(".taken-").and_then(|(seed, _)| trial::number(seed)) {
                 left.push((format!("trials/{recipe}/{name}"), recipe.clone(), seed));
             } else if name.contains(".lease") || name.contains(".stale-") {
                 // Of one who was killed: nobody works while the folder is held.
@@ -279,23 +281,31 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
             }
         }
     }
-    if left.is_empty() {
+    if left.is_empty() && working.is_empty() {
         return Ok(());
     }
     let Some(bytes) = folder.read(RESULTS)? else { return Ok(()) };
     let count = || FolderError::Count { path: folder.path().join(RESULTS) };
     let mut record: StudyRecord = serde_json::from_slice(&bytes).map_err(|_| count())?;
+    // Under a name of their own, which no other will have and no worker goes on in: so the record can say whose counts it has,
+    // in the write that adds them, and a process that dies here counts nothing twice.
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let id = format!("{}-{nanos:x}", std::process::id());
+    for (work, recipe, seed) in working {
+        let taken = format!("trials/{recipe}/.seed-{seed}.taken-{id}");
+        folder.rename(&work, &taken)?;
+        left.push((taken, recipe, seed));
+    }
     let mut ledger = Ledger::read(folder, RESULTS, std::iter::empty())?;
-    for (work, ..) in &left {
+    for (work, ..) in left.iter().filter(|(work, ..)| !record.taken_in.contains(work)) {
         let own = Ledger::read(folder, &format!("{work}/{RESULTS}"), std::iter::empty())?;
         for reading in own.readings().iter().filter(|reading| reading.reason == ReadingReason::Trial) {
             ledger.add(ReadingReason::Trial, reading.recipe.as_deref(), reading.seed, reading.count);
         }
     }
     record.test_readings = ledger.readings().to_vec();
+    record.taken_in = left.iter().map(|(work, ..)| work.clone()).collect();
     folder.write(RESULTS, record.to_json().as_bytes())?;
-    // What is counted here is not counted there any more.
-    left.iter().try_for_each(|(work, ..)| folder.remove(format!("{work}/{RESULTS}")))?;
     for (work, recipe, seed) in &left {
         // What a run was doing when it was killed is settled first.
         trial::settle(folder, recipe, *seed)?;

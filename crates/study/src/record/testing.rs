@@ -50,6 +50,7 @@ pub(super) fn study(recipes: Vec<RecipeRecord>) -> StudyRecord {
         asked: None,
         recipes,
         test_readings: Vec::new(),
+        taken_in: Vec::new(),
         comparison,
     };
     study.summarize();

@@ -241,6 +241,65 @@ fn a_training_goes_on_whether_a_run_or_a_worker_began_it() {
     }
 }
 
+/// A copy of a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn looks_are_counted_once_wherever_taking_in_is_killed() {
+    let (splits, scratch) = (splits(), scratch("work-taking-in"));
+    let (plan, at) = (plan(STUDY, &splits, 1, false), scratch.path().join("before"));
+    planned(&plan, &splits, &at);
+    let folder = SharedFolder::open(&at).unwrap();
+    work(&plan, &splits, &folder, &worker(None), &|| None, &mut |_| Flow::Continue).unwrap();
+    drop(folder);
+    // One of two was killed before it put its training in its place.
+    fs::rename(at.join("trials/conv/seed-1"), work_path(&at, "conv", 1).join("trials/conv/seed-1")).unwrap();
+    let mut kills = 0;
+    for change in 0.. {
+        let at = {
+            let copied = scratch.path().join(format!("killed-{change}"));
+            copy(&at, &copied);
+            copied
+        };
+        let folder = RunFolder::open(&at).unwrap();
+        folder.faults.reset();
+        folder.faults.kill_at(change);
+        let killed = take_in_workers(&folder).is_err();
+        drop(folder);
+        let mut trained = 0;
+        let folder = RunFolder::open(&at).unwrap();
+        take_in_workers(&folder).unwrap();
+        let record = run(&plan, &splits, &folder, &|| None, &mut |event| {
+            trained += usize::from(matches!(event, StudyEvent::TrialStarted { .. }));
+            Flow::Continue
+        });
+        let record = record.unwrap();
+        assert_eq!(
+            (record.openings().to_string(), trained),
+            ("test opened once per trial, after all choices were fixed".to_owned(), 0),
+            "killed at change {change}"
+        );
+        for recipe in ["flat", "conv"] {
+            assert_eq!(folder.list(format!("trials/{recipe}")).unwrap(), ["seed-1"], "killed at change {change}");
+        }
+        if !killed {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 5, "{kills}");
+}
+
 #[test]
 fn what_a_worker_had_finished_and_not_yet_put_in_its_place_is_not_lost() {
     let (splits, scratch) = (splits(), scratch("work-unpublished"));

@@ -30,6 +30,7 @@ use crate::{images, jobs, report, show};
 
 /// Runs a study and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
+    let signals = Signals::of_checkpoints()?;
     if args.plan_only && args.choose_by == ChooseBy::Test {
         let message = "--choose-by test chooses when all is trained, which --plan-only leaves to others".to_owned();
         let hint = "leave it out here; the same `tenfold run` command with it, and without --plan-only, chooses then";
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     })?;
     let folder = RunFolder::open(&path)?;
     take_in_workers(&folder)?;
-    let signals = Signals::watch()?;
+    signals.watch_stop()?;
 
     let mut view = View::new(&plan, &splits, &signals, args.format, &path);
     if args.plan_only {
@@ -440,7 +441,9 @@ impl<'a> View<'a> {
                 let epochs =
                     if *epochs == 1 { "1 epoch".to_owned() } else { format!("{} epochs", count(*epochs as u64)) };
                 let are = if epochs == "1 epoch" { "is" } else { "are" };
-                progress.note(&format!("{epochs} of {name} {are} lost: a training starts again from its first epoch"));
+                progress.note(&format!(
+                    "{epochs} of {name} {are} lost, for there is no checkpoint of it: it starts again from its first epoch"
+                ));
             }
         }
     }

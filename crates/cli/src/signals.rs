@@ -18,19 +18,31 @@ pub(crate) struct Signals {
 impl Signals {
     /// From here on signals are noticed.
     pub(crate) fn watch() -> Result<Signals, Failure> {
-        let (came, number) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let unwatched = |error| Failure::new(IO, format!("signals cannot be watched: {error}"), None);
+        let signals = Signals::of_checkpoints()?;
+        signals.watch_stop()?;
+        Ok(signals)
+    }
+
+    /// From here on who asks for a checkpoint does not end the program, though there may be nothing to write yet. What asks to
+    /// stop still does, until [`Signals::watch_stop`].
+    pub(crate) fn of_checkpoints() -> Result<Signals, Failure> {
+        let (stop, checkpoint) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&checkpoint)).map_err(unwatched)?;
+        Ok(Signals { stop, checkpoint })
+    }
+
+    /// From here on what asks to stop is noticed, and the second at once.
+    pub(crate) fn watch_stop(&self) -> Result<(), Failure> {
+        let came = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             // In this order: the first signal finds the flag down, and raises it for the second.
             flag::register_conditional_shutdown(signal, i32::from(SIGNAL) + signal, Arc::clone(&came))
                 .and_then(|_| flag::register(signal, Arc::clone(&came)))
-                .and_then(|_| flag::register_usize(signal, Arc::clone(&number), signal as usize))
+                .and_then(|_| flag::register_usize(signal, Arc::clone(&self.stop), signal as usize))
                 .map_err(unwatched)?;
         }
-        let checkpoint = Arc::new(AtomicBool::new(false));
-        #[cfg(unix)]
-        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&checkpoint)).map_err(unwatched)?;
-        Ok(Signals { stop: number, checkpoint })
+        Ok(())
     }
 
     /// Whether a checkpoint was asked for since this was called last.
@@ -46,4 +58,8 @@ impl Signals {
             signal => Some(SIGNAL + signal as u8),
         }
     }
+}
+
+fn unwatched(error: std::io::Error) -> Failure {
+    Failure::new(IO, format!("signals cannot be watched: {error}"), None)
 }

@@ -25,8 +25,9 @@ use crate::signals::Signals;
 
 /// Works, and gives the exit code.
 pub(crate) fn work(args: &WorkArgs) -> Result<u8, Failure> {
+    let signals = Signals::of_checkpoints()?;
     let (plan, splits) = planned(&args.folder, args.data.as_deref(), args.threads)?;
-    let signals = Signals::watch()?;
+    signals.watch_stop()?;
     if args.gather {
         return gather(&args.folder, &plan, &splits, &signals);
     }

@@ -1,6 +1,8 @@
 //! `tenfold work`: one of several processes that train what was planned.
 
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use tenfold_nn::data::Splits;
 use tenfold_nn::data::words::{counted, listed};
@@ -94,6 +96,9 @@ pub(crate) fn planned(
     Ok((PlannedStudy::new(study, &splits, settings)?, splits))
 }
 
+/// How long the end of a study waits for those who only look at its folder.
+const LOOKING: Duration = Duration::from_secs(2);
+
 /// All is done: the last one writes what it comes to, and gives the record. None where another does, or a signal stops it.
 pub(crate) fn finish(
     path: &Path,
@@ -102,7 +107,15 @@ pub(crate) fn finish(
     signals: &Signals,
     format: Format,
 ) -> Result<Option<StudyRecord>, Failure> {
-    match RunFolder::open(path) {
+    let until = Instant::now() + LOOKING;
+    let opened = loop {
+        match RunFolder::open(path) {
+            // Who only looks is gone at once; whoever works leaves now too, and the last of them writes.
+            Err(FolderError::Held { shared: true, .. }) if Instant::now() < until => sleep(LOOKING / 40),
+            opened => break opened,
+        }
+    };
+    match opened {
         Err(FolderError::Held { .. }) => {
             note("all trainings are done; another is still in the folder, and writes results.json and the report");
             Ok(None)

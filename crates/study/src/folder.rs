@@ -55,6 +55,8 @@ pub enum FolderError {
         path: PathBuf,
         /// "process 123", as far as it is known.
         holder: String,
+        /// Whether others share it, as workers do and who only looks, so that none of them writes the study's files.
+        shared: bool,
     },
     /// The folder holds something else.
     #[error("{}: holds a {file} that was not written by a run; choose another folder with --out", .path.display())]
@@ -122,11 +124,11 @@ impl RunFolder {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 // Workers share the lock, and write no number.
-                let holder = match lock.try_lock_shared() {
-                    Ok(()) => "workers (`tenfold status` names them)".to_owned(),
-                    Err(_) => holder(&lock),
+                let (holder, shared) = match lock.try_lock_shared() {
+                    Ok(()) => ("workers (`tenfold status` names them)".to_owned(), true),
+                    Err(_) => (holder(&lock), false),
                 };
-                return Err(FolderError::Held { path: path.to_owned(), holder });
+                return Err(FolderError::Held { path: path.to_owned(), holder, shared });
             }
             Err(TryLockError::Error(reason)) => return Err(failed("lock the file")(reason)),
         }
@@ -417,7 +419,9 @@ impl SharedFolder {
         let file = OpenOptions::new().read(true).write(true).open(path.join(LOCK)).map_err(failed("open the file"))?;
         match file.try_lock_shared() {
             Ok(()) => Ok(SharedFolder { path: path.to_owned(), _lock: file }),
-            Err(TryLockError::WouldBlock) => Err(FolderError::Held { path: path.to_owned(), holder: holder(&file) }),
+            Err(TryLockError::WouldBlock) => {
+                Err(FolderError::Held { path: path.to_owned(), holder: holder(&file), shared: false })
+            }
             Err(TryLockError::Error(reason)) => {
                 Err(FolderError::Io { path: path.join(LOCK), operation: "lock the file", reason })
             }

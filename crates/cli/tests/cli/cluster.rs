@@ -219,6 +219,21 @@ fn the_last_of_those_who_came_for_a_few_writes_the_report() {
 }
 
 #[test]
+fn the_last_worker_writes_the_report_though_somebody_looks() {
+    let path = planned("cli-work-looked-at");
+    let out = path.join("out");
+    let looking = tenfold_study::SharedFolder::open(&out).unwrap();
+    let (mut child, mut lines) = started_with(&["work", text(&out), "--threads", "1"], "b seed 1: done");
+    line_beginning(&mut lines, "b seed 2: done");
+    sleep(std::time::Duration::from_millis(300));
+    drop(looking);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
+    assert!(out.join("report.html").is_file(), "{rest}");
+}
+
+#[test]
 fn what_nobody_has_gathered_is_neither_merged_nor_verified_but_named() {
     let path = planned("cli-ungathered");
     let (out, straight, merged) = (path.join("out"), path.join("straight"), path.join("merged"));

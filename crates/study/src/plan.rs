@@ -17,8 +17,8 @@ use crate::folder::{FolderError, RunFolder};
 use crate::identity::TrialSettings;
 use crate::published::{self, PublishedRun};
 use crate::record::{
-    Asked, DataPlace, DatasetRecord, EnsembleRecord, Environment, RESULTS, Reading, RecipeRecord, SCHEMA, Status,
-    StudyRecord, TestReading, TrialRecord, ViewsRecord,
+    Asked, DataPlace, DatasetRecord, Environment, RESULTS, Reading, RecipeRecord, SCHEMA, Status, StudyRecord,
+    TestReading, TrialRecord, ViewsRecord,
 };
 use crate::spec::{Recipe, Study};
 use crate::trial;
@@ -335,7 +335,8 @@ impl PlannedStudy {
         let chosen_by = ChosenBy::Validation;
         let (selected, first_seed) = (vec![recipe], seed);
         let seeds = seed;
-        let mut plan = PlannedStudy { selected, first_seed, seeds, replace: true, chosen_by, beside_others, ..self.clone() };
+        let mut plan =
+            PlannedStudy { selected, first_seed, seeds, replace: true, chosen_by, beside_others, ..self.clone() };
         // Measured of all trials together, by who gathers them.
         plan.study.recipes.iter_mut().for_each(|recipe| recipe.views = None);
         plan

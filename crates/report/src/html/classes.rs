@@ -82,9 +82,11 @@ fn shown(page: &Page, classes: usize) -> Vec<usize> {
 fn chart(page: &Page, classes: usize) -> String {
     let recipes = &page.comparison.recipes;
     let position = |share: f64| accuracy_height(share).unwrap_or(0.0).min(3.3);
-    let all = recipes.iter().flat_map(|r| &r.per_class).filter_map(|c| c.recall).flat_map(|recall| {
-        recall.new.map_or([recall.mean; 2], |i| [i.low, i.high]).map(position)
-    });
+    let all = recipes
+        .iter()
+        .flat_map(|r| &r.per_class)
+        .filter_map(|c| c.recall)
+        .flat_map(|recall| recall.new.map_or([recall.mean; 2], |i| [i.low, i.high]).map(position));
     let mut y = Axis::around(all, [], "recall");
     y.ticks = ticks_between(y.range.start, y.range.end);
     let x = Axis {

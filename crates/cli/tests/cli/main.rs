@@ -766,7 +766,7 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
             &["letters"],
             &[
                 "error: there is no study \"letters\"",
-                "hint: built in is digits, images; a study of your own is a .toml file",
+                "hint: built in is digits, digits-fast, digits-best, fashion, images; a study of your own is a .toml file",
             ],
         ),
         (&["nowhere.toml"], &["error: nowhere.toml: there is no such file"]),

@@ -79,11 +79,10 @@ pub(super) fn validation(by_seed: &[&Metrics]) -> Estimate {
 
 /// Of figures between 0 and 1, none of which Student's interval knows: of two seeds it may reach beyond both.
 fn over_seeds(values: &[f64]) -> Estimate {
-    let within = |interval: Interval| Interval { low: interval.low.max(0.0), high: interval.high.min(1.0) };
     Estimate {
         mean: mean(values).unwrap_or(0.0),
         sd: variance(values).map(f64::sqrt),
-        seeds: mean_interval(values, LEVEL).map(within),
+        seeds: mean_interval(values, LEVEL).map(Interval::of_share),
         new: None,
     }
 }

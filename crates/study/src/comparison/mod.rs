@@ -3,7 +3,7 @@
 //! Shares run from 0 to 1, also where people speak of points: a difference of 0.1 points is 0.001. Differences are
 //! first minus second. Intervals are at [`Comparison::level`] unless said otherwise.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 #[cfg(test)]
 mod agreement;
@@ -120,14 +120,27 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// A figure over the finished seeds of a recipe.
+impl Interval {
+    /// What of it lies between 0 and 1, as a share does.
+    pub(crate) fn of_share(self) -> Interval {
+        Interval { low: self.low.max(0.0), high: self.high.min(1.0) }
+    }
+}
+
+/// Where a share lies: records of before intervals ended at 0 and 1 may have longer ones.
+fn of_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
+    Ok(Option::<Interval>::deserialize(deserializer)?.map(Interval::of_share))
+}
+
+/// A share, such as accuracy or recall, over the finished seeds of a recipe.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Estimate {
     /// The mean.
     pub mean: f64,
     /// The standard deviation over seeds, with n - 1; null with one seed.
     pub sd: Option<f64>,
-    /// Where the mean of many seeds lies, on the same images: Student's t; null with one seed.
+    /// Where the mean of many seeds lies, on the same images: Student's t, between 0 and 1; null with one seed.
+    #[serde(deserialize_with = "of_share")]
     pub seeds: Option<Interval>,
     /// Where it lies for new seeds and new images: the spread over seeds together with a bootstrap over images (or
     /// writers); with one seed, for that network and new images. Without predictions to resample, Wilson's interval of

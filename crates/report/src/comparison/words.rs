@@ -701,7 +701,7 @@ fn views(set: &SameImages, recipes: &[&RecipeStatistics]) -> Vec<Block> {
         Block::Heading("Test-time augmentation".to_owned()),
         Block::Table(Table { columns, rows }),
         Block::List(vec![
-            "with views: each network is shown an image as it is, moved and mirrored, and the mean of its probabilities counts; \
+            "with views: each network is shown several views of an image, itself among them, and the mean of its probabilities counts; \
              means over the seeds. All other tables, verdicts and figures are without it, and nothing is chosen by it"
                 .to_owned(),
             format!("views of {}", ways.join("; of ")),

@@ -5,12 +5,11 @@ use tenfold_nn::bench::{BlockTime, Effort, Speed, dense_flop, measure, peak_flop
 use tenfold_nn::model::BlockText;
 use tenfold_nn::{Isa, Precision};
 use tenfold_report::text::{BenchRow, BlockRow, bench_table, blocks_table};
-use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::Environment;
 use tenfold_study::{PlannedStudy, Settings};
 
 use crate::args::{BenchArgs, Format};
-use crate::environment::{environment, free_memory_bytes};
+use crate::environment::{environment, to_measure};
 use crate::failure::{DIVERGED, DONE, Failure};
 use crate::given::{Given, images_of};
 use crate::output;
@@ -68,20 +67,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
     if built_in && study.name == IMAGES {
         study.limit_batch_size(splits.train.len());
     }
-    let settings = Settings {
-        seeds: 1,
-        only: args.only.clone(),
-        epochs: None,
-        precision: args.precision,
-        environment: Environment { isa: isa.name().to_owned(), ..environment(args.threads) },
-        free_memory_bytes: free_memory_bytes(),
-        published: false,
-        place: None,
-        reading: None,
-        replace: false,
-        chosen_by: ChosenBy::Validation,
-        margin: MARGIN,
-    };
+    let environment = Environment { isa: isa.name().to_owned(), ..environment(args.threads) };
+    let settings = Settings { only: args.only.clone(), precision: args.precision, ..to_measure(environment) };
     let plan = PlannedStudy::new(study, &splits, settings)?;
     let threads = plan.environment().threads;
     let peak = peak_flops(isa, threads);

@@ -1,8 +1,9 @@
 //! Where the program runs.
 
 use tenfold_nn::Isa;
-use tenfold_study::ProcessorTime;
+use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::Environment;
+use tenfold_study::{ProcessorTime, Settings};
 
 /// The machine, the program, and how many threads will compute.
 pub(crate) fn environment(threads: Option<usize>) -> Environment {
@@ -15,6 +16,24 @@ pub(crate) fn environment(threads: Option<usize>) -> Environment {
         threads: threads.map_or(cores, |threads| threads.min(cores)),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: env!("TENFOLD_COMMIT").to_owned(),
+    }
+}
+
+/// Settings of a study that is planned to be measured alone: of which nothing is written.
+pub(crate) fn to_measure(environment: Environment) -> Settings {
+    Settings {
+        seeds: 1,
+        only: Vec::new(),
+        epochs: None,
+        precision: None,
+        environment,
+        free_memory_bytes: free_memory_bytes(),
+        published: false,
+        place: None,
+        reading: None,
+        replace: false,
+        chosen_by: ChosenBy::Validation,
+        margin: MARGIN,
     }
 }
 

@@ -8,11 +8,10 @@ use tenfold_nn::optim::{Optimizer, Schedule};
 use tenfold_nn::train::TrainSettings;
 use tenfold_report::format::count;
 use tenfold_report::text::{LayerRow, models_table};
-use tenfold_study::comparison::{ChosenBy, MARGIN};
-use tenfold_study::{PlanError, PlannedStudy, Recipe, Settings, Study};
+use tenfold_study::{PlanError, PlannedStudy, Recipe, Study};
 
 use crate::args::ModelsArgs;
-use crate::environment::{environment, free_memory_bytes};
+use crate::environment::{environment, to_measure};
 use crate::failure::{DONE, Failure};
 use crate::given::{Given, images_of};
 use crate::output;
@@ -63,21 +62,7 @@ pub(crate) fn models(args: &ModelsArgs) -> Result<u8, Failure> {
 
 /// The study as a run would plan it; none, and a note, where that would refuse it.
 fn planned(study: Study, splits: &Splits, threads: Option<usize>) -> Option<PlannedStudy> {
-    let settings = Settings {
-        seeds: 1,
-        only: Vec::new(),
-        epochs: None,
-        precision: None,
-        environment: environment(threads),
-        free_memory_bytes: free_memory_bytes(),
-        published: false,
-        place: None,
-        reading: None,
-        replace: false,
-        chosen_by: ChosenBy::Validation,
-        margin: MARGIN,
-    };
-    let plan = PlannedStudy::new(study, splits, settings);
+    let plan = PlannedStudy::new(study, splits, to_measure(environment(threads)));
     plan.inspect_err(|error| output::note(&format!("no times, as this study cannot be run: {error}"))).ok()
 }
 

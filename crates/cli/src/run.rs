@@ -103,12 +103,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         view.progress.note(&format!("{trainings} to go, {} at a time", args.jobs));
         drop(folder);
         let record = jobs::run(&plan, &splits, &path, args.jobs, &signals, args.format)?;
-        return Ok(match record {
-            Some(record) if any_diverged(&plan, &record) => DIVERGED,
-            // All was done before a signal could stop it.
-            Some(_) => DONE,
-            None => signals.exit_code().unwrap_or(DONE),
-        });
+        return Ok(exit_code(&plan, record, &signals));
     }
     let record = tenfold_study::run(&plan, &splits, &folder, &processor_time, &mut |event| {
         // Until the new one is written, none is better than an old one beside a newer record.
@@ -132,11 +127,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     view.outcome();
     let stop = || signals.exit_code().is_some();
     let record = conclude(&folder, Some(&splits), plan.environment().threads, args.format, &view.progress, &stop)?;
-    Ok(match record {
-        Some(record) if any_diverged(&plan, &record) => DIVERGED,
+    Ok(exit_code(&plan, record, &signals))
+}
+
+/// The exit code of a run that came to this record, or was stopped before that.
+fn exit_code(plan: &PlannedStudy, record: Option<StudyRecord>, signals: &Signals) -> u8 {
+    match record {
+        Some(record) if any_diverged(plan, &record) => DIVERGED,
+        // All was done before a signal could stop it.
         Some(_) => DONE,
         None => signals.exit_code().unwrap_or(DONE),
-    })
+    }
 }
 
 /// Writes what is to be run, so that workers find it, and trains nothing. Gives how many trainings there are to go.

@@ -65,7 +65,7 @@ impl Ledger {
     pub(crate) fn of<'a>(records: impl Iterator<Item = &'a StudyRecord>) -> Ledger {
         let mut ledger = Ledger(Vec::new());
         for record in records {
-            let mut of = Ledger(record.test_readings.clone());
+            let mut of = Ledger::of_one(record);
             for trial in record.recipes.iter().flat_map(|recipe| &recipe.trials).filter(|trial| trial.test.is_some()) {
                 of.at_least_once(&trial.recipe, trial.seed);
             }

@@ -218,6 +218,12 @@ impl RecipeRecord {
         self.trials.iter().filter(|trial| trial.status == Status::Finished)
     }
 
+    /// Whether its finished trials are those of these seeds, whose `model.safetensors` have these SHA-256.
+    fn has_networks<'a>(&self, networks: impl Iterator<Item = (u64, &'a str)>) -> bool {
+        let now = self.finished().map(|trial| (trial.seed, trial.weights_sha256.as_deref()));
+        now.eq(networks.map(|(seed, sha256)| (seed, Some(sha256))))
+    }
+
     /// How many classes occur among the test examples, and how many there are; none without a finished trial.
     pub fn occurring(&self) -> Option<(usize, usize)> {
         let tests = self.finished().filter_map(|trial| trial.test.as_ref());

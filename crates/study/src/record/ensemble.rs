@@ -32,9 +32,8 @@ pub struct EnsembleRecord {
 impl EnsembleRecord {
     /// Whether it is of all the networks that the recipe now has.
     pub fn is_of(&self, recipe: &RecipeRecord) -> bool {
-        let weights = recipe.finished().map(|trial| trial.weights_sha256.as_deref());
-        recipe.finished().map(|trial| trial.seed).eq(self.seeds.iter().copied())
-            && weights.eq(self.weights_sha256.iter().map(|sha256| Some(sha256.as_str())))
+        self.seeds.len() == self.weights_sha256.len()
+            && recipe.has_networks(self.seeds.iter().copied().zip(self.weights_sha256.iter().map(String::as_str)))
     }
 
     /// What is kept of it for the recipe, if it is of the networks that the recipe now has: the same weights may have been

@@ -38,7 +38,6 @@ pub struct SeedViews {
 impl ViewsRecord {
     /// Whether it is of all the networks that the recipe now has.
     pub fn is_of(&self, recipe: &RecipeRecord) -> bool {
-        let now = recipe.finished().map(|trial| (trial.seed, trial.weights_sha256.as_deref()));
-        now.eq(self.seeds.iter().map(|of| (of.seed, Some(of.weights_sha256.as_str()))))
+        recipe.has_networks(self.seeds.iter().map(|of| (of.seed, of.weights_sha256.as_str())))
     }
 }

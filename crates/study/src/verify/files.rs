@@ -20,7 +20,9 @@ use crate::finished::FinishedStudy;
 use crate::folder::{MOST_BYTES, bounded};
 use crate::identity::{TrialSettings, sha256};
 use crate::metrics::{Metrics, confusion};
-use crate::record::{EnsembleRecord, RESULTS, ReadingReason, Status, StudyRecord, TestReading, TrialRecord};
+use crate::record::{
+    EnsembleRecord, RESULTS, ReadingReason, RecipeRecord, Status, StudyRecord, TestReading, TrialRecord,
+};
 use crate::run::calibration;
 use crate::trial::{
     EPOCHS, FILTERS, PREDICTIONS, Prediction, RESULT, WEIGHTS, about, epochs_csv, model_of, parse_predictions, place,
@@ -163,14 +165,20 @@ fn check_readings(record: &StudyRecord, faults: &mut Faults) {
     }
 }
 
+/// Whether what the networks of a recipe say of images can be measured again: other training code evaluates with other
+/// roundings.
+fn can_measure_again(study: &FinishedStudy, recipe: &RecipeRecord) -> bool {
+    let FinishedStudy { path: folder, record, images, .. } = study;
+    let mut of = recipe.finished().map(|trial| TrialOf { folder, record, trial });
+    !images.labels.is_empty() && of.all(|of| can_train_again(of).is_ok())
+}
+
 /// That the networks of each recipe say together what its record says.
 fn check_ensembles(study: &FinishedStudy, splits: &Splits, threads: usize, faults: &mut Faults) {
     let FinishedStudy { path: folder, record, images, .. } = study;
     for recipe in &record.recipes {
         let Some(before) = &recipe.ensemble else { continue };
-        // Other training code evaluates with other roundings.
-        let mut of = recipe.finished().map(|trial| TrialOf { folder, record, trial });
-        if images.labels.is_empty() || of.any(|of| can_train_again(of).is_err()) {
+        if !can_measure_again(study, recipe) {
             continue;
         }
         // By the labels in the files of the trials.
@@ -202,8 +210,7 @@ fn check_views(study: &FinishedStudy, splits: &Splits, threads: usize, faults: &
     let FinishedStudy { path: folder, record, images, .. } = study;
     for recipe in &record.recipes {
         let Some(before) = &recipe.test_time_augmentation else { continue };
-        let mut of = recipe.finished().map(|trial| TrialOf { folder, record, trial });
-        if images.labels.is_empty() || of.any(|of| can_train_again(of).is_err()) {
+        if !can_measure_again(study, recipe) {
             continue;
         }
         let test = as_labelled(&splits.test, &images.labels);

@@ -27,12 +27,18 @@ impl Drop for Scratch {
     }
 }
 
-/// A folder for the test of this name.
+/// A folder for the test of this name: in memory where there is such a file system, since these tests write and sync so
+/// many files that they would do little but wait for a disk.
 pub(crate) fn scratch(name: &str) -> Scratch {
-    let path = std::env::temp_dir().join(format!("tenfold-study-{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).expect("the temporary folder can be written");
-    Scratch(path)
+    let name = format!("tenfold-study-{name}-{}", std::process::id());
+    let made = |place: &Path| {
+        let path = place.join(&name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).map(|()| Scratch(path))
+    };
+    let memory = Path::new("/dev/shm");
+    let in_memory = if memory.is_dir() { made(memory).ok() } else { None };
+    in_memory.unwrap_or_else(|| made(&std::env::temp_dir()).expect("the temporary folder can be written"))
 }
 
 /// Some machine.

@@ -1,7 +1,48 @@
-//! Rounding to bf16, two numbers to the place of one f32: the operands of `contract_pairs`.
+//! Rounding to bf16, two numbers to the place of one f32: the operands of `contract_pairs`; and the orders in which their
+//! products are summed.
+//!
+//! # Tiles
+//!
+//! `tdpbf16ps`, of the units for matrices (AMX) of some of Intel's processors, multiplies a tile of m rows of k pairs by
+//! one of k pairs for each of n columns, with k at most 16, and adds to a tile of m by n. Within a tile, the products of
+//! the first numbers of the pairs are one chain of fused multiply-adds that begins with zero, those of the second numbers
+//! another; the sum of the two is added to what was there. Subnormals are taken and given as zero throughout. A tile of k
+//! pairs is a run of a sum, of as many pairs as lie together:
+//!
+//! | sum | over | a tile |
+//! |---|---|---|
+//! | linear layer, forward | inputs, beginning with the bias | a block of weights: 18 inputs, fewer in the last |
+//! | gradient of its input | outputs | 32 outputs; behind the last come zeros |
+//! | gradient of its weights | images | 32 images, fewer in the last; an odd one has a partner of zeros |
+//! | product of spectra | input channels | a block of 16 channels, real and imaginary part a pair |
+//! | gradient of spectra of weights | images | 16 images, fewer in the last |
+//!
+//! The real parts of a product of complex numbers are such a sum, and so are the imaginary ones, with one of the operands
+//! turned (`Lanes::turn`; it does not matter which, since the two chains of a tile may change places). Operands lie as
+//! the unit loads them, the rows of the first one with pairs side by side, the second one with a row for each pair; but in
+//! the two gradients of weights the first operand too has a row for each pair, which a kernel for the unit will have to
+//! turn. There is none yet: software computes these sums everywhere, with what every processor has (`Lanes::dot_apart`),
+//! and is slower than the chain of `vdpbf16ps`.
+//!
+//! In software, for both orders, a result counts as subnormal if it is once f32 holds it. `vdpbf16ps` of a Zen 4 rounds as
+//! if exponents had no end first: what lies from 2^-151 to 2^-150 below the smallest normal number, 2^-126, is zero there
+//! and 2^-126 in software.
 
 use crate::simd::isa::{Isa, dispatch_pairs};
 use crate::simd::lanes::{LANES, Lanes};
+
+/// In what order the products of pairs of bf16 are summed. Products are of the same operands in both, and sums f32.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// One chain of fused multiply-adds, of each pair the second numbers first: that of `vdpbf16ps`.
+    Chain,
+    /// Two chains in each tile of pairs, whose sum is added to what came before: that of `tdpbf16ps`
+    /// ([see above](crate::bf16#tiles)).
+    Tiles,
+}
+
+/// Pairs of a tile at most.
+pub(crate) const TILE: usize = 16;
 
 /// Places that a row of `columns` numbers takes as pairs of neighbours: whole vectors.
 pub const fn neighbours(columns: usize) -> usize {
@@ -116,11 +157,7 @@ fn rows_body<L: Lanes>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{on_every_isa, values};
-
-    fn unpack(pair: f32) -> (f32, f32) {
-        (f32::from_bits(pair.to_bits() << 16), f32::from_bits(pair.to_bits() & 0xFFFF_0000))
-    }
+    use crate::testing::{on_every_isa, unpack, values};
 
     /// Whether `got` is the nearest bf16 to `x`.
     fn rounded(got: f32, x: f32) -> bool {
@@ -138,7 +175,7 @@ mod tests {
                 for n in 0..rows {
                     for t in 0..neighbours(columns) {
                         let at = |j: usize| if j < columns { x[n * stride + j] } else { 0.0 };
-                        let (a, b) = unpack(out[n * out_stride + t]);
+                        let [a, b] = unpack(out[n * out_stride + t]);
                         assert!(rounded(a, at(2 * t)) && rounded(b, at(2 * t + 1)), "row {n}, pair {t}");
                     }
                 }
@@ -158,7 +195,7 @@ mod tests {
                 for (at, pair) in out.iter().enumerate() {
                     let (t, j) = (at / columns, at % columns);
                     let value = |n: usize| if n < rows { x[n * stride + j] } else { 0.0 };
-                    let (a, b) = unpack(*pair);
+                    let [a, b] = unpack(*pair);
                     assert!(rounded(a, value(2 * t)) && rounded(b, value(2 * t + 1)), "pair {t}, column {j}");
                 }
                 out.iter().map(|v| v.to_bits()).collect()

@@ -2,8 +2,10 @@
 //!
 //! Linear layers and convolutions, forward and backward, are all this one sum over differently laid out operands, so
 //! there is one register-tiled loop, and [`Sum`] says where its operands lie. Every element of `c` is one chain of
-//! fused multiply-adds in the order of `k`; how rows and columns are grouped into tiles does not change a bit of it.
+//! fused multiply-adds in the order of `k`, but for pairs of bf16 in [`Order::Tiles`], each segment of which falls into
+//! tiles of sixteen; how rows and columns are grouped into register tiles does not change a bit of it.
 
+use crate::bf16::{Order, TILE};
 use crate::prefetch::Prefetch;
 use crate::simd::isa::{Isa, dispatch, dispatch_pairs};
 use crate::simd::lanes::{LANES, Lanes};
@@ -79,38 +81,106 @@ impl Sum<'_> {
 
 /// Steps along `k` between two calls of [`Prefetch::ask`].
 pub(crate) const STRIDE: usize = 8;
+const _: () = assert!(TILE.is_multiple_of(STRIDE), "a tile ends where a stride does");
 
 /// Rows of a tile at most.
 pub(crate) const MOST_TILE_ROWS: usize = 12;
 
-/// What is multiplied.
+/// What is multiplied, and how the products are summed.
 pub(crate) trait Factor<L: Lanes> {
     /// A vector of it.
     type B: Copy;
-    /// Whether half a vector takes half the time.
-    const HALVES: bool;
+    /// A vector of sums on their way.
+    type Sum: Copy;
+    /// Chains of multiply-adds in a sum: registers that every step changes.
+    const CHAINS: usize;
+    /// Whether half a vector takes half the time. Otherwise nobody asks for halves.
+    const HALVES: bool = false;
     /// # Safety
     /// A vector is readable at `p`.
     unsafe fn load(simd: L, p: *const f32) -> Self::B;
     /// The first half of a vector.
     ///
     /// # Safety
-    /// A vector is readable at `p`; where there are [`Factor::HALVES`], half of one is enough.
-    unsafe fn load_half(simd: L, p: *const f32) -> Self::B;
+    /// As for [`Factor::load`]; where there are [`Factor::HALVES`], half of one is enough.
+    #[inline(always)]
+    unsafe fn load_half(simd: L, p: *const f32) -> Self::B {
+        // SAFETY: promised by the caller.
+        unsafe { Self::load(simd, p) }
+    }
     fn splat(simd: L, x: f32) -> Self::B;
-    /// `a * b + c`.
-    fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V;
-    /// The same where the second half of `b` and `c` is zero.
-    fn multiply_add_half(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V;
+    /// Sums that begin with `c`.
+    fn begin(simd: L, c: L::V) -> Self::Sum;
+    /// `sum` and `a * b`.
+    fn multiply_add(simd: L, a: Self::B, b: Self::B, sum: Self::Sum) -> Self::Sum;
+    /// The same where the second half of `b` and `sum` is zero.
+    #[inline(always)]
+    fn multiply_add_half(simd: L, a: Self::B, b: Self::B, sum: Self::Sum) -> Self::Sum {
+        Self::multiply_add(simd, a, b, sum)
+    }
+    /// What becomes of sums, where they have several chains, after every [`TILE`] steps of a segment and at its end.
+    fn end_tile(simd: L, sum: Self::Sum) -> Self::Sum;
+    /// What they have come to.
+    fn end(sum: Self::Sum) -> L::V;
+}
+
+/// What [`Factor`] says of sums that are one chain, which is a vector.
+macro_rules! one_chain {
+    () => {
+        type Sum = L::V;
+        const CHAINS: usize = 1;
+        #[inline(always)]
+        fn begin(_: L, c: L::V) -> L::V {
+            c
+        }
+        #[inline(always)]
+        fn end_tile(_: L, sum: L::V) -> L::V {
+            sum
+        }
+        #[inline(always)]
+        fn end(sum: L::V) -> L::V {
+            sum
+        }
+    };
+}
+
+/// What [`Factor`] says of pairs of bf16.
+macro_rules! pairs {
+    () => {
+        type B = L::P;
+        #[inline(always)]
+        unsafe fn load(simd: L, p: *const f32) -> Self::B {
+            // SAFETY: promised by the caller.
+            unsafe { simd.load_pairs(p) }
+        }
+        #[inline(always)]
+        fn splat(simd: L, x: f32) -> Self::B {
+            simd.splat_pair(x)
+        }
+    };
 }
 
 /// f32.
 pub(crate) struct Single;
 
-/// Pairs of bf16 in the place of f32: one step along `k` is two products.
+/// Pairs of bf16 in the place of f32, in [`Order::Chain`]: one step along `k` is two products.
 pub(crate) struct Pair;
 
+/// The same in [`Order::Tiles`].
+pub(crate) struct TiledPair;
+
+/// Sums of pairs in the midst of a tile.
+#[derive(Clone, Copy)]
+pub(crate) struct Tiled<V> {
+    /// What they were before it.
+    before: V,
+    /// The tile's own, of the first and of the second numbers.
+    first: V,
+    second: V,
+}
+
 impl<L: Lanes> Factor<L> for Single {
+    one_chain!();
     type B = L::V;
     const HALVES: bool = L::HALF_TILE > 0;
     #[inline(always)]
@@ -138,29 +208,34 @@ impl<L: Lanes> Factor<L> for Single {
 }
 
 impl<L: Lanes> Factor<L> for Pair {
-    type B = L::P;
-    const HALVES: bool = false;
-    #[inline(always)]
-    unsafe fn load(simd: L, p: *const f32) -> Self::B {
-        // SAFETY: promised by the caller.
-        unsafe { simd.load_pairs(p) }
-    }
-    #[inline(always)]
-    unsafe fn load_half(simd: L, p: *const f32) -> Self::B {
-        // SAFETY: a half is a whole one here, and the caller promises it.
-        unsafe { simd.load_pairs(p) }
-    }
-    #[inline(always)]
-    fn splat(simd: L, x: f32) -> Self::B {
-        simd.splat_pair(x)
-    }
+    one_chain!();
+    pairs!();
     #[inline(always)]
     fn multiply_add(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V {
         simd.dot(a, b, c)
     }
+}
+
+impl<L: Lanes> Factor<L> for TiledPair {
+    pairs!();
+    type Sum = Tiled<L::V>;
+    const CHAINS: usize = 2;
     #[inline(always)]
-    fn multiply_add_half(simd: L, a: Self::B, b: Self::B, c: L::V) -> L::V {
-        simd.dot(a, b, c)
+    fn begin(simd: L, before: L::V) -> Self::Sum {
+        Tiled { before, first: simd.zero(), second: simd.zero() }
+    }
+    #[inline(always)]
+    fn multiply_add(simd: L, a: Self::B, b: Self::B, Tiled { before, first, second }: Self::Sum) -> Self::Sum {
+        let (first, second) = simd.dot_apart(a, b, first, second);
+        Tiled { before, first, second }
+    }
+    #[inline(always)]
+    fn end_tile(simd: L, Tiled { before, first, second }: Self::Sum) -> Self::Sum {
+        Self::begin(simd, simd.add_flushed(before, simd.add_flushed(first, second)))
+    }
+    #[inline(always)]
+    fn end(sum: Self::Sum) -> L::V {
+        sum.before
     }
 }
 
@@ -190,13 +265,40 @@ pub(crate) fn contract_slices(isa: Isa, sum: &Sum, a: &[f32], b: &[f32], c: &mut
 /// As for [`contract`].
 pub(crate) unsafe fn contract_pairs(
     isa: Isa,
+    order: Order,
     sum: &Sum,
     a: *const f32,
     b: *const f32,
     c: *mut f32,
     ahead: &mut Prefetch,
 ) {
-    dispatch_pairs!(isa, unsafe pair_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
+    match order {
+        Order::Chain => {
+            dispatch_pairs!(isa, unsafe pair_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
+        }
+        Order::Tiles => {
+            dispatch!(isa, unsafe tiled_body(sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch))
+        }
+    }
+}
+
+/// [`contract_pairs`] of slices.
+///
+/// # Panics
+/// If one of them does not cover the sum.
+pub(crate) fn contract_pair_slices(
+    isa: Isa,
+    order: Order,
+    sum: &Sum,
+    a: &[f32],
+    b: &[f32],
+    c: &mut [f32],
+    ahead: &mut Prefetch,
+) {
+    let (a_end, b_end, c_end) = sum.extents();
+    assert!(a_end <= a.len() && b_end <= b.len() && c_end <= c.len(), "operands cover the sum");
+    // SAFETY: all three operands are covered (asserted), and `c` is borrowed mutably.
+    unsafe { contract_pairs(isa, order, sum, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), ahead) };
 }
 
 /// # Safety
@@ -218,6 +320,14 @@ unsafe fn pair_body<L: Lanes>(simd: L, sum: &Sum, a: *const f32, b: *const f32, 
 /// # Safety
 /// As for [`contract`].
 #[inline(always)]
+unsafe fn tiled_body<L: Lanes>(simd: L, sum: &Sum, a: *const f32, b: *const f32, c: *mut f32, ahead: &mut Prefetch) {
+    // SAFETY: passed on from the caller.
+    unsafe { body::<L, TiledPair>(simd, sum, a, b, c, ahead) };
+}
+
+/// # Safety
+/// As for [`contract`].
+#[inline(always)]
 unsafe fn body<L: Lanes, F: Factor<L>>(
     simd: L,
     sum: &Sum,
@@ -229,11 +339,14 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
     if let Begin::Row(row) = sum.begin {
         assert!(row.len() >= sum.vectors * LANES, "{} elements for {} vectors", row.len(), sum.vectors);
     }
-    let halves = L::HALF_TILE > 0 && sum.half_idle;
+    let halves = F::HALVES && sum.half_idle;
     let whole = if halves { sum.vectors.saturating_sub(1) } else { sum.vectors };
     // All tiles of a row have the height that suits its first, so that the last, which may be narrower, has the same
     // rows.
-    let max_rows = if L::TILE.1 > 1 { TILE_ROWS[sum.vectors.clamp(1, L::TILE.1) - 1] } else { L::TILE.0 };
+    let max_rows = match L::TILE {
+        (rows, 1) => rows / F::CHAINS,
+        _ => TILE_ROWS[sum.vectors.clamp(1, at_once::<L, F>()) * F::CHAINS - 1],
+    };
     // SAFETY: passed on from the caller.
     unsafe {
         columns::<L, F, false>(simd, sum, 0..whole, max_rows, a, b, c, ahead);
@@ -241,6 +354,12 @@ unsafe fn body<L: Lanes, F: Factor<L>>(
             columns::<L, F, true>(simd, sum, whole..sum.vectors, L::HALF_TILE, a, b, c, ahead);
         }
     }
+}
+
+/// Vectors of the widest tile.
+#[inline(always)]
+fn at_once<L: Lanes, F: Factor<L>>() -> usize {
+    L::TILE.1.div_ceil(F::CHAINS)
 }
 
 /// Vectors `vectors` of all rows, in tiles of at most `max_rows` rows. `HALF`: the second half of the vector, a single
@@ -268,7 +387,7 @@ unsafe fn columns<L: Lanes, F: Factor<L>, const HALF: bool>(
             let rows = left.div_ceil(left.div_ceil(max_rows));
             let mut j = vectors.start;
             while j < vectors.end {
-                let at_once = L::TILE.1.min(vectors.end - j);
+                let at_once = at_once::<L, F>().min(vectors.end - j);
                 // SAFETY: all three stay within `Sum::extents`, which the caller of `contract` vouches for.
                 unsafe {
                     // Wrapping: where there is nothing to sum, there need not be an `a` or a `b`.
@@ -289,7 +408,8 @@ unsafe fn columns<L: Lanes, F: Factor<L>, const HALF: bool>(
     }
 }
 
-/// Rows of the largest tile of one, two, three and four vectors, where there are registers for four.
+/// Rows of the largest tile of one, two, three and four vectors, where there are registers for four; of vectors of sums
+/// with two chains, of half as many.
 const TILE_ROWS: [usize; 4] = [MOST_TILE_ROWS, MOST_TILE_ROWS, 8, 6];
 
 /// Where what a tile begins with lies, and how far its rows and vectors are apart.
@@ -331,6 +451,7 @@ unsafe fn any_tile<L: Lanes, F: Factor<L>, const HALF: bool>(
     }
     match vectors {
         1 => pick!(1 2 3 4 5 6 7 8 9 10 11 12; 1),
+        _ if F::CHAINS > 1 => pick!(1 2 3 4 5 6; 2),
         2 => pick!(1 2 3 4 5 6 7 8 9 10 11 12; 2),
         3 => pick!(1 2 3 4 5 6 7 8; 3),
         _ => pick!(1 2 3 4 5 6; 4),
@@ -350,12 +471,12 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize, const HAL
 ) {
     // SAFETY: the caller vouches for every address formed from `sum`.
     unsafe {
-        let mut acc = [[simd.zero(); V]; R];
+        let mut acc = [[F::begin(simd, simd.zero()); V]; R];
         if let Some(First { at, row, block }) = begin {
             for r in 0..R {
                 for v in 0..V {
                     let at = at.add(r * row + v * block);
-                    acc[r][v] = if HALF { simd.load_half(at) } else { simd.load(at) };
+                    acc[r][v] = F::begin(simd, if HALF { simd.load_half(at) } else { simd.load(at) });
                 }
             }
         }
@@ -381,11 +502,18 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize, const HAL
                     pa = pa.wrapping_add(sum.a_step);
                     pb = pb.wrapping_add(sum.b_step);
                 }
+                if F::CHAINS > 1 && (left == 0 || (sum.len - left).is_multiple_of(TILE)) {
+                    for r in 0..R {
+                        for v in 0..V {
+                            acc[r][v] = F::end_tile(simd, acc[r][v]);
+                        }
+                    }
+                }
             }
         }
         for r in 0..R {
             for v in 0..V {
-                simd.store(c.add(r * sum.c_row + v * sum.c_block), acc[r][v]);
+                simd.store(c.add(r * sum.c_row + v * sum.c_block), F::end(acc[r][v]));
             }
         }
     }
@@ -394,6 +522,8 @@ unsafe fn tile<L: Lanes, F: Factor<L>, const R: usize, const V: usize, const HAL
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{bits_but_for_nan, on_every_isa, pairs_of_bf16, tdpbf16ps, too_large, unpack, values};
+    use std::collections::HashSet;
 
     #[test]
     fn sums_without_vectors_or_rows_touch_nothing() {
@@ -419,6 +549,82 @@ mod tests {
             for &isa in Isa::available() {
                 contract_slices(isa, &sum, &[], &[], &mut [], &mut Prefetch::nothing());
             }
+        }
+    }
+
+    #[test]
+    fn in_tiles_sums_are_those_of_the_unit_on_every_isa() {
+        let mut seen = HashSet::new();
+        // Rows, vectors, segments, pairs of each. Sizes of products: below the smallest number, usual, above the largest.
+        let shapes = [(1, 1, 1, 1), (5, 2, 2, 9), (13, 1, 1, 16), (3, 4, 1, 17), (4, 3, 3, 15), (25, 2, 2, 40)];
+        for ((rows, vectors, segments, len), exponent) in
+            shapes.into_iter().flat_map(|shape| [-62, -4, 61].map(|exponent| (shape, exponent)))
+        {
+            let columns = vectors * LANES;
+            if too_large(rows * columns * segments * len) {
+                continue;
+            }
+            let a = pairs_of_bf16(rows * segments * len, exponent, 1);
+            let b = pairs_of_bf16(segments * len * columns, exponent, 2);
+            let scale = 2.0_f32.powi(2 * exponent);
+            // Subnormal among them where products are.
+            let c: Vec<f32> = values(rows * columns, 3).iter().map(|v| v * scale).collect();
+            let bias: Vec<f32> = c.iter().rev().take(columns).copied().collect();
+            let all: Vec<Segment> = (0..segments).map(|s| Segment { a: s * len, b: s * len }).collect();
+            for begin in [Begin::Zero, Begin::Sums, Begin::Row(&bias)] {
+                let mut expected = c.clone();
+                for (at, sum) in expected.iter_mut().enumerate() {
+                    let (r, j) = (at / columns, at % columns);
+                    *sum = match begin {
+                        Begin::Zero => 0.0,
+                        Begin::Sums => *sum,
+                        Begin::Row(row) => row[j],
+                    };
+                    for segment in 0..segments {
+                        let ks: Vec<usize> = (segment * len..(segment + 1) * len).collect();
+                        for ks in ks.chunks(16) {
+                            let pair = |&k: &usize| [unpack(a[r * segments * len + k]), unpack(b[k * columns + j])];
+                            *sum = tdpbf16ps(*sum, &ks.iter().map(pair).collect::<Vec<_>>());
+                        }
+                    }
+                }
+                let sum = Sum {
+                    groups: 1,
+                    rows,
+                    vectors,
+                    a_group: 0,
+                    a_row: segments * len,
+                    c_group: 0,
+                    c_row: columns,
+                    segments: &all,
+                    len,
+                    a_step: 1,
+                    b_unit: columns,
+                    b_step: columns,
+                    b_block: LANES,
+                    c_block: LANES,
+                    begin,
+                    half_idle: false,
+                };
+                let expected = bits_but_for_nan(&expected);
+                on_every_isa(|isa| {
+                    let mut got = c.clone();
+                    contract_pair_slices(isa, Order::Tiles, &sum, &a, &b, &mut got, &mut Prefetch::nothing());
+                    let got = bits_but_for_nan(&got);
+                    for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                        assert!(
+                            got == expected,
+                            "{}, {rows} rows, {segments} x {len} pairs, 2^{exponent}: {at} is {got:x}, not {expected:x}",
+                            isa.name()
+                        );
+                    }
+                    got
+                });
+                seen.extend(expected);
+            }
+        }
+        for value in [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            assert!(cfg!(miri) || seen.contains(&value.to_bits()), "none of these sums is {value}");
         }
     }
 }

@@ -47,6 +47,49 @@ pub(crate) fn assert_close(got: &[f32], expected: &[f64], tolerance: f64, what: 
     }
 }
 
+/// An element of what `tdpbf16ps` makes of a tile, as Intel's manual writes it down (Software Developer's Manual, volume
+/// 2, "TDPBF16PS", with `temp1` and the element of `srcdest`): denormals are zero as operands and as results (DAZ = FTZ
+/// = 1), rounding is to nearest even, each multiply-add is fused.
+pub(crate) fn tdpbf16ps(srcdest: f32, pairs: &[[Pair; 2]]) -> f32 {
+    assert!(pairs.len() <= 16, "a tile has 16 rows");
+    let zeroed = |x: f32| if x.is_subnormal() { 0.0_f32.copysign(x) } else { x };
+    let mut temp1 = [0.0_f32; 2];
+    for [src1, src2] in pairs {
+        for half in 0..2 {
+            temp1[half] = zeroed(zeroed(src1[half]).mul_add(zeroed(src2[half]), zeroed(temp1[half])));
+        }
+    }
+    let sum = zeroed(zeroed(temp1[0]) + zeroed(temp1[1]));
+    zeroed(zeroed(srcdest) + sum)
+}
+
+/// Two numbers that bf16 holds.
+pub(crate) type Pair = [f32; 2];
+
+/// The two bf16 in the place of one f32.
+pub(crate) fn unpack(pair: f32) -> Pair {
+    [f32::from_bits(pair.to_bits() << 16), f32::from_bits(pair.to_bits() & 0xFFFF_0000)]
+}
+
+/// Pairs of bf16 in the place of f32, of sizes around `2^exponent`: 0 and -0 among them, and no subnormal, as rounding
+/// makes none.
+pub(crate) fn pairs_of_bf16(n: usize, exponent: i32, salt: u32) -> Vec<f32> {
+    let scales = values(2 * n, salt + 1);
+    let bits = |(value, scale): (&f32, &f32)| match scale {
+        0.8.. => 0,
+        0.75.. => 0x8000,
+        // From 2^-8 to 2^6 times that.
+        scale => (value * 2.0_f32.powi(exponent + (scale * 8.0) as i32)).to_bits() >> 16,
+    };
+    let halves: Vec<u32> = values(2 * n, salt).iter().zip(&scales).map(bits).collect();
+    halves.chunks_exact(2).map(|pair| f32::from_bits(pair[0] | pair[1] << 16)).collect()
+}
+
+/// Bits to compare: those of every NaN are the same.
+pub(crate) fn bits_but_for_nan(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
 /// `[rows, width]` with rows `stride` apart; the gap is zero.
 pub(crate) fn pack_rows(dense: &[f32], width: usize, stride: usize) -> Vec<f32> {
     let mut out = vec![0.0; dense.len() / width * stride];
@@ -114,6 +157,31 @@ mod tests {
     #[should_panic(expected = "second and first differ in bits")]
     fn assert_same_bits_sees_a_difference() {
         assert_same_bits(&[("first", vec![1, 2]), ("second", vec![1, 3])]);
+    }
+
+    #[test]
+    fn a_tile_is_summed_in_two_chains_before_it_is_added() {
+        let ones = [[[1.0, 1.0]; 2]; 16];
+        let large = 2.0_f32.powi(24);
+        assert_eq!(tdpbf16ps(large, &ones), large + 32.0, "a chain that begins with 2^24 stays there");
+        assert_eq!(tdpbf16ps(0.5, &[[[large, 1.0], [1.0, 1.0]], [[-large, 1.0], [1.0, 1.0]]]), 2.5);
+        let tiny = f32::MIN_POSITIVE / 2.0;
+        assert_eq!(tdpbf16ps(-tiny, &[[[tiny, 0.0], [1e30, 0.0]]]).to_bits(), 0, "-0 and the two chains' +0");
+        let (half, least) = ([0.5, 0.0], [f32::MIN_POSITIVE, 0.0]);
+        assert_eq!(tdpbf16ps(0.0, &[[half, least], [half, least]]), 0.0, "each product is lost");
+        assert_eq!(tdpbf16ps(1.5 * f32::MIN_POSITIVE, &[[[-1.0, 0.0], least]]), 0.0, "and what is left");
+        assert!(tdpbf16ps(f32::INFINITY, &[[[-1.0, 1.0], [f32::INFINITY, 0.0]]]).is_nan());
+    }
+
+    #[test]
+    fn made_up_pairs_are_bf16_and_none_is_subnormal() {
+        for exponent in [-60, 0, 60] {
+            let numbers: Vec<f32> = pairs_of_bf16(1_000, exponent, 1).into_iter().flat_map(unpack).collect();
+            assert!(numbers.iter().all(|x| !x.is_subnormal() && x.is_finite()));
+            assert!(numbers.iter().any(|x| x.to_bits() == 0) && numbers.iter().any(|x| x.to_bits() == 1 << 31));
+            let largest = numbers.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+            assert!((2.0_f32.powi(exponent)..2.0_f32.powi(exponent + 8)).contains(&largest), "{largest}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub use gradient::{bias_gradient, multiply_gradient, transform_gradient};
 pub use product::multiply;
 pub use transform::{transform_input, transform_output, transform_weight};
 
+use crate::bf16::Order;
 use crate::conv::complex_sum::COMPLEX;
 use crate::conv::direct::Conv2d;
 use crate::conv::fft16::{BINS, SIZE};
@@ -33,8 +34,8 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvFft {
     conv: Conv2d,
-    /// Whether spectra are rounded to bf16.
-    pairs: bool,
+    /// In what order products are summed, where spectra are rounded to bf16.
+    pairs: Option<Order>,
 }
 
 /// Frequencies: the rows of every matrix of spectra.
@@ -43,8 +44,8 @@ pub const FREQUENCIES: usize = BINS;
 impl ConvFft {
     /// `None` where the convolution does not fit, or is no faster this way: stride 1, whole blocks of channels on both
     /// sides, at least 9 taps, and a padded image of at most 16x16. With `pairs`, spectra are rounded to bf16, the real
-    /// and the imaginary part a pair; products and sums stay f32.
-    pub fn new(conv: &Conv2d, pairs: bool) -> Option<ConvFft> {
+    /// and the imaginary part a pair; products and sums, in that order, stay f32.
+    pub fn new(conv: &Conv2d, pairs: Option<Order>) -> Option<ConvFft> {
         let (input, (kh, kw)) = (&conv.input, conv.kernel);
         let fits = conv.stride == (1, 1)
             && input.lanes == LANES
@@ -62,7 +63,7 @@ impl ConvFft {
 
     /// Places of sixteen complex numbers in spectra.
     fn complex(&self) -> usize {
-        if self.pairs { LANES } else { COMPLEX }
+        if self.pairs.is_some() { LANES } else { COMPLEX }
     }
 
     /// Places of one frequency of one input.

@@ -37,7 +37,7 @@ pub(crate) struct Dots {
 /// # Panics
 /// If `grad_x` has fewer rows or other columns.
 #[inline(always)]
-pub(crate) unsafe fn dots<L: Lanes, F: Factor<L>>(
+pub(crate) unsafe fn dots<L: Lanes, F: Factor<L, Sum = L::V>>(
     simd: L,
     what: &Dots,
     grad_y: *const f32,
@@ -65,7 +65,7 @@ pub(crate) unsafe fn dots<L: Lanes, F: Factor<L>>(
 /// # Safety
 /// As for [`dots`].
 #[inline(always)]
-unsafe fn tiles<L: Lanes, F: Factor<L>, const R: usize>(
+unsafe fn tiles<L: Lanes, F: Factor<L, Sum = L::V>, const R: usize>(
     simd: L,
     what: &Dots,
     grad_y: *const f32,
@@ -135,7 +135,7 @@ unsafe fn put(to: *mut f32, room: usize, first: [f32; 4], last: [f32; 2]) {
 /// # Safety
 /// `width` elements are readable from each of `g` and `w` on.
 #[inline(always)]
-unsafe fn whole_sums<L: Lanes, F: Factor<L>, const R: usize>(
+unsafe fn whole_sums<L: Lanes, F: Factor<L, Sum = L::V>, const R: usize>(
     simd: L,
     g: [*const f32; R],
     w: [*const f32; INPUTS],
@@ -162,7 +162,7 @@ unsafe fn whole_sums<L: Lanes, F: Factor<L>, const R: usize>(
 /// # Safety
 /// As for [`whole_sums`].
 #[inline(always)]
-unsafe fn half_sums<L: Lanes, F: Factor<L>, const R: usize>(
+unsafe fn half_sums<L: Lanes, F: Factor<L, Sum = L::V>, const R: usize>(
     simd: L,
     g: [*const f32; R],
     w: [*const f32; INPUTS],

@@ -167,8 +167,10 @@ mod tests {
                 |tolerance: f32, of: &[f32]| of.iter().zip(&apart).all(|(a, b)| (a - b).abs() <= tolerance * scale);
             assert!(near(1e-5, &folded), "{layers:?}: {folded:?}, apart {apart:?}");
             // Rounded to eight bits where operands are.
-            let rounded = of(&model.clone().with_precision(Precision::Bf16));
-            assert!(near(5e-2, &rounded), "{layers:?} in bf16: {rounded:?}, in f32 {apart:?}");
+            for precision in [Precision::Bf16, Precision::Bf16Tile] {
+                let (rounded, name) = (of(&model.clone().with_precision(precision)), precision.name());
+                assert!(near(5e-2, &rounded), "{layers:?} in {name}: {rounded:?}, in f32 {apart:?}");
+            }
         }
     }
 

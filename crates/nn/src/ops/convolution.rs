@@ -110,7 +110,7 @@ fn next(images: &Range<usize>, share: Range<usize>) -> Range<usize> {
 /// By Fourier transform or in tiles, where one of them is faster than directly. Tiles are f32 in any precision.
 fn transformed(conv: &Conv2d, precision: Precision) -> (Option<ConvFft>, Option<Tiled>) {
     match Tiled::new(conv) {
-        None => (ConvFft::new(conv, precision == Precision::Bf16), None),
+        None => (ConvFft::new(conv, precision.order()), None),
         tiled => (None, tiled),
     }
 }

@@ -7,7 +7,7 @@ use crate::plan::{Room, Scratch, Wiring};
 use crate::precision::Precision;
 use crate::workers::Team;
 use std::ops::Range;
-use tenfold_kernels::bf16::{neighbours, pack_neighbours, pack_rows};
+use tenfold_kernels::bf16::{Order, neighbours, pack_neighbours, pack_rows};
 use tenfold_kernels::linear::bf16::{
     linear_backward_input_pairs, linear_backward_weight_pairs, linear_forward_pairs, scratch_len,
 };
@@ -28,8 +28,8 @@ pub(crate) struct Linear {
     layout: LinearWeight,
     /// How its input lies.
     input: Layout,
-    /// Whether operands are rounded to bf16.
-    rounds: bool,
+    /// Whether operands are rounded to bf16, and in what order their products are summed then.
+    rounds: Option<Order>,
     /// Whether the gradient of the input is wanted.
     passes: bool,
     weight: Array,
@@ -64,7 +64,7 @@ impl Linear {
         let layout = LinearWeight { in_features: input.inputs(), out_features };
         let weight = params.array("weight", layout.len());
         let bias = params.bias(layout.padded_outputs(), has_bias);
-        let rounds = precision == Precision::Bf16 && layout.in_features.min(out_features) >= LARGE;
+        let rounds = precision.order().filter(|_| layout.in_features.min(out_features) >= LARGE);
         Linear { layout, input, rounds, passes, weight, bias, pairs: Pairs::default() }
     }
 }
@@ -89,11 +89,12 @@ impl Operation for Linear {
     fn plan(&mut self, room: &mut Room, wiring: &Wiring) {
         // A block's gradient, and room for its weights, rounded or side by side.
         let block = self.layout.range(0).len();
-        room.values(block + if self.rounds { scratch_len(self.layout) } else { backward_scratch_len(self.layout) });
+        let len = |order| scratch_len(self.layout, order);
+        room.values(block + self.rounds.map_or(backward_scratch_len(self.layout), len));
         if wiring.adds {
             room.spare(room.batch_size * self.layout.inputs(0).len());
         }
-        if !self.rounds {
+        if self.rounds.is_none() {
             return;
         }
         let batch = room.batch_size;
@@ -123,7 +124,7 @@ impl Operation for Linear {
     }
 
     fn forward(&self, run: &Run, scratch: &mut Scratch) {
-        if self.rounds {
+        if self.rounds.is_some() {
             self.round_input(run);
             run.worker.barrier();
         }
@@ -146,7 +147,7 @@ impl Operation for Linear {
     }
 
     fn backward(&self, run: &Run, scratch: &mut Scratch) {
-        if self.rounds {
+        if self.rounds.is_some() {
             self.round_for_backward(run);
             run.worker.barrier();
         }
@@ -169,11 +170,11 @@ impl Operation for Linear {
                 let start = self.weight.place.start;
                 let weight = step.params.read(start + range.start..start + range.end);
                 run.pass_columns(run.input(), layout.inputs(block), spare.as_mut_slice(), |out| {
-                    if self.rounds {
+                    if let Some(order) = self.rounds {
                         let Pairs { grad, grad_stride: stride, .. } = self.pairs;
                         let grad = step.floats.read(grad..grad + rows * stride);
                         linear_backward_input_pairs(
-                            isa, layout, block, &grad, stride, rows, &weight, out, room, &mut ahead,
+                            isa, layout, order, block, &grad, stride, rows, &weight, out, room, &mut ahead,
                         );
                     } else {
                         linear_backward_input(isa, layout, block, &grad, stride, rows, &weight, out, room, &mut ahead);
@@ -181,7 +182,7 @@ impl Operation for Linear {
                 });
             }
             let part = &mut part[..range.len()];
-            if self.rounds {
+            if let Some(order) = self.rounds {
                 let Pairs { x_rows, x_rows_stride, grad_rows, grad_rows_stride, .. } = self.pairs;
                 let row_pairs = rows.div_ceil(2);
                 let x = step.floats.read(x_rows..x_rows + row_pairs * x_rows_stride);
@@ -189,6 +190,7 @@ impl Operation for Linear {
                 linear_backward_weight_pairs(
                     isa,
                     layout,
+                    order,
                     block,
                     &x,
                     x_rows_stride,
@@ -222,11 +224,11 @@ impl Linear {
         let start = step.plan.value(run.node.output, images.clone()).start;
         let mut y = step.floats.write_columns(start, rows, y_stride, columns.clone());
         let mut y = y.columns();
-        if self.rounds {
+        if let Some(order) = self.rounds {
             let Pairs { x, x_stride: stride, .. } = self.pairs;
             let x = step.floats.read(x + images.start * stride..x + images.end * stride);
             let scratch = scratch.values.as_mut_slice();
-            linear_forward_pairs(isa, layout, sums, &x, stride, rows, &weight, &bias, &mut y, scratch);
+            linear_forward_pairs(isa, layout, order, sums, &x, stride, rows, &weight, &bias, &mut y, scratch);
         } else {
             let x = run.read(run.input(), images);
             linear_forward(isa, layout, sums, &x, self.input.image_len(), rows, &weight, &bias, &mut y);

@@ -238,10 +238,16 @@ fn in_bf16_recipes_give_the_same_bits_on_every_instruction_set_and_number_of_thr
     for mut recipe in built_in().into_iter().filter(|recipe| ["softmax", "mlp", "cnn2"].contains(&recipe.name)) {
         recipe.config.settings.batch_size = 7;
         let single = Bits::of(&recipe, (&train, &valid), Isa::detect(), 2);
-        recipe.config.settings.precision = Precision::Bf16;
-        let bits = assert_same_everywhere(&recipe, (&train, &valid), Isa::available());
-        let rounded = bits.difference(&single).is_some();
-        assert_eq!(rounded, recipe.name != "softmax", "{}: other bits than in f32", recipe.name);
+        let mut of = |precision| {
+            recipe.config.settings.precision = precision;
+            assert_same_everywhere(&recipe, (&train, &valid), Isa::available())
+        };
+        let (chained, tiled) = (of(Precision::Bf16), of(Precision::Bf16Tile));
+        let pairs = [("bf16 and f32", &chained, &single), ("bf16-tile and bf16", &tiled, &chained)];
+        for (which, one, other) in pairs {
+            let differ = one.difference(other).is_some();
+            assert_eq!(differ, recipe.name != "softmax", "{}: {which} differ in bits", recipe.name);
+        }
     }
 }
 
@@ -300,9 +306,13 @@ fn grouped_and_depthwise_convolutions_give_the_same_bits() {
 #[test]
 fn few_outputs_before_others_give_the_same_bits() {
     let (train, valid) = some_digits(150, 70);
-    for (batch_size, precision, mean) in
-        [(1, Precision::F32, 0.0), (50, Precision::F32, 0.1), (50, Precision::Bf16, 0.0), (100, Precision::Bf16, 0.1)]
-    {
+    for (batch_size, precision, mean) in [
+        (1, Precision::F32, 0.0),
+        (50, Precision::F32, 0.1),
+        (50, Precision::Bf16, 0.0),
+        (100, Precision::Bf16, 0.1),
+        (50, Precision::Bf16Tile, 0.0),
+    ] {
         let train = if batch_size == 1 { train.select(&[3, 1, 4]) } else { train.clone() };
         let optimizer = Optimizer::AdamW { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.1 };
         let pixels = Pixels::all(mean, 0.3).into();

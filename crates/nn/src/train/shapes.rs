@@ -382,7 +382,7 @@ fn a_relay_gives_the_bits_of_one_thread() {
     let net = Architecture::new(input, parsed, 10).expect("fits");
     let case = Case { net, rows: 11, before: 1, pixels: Pixels::default(), picture: None, seed: 1 };
     let (batches, data) = case.data();
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in Precision::ALL {
         let model = case.model().with_precision(precision);
         let of = |threads, relay| gradients(Isa::detect(), Team { threads, relay }, &model, &data, &batches);
         let one = of(1, false);

@@ -169,6 +169,13 @@ fn other_layers_and_optimizers_keep_no_subnormal_number_and_their_bits() {
             Precision::Bf16,
             "0960a14e6be52bc2914ae3f0640eb9745fed2ebf85a76a7d764d72f5f1d525fc",
         ),
+        (
+            "bf16-tile, Adam",
+            &["linear 100", "relu", "linear 100", "relu", "linear 10"],
+            quick,
+            Precision::Bf16Tile,
+            "ff37752d0158715321b3987f4f691031564be7b3d617173871286d2d8dcf2b3c",
+        ),
     ];
     for (name, layers, optimizer, precision, pin) in nets {
         let config = TrainSettings { batch_size: 16, epochs: 100, optimizer, precision, ..TrainSettings::default() }

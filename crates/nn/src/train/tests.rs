@@ -25,15 +25,18 @@ fn in_bf16_logits_and_gradients_are_near_those_in_f32() {
         let batches = [(0..33).collect::<Vec<u32>>()];
         let (isa, team) = (Isa::detect(), Team { threads: 2, relay: true });
         let (logits, loss, grads) = gradients(isa, team, &model, &data, &batches);
-        let rounded = model.with_precision(Precision::Bf16);
-        let (near_logits, near_loss, near_grads) = gradients(isa, team, &rounded, &data, &batches);
-        assert!((near_loss - loss).abs() < 2e-3 * loss, "{layers:?}: loss {near_loss}, in f32 {loss}");
-        let arrays = std::iter::once(("logits", &near_logits, &logits));
-        let arrays = arrays.chain(near_grads.iter().zip(&grads).map(|(near, grad)| (&*grad.0, &near.1, &grad.1)));
-        for (name, near, truth) in arrays {
-            let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-            let distance = norm(&mut near.iter().zip(truth).map(|(n, t)| n - t)) / norm(&mut truth.iter().copied());
-            assert!(distance > 0.0 && distance < 7e-3, "{layers:?}: {name} is off by {distance}");
+        for precision in [Precision::Bf16, Precision::Bf16Tile] {
+            let rounded = model.clone().with_precision(precision);
+            let what = format!("{layers:?} in {}", precision.name());
+            let (near_logits, near_loss, near_grads) = gradients(isa, team, &rounded, &data, &batches);
+            assert!((near_loss - loss).abs() < 2e-3 * loss, "{what}: loss {near_loss}, in f32 {loss}");
+            let arrays = std::iter::once(("logits", &near_logits, &logits));
+            let arrays = arrays.chain(near_grads.iter().zip(&grads).map(|(near, grad)| (&*grad.0, &near.1, &grad.1)));
+            for (name, near, truth) in arrays {
+                let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+                let distance = norm(&mut near.iter().zip(truth).map(|(n, t)| n - t)) / norm(&mut truth.iter().copied());
+                assert!(distance > 0.0 && distance < 7e-3, "{what}: {name} is off by {distance}");
+            }
         }
     }
 }

@@ -48,7 +48,7 @@ pub fn multiply_gradient(
         a_step: shape.input_row(),
         b_step: shape.grad_row(),
     };
-    let (a_end, b_end, c_end) = sum.extents(shape.pairs);
+    let (a_end, b_end, c_end) = sum.extents(shape.pairs.is_some());
     for (out, bin) in out.chunks_exact_mut(shape.gradient_stride()).zip(bins) {
         let b = &grad_spectra[bin * shape.grad_stride(batch)..][..b_end];
         for block in 0..shape.conv.input.blocks {
@@ -137,7 +137,7 @@ pub fn bias_gradient(shape: &ConvFft, images: usize, batch: usize, grad_spectra:
     assert_eq!(grad_spectra.len(), BINS * shape.grad_stride(batch), "spectra of {batch} gradients");
     assert_eq!(sums.len(), shape.conv.output.blocks * LANES, "one sum per padded channel");
     sums.fill(0.0);
-    let real = |value: f32| if shape.pairs { f32::from_bits(value.to_bits() << 16) } else { value };
+    let real = |value: f32| if shape.pairs.is_some() { f32::from_bits(value.to_bits() << 16) } else { value };
     for image in grad_spectra.chunks_exact(shape.grad_row()).take(images) {
         for (sums, lowest) in sums.chunks_exact_mut(LANES).zip(image.chunks_exact(shape.complex())) {
             sums.iter_mut().zip(lowest).for_each(|(sum, re)| *sum += real(*re));

@@ -39,7 +39,7 @@ pub fn multiply(
         a_step: 1,
         b_step: shape.grad_row(),
     };
-    let (a_end, b_end, c_end) = sum.extents(shape.pairs);
+    let (a_end, b_end, c_end) = sum.extents(shape.pairs.is_some());
     assert!(a_end <= spectra.columns(), "a frequency of these images covers the sum");
     for bin in 0..BINS {
         let b = &weight[bin * shape.weight_stride()..][..b_end];

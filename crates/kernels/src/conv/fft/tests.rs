@@ -28,7 +28,7 @@ struct Case {
     out_channels: usize,
     window: Window,
     conv: Conv2d,
-    pairs: bool,
+    pairs: Option<Order>,
     fft: ConvFft,
     x: Vec<Vec<f32>>,
     weight: Vec<f32>,
@@ -38,9 +38,9 @@ const IMAGES: usize = 3;
 
 impl Case {
     /// The output has a border of `[top, left, bottom, right]` pixels.
-    fn new(case: (Shape, usize, Pair, Pair), pairs: bool, border: [usize; 4]) -> Case {
+    fn new(case: (Shape, usize, Pair, Pair), pairs: Option<Order>, border: [usize; 4]) -> Case {
         let (shape, out_channels, kernel, padding) = case;
-        let what = format!("{shape:?} to {out_channels} by {kernel:?} padding {padding:?}, pairs {pairs}");
+        let what = format!("{shape:?} to {out_channels} by {kernel:?} padding {padding:?}, pairs {pairs:?}");
         let window = Window { kernel, stride: (1, 1), padding: [padding.0, padding.1, padding.0, padding.1] };
         let (c, h, w) = shape;
         let (oh, ow) = window.output(h, w).expect("fits");
@@ -55,7 +55,8 @@ impl Case {
 
     /// All of them, in f32 and, where rounding an operand to bf16 costs up to 2^-9 of it, in bf16.
     fn all(border: [usize; 4]) -> impl Iterator<Item = Case> {
-        CASES.into_iter().flat_map(move |case| [false, true].map(|pairs| Case::new(case, pairs, border)))
+        let kinds = [None, Some(Order::Chain), Some(Order::Tiles)];
+        CASES.into_iter().flat_map(move |case| kinds.map(|pairs| Case::new(case, pairs, border)))
     }
 
     /// Where element `at` of PyTorch's weights lies in the packed ones.
@@ -119,7 +120,7 @@ fn forward_matches_the_reference_on_every_isa() {
             for (n, expected) in expected.iter().enumerate() {
                 let mut y = vec![0.0; conv.output.len()];
                 transform_output(isa, fft, &products, n, IMAGES, &mut y);
-                let tolerance = if case.pairs { 1e-2 } else { 2e-6 };
+                let tolerance = if case.pairs.is_some() { 1e-2 } else { 2e-6 };
                 assert_close(&unpack_image(&y, &conv.output), expected, tolerance, &format!("y of {what}"));
                 assert_padding_is_zero(&y, &conv.output, what);
                 bits.extend(y.iter().map(|v| v.to_bits()));
@@ -172,7 +173,7 @@ fn gradients_match_the_reference_on_every_isa() {
             let got = case.unpacked(&packed);
             // Errors of a transform grow with the size of a plane, not with that of the sum: the largest of
             // these cases has 3.1e-7.
-            let tolerance = if case.pairs { 1e-2 } else { 1e-6 };
+            let tolerance = if case.pairs.is_some() { 1e-2 } else { 1e-6 };
             assert_close(&got, &expected, tolerance, &format!("grad_weight of {what}"));
             let mut bias = vec![f32::NAN; panels.padded_n()];
             bias_gradient(fft, IMAGES, batch, &grad_spectra, &mut bias);
@@ -188,7 +189,7 @@ fn what_would_wrap_around_or_not_pay_is_left_to_others() {
         let window = Window { kernel, stride, padding: [padding.0, padding.1, padding.0, padding.1] };
         let (oh, ow) = window.output(shape.1, shape.2).expect("fits");
         let input = Planes::with_border(shape.0, LANES, shape.1, shape.2, window.padding, (1, 1));
-        ConvFft::new(&Conv2d::new(input, Planes::new(32, oh, ow), kernel, stride, padding), false)
+        ConvFft::new(&Conv2d::new(input, Planes::new(32, oh, ow), kernel, stride, padding), None)
     };
     assert!(conv((32, 14, 14), (5, 5), (1, 1), (2, 2)).is_some());
     assert!(conv((32, 15, 14), (5, 5), (1, 1), (2, 2)).is_none(), "does not fit");

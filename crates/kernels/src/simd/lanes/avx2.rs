@@ -267,6 +267,17 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
+    fn dot_apart(self, a: Self::P, b: Self::P, first: Self::V, second: Self::V) -> (Self::V, Self::V) {
+        (
+            both!(h => flush8(_mm256_fmadd_ps(first8(a[h]), first8(b[h]), first[h]))),
+            both!(h => flush8(_mm256_fmadd_ps(second8(a[h]), second8(b[h]), second[h]))),
+        )
+    }
+    #[inline(always)]
+    fn add_flushed(self, a: Self::V, b: Self::V) -> Self::V {
+        both!(h => flush8(_mm256_add_ps(flush8(a[h]), flush8(b[h]))))
+    }
+    #[inline(always)]
     unsafe fn load_halves(self, low: *const f32, high: *const f32) -> Self::V {
         // SAFETY: the caller promises eight readable f32 each.
         unsafe { [_mm256_loadu_ps(low), _mm256_loadu_ps(high)] }

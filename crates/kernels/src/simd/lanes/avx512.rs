@@ -39,6 +39,26 @@ unsafe fn flush16(x: __m512) -> __m512 {
     }
 }
 
+/// The first, and the second, numbers of sixteen pairs of bf16.
+///
+/// # Safety
+/// The processor has AVX-512.
+#[inline(always)]
+unsafe fn first16(pairs: __m512i) -> __m512 {
+    // SAFETY: promised by the caller.
+    unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)) }
+}
+
+/// See [`first16`].
+///
+/// # Safety
+/// The processor has AVX-512.
+#[inline(always)]
+unsafe fn second16(pairs: __m512i) -> __m512 {
+    // SAFETY: promised by the caller.
+    unsafe { _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(0xFFFF_0000_u32.cast_signed()))) }
+}
+
 /// The bits of sixteen numbers rounded to bf16, in the low halves (see `round`).
 ///
 /// # Safety
@@ -175,12 +195,24 @@ impl<const BF16: bool> Lanes for Avx512<BF16> {
                 let pairs = |p: __m512i| std::mem::transmute::<__m512i, __m512bh>(p);
                 return _mm512_dpbf16_ps(c, pairs(a), pairs(b));
             }
-            let first = |p: __m512i| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(p));
-            let high = _mm512_set1_epi32(0xFFFF_0000_u32.cast_signed());
-            let second = |p: __m512i| _mm512_castsi512_ps(_mm512_and_si512(p, high));
-            let sum = flush16(_mm512_fmadd_ps(second(a), second(b), flush16(c)));
-            flush16(_mm512_fmadd_ps(first(a), first(b), sum))
+            let sum = flush16(_mm512_fmadd_ps(second16(a), second16(b), flush16(c)));
+            flush16(_mm512_fmadd_ps(first16(a), first16(b), sum))
         }
+    }
+    #[inline(always)]
+    fn dot_apart(self, a: Self::P, b: Self::P, first: Self::V, second: Self::V) -> (Self::V, Self::V) {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe {
+            (
+                flush16(_mm512_fmadd_ps(first16(a), first16(b), first)),
+                flush16(_mm512_fmadd_ps(second16(a), second16(b), second)),
+            )
+        }
+    }
+    #[inline(always)]
+    fn add_flushed(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { flush16(_mm512_add_ps(flush16(a), flush16(b))) }
     }
     #[inline(always)]
     unsafe fn load_halves(self, low: *const f32, high: *const f32) -> Self::V {

@@ -102,6 +102,11 @@ pub(crate) trait Lanes: Copy {
     /// Lane by lane the sum of `c`, the product of the second numbers, and then that of the first ones; rounded twice,
     /// subnormals taken and given as zero: what `vdpbf16ps` does.
     fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V;
+    /// Lane by lane `first` plus the product of the first numbers, and `second` plus that of the second ones; rounded once
+    /// each, subnormals given as zero, where none is among what is given: a step within a tile of `tdpbf16ps`.
+    fn dot_apart(self, a: Self::P, b: Self::P, first: Self::V, second: Self::V) -> (Self::V, Self::V);
+    /// `a + b`, subnormals taken and given as zero.
+    fn add_flushed(self, a: Self::V, b: Self::V) -> Self::V;
     /// Eight f32 from each of two places.
     ///
     /// # Safety
@@ -187,8 +192,8 @@ mod tests {
     use crate::testing::{on_every_isa, values};
 
     fn pair_operations<L: Lanes>(simd: L, x: &[f32]) -> Vec<u32> {
-        let mut out = [0.0_f32; 5 * LANES];
-        // SAFETY: `x` has three vectors, `out` five.
+        let mut out = [0.0_f32; 8 * LANES];
+        // SAFETY: `x` has three vectors, `out` eight.
         unsafe {
             let (a, b, c) =
                 (simd.load(x.as_ptr()), simd.load(x.as_ptr().add(LANES)), simd.load(x.as_ptr().add(2 * LANES)));
@@ -201,6 +206,11 @@ mod tests {
                 out.as_mut_ptr().add(4 * LANES),
                 simd.dot(simd.splat_pair(out[1]), simd.load_pairs(out.as_ptr()), c),
             );
+            let (first, second) = simd.dot_apart(p, q, simd.zero(), simd.zero());
+            let (first, second) = simd.dot_apart(q, p, first, second);
+            simd.store(out.as_mut_ptr().add(5 * LANES), first);
+            simd.store(out.as_mut_ptr().add(6 * LANES), second);
+            simd.store(out.as_mut_ptr().add(7 * LANES), simd.add_flushed(first, c));
         }
         out.iter().map(|v| v.to_bits()).collect()
     }

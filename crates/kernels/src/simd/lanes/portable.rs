@@ -31,6 +31,18 @@ fn flush(x: f32) -> f32 {
     if x.abs() < f32::MIN_POSITIVE { 0.0_f32.copysign(x) } else { x }
 }
 
+/// The first number of a pair of bf16.
+#[inline(always)]
+fn first_of(pair: u32) -> f32 {
+    f32::from_bits(pair << 16)
+}
+
+/// The second number of a pair of bf16.
+#[inline(always)]
+fn second_of(pair: u32) -> f32 {
+    f32::from_bits(pair & 0xFFFF_0000)
+}
+
 impl Lanes for Portable {
     type V = [f32; LANES];
     type P = [u32; LANES];
@@ -139,11 +151,20 @@ impl Lanes for Portable {
     #[inline(always)]
     fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
         std::array::from_fn(|l| {
-            let first = |pair: u32| f32::from_bits(pair << 16);
-            let second = |pair: u32| f32::from_bits(pair & 0xFFFF_0000);
-            let sum = flush(second(a[l]).mul_add(second(b[l]), flush(c[l])));
-            flush(first(a[l]).mul_add(first(b[l]), sum))
+            let sum = flush(second_of(a[l]).mul_add(second_of(b[l]), flush(c[l])));
+            flush(first_of(a[l]).mul_add(first_of(b[l]), sum))
         })
+    }
+    #[inline(always)]
+    fn dot_apart(self, a: Self::P, b: Self::P, first: Self::V, second: Self::V) -> (Self::V, Self::V) {
+        (
+            std::array::from_fn(|l| flush(first_of(a[l]).mul_add(first_of(b[l]), first[l]))),
+            std::array::from_fn(|l| flush(second_of(a[l]).mul_add(second_of(b[l]), second[l]))),
+        )
+    }
+    #[inline(always)]
+    fn add_flushed(self, a: Self::V, b: Self::V) -> Self::V {
+        map2(a, b, |x, y| flush(flush(x) + flush(y)))
     }
     #[inline(always)]
     unsafe fn load_halves(self, low: *const f32, high: *const f32) -> Self::V {

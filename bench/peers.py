@@ -104,7 +104,8 @@ def arguments():
     option("--study", type=Path, metavar="FILE", help="the recipes of this file (default: the built-in study)")
     option("--colour", action="store_true", help="made-up colour images of 32x32 in place of MNIST")
     option("--only", type=names, default=[], metavar="NAME,NAME", help="only these recipes")
-    option("--precisions", type=names, default=["f32", "bf16"], metavar="P,P", help="default: f32,bf16")
+    precisions = "of f32, bf16 and bf16-tile, which is tenfold's alone (default: f32,bf16)"
+    option("--precisions", type=names, default=["f32", "bf16"], metavar="P,P", help=precisions)
     option("--threads", type=whole, default=os.cpu_count(), metavar="N", help="threads of each (default: all cores)")
     isa = "no more of the processor's instructions than these, for PyTorch and tenfold (default: all it has)"
     option("--isa", choices=INSTRUCTIONS, help=isa)
@@ -123,8 +124,8 @@ def arguments():
     if args.isa in ("portable", "avx2"):
         # Without instructions for bf16 both sides would do it in software, for minutes.
         args.precisions = [precision for precision in args.precisions if precision == "f32"]
-    if unknown := [name for name in args.precisions if name not in ("f32", "bf16")]:
-        parser.error(f"--precisions: there is no {unknown[0]!r}; there are f32 and bf16")
+    if unknown := [name for name in args.precisions if name not in ("f32", "bf16", "bf16-tile")]:
+        parser.error(f"--precisions: there is no {unknown[0]!r}; there are f32, bf16 and bf16-tile")
     if args.rust_peers and (args.study or args.colour):
         parser.error("--rust-peers know the built-in study; leave out --study and --colour, or --rust-peers")
     if args.isa and args.rust_peers:
@@ -284,7 +285,7 @@ def line_up(recipe, data, args):
     precisions = args.precisions if convolutions else [p for p in args.precisions if p == "f32"]
     contestants = [
         PyTorch(recipe, data, channels_last, compiled, precision)
-        for precision in precisions
+        for precision in precisions if precision != "bf16-tile"
         for channels_last in ([False, True] if convolutions else [False])
         for compiled in [False, True]
     ]

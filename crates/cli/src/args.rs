@@ -102,8 +102,10 @@ pub(crate) struct RunArgs {
     /// Train for N epochs at most, whatever the study says.
     #[arg(long, value_name = "N", value_parser = whole(10_000))]
     pub(crate) epochs: Option<usize>,
-    /// Compute all recipes in this precision, whatever the study says; bf16 goes to runs/STUDY-bf16.
-    #[arg(long, value_name = "f32|bf16", value_parser = precision)]
+    /// Compute all recipes in this precision, whatever the study says; bf16 goes to runs/STUDY-bf16, bf16-tile to
+    /// runs/STUDY-bf16-tile. bf16-tile is bf16 with the order of sums of units for matrices (AMX): meant for processors that
+    /// have one, and today computed by software on all of them, more slowly than bf16.
+    #[arg(long, value_name = "f32|bf16|bf16-tile", value_parser = precision)]
     pub(crate) precision: Option<Precision>,
     /// Compute on at most N threads; the results are the same for any number. [default: all cores, shared by --jobs]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
@@ -545,8 +547,8 @@ pub(crate) struct BenchArgs {
     /// Compute on N threads. [default: all cores]
     #[arg(long, value_name = "N", value_parser = whole(1024))]
     pub(crate) threads: Option<usize>,
-    /// Compute all recipes in this precision, whatever the study says.
-    #[arg(long, value_name = "f32|bf16", value_parser = precision)]
+    /// Compute all recipes in this precision, whatever the study says; `tenfold run --help` says what bf16-tile is.
+    #[arg(long, value_name = "f32|bf16|bf16-tile", value_parser = precision)]
     pub(crate) precision: Option<Precision>,
     /// Use no more of the processor's instructions than these; avx512 means those for bf16 too. [default: all it has]
     #[arg(long, value_name = "portable|avx2|avx512", value_parser = isa)]
@@ -576,11 +578,8 @@ GFLOP/s counts every multiply-add of the layers as two operations, forward and b
 way around it: the share of the peak, which is measured on the spot, can exceed 100 %.";
 
 fn precision(text: &str) -> Result<Precision, String> {
-    match text {
-        "f32" => Ok(Precision::F32),
-        "bf16" => Ok(Precision::Bf16),
-        _ => Err("expected f32 or bf16".to_owned()),
-    }
+    let found = Precision::ALL.into_iter().find(|precision| precision.name() == text);
+    found.ok_or_else(|| "expected f32, bf16 or bf16-tile".to_owned())
 }
 
 /// An instruction set that this processor has.

@@ -134,7 +134,10 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<u8, Failure> {
 
 fn text(record: &BenchRecord) -> String {
     let row = |recipe: &RecipeSpeed| BenchRow {
-        name: if recipe.precision.is_f32() { recipe.name.clone() } else { format!("{} bf16", recipe.name) },
+        name: match recipe.precision {
+            Precision::F32 => recipe.name.clone(),
+            precision => format!("{} {}", recipe.name, precision.name()),
+        },
         batch_size: recipe.batch_size as u64,
         ms_per_step: [recipe.ms_per_step_low, recipe.ms_per_step, recipe.ms_per_step_high],
         images_per_s: recipe.images_per_s,

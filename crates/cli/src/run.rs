@@ -50,9 +50,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let threads = jobs::threads(args.jobs, args.threads)?;
     let path = args.out.clone().unwrap_or_else(|| {
         let name = &study.name;
-        let bf16 = args.precision == Some(Precision::Bf16);
         // A folder of its own: what is finished in f32 is not to be replaced.
-        PathBuf::from("runs").join(if bf16 { format!("{name}-bf16") } else { name.clone() })
+        let precision = args.precision.filter(|precision| !precision.is_f32());
+        PathBuf::from("runs").join(precision.map_or(name.clone(), |p| format!("{name}-{}", p.name())))
     });
     let place = place.map(|place| DataPlace { from_run: images::from_run(&path, Path::new(&place.absolute)), ..place });
     let settings = Settings {
@@ -303,18 +303,24 @@ impl<'a> View<'a> {
             environment.isa,
             plain(&self.path.display().to_string())
         ));
-        let recipes = self.plan.selected().iter().map(|&recipe| self.plan.recipe(recipe).0);
-        let bf16: Vec<&str> = recipes.filter(|r| !r.settings.precision.is_f32()).map(|r| r.name.as_str()).collect();
         if self.plan.chosen_by() == ChosenBy::Test {
             self.progress.note("choosing by test: what the test images then say of the choice flatters it");
         }
-        if !bf16.is_empty() {
-            let slow = if Isa::detect().has_bf16() {
-                ""
-            } else {
-                "; this processor has no instructions for that, so it is slow, with the same results"
+        for precision in Precision::ALL {
+            let slow = match precision {
+                Precision::F32 => continue,
+                Precision::Bf16 if Isa::detect().has_bf16() => "",
+                Precision::Bf16 => {
+                    "; this processor has no instructions for that, so it is slow, with the same results"
+                }
+                Precision::Bf16Tile => "; computed by software on every processor today, so it is slow",
             };
-            self.progress.note(&format!("in bf16: {}{slow}", bf16.join(", ")));
+            let recipes = self.plan.selected().iter().map(|&recipe| self.plan.recipe(recipe).0);
+            let names: Vec<&str> =
+                recipes.filter(|r| r.settings.precision == precision).map(|r| r.name.as_str()).collect();
+            if !names.is_empty() {
+                self.progress.note(&format!("in {}: {}{slow}", precision.name(), names.join(", ")));
+            }
         }
     }
 

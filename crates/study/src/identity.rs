@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_identity_covers_what_determines_the_bits_and_every_change_is_named() {
-        let changes: [(&Change, &str, &str, &str); 18] = [
+        let changes: [(&Change, &str, &str, &str); 19] = [
             (&|config, _| config.settings.batch_size += 1, "batch_size", "128", "129"),
             (&|config, _| config.settings.epochs += 1, "epochs", "11", "12"),
             (&|config, _| config.settings.optimizer = Optimizer::adam(2e-5), "optimizer.lr", "0.00001", "0.00002"),
@@ -279,6 +279,7 @@ mod tests {
             (&|config, _| config.settings.pixels = Pixels::all(0.5, 1.0).into(), "pixels.mean", "0", "0.5"),
             (&|config, _| config.settings.pixels = PixelsFrom::Standard, "pixels", "mean 0, std 1", "standard"),
             (&|config, _| config.settings.precision = Precision::Bf16, "precision", "f32", "bf16"),
+            (&|config, _| config.settings.precision = Precision::Bf16Tile, "precision", "f32", "bf16-tile"),
             (&|config, _| config.settings.class_weights = ClassWeights::Balanced, "class_weights", "none", "balanced"),
             (&|config, _| config.settings.label_smoothing = 0.1, "label_smoothing", "0", "0.1"),
             (&|config, _| config.settings.clip_norm = Some(2.0), "clip_norm", "none", "2"),
@@ -301,7 +302,7 @@ mod tests {
         }
         identities.sort();
         identities.dedup();
-        assert_eq!(identities.len(), 19);
+        assert_eq!(identities.len(), 20);
         let renamed = settings_with(|_, dataset| dataset.name.push('x'));
         assert_eq!((renamed.identity(), renamed.differences(&usual)), (usual.identity(), Vec::new()));
     }

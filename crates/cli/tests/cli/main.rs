@@ -780,7 +780,7 @@ fn what_is_typed_wrongly_is_refused_with_advice() {
         (&["--epochs", "0"], &["--epochs <N>"]),
         (&["--epochs", "10001"], &["--epochs <N>"]),
         (&["--format", "xml"], &["--format <FORMAT>", "text, json"]),
-        (&["--precision", "f16"], &["--precision <f32|bf16>", "expected f32 or bf16"]),
+        (&["--precision", "f16"], &["--precision <f32|bf16|bf16-tile>", "expected f32, bf16 or bf16-tile"]),
         (&["--margin=-1"], &["--margin <POINTS>", "expected points of accuracy as a number, from 0 to 100"]),
         (&["--margin", "100.1"], &["--margin <POINTS>", "from 0 to 100"]),
         (&["--margin", "nan"], &["--margin <POINTS>"]),
@@ -848,6 +848,8 @@ fn bench_measures_each_recipe() {
     for part in [&*peak, "ms/step", "\nsoftmax  ", "\nmlp  ", "linear 200, relu", "total  "] {
         assert!(ended.out.contains(part), "{part}\n{}", ended.out);
     }
+    let ended = run(&[&short[..7], &["--precision", "bf16-tile"]].concat());
+    assert!(ended.code == Some(0) && ended.out.contains("\nmlp bf16-tile  "), "{}{}", ended.err, ended.out);
     let ended = run(&[&short[..], &["--precision", "bf16", "--format", "json"]].concat());
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let record: serde_json::Value = serde_json::from_str(&ended.out).expect("it is JSON");
@@ -890,10 +892,22 @@ fn precision_is_recorded_and_makes_another_trial() {
         assert!(rounded.err.contains(part), "{part}\n{}", rounded.err);
     }
     assert_eq!(results(&path)["recipes"][0]["precision"], "bf16");
-    let second = &results(&path)["recipes"][0]["trials"][0];
+    let second = results(&path)["recipes"][0]["trials"][0].clone();
     assert_eq!((&first["precision"], &second["precision"]), (&"f32".into(), &"bf16".into()));
     assert_ne!(first["identity"], second["identity"]);
     assert!(fs::read_to_string(path.join("out/study.toml")).unwrap().contains("precision = \"bf16\"\n"));
+    let third = run_in(&path, &[&file, "--precision", "bf16-tile", "--replace"]);
+    assert_eq!(third.code, Some(0), "{}", third.err);
+    for part in ["in bf16-tile: a; computed by software", "a seed 1: precision was bf16 and is now bf16-tile"] {
+        assert!(third.err.contains(part), "{part}\n{}", third.err);
+    }
+    let tiled = results(&path)["recipes"][0]["trials"][0].clone();
+    assert_ne!(second["identity"], tiled["identity"]);
+    // A study file asks for it by the same name: what it asks for is there.
+    let asked = fs::read_to_string(&file).unwrap() + "precision = \"bf16-tile\"\n";
+    let again = run_in(&path, &[&study_file(&path, &asked)]);
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    assert_eq!(results(&path)["recipes"][0]["trials"][0], tiled);
 }
 
 #[test]

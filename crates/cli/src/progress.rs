@@ -94,6 +94,12 @@ impl Drop for Reading {
     }
 }
 
+/// Writes a line where the program ends whatever bars there are.
+pub(crate) fn note_in_place_of_bars(line: &str) {
+    // Back to the beginning of the bar's line, and rid of it.
+    output::note(&format!("{}{line}", if draws() { "\r\x1b[2K" } else { "" }));
+}
+
 /// Whether a person watches a terminal that can draw.
 fn draws() -> bool {
     stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

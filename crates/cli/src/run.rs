@@ -125,6 +125,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         return Ok(code);
     }
     view.outcome();
+    signals.insist();
     let stop = || signals.exit_code().is_some();
     let record = conclude(&folder, Some(&splits), plan.environment().threads, args.format, &view.progress, &stop)?;
     Ok(exit_code(&plan, record, &signals))
@@ -363,12 +364,14 @@ impl<'a> View<'a> {
             }
             StudyEvent::Measuring => {}
             StudyEvent::EnsembleStarted { recipe, seeds } => {
+                self.signals.insist();
                 self.progress.note(&format!("{recipe}: measuring the mean of its {seeds} seeds"));
             }
             StudyEvent::EnsembleFailed { recipe, error } => {
                 self.warn(&format!("the seeds of {recipe} were not measured together: {error}"));
             }
             StudyEvent::ViewsStarted { recipe, views } => {
+                self.signals.insist();
                 let count = views.count();
                 self.progress
                     .note(&format!("{recipe}: measuring with test-time augmentation ({views}: {count} views)"));

@@ -1,19 +1,27 @@
 //! Ctrl-C and SIGTERM: the first asks to stop, the second stops at once. SIGUSR1 asks for a checkpoint.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+use std::thread::{self, sleep};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::failure::{Failure, IO, SIGNAL};
+use crate::progress;
 
 /// Says whether a signal has come.
 pub(crate) struct Signals {
     /// The one that asked to stop; 0 if none did.
     stop: Arc<AtomicUsize>,
     checkpoint: Arc<AtomicBool>,
+    insisting: Once,
 }
+
+/// How often is looked whether a signal has come, and how long what is computed then has to end by itself.
+const LOOK: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Signals {
     /// From here on signals are noticed.
@@ -29,7 +37,7 @@ impl Signals {
         let (stop, checkpoint) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         #[cfg(unix)]
         flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&checkpoint)).map_err(unwatched)?;
-        Ok(Signals { stop, checkpoint })
+        Ok(Signals { stop, checkpoint, insisting: Once::new() })
     }
 
     /// From here on what asks to stop is noticed, and the second at once.
@@ -45,6 +53,24 @@ impl Signals {
         Ok(())
     }
 
+    /// From here on a signal ends the program within a second, whatever it computes. Called once all that was trained is on
+    /// disk: what comes after it, the same command computes again, and a file is written whole or not at all, so that no moment is
+    /// a bad one.
+    pub(crate) fn insist(&self) {
+        let stop = Arc::clone(&self.stop);
+        let wait = move || loop {
+            sleep(LOOK);
+            if let Some(code) = exit_code(&stop) {
+                sleep(PATIENCE);
+                progress::note_in_place_of_bars(
+                    "interrupted: all that was trained is kept; the same command writes the rest of the report",
+                );
+                std::process::exit(code.into());
+            }
+        };
+        self.insisting.call_once(|| drop(thread::spawn(wait)));
+    }
+
     /// Whether a checkpoint was asked for since this was called last.
     pub(crate) fn asked_for_checkpoint(&self) -> bool {
         // Asked between any two steps, so that the common case only reads.
@@ -53,10 +79,14 @@ impl Signals {
 
     /// Exit code for the signal that came, if one did.
     pub(crate) fn exit_code(&self) -> Option<u8> {
-        match self.stop.load(Ordering::Relaxed) {
-            0 => None,
-            signal => Some(SIGNAL + signal as u8),
-        }
+        exit_code(&self.stop)
+    }
+}
+
+fn exit_code(stop: &AtomicUsize) -> Option<u8> {
+    match stop.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some(SIGNAL + signal as u8),
     }
 }
 

@@ -158,6 +158,7 @@ fn write(
     format: Format,
 ) -> Result<Option<StudyRecord>, Failure> {
     let (progress, stop) = (Progress::new(), || signals.exit_code().is_some());
+    signals.insist();
     take_in_workers(folder)?;
     // Nothing is trained; where all is there, the seeds of a recipe are measured as one.
     tenfold_study::run(plan, splits, folder, &processor_time, &mut |event| match event {

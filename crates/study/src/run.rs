@@ -99,8 +99,8 @@ pub enum StudyEvent<'a> {
         /// What became of it.
         written: &'a Result<(), FolderError>,
     },
-    /// A network that has been trained, or all those of a recipe together, are being measured: told after each batch. What
-    /// is stopped here is measured again by the next run.
+    /// A network that has been trained, or all those of a recipe together, are being measured: told after each batch, and now and
+    /// then while its calibration is computed. What is stopped here is measured again by the next run.
     Measuring,
     /// A trial has ended, and its files are on disk.
     TrialEnded {
@@ -291,7 +291,11 @@ fn run_trials(
                 record = plan.record(&records, ledger.readings(), &afterwards);
                 write_results(folder, &record)?;
                 let test = splits.test.evaluate_while(&outcome.model, threads, &mut go_on);
-                measured = test.map(|test| (valid, test));
+                measured = test.and_then(|test| {
+                    let said = (&test, splits.test.labels_for_report());
+                    let calibration = calibration(splits, &valid, said, threads, &mut go_on)?;
+                    Some((valid, test, calibration))
+                });
             }
             if measured.is_none() {
                 // Its training need not be done again.
@@ -307,8 +311,8 @@ fn run_trials(
         let earlier_stays =
             trial.status != Status::Finished && matches!(state, TrialState::Changed(Earlier { finished: true, .. }));
         let mut spared = Vec::new();
-        if let Some((valid, test)) = measured {
-            measure(splits, &valid, &test, threads, &mut trial);
+        if let Some((valid, test, calibration)) = measured {
+            measure(splits, &valid, &test, calibration, &mut trial);
             let product = Product {
                 model: &outcome.model,
                 filters: &kept,
@@ -517,30 +521,37 @@ fn trained(plan: &PlannedStudy, recipe: usize, seed: u64, outcome: &Outcome, tim
 }
 
 /// Puts what a finished network made of validation and test into its record.
-fn measure(splits: &Splits, valid: &Evaluation, test: &Evaluation, threads: usize, record: &mut TrialRecord) {
+fn measure(
+    splits: &Splits,
+    valid: &Evaluation,
+    test: &Evaluation,
+    calibration: Option<CalibrationRecord>,
+    record: &mut TrialRecord,
+) {
     let classes = splits.test.classes();
-    let labels = splits.test.labels_for_report();
-    record.calibration = calibration(splits, valid, (test, labels), threads);
+    record.calibration = calibration;
     record.valid = Some(Metrics::new(splits.valid.labels(), &valid.predictions, classes, valid.loss));
-    record.test = Some(Metrics::new(labels, &test.predictions, classes, test.loss));
+    record.test = Some(Metrics::new(splits.test.labels_for_report(), &test.predictions, classes, test.loss));
 }
 
-/// What the probabilities of a network are worth, on validation and on test images of these labels.
+/// What the probabilities of a network are worth, on validation and on test images of these labels: [`CalibrationRecord::of_while`].
 pub(crate) fn calibration(
     splits: &Splits,
     valid: &Evaluation,
     (test, labels): (&Evaluation, &[u16]),
     threads: usize,
-) -> Option<CalibrationRecord> {
+    go_on: &mut dyn FnMut() -> Flow,
+) -> Option<Option<CalibrationRecord>> {
     let alone: Vec<u32> = (0..splits.valid.len() as u32).collect();
     fn said<'a>(of: &'a Evaluation, labels: &'a [u16], units: &'a [u32]) -> Said<'a> {
         Said { probabilities: &of.probabilities, predictions: &of.predictions, labels, units }
     }
-    CalibrationRecord::of(
+    CalibrationRecord::of_while(
         said(valid, splits.valid.labels(), &alone),
         said(test, labels, &units(&TestImages::of(splits)).0),
         splits.test.classes(),
         threads,
+        go_on,
     )
 }
 

@@ -1096,6 +1096,31 @@ fn a_signal_stops_the_run_and_keeps_what_is_done() {
     }
 }
 
+/// While pictures are drawn of so many filters that it takes seconds.
+#[cfg(unix)]
+#[test]
+fn a_signal_cuts_the_end_of_a_run_short_and_the_same_command_does_the_rest() {
+    let wide = "[\"conv 256 5x5 same\", \"relu\", \"global-avgpool\", \"linear 10\"]";
+    let path = with_data("cli-late-signal", |_, _| {});
+    let file = study_file(&path, &STUDY.replace("[\"linear 10\"]", wide).replace("epochs = 2", "epochs = 1"));
+    let (mut child, mut lines) = started(&path, &[&file], "a seed 1  epoch 1/1");
+    let pictures = path.join("out/pictures");
+    while !pictures.join("curves.svg").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it goes on until a signal comes");
+        sleep(std::time::Duration::from_millis(5));
+    }
+    signal(&child, "TERM");
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{rest}");
+    assert!(rest.contains("interrupted: all that was trained is kept; the same command writes the rest"), "{rest}");
+    assert!(!pictures.join("filters.png").exists(), "nobody waited for it");
+    let ended = run_in(&path, &[&file]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("a seed 1 was finished before and is kept"), "{}", ended.err);
+    assert!(pictures.join("filters.png").exists() && path.join("out/report.html").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_checkpoint_is_written_when_asked_for_and_the_training_goes_on() {

@@ -1,11 +1,21 @@
 //! What a network's probabilities are worth, as a record keeps it: calibration with and without a temperature, and what
 //! abstaining would do.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tenfold_nn::evaluate::divide_logits;
 use tenfold_nn::interop::model_file::Abstain;
+use tenfold_nn::train::Flow;
 
-use super::{Answer, Calibration, calibration, cross_entropy, temperature};
+use super::reliability::{DRAWS, calibration_until};
+use super::temperature::temperature_until;
+use super::{Answer, Calibration, Stop, cross_entropy};
+
+/// How often is asked whether to go on.
+const ASK: Duration = Duration::from_millis(20);
 
 /// The most thresholds that are kept.
 const THRESHOLDS: usize = 100;
@@ -95,8 +105,43 @@ impl CalibrationRecord {
     /// # Panics
     /// If there are not as many of each kind, or a label or prediction is no class.
     pub fn of(valid: Said, test: Said, classes: usize, threads: usize) -> Option<CalibrationRecord> {
-        let plain = Measured::of(valid, test, classes, threads)?;
-        let temperature = temperature(&logarithms(valid.probabilities), valid.labels, classes);
+        CalibrationRecord::until(&|| false, valid, test, classes, threads)
+    }
+
+    /// [`CalibrationRecord::of`], asking now and then whether to go on; `None` if the answer was [`Flow::Stop`].
+    ///
+    /// # Panics
+    /// As [`CalibrationRecord::of`].
+    pub fn of_while(
+        valid: Said,
+        test: Said,
+        classes: usize,
+        threads: usize,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Option<Option<CalibrationRecord>> {
+        let (stop, done, asking) = (AtomicBool::new(false), AtomicBool::new(false), thread::current());
+        let found = thread::scope(|scope| {
+            let computing = scope.spawn(|| {
+                let found = CalibrationRecord::until(&|| stop.load(Ordering::Relaxed), valid, test, classes, threads);
+                done.store(true, Ordering::Relaxed);
+                asking.unpark();
+                found
+            });
+            while go_on() == Flow::Continue {
+                thread::park_timeout(ASK);
+                if done.load(Ordering::Relaxed) || computing.is_finished() {
+                    return Some(computing.join());
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            None
+        });
+        found.map(|found| found.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    }
+
+    fn until(stop: &Stop, valid: Said, test: Said, classes: usize, threads: usize) -> Option<CalibrationRecord> {
+        let plain = Measured::until(stop, valid, test, classes, threads)?;
+        let temperature = temperature_until(stop, &logarithms(valid.probabilities), valid.labels, classes);
         let calibrated = temperature.and_then(|temperature| {
             let [of_valid, of_test] = [valid, test].map(|said| {
                 let mut probabilities = said.probabilities.to_vec();
@@ -104,7 +149,7 @@ impl CalibrationRecord {
                 probabilities
             });
             let valid = Said { probabilities: &of_valid, ..valid };
-            Measured::of(valid, Said { probabilities: &of_test, ..test }, classes, threads)
+            Measured::until(stop, valid, Said { probabilities: &of_test, ..test }, classes, threads)
         });
         Some(CalibrationRecord { temperature, plain, calibrated })
     }
@@ -137,15 +182,15 @@ impl CalibrationRecord {
 }
 
 impl Measured {
-    fn of(valid: Said, test: Said, classes: usize, threads: usize) -> Option<Measured> {
+    fn until(stop: &Stop, valid: Said, test: Said, classes: usize, threads: usize) -> Option<Measured> {
         let (of_valid, of_test) = if threads > 1 {
             std::thread::scope(|scope| {
-                let beside = scope.spawn(|| Reliability::of(valid, classes));
-                let of_test = Reliability::of(test, classes);
+                let beside = scope.spawn(|| Reliability::until(stop, valid, classes));
+                let of_test = Reliability::until(stop, test, classes);
                 (beside.join().expect("it does not panic"), of_test)
             })
         } else {
-            (Reliability::of(valid, classes), Reliability::of(test, classes))
+            (Reliability::until(stop, valid, classes), Reliability::until(stop, test, classes))
         };
         Some(Measured { valid: of_valid?, test: of_test?, thresholds: thresholds(&answers(valid, classes)) })
     }
@@ -167,8 +212,8 @@ impl Measured {
 }
 
 impl Reliability {
-    fn of(said: Said, classes: usize) -> Option<Reliability> {
-        let calibration = calibration(&answers(said, classes), said.units)?;
+    fn until(stop: &Stop, said: Said, classes: usize) -> Option<Reliability> {
+        let calibration = calibration_until(stop, &answers(said, classes), said.units, DRAWS)?;
         let loss = cross_entropy(&logarithms(said.probabilities), said.labels, classes, 1.0);
         Some(Reliability { loss: loss.is_finite().then_some(loss), calibration })
     }

@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 use tenfold_nn::rng::{Rng, Stream};
 
+use super::Stop;
 use crate::comparison::Interval;
 use crate::stats::student::normal_quantile;
 use crate::stats::wilson::wilson;
@@ -20,7 +21,7 @@ use crate::stats::wilson::wilson;
 pub const BINS: usize = 15;
 
 /// Draws of the bootstrap, and as many of what chance does.
-const DRAWS: usize = 2000;
+pub(super) const DRAWS: usize = 2000;
 
 /// Of the intervals.
 const LEVEL: f64 = 0.95;
@@ -104,10 +105,11 @@ impl Calibration {
 /// # Panics
 /// If there is not a unit for each answer, or a unit has a number that is not less than that of answers.
 pub fn calibration(answers: &[Answer], units: &[u32]) -> Option<Calibration> {
-    calibration_of(answers, units, DRAWS)
+    calibration_until(&|| false, answers, units, DRAWS)
 }
 
-pub(super) fn calibration_of(answers: &[Answer], units: &[u32], draws: usize) -> Option<Calibration> {
+/// [`calibration`] with draws as many as are wanted; `None`, too, once `stop` says so.
+pub(super) fn calibration_until(stop: &Stop, answers: &[Answer], units: &[u32], draws: usize) -> Option<Calibration> {
     assert_eq!(answers.len(), units.len(), "a unit for each answer");
     assert!(units.iter().all(|&unit| (unit as usize) < units.len()), "units are numbered from 0");
     if answers.is_empty() || !answers.iter().all(|answer| (0.0..=1.0).contains(&answer.confidence)) {
@@ -119,16 +121,16 @@ pub(super) fn calibration_of(answers: &[Answer], units: &[u32], draws: usize) ->
     let whole = sums(answers.iter().map(|&answer| (answer, 1)), answers.len() as u64);
     let error = expected_error(&whole);
 
-    let chance = sorted_draws(draws, |draw| {
+    let chance = sorted_draws(stop, draws, |draw| {
         let rng = Rng::new(1, Stream::Bootstrap, draw);
         let drawn = answers.iter().enumerate().map(|(n, answer)| {
             (Answer { right: f64::from(rng.uniform_at(n as u64)) < answer.confidence, ..*answer }, 1)
         });
         expected_error(&sums(drawn, answers.len() as u64))
-    });
+    })?;
     let count = units.iter().max().map_or(0, |&last| last + 1);
-    let interval = (count > 1).then(|| {
-        let drawn = sorted_draws(draws, |draw| {
+    let interval = if count > 1 {
+        let drawn = sorted_draws(stop, draws, |draw| {
             let rng = Rng::new(0, Stream::Bootstrap, draw);
             let mut times = vec![0; count as usize];
             (0..count.into()).for_each(|n| times[rng.below_at(n, count) as usize] += 1);
@@ -137,12 +139,14 @@ pub(super) fn calibration_of(answers: &[Answer], units: &[u32], draws: usize) ->
                 answers.iter().zip(&units).map(|(&answer, &unit)| (answer, times[unit as usize])),
                 total,
             ))
-        });
+        })?;
         let [low, high] = [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0].map(|share| quantile(&drawn, share));
         let is_chance = error <= quantile(&chance, LEVEL);
         let lowest = if is_chance { 0.0 } else { low.min(2.0 * error - high).max(0.0) };
-        Interval { low: lowest, high: high.max(2.0 * error - low).min(1.0) }
-    });
+        Some(Interval { low: lowest, high: high.max(2.0 * error - low).min(1.0) })
+    } else {
+        None
+    };
     let by_chance = chance.iter().sum::<f64>() / draws as f64;
     Some(Calibration { error, interval, by_chance, bins: whole.iter().map(Sums::bin).collect() })
 }
@@ -186,10 +190,11 @@ fn expected_error(bins: &[Sums]) -> f64 {
     bins.iter().map(|bin| (bin.confidence - bin.right as f64).abs()).sum::<f64>() / answers.max(1) as f64
 }
 
-fn sorted_draws(draws: usize, figure: impl FnMut(u64) -> f64) -> Vec<f64> {
-    let mut all: Vec<f64> = (0..draws as u64).map(figure).collect();
+/// None once `stop` says so.
+fn sorted_draws(stop: &Stop, draws: usize, figure: impl Fn(u64) -> f64) -> Option<Vec<f64>> {
+    let mut all: Vec<f64> = (0..draws as u64).map(|draw| (!stop()).then(|| figure(draw))).collect::<Option<_>>()?;
     all.sort_by(f64::total_cmp);
-    all
+    Some(all)
 }
 
 /// Between the two nearest of `sorted`, in proportion: numpy's default.

@@ -1,6 +1,8 @@
 //! One number that all logits are divided by, found on validation images (Guo and others, On calibration of modern
 //! neural networks, ICML 2017). It changes no prediction, only how sure the network says it is.
 
+use super::Stop;
+
 /// Temperatures that are looked for.
 const RANGE: (f64, f64) = (0.01, 100.0);
 
@@ -17,6 +19,11 @@ const HALVINGS: usize = 40;
 /// # Panics
 /// If there are not `classes` logits for each label, or a label is no class.
 pub fn temperature(logits: &[f32], labels: &[u16], classes: usize) -> Option<f64> {
+    temperature_until(&|| false, logits, labels, classes)
+}
+
+/// [`temperature`]; `None`, too, once `stop` says so.
+pub(super) fn temperature_until(stop: &Stop, logits: &[f32], labels: &[u16], classes: usize) -> Option<f64> {
     check(logits, labels, classes);
     // The loss is convex in the inverse of the temperature, so its slope has one zero at most.
     let (mut low, mut high) = (1.0 / RANGE.1, 1.0 / RANGE.0);
@@ -26,6 +33,9 @@ pub fn temperature(logits: &[f32], labels: &[u16], classes: usize) -> Option<f64
         return None;
     }
     for _ in 0..HALVINGS {
+        if stop() {
+            return None;
+        }
         let middle = (low * high).sqrt();
         if slope(middle) < 0.0 {
             low = middle;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tenfold_nn::rng::{Rng, Stream};
 
-use super::reliability::calibration_of;
+use super::reliability::calibration_until;
 use super::*;
 
 #[derive(Deserialize)]
@@ -113,9 +113,9 @@ fn nothing_depends_on_the_order_of_images() {
     for case in fixtures().calibration {
         let answers = answers(&case);
         let alone: Vec<u32> = (0..answers.len() as u32).collect();
-        let ours = calibration_of(&answers, &alone, 2).unwrap();
+        let ours = calibration_until(&|| false, &answers, &alone, 2).unwrap();
         let backwards: Vec<Answer> = answers.into_iter().rev().collect();
-        let again = calibration_of(&backwards, &alone, 2).unwrap();
+        let again = calibration_until(&|| false, &backwards, &alone, 2).unwrap();
         near(&case.name, again.error, ours.error, 1e-15);
         assert_eq!(again.bins.len(), ours.bins.len(), "{}", case.name);
     }
@@ -155,7 +155,7 @@ fn intervals_cover_the_error_of_all_images() {
                 .into_iter()
                 .enumerate()
                 .map(|(n, (says, is))| Answer { confidence: says, right: f64::from(rng.uniform_at(n as u64)) < is });
-            let found = calibration_of(&answers.collect::<Vec<_>>(), &(0..1000).collect::<Vec<_>>(), 200);
+            let found = calibration_until(&|| false, &answers.collect::<Vec<_>>(), &(0..1000).collect::<Vec<_>>(), 200);
             let interval = found.and_then(|found| found.interval).expect("many answers");
             truth < interval.low || truth > interval.high
         };

@@ -171,8 +171,9 @@ fn a_measurement_that_is_stopped_is_taken_again_and_nothing_is_trained_again() {
     let splits = splits();
     let plan = plan(STUDY, &splits, false);
     let expected = straight("measured", &plan, &splits);
-    // The first question comes after the validation images, before any look; the second after the test images.
-    for (question, looks) in [(1, 1), (2, 2)] {
+    // The first question comes after the validation images, before any look; the second after the test images, the third while
+    // the calibration is computed.
+    for (question, looks) in [(1, 1), (2, 2), (3, 2)] {
         let at = scratch("kills-measured");
         let (mut asked, mut written) = (0, Vec::new());
         let folder = RunFolder::open(at.path()).unwrap();

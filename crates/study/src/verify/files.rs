@@ -383,7 +383,7 @@ fn check_network(
         faults.add(RESULT, "its metrics on the validation images are not those of the network");
     }
     if let Some(before) = &trial.calibration {
-        match calibration(splits, &valid, (&again, &labels), threads) {
+        match calibration(splits, &valid, (&again, &labels), threads, &mut || Flow::Continue).flatten() {
             Some(now) => {
                 for name in different(before, &now) {
                     faults.add(RESULT, format!("its calibration is not that of the network: {name}"));

@@ -1,6 +1,7 @@
 use tenfold_nn::rng::{Rng, Stream};
 
 use super::*;
+use crate::calibration::calibration;
 
 const CLASSES: usize = 3;
 
@@ -46,6 +47,8 @@ impl Answered {
 fn record(valid: &Answered, test: &Answered) -> CalibrationRecord {
     let [one, two] = [1, 2].map(|threads| CalibrationRecord::of(valid.said(), test.said(), CLASSES, threads));
     assert_eq!(one, two, "the number of threads changes nothing");
+    let asked = CalibrationRecord::of_while(valid.said(), test.said(), CLASSES, 2, &mut || Flow::Continue);
+    assert_eq!(asked.as_ref(), Some(&one), "nor does being asked");
     one.expect("there are images")
 }
 

@@ -3,7 +3,7 @@
 use tenfold_nn::Isa;
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::Environment;
-use tenfold_study::{ProcessorTime, Settings};
+use tenfold_study::{ProcessorTime, Replace, Settings};
 
 /// The machine, the program, and how many threads will compute.
 pub(crate) fn environment(threads: Option<usize>) -> Environment {
@@ -31,7 +31,7 @@ pub(crate) fn to_measure(environment: Environment) -> Settings {
         published: false,
         place: None,
         reading: None,
-        replace: false,
+        replace: Replace::Nothing,
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,
     }

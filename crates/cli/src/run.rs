@@ -11,7 +11,7 @@ use tenfold_report::format::{count, seconds};
 use tenfold_study::comparison::ChosenBy;
 use tenfold_study::record::{DataPlace, EpochRecord, Status, StudyRecord};
 use tenfold_study::{
-    FolderError, PlanError, PlannedStudy, Position, RunFolder, Settings, StudyEvent, TrialState, Unusable,
+    FolderError, PlanError, PlannedStudy, Position, Replace, RunFolder, Settings, StudyEvent, TrialState, Unusable,
     changes_in_words, take_in_workers,
 };
 
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
         published: built_in && study.name == DIGITS,
         place,
         reading,
-        replace: args.replace,
+        replace: if args.replace { Replace::Any } else { Replace::Nothing },
         chosen_by: args.choose_by.into(),
         margin: args.margin / 100.0,
     };

@@ -10,8 +10,8 @@ use tenfold_nn::train::{Event, Flow};
 use tenfold_report::format::{percent, seconds};
 use tenfold_study::record::{EpochRecord, Status, StudyRecord};
 use tenfold_study::{
-    FinishedStudy, FolderError, Left, PlannedStudy, RunFolder, STALE, Settings, SharedFolder, Study, StudyEvent,
-    TrialState, WorkEvent, Worker, take_in_workers,
+    FinishedStudy, FolderError, Left, PlannedStudy, Replace, RunFolder, STALE, Settings, SharedFolder, Study,
+    StudyEvent, TrialState, WorkEvent, Worker, take_in_workers,
 };
 
 use crate::args::{Format, WorkArgs};
@@ -89,7 +89,7 @@ pub(crate) fn planned(
         published: asked.published,
         place: record.dataset.place,
         reading: record.dataset.reading,
-        replace: asked.replace,
+        replace: Replace::By(asked.may_replace.into_iter().collect()),
         chosen_by: record.comparison.chosen_by,
         margin: record.comparison.margin,
     };

@@ -441,8 +441,9 @@ mod tests {
         assert!(edited(&|r| r.recipes[0].name = "../up".to_owned()).contains("no recipe can be called"));
         assert!(edited(&|r| r.recipes.push(r.recipes[0].clone())).contains("two recipes \"mlp\""));
         assert!(edited(&|r| r.recipes[0].trials.extend_from_within(..)).contains("is there twice"));
-        let asked =
-            |name: &str, seeds| Some(Asked { recipes: vec![name.to_owned()], seeds, published: false, replace: false });
+        let asked = |name: &str, seeds| {
+            Some(Asked { recipes: vec![name.to_owned()], seeds, published: false, may_replace: Vec::new() })
+        };
         assert!(edited(&|r| r.asked = asked("../mlp", 1)).contains("no recipe can be called \"../mlp\""));
         assert!(edited(&|r| r.asked = asked("mlp", u64::MAX)).contains("expected at most 1000"));
         assert!(edited(&|r| r.recipes[0].trials[0].test = None).contains("has no metrics"));

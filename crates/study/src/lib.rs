@@ -51,7 +51,7 @@ pub use folder::{FolderError, RunFolder, SharedFolder};
 pub use identity::{Difference, TRAINING_VERSION, TrialSettings};
 pub use lease::STALE;
 pub use merge::{Merge, MergeError};
-pub use plan::{PlanError, PlannedStudy, Settings, TrialState};
+pub use plan::{PlanError, PlannedStudy, Replace, Settings, TrialState};
 pub use run::{DataChange, Position, ProcessorTime, RunError, StudyEvent, run};
 pub use spec::{DataSettings, Recipe, Study, StudyFileError};
 pub use tenfold_nn::nearest;

@@ -168,7 +168,7 @@ impl<'a> Merge<'a> {
         record.recipes.retain(|recipe| !recipe.trials.is_empty());
         if let Some(asked) = &mut record.asked {
             // There is nothing here that anybody could have meant.
-            asked.replace = false;
+            asked.may_replace.clear();
             for other in folders.iter().filter_map(|of| of.record.asked.as_ref()) {
                 asked.seeds = asked.seeds.max(other.seeds);
                 let new =

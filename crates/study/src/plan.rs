@@ -1,6 +1,6 @@
 //! A study on certain data, with every shape and every number checked before any work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tenfold_nn::Precision;
 use tenfold_nn::data::Splits;
@@ -45,11 +45,22 @@ pub struct Settings {
     /// How they were understood and divided, where they are no [`Source`](tenfold_nn::data::Source).
     pub reading: Option<Reading>,
     /// Whether finished trials of other settings may be replaced.
-    pub replace: bool,
+    pub replace: Replace,
     /// What the pick is chosen by.
     pub chosen_by: ChosenBy,
     /// The difference in test accuracy, from 0 to 1, that is called none.
     pub margin: f64,
+}
+
+/// Which trials may take the place of finished ones of other settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Replace {
+    /// None.
+    Nothing,
+    /// All that are planned.
+    Any,
+    /// Those of these identities: what an earlier plan was allowed to.
+    By(BTreeSet<String>),
 }
 
 /// A study on certain data, checked.
@@ -66,7 +77,8 @@ pub struct PlannedStudy {
     pub(crate) seeds: u64,
     pub(crate) environment: Environment,
     pub(crate) dataset: DatasetRecord,
-    pub(crate) replace: bool,
+    /// Identities of those of its trials that may take the place of finished ones of other settings.
+    pub(crate) may_replace: BTreeSet<String>,
     pub(crate) chosen_by: ChosenBy,
     pub(crate) margin: f64,
     /// Whether others are trained beside it in the same process.
@@ -263,7 +275,7 @@ impl PlannedStudy {
         };
         let published = if settings.published && splits.is_mnist { published::digits() } else { Vec::new() };
         let Settings { seeds, environment, replace, chosen_by, margin, .. } = settings;
-        Ok(PlannedStudy {
+        let mut plan = PlannedStudy {
             study,
             architectures,
             selected,
@@ -271,12 +283,20 @@ impl PlannedStudy {
             seeds,
             environment,
             dataset,
-            replace,
+            may_replace: BTreeSet::new(),
             chosen_by,
             margin,
             beside_others: false,
             published,
-        })
+        };
+        if replace != Replace::Nothing {
+            let planned = plan.trials().map(|(recipe, seed)| plan.settings(recipe, seed).identity());
+            plan.may_replace = match replace {
+                Replace::By(before) => planned.filter(|identity| before.contains(identity)).collect(),
+                _ => planned.collect(),
+            };
+        }
+        Ok(plan)
     }
 
     /// The study, as it is run.
@@ -333,10 +353,10 @@ impl PlannedStudy {
     /// The plan of one of its trials alone, in a folder of its own where all else may be replaced.
     pub(crate) fn of_trial(&self, recipe: usize, seed: u64, beside_others: bool) -> PlannedStudy {
         let chosen_by = ChosenBy::Validation;
-        let (selected, first_seed) = (vec![recipe], seed);
-        let seeds = seed;
+        let (selected, first_seed, seeds) = (vec![recipe], seed, seed);
+        let may_replace = BTreeSet::from([self.settings(recipe, seed).identity()]);
         let mut plan =
-            PlannedStudy { selected, first_seed, seeds, replace: true, chosen_by, beside_others, ..self.clone() };
+            PlannedStudy { selected, first_seed, seeds, may_replace, chosen_by, beside_others, ..self.clone() };
         // Measured of all trials together, by who gathers them.
         plan.study.recipes.iter_mut().for_each(|recipe| recipe.views = None);
         plan
@@ -345,6 +365,11 @@ impl PlannedStudy {
     /// What determines the bits of a trial.
     pub(crate) fn settings(&self, recipe: usize, seed: u64) -> TrialSettings {
         TrialSettings::new(&self.architectures[recipe], &self.study.recipes[recipe].config(seed), &self.dataset)
+    }
+
+    /// Whether a trial may take the place of a finished one of other settings.
+    pub(crate) fn may_replace(&self, recipe: usize, seed: u64) -> bool {
+        !self.may_replace.is_empty() && self.may_replace.contains(&self.settings(recipe, seed).identity())
     }
 
     /// All trials in the folder: those that fit this plan, and those that do not, with how they stand.
@@ -426,7 +451,11 @@ impl PlannedStudy {
                 recipes: self.selected.iter().map(|&index| self.study.recipes[index].name.clone()).collect(),
                 seeds: self.seeds,
                 published: !self.published.is_empty(),
-                replace: self.replace && !self.trials().all(done),
+                may_replace: if self.trials().all(done) {
+                    Vec::new()
+                } else {
+                    self.may_replace.iter().cloned().collect()
+                },
             }),
             recipes: recipes.filter(|recipe| !recipe.trials.is_empty()).collect(),
             test_readings: test_readings.to_vec(),

@@ -74,10 +74,10 @@ pub struct Asked {
     pub seeds: u64,
     /// Whether published figures stand beside ours.
     pub published: bool,
-    /// Whether finished trainings of other settings, data or training code may be replaced: until all that was asked for is
-    /// done. What changes after that was not meant.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub replace: bool,
+    /// Identities of the trainings that may take the place of finished ones of other settings, data or training code, until all
+    /// that was asked for is done. What is planned later was not meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_replace: Vec<String>,
 }
 
 /// A data set and how it was divided.

@@ -232,9 +232,7 @@ fn run_trials(
 ) -> Result<StudyRecord, RunError> {
     let found = plan.on_disk(folder)?;
     let trials: Vec<_> = plan.trials().map(|(recipe, seed)| (recipe, seed, found.state((recipe, seed)))).collect();
-    if !plan.replace {
-        refuse_to_replace(plan, folder, &trials, found.data.as_ref())?;
-    }
+    refuse_to_replace(plan, folder, &trials, found.data.as_ref())?;
     let mut ledger = Ledger::read(folder, RESULTS, found.records.values())?;
     let mut afterwards = ensemble::earlier(folder)?;
     folder.write("study.toml", plan.study.to_toml().as_bytes())?;
@@ -450,7 +448,7 @@ fn newest_checkpoint(
     checkpoint::read(folder, (&of.name, seed, &identity), architecture, &of.config(seed), plan.dataset.train)
 }
 
-/// An error if a trial that is to be run would replace a finished one.
+/// An error if a trial that is to be run would replace a finished one and may not.
 fn refuse_to_replace(
     plan: &PlannedStudy,
     folder: &RunFolder,
@@ -461,6 +459,7 @@ fn refuse_to_replace(
     for (recipe, seed, state) in trials {
         if let TrialState::Changed(earlier) = state
             && earlier.finished
+            && !plan.may_replace(*recipe, *seed)
         {
             changed.push((&plan.recipe(*recipe).0.name, *seed, earlier));
         }

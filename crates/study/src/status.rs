@@ -181,7 +181,7 @@ fn of_trials(record: &Listed) -> Asked {
         recipes: record.recipes.iter().map(|recipe| recipe.name.clone()).collect(),
         seeds: trials.map(|trial| trial.seed).max().unwrap_or(0),
         published: false,
-        replace: false,
+        may_replace: Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use tenfold_nn::train::TrainSettings;
 
 use crate::comparison::{ChosenBy, MARGIN};
 use crate::metrics::Metrics;
-use crate::plan::{PlannedStudy, Settings};
+use crate::plan::{PlannedStudy, Replace, Settings};
 use crate::record::{Environment, Reason, RecipeRecord, Status, Stopped, Timing, TrialRecord};
 use crate::spec::Study;
 
@@ -47,9 +47,9 @@ pub(crate) fn environment() -> Environment {
     Environment { host: text(), cpu: text(), isa: text(), threads: 1, version: text(), commit: text() }
 }
 
-/// This study on these images, from the seeds 1 to `seeds`.
-pub(crate) fn plan(study: &str, splits: &Splits, seeds: u64, replace: bool) -> PlannedStudy {
-    let settings = Settings {
+/// From the seeds 1 to `seeds`.
+pub(crate) fn settings(seeds: u64, replace: bool) -> Settings {
+    Settings {
         seeds,
         only: Vec::new(),
         epochs: None,
@@ -59,11 +59,16 @@ pub(crate) fn plan(study: &str, splits: &Splits, seeds: u64, replace: bool) -> P
         published: false,
         place: None,
         reading: None,
-        replace,
+        replace: if replace { Replace::Any } else { Replace::Nothing },
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,
-    };
-    PlannedStudy::new(Study::parse(study, "small.toml").expect("a study"), splits, settings).expect("it fits")
+    }
+}
+
+/// This study on these images, from the seeds 1 to `seeds`.
+pub(crate) fn plan(study: &str, splits: &Splits, seeds: u64, replace: bool) -> PlannedStudy {
+    let study = Study::parse(study, "small.toml").expect("a study");
+    PlannedStudy::new(study, splits, settings(seeds, replace)).expect("it fits")
 }
 
 /// A finished trial that reached these metrics on validation and test.

@@ -258,7 +258,8 @@ fn is_done(plan: &PlannedStudy, at: &Path, (recipe, seed): (usize, u64)) -> Resu
         return Ok(trial::is_done(&at, ended.status));
     }
     let Some(ended) = Ended::read(&place).map_err(io)? else { return Ok(false) };
-    if ended.status == Status::Finished && !plan.replace { Err(WorkError::Changed { path }) } else { Ok(false) }
+    let stays = ended.status == Status::Finished && !plan.may_replace(recipe, seed);
+    if stays { Err(WorkError::Changed { path }) } else { Ok(false) }
 }
 
 /// Takes what workers left into the run folder: the looks at the test images that they counted, trials that were done and not
@@ -320,7 +321,8 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
         };
         let both = ended(&work_at).and_then(|own| Ok((own, ended(at)?)));
         let (own, there) = both.map_err(failed("read the training"))?;
-        let planned = record.asked.as_ref().is_some_and(|asked| asked.replace);
+        let may_replace =
+            |identity: &String| record.asked.as_ref().is_some_and(|asked| asked.may_replace.contains(identity));
         // As for a worker that puts it in its place: only what finishes takes the place of what has finished.
         let [new, _] = trial::beside(recipe, *seed);
         let to = match (own.map(|own| (own.status, own.identity)), there.map(|there| (there.status, there.identity))) {
@@ -328,7 +330,7 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
             (Some(_), None) => Some(new),
             (Some((_, own)), Some((_, there))) if own == there => None,
             (Some(_), Some((Status::Diverged, _))) => Some(new),
-            (Some((Status::Finished, _)), Some(_)) => planned.then_some(new),
+            (Some((Status::Finished, own)), Some(_)) => may_replace(&own).then_some(new),
             (Some(_), Some(_)) => Some(trial::aside(recipe, *seed)),
         };
         if let Some(to) = to {

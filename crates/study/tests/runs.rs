@@ -10,7 +10,7 @@ use tenfold_nn::train::{Event, Flow, Pixels};
 use tenfold_study::comparison::{ChosenBy, MARGIN};
 use tenfold_study::record::{DataPlace, Environment, Reading, Reason, Status, StudyRecord, Timing};
 use tenfold_study::{
-    FinishedStudy, PlannedStudy, ProcessorTime, RunError, RunFolder, Settings, Study, StudyEvent, TrialState,
+    FinishedStudy, PlannedStudy, ProcessorTime, Replace, RunError, RunFolder, Settings, Study, StudyEvent, TrialState,
     predictions, run, trained,
 };
 
@@ -89,7 +89,7 @@ fn settings(seeds: u64) -> Settings {
         published: false,
         place: None,
         reading: None,
-        replace: false,
+        replace: Replace::Nothing,
         chosen_by: ChosenBy::Validation,
         margin: MARGIN,
     }
@@ -216,7 +216,7 @@ fn a_finished_trial_is_never_run_again() {
 
 /// With leave to replace what is finished.
 fn replacing(settings: Settings) -> Settings {
-    Settings { replace: true, ..settings }
+    Settings { replace: Replace::Any, ..settings }
 }
 
 /// How a run is refused, and that it changed nothing.

@@ -1,9 +1,11 @@
 //! Several who work on one folder.
 
 use super::*;
+use crate::plan::{Replace, Settings};
 use crate::record::TrialRecord;
 use crate::run::Position;
-use crate::testing::{plan, scratch, splits};
+use crate::spec::Study;
+use crate::testing::{plan, scratch, settings, splits};
 use crate::trial::{PREDICTIONS, WEIGHTS};
 
 const STUDY: &str = "name = \"small\"\n[data]\nclasses = 2\nvalid = 20\n[[recipe]]\nname = \"flat\"\nlayers = [\"linear 2\"]\n\
@@ -374,7 +376,7 @@ fn what_was_to_be_replaced_once_is_not_replaced_for_ever() {
         .unwrap();
     let second = plan(&STUDY.replace("epochs = 1", "epochs = 3"), &splits, 1, true);
     planned(&second, &splits, at);
-    let may_replace = |path| crate::FinishedStudy::record(path).unwrap().asked.unwrap().replace;
+    let may_replace = |path| !crate::FinishedStudy::record(path).unwrap().asked.unwrap().may_replace.is_empty();
     assert!(may_replace(at), "workers are to know");
     // A machine that shares nothing is sent a copy; what it makes of it replaces nothing.
     let folders = [crate::FinishedStudy::read(at).unwrap()];
@@ -386,6 +388,53 @@ fn what_was_to_be_replaced_once_is_not_replaced_for_ever() {
     drop(folder);
     gathered(&second, &splits, at);
     assert!(!may_replace(at), "all that was asked for is done");
+}
+
+#[test]
+fn what_may_be_replaced_is_replaced_by_what_was_planned_then_and_by_nothing_else() {
+    let (splits, here) = (splits(), scratch("work-replaced-by"));
+    let at = here.path();
+    let longer = |epochs: usize| STUDY.replace("epochs = 1", &format!("epochs = {epochs}"));
+    let first = plan(STUDY, &splits, 2, false);
+    run(&first, &splits, &RunFolder::open(at).unwrap(), &|| None, &mut |_| Flow::Continue).unwrap();
+    let second = plan(&longer(3), &splits, 2, true);
+    planned(&second, &splits, at);
+    let allowed = crate::FinishedStudy::record(at).unwrap().asked.unwrap().may_replace;
+    let expected = second.trials().map(|(recipe, seed)| second.settings(recipe, seed).identity());
+    assert_eq!(allowed, std::collections::BTreeSet::from_iter(expected).into_iter().collect::<Vec<_>>());
+    // As a worker plans that finds the study edited once one of the trainings has been replaced.
+    let work_on = |epochs: usize, at_most| {
+        let settings = Settings {
+            replace: Replace::By(
+                crate::FinishedStudy::record(at).unwrap().asked.unwrap().may_replace.into_iter().collect(),
+            ),
+            ..settings(2, false)
+        };
+        let study = Study::parse(&longer(epochs), "small.toml").unwrap();
+        let plan = PlannedStudy::new(study, &splits, settings).unwrap();
+        let folder = SharedFolder::open(at).unwrap();
+        work(&plan, &splits, &folder, &worker(at_most), &|| None, &mut |_| Flow::Continue)
+    };
+    assert_eq!(work_on(3, Some(1)).unwrap(), (1, Left::Some));
+    for seed in [1, 2] {
+        assert!(matches!(work_on(4, None), Err(WorkError::Changed { .. })), "seed {seed}");
+        // Neither what was replaced, nor what was to be.
+        let ended = Ended::read(&at.join(seed_folder("flat", seed))).unwrap().unwrap();
+        let stays = if seed == 1 { &second } else { &first };
+        assert_eq!(ended.identity, stays.settings(0, seed).identity());
+    }
+    // What such a worker had trained all the same, before it was killed, takes nobody's place either.
+    let other = scratch("work-replaced-by-other");
+    let edited = plan(&longer(4), &splits, 2, false);
+    run(&edited, &splits, &RunFolder::open(other.path()).unwrap(), &|| None, &mut |_| Flow::Continue).unwrap();
+    let left = work_path(at, "flat", 2).join(seed_folder("flat", 2));
+    fs::create_dir_all(left.parent().unwrap()).unwrap();
+    fs::rename(other.path().join(seed_folder("flat", 2)), left).unwrap();
+    take_in_workers(&RunFolder::open(at).unwrap()).unwrap();
+    let identity = || Ended::read(&at.join(seed_folder("flat", 2))).unwrap().unwrap().identity;
+    assert_eq!(identity(), first.settings(0, 2).identity());
+    assert_eq!(work_on(3, None).unwrap(), (1, Left::Nothing));
+    assert_eq!(identity(), second.settings(0, 2).identity());
 }
 
 #[test]

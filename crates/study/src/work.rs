@@ -139,15 +139,15 @@ pub fn work(
             };
             // It may have been published between looking and taking.
             let ran = if is_done(plan, at, trial)? {
-                Ran::Published
+                Ran::Found
             } else {
                 one((plan, splits, at), trial, worker.several, processor_time, on_event)?
             };
             drop(lease);
             match ran {
-                Ran::Published => {
+                Ran::Published | Ran::Found => {
                     any = true;
-                    trained += 1;
+                    trained += usize::from(matches!(ran, Ran::Published));
                     done.insert(trial);
                 }
                 Ran::Held => held += 1,
@@ -184,6 +184,8 @@ pub fn work(
 
 enum Ran {
     Published,
+    /// It was there, trained by another.
+    Found,
     /// One whose lease was not renewed is at it all the same, on this machine.
     Held,
     Stopped,
@@ -203,21 +205,63 @@ fn one(
         Err(FolderError::Held { .. }) => return Ok(Ran::Held),
         opened => opened.map_err(RunError::from)?,
     };
-    checkpoint::pass_on(at, &path, name, seed).map_err(|reason| {
-        let operation = "take over the checkpoints of the training";
-        WorkError::Io { path: at.join(seed_folder(name, seed)), operation, reason }
-    })?;
+    let io = |operation| move |reason| WorkError::Io { path: at.join(seed_folder(name, seed)), operation, reason };
+    // Who gathers may have been killed: what it had taken of another worker goes on from there.
+    let taken = taken_folders(at, name, seed).map_err(io("list what is beside the training"))?;
+    let [new, _] = trial::beside(name, seed);
+    let identity = plan.settings(recipe, seed).identity();
+    for from in taken.iter().map(|taken| taken.join(seed_folder(name, seed))).chain([at.join(new)]) {
+        let ended = Ended::read(&from).map_err(io("read what is beside the training"))?;
+        if let Some(Ended { status, .. }) = ended.filter(|ended| ended.identity == identity)
+            && trial::is_done(&from, status)
+        {
+            put_in_place(plan, at, (recipe, seed), &from, status)?;
+            return Ok(Ran::Found);
+        }
+    }
+    for from in taken.iter().map(PathBuf::as_path).chain([at]) {
+        let passed = checkpoint::pass_on(from, &path, name, seed);
+        passed.map_err(io("take over the checkpoints of the training"))?;
+    }
     let of_trial = plan.of_trial(recipe, seed, several);
     let record = run(&of_trial, splits, &own, processor_time, &mut |event| on_event(&WorkEvent::Run(event)))?;
     let ended = record.recipes.iter().flat_map(|recipe| &recipe.trials).find(|trial| trial.seed == seed);
-    if ended.is_none_or(|trial| trial.status == Status::Interrupted) {
-        return Ok(Ran::Stopped);
+    let Some(ended) = ended.filter(|trial| trial.status != Status::Interrupted) else { return Ok(Ran::Stopped) };
+    put_in_place(plan, at, (recipe, seed), &path.join(seed_folder(name, seed)), ended.status)?;
+    Ok(Ran::Published)
+}
+
+/// The folders of this trial that whoever gathers has taken of workers: it was killed before it had taken out what is in them.
+fn taken_folders(at: &Path, recipe: &str, seed: u64) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(at.join("trials").join(recipe))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().strip_prefix(".seed-").and_then(taken_seed) == Some(seed) {
+            folders.push(entry.path());
+        }
     }
-    let (from, to) = (path.join(seed_folder(name, seed)), at.join(seed_folder(name, seed)));
+    Ok(folders)
+}
+
+/// The seed of a trial that was taken, by the rest of its folder's name.
+fn taken_seed(of_seed: &str) -> Option<u64> {
+    of_seed.split_once(".taken-").and_then(|(seed, _)| trial::number(seed))
+}
+
+/// Gives the trial in the folder `from`, which has ended so, its place.
+fn put_in_place(
+    plan: &PlannedStudy,
+    at: &Path,
+    (recipe, seed): (usize, u64),
+    from: &Path,
+    ended: Status,
+) -> Result<(), WorkError> {
+    let name = &plan.recipe(recipe).0.name;
+    let to = at.join(seed_folder(name, seed));
     let io = |reason| WorkError::Io { path: to.clone(), operation: "put the training in its place", reason };
     if is_done(plan, at, (recipe, seed))? {
         // Another has published the same.
-        return fs::remove_dir_all(&from).map(|()| Ran::Published).map_err(io);
+        return fs::remove_dir_all(from).map_err(io);
     }
     let identity = plan.settings(recipe, seed).identity();
     let before = Ended::read(&to).map_err(io)?;
@@ -225,13 +269,13 @@ fn one(
     let [_, old] = trial::beside(name, seed).map(|name| at.join(name));
     let aside = at.join(trial::aside(name, seed));
     // As in a run, only what finishes takes the place of what has finished.
-    if other && ended.is_none_or(|trial| trial.status != Status::Finished) {
-        publish(&from, &aside, &old).map_err(io)?;
+    if other && ended != Status::Finished {
+        publish(from, &aside, &old).map_err(io)?;
     } else {
-        publish(&from, &to, &old).map_err(io)?;
+        publish(from, &to, &old).map_err(io)?;
         let _ = fs::remove_dir_all(aside);
     }
-    Ok(Ran::Published)
+    Ok(())
 }
 
 /// Gives the trial in `from` the name `to`. What has that name waits as `old` until it is no longer needed.
@@ -274,7 +318,7 @@ pub fn take_in_workers(folder: &RunFolder) -> Result<(), FolderError> {
             let Some(of_seed) = name.strip_prefix(".seed-") else { continue };
             if let Some(seed) = of_seed.strip_suffix(".work").and_then(trial::number) {
                 working.push((format!("trials/{recipe}/{name}"), recipe.clone(), seed));
-            } else if let Some(seed) = of_seed.split_once(".taken-").and_then(|(seed, _)| trial::number(seed)) {
+            } else if let Some(seed) = taken_seed(of_seed) {
                 left.push((format!("trials/{recipe}/{name}"), recipe.clone(), seed));
             } else if name.contains(".lease") || name.contains(".stale-") {
                 // Of one who was killed: nobody works while the folder is held.

@@ -1,5 +1,7 @@
 //! Several who work on one folder.
 
+use tenfold_nn::train::Event;
+
 use super::*;
 use crate::plan::{Replace, Settings};
 use crate::record::TrialRecord;
@@ -435,6 +437,45 @@ fn what_may_be_replaced_is_replaced_by_what_was_planned_then_and_by_nothing_else
     assert_eq!(identity(), first.settings(0, 2).identity());
     assert_eq!(work_on(3, None).unwrap(), (1, Left::Nothing));
     assert_eq!(identity(), second.settings(0, 2).identity());
+}
+
+#[test]
+fn what_a_gathering_had_taken_when_it_was_killed_is_not_trained_again() {
+    let (splits, here) = (splits(), scratch("work-taken"));
+    let (plan, at) = (plan(STUDY, &splits, 2, false), here.path());
+    planned(&plan, &splits, at);
+    let work_here = |stop: bool| {
+        let folder = SharedFolder::open(at).unwrap();
+        let mut begun = Vec::new();
+        let ended = work(&plan, &splits, &folder, &worker(None), &|| None, &mut |event| {
+            if let WorkEvent::Run(StudyEvent::TrialStarted { recipe, seed, from, .. }) = event {
+                begun.push((*recipe, *seed, from.map(|from| from.step)));
+            }
+            // In the middle of the second epoch of the one that is left.
+            let step = matches!(event, WorkEvent::Run(StudyEvent::Training { event: Event::Step { step: 1, .. }, .. }));
+            if stop && step && begun.len() == 1 { Flow::Stop } else { Flow::Continue }
+        });
+        (ended.unwrap(), begun)
+    };
+    assert_eq!(work_here(false).0, (4, Left::Nothing));
+    let results = fs::read(at.join(RESULTS)).unwrap();
+    let straight = gathered(&plan, &splits, at);
+    // One was taken, one more had gone out of there and was about to take its place, and the checkpoint of a third was taken.
+    fs::write(at.join(RESULTS), results).unwrap();
+    let taken = |name: &str, seed: u64| at.join(format!("trials/{name}/.seed-{seed}.taken-7-5"));
+    let beside = taken("flat", 1).join(seed_folder("flat", 1));
+    fs::create_dir_all(beside.parent().unwrap()).unwrap();
+    fs::rename(at.join(seed_folder("flat", 1)), beside).unwrap();
+    let [new, _] = trial::beside("flat", 2);
+    fs::rename(at.join(seed_folder("flat", 2)), at.join(new)).unwrap();
+    fs::remove_dir_all(at.join(seed_folder("conv", 1))).unwrap();
+    let (ended, begun) = work_here(true);
+    assert_eq!((ended.1, begun), (Left::Stopped, vec![(1, 1, None)]), "the first two are there");
+    fs::rename(work_path(at, "conv", 1), taken("conv", 1)).unwrap();
+    let (ended, begun) = work_here(false);
+    assert_eq!(ended, (1, Left::Nothing));
+    assert!(matches!(begun[..], [(1, 1, Some(step))] if step > 0), "{begun:?}");
+    assert_eq!(without_times(&gathered(&plan, &splits, at)).recipes, without_times(&straight).recipes);
 }
 
 #[test]

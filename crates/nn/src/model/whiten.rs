@@ -136,8 +136,9 @@ mod tests {
     use crate::evaluate::evaluate;
     use crate::model::{Architecture, Init};
     use crate::rng::{Rng, Stream};
+    use crate::train::fixture::Fixture;
     use crate::train::testing::{assert_near, gradients_of, some_digits};
-    use crate::train::{Flow, Pixels, PixelsFrom, TrainSettings, train_on};
+    use crate::train::{Flow, PerChannel, Pixels, PixelsFrom, TrainSettings, train_on};
     use crate::workers::Team;
     use tenfold_kernels::Isa;
 
@@ -215,6 +216,30 @@ mod tests {
             let variance = covariance(a, a);
             assert!(variance < 1.0 && variance > 0.97 && variance <= last + 1e-6, "{a}: {variance}");
             last = variance;
+        }
+    }
+
+    /// Up to their sign: a vector and its negative are eigenvectors of the same value, and which of the two comes first is a rule
+    /// of ours that numpy has not. No two values are near each other here, where any vector between theirs would do.
+    #[test]
+    fn filters_are_numpys() {
+        let fixture = Fixture::load("whiten");
+        let (net, data) = (fixture.architecture(), fixture.data());
+        let scaled = Pixels { std: PerChannel::Each(vec![0.25, 0.5, 0.125]), ..Pixels::default() };
+        for (pixels, name) in [(Pixels::default(), "whiten1.weight"), (scaled, "whiten1.weight.scaled")] {
+            let mut model = Model::new(net.clone(), Init::Pytorch, 1, pixels);
+            model.whiten(&data);
+            let found = model.tensor("whiten1.weight").expect("its array");
+            let expected = fixture.f64s(&format!("{name}.f64")).expect("filters");
+            let size = 3 * 3 * 2;
+            assert_eq!((found.len(), expected.len()), (2 * size * size, 2 * size * size));
+            let (first, second) = found.split_at(size * size);
+            assert!(first.iter().zip(second).all(|(a, b)| *a == -*b), "{name}: negatives");
+            for (n, (found, expected)) in first.chunks(size).zip(expected.chunks(size)).enumerate() {
+                let product: f64 = found.iter().zip(expected).map(|(&a, b)| f64::from(a) * b).sum();
+                let found: Vec<f64> = found.iter().map(|&v| f64::from(v) * product.signum()).collect();
+                assert_near(&found, expected, 1e-6, &format!("{name}: filter {n}"));
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    pub(super) fn load(name: &str) -> Fixture {
+    pub(crate) fn load(name: &str) -> Fixture {
         Fixture::at(&format!("networks/{name}"))
     }
 
@@ -33,7 +33,7 @@ impl Fixture {
     }
 
     /// An array of f64, or of f32 widened; `None` if the file has no such array.
-    pub(super) fn f64s(&self, name: &str) -> Option<Vec<f64>> {
+    pub(crate) fn f64s(&self, name: &str) -> Option<Vec<f64>> {
         let file = SafeTensors::deserialize(&self.bytes).expect("whole");
         let view = file.tensor(name).ok()?;
         Some(match view.dtype() {
@@ -53,7 +53,7 @@ impl Fixture {
         self.meta[key].as_f64().unwrap_or_else(|| panic!("{key}"))
     }
 
-    pub(super) fn architecture(&self) -> Architecture {
+    pub(crate) fn architecture(&self) -> Architecture {
         let input: Vec<usize> = serde_json::from_value(self.meta["input"].clone()).expect("input");
         let layers: Vec<BlockText> = serde_json::from_value(self.meta["layers"].clone()).expect("layers");
         let layers = layers.iter().map(|block| block.parse().expect("layers")).collect();
@@ -61,13 +61,13 @@ impl Fixture {
         Architecture::of_blocks(input, layers, self.usize("classes")).expect("fits")
     }
 
-    pub(super) fn data(&self) -> Dataset {
+    pub(crate) fn data(&self) -> Dataset {
         let net = self.architecture();
         let labels = self.u8s("labels").into_iter().map(u16::from).collect();
         Dataset::new(self.u8s("images"), labels, net.input(), net.classes()).expect("whole")
     }
 
-    /// The model with the parameters of the fixtures' formula.
+    /// The model with the parameters of the fixtures' formula, and whitening filters as numpy finds them.
     pub(crate) fn model(&self, pixels: Pixels) -> Model {
         let net = self.architecture();
         let arrays: Vec<_> = net
@@ -76,9 +76,12 @@ impl Fixture {
             .enumerate()
             .map(|(array, spec)| {
                 let (middle, bound) = match spec.kind {
-                    ParamKind::Weight | ParamKind::FixedWeight | ParamKind::Bias => {
-                        (0.0, 1.0 / (spec.fan_in as f64).sqrt())
+                    // They follow from the images, and are in the file.
+                    ParamKind::FixedWeight => {
+                        let values = self.f64s(&format!("{}.f64", spec.name)).expect("filters");
+                        return (spec.name.clone(), spec.shape.clone(), values.into_iter().map(|v| v as f32).collect());
                     }
+                    ParamKind::Weight | ParamKind::Bias => (0.0, 1.0 / (spec.fan_in as f64).sqrt()),
                     ParamKind::Scale | ParamKind::RunningVariance => (1.0, 0.5),
                     ParamKind::Shift | ParamKind::RunningMean => (0.0, 0.5),
                 };

@@ -12,7 +12,7 @@ use crate::step::{Learn, Step, StepOf};
 use crate::workers::{Team, Worker, on_threads};
 use tenfold_kernels::arena::Arena;
 
-const NETWORKS: [&str; 12] = [
+const NETWORKS: [&str; 13] = [
     "softmax",
     "mlp",
     "cnn1-small",
@@ -24,6 +24,7 @@ const NETWORKS: [&str; 12] = [
     "batchnorm",
     "mobile",
     "residual",
+    "whiten",
     "cnn2-full",
 ];
 
@@ -58,7 +59,9 @@ fn logits_loss_and_every_gradient_are_pytorchs() {
 /// By the running moments, where there are batch norms.
 #[test]
 fn evaluated_logits_are_pytorchs() {
-    for (name, threads) in [("mobile", 2), ("batchnorm", 1), ("batchnorm", 2), ("residual", 1), ("residual", 2)] {
+    for (name, threads) in
+        [("mobile", 2), ("batchnorm", 1), ("batchnorm", 2), ("residual", 1), ("residual", 2), ("whiten", 2)]
+    {
         let fixture = Fixture::load(name);
         let (model, data) = (fixture.model(Pixels::default()), fixture.data());
         let batch = data.select(&(0..fixture.usize("batch") as u32).collect::<Vec<_>>());

@@ -13,6 +13,8 @@ pub struct Filter {
     pub number: usize,
     /// Input channels, drawn as small multiples.
     pub channels: usize,
+    /// The number of the first of them, where there are others that the filter does not see.
+    pub first_channel: Option<usize>,
     /// Rows of the kernel.
     pub height: usize,
     /// Columns of the kernel.
@@ -37,7 +39,8 @@ pub fn draw(filters: &[Filter], limit: Option<f32>, title: &str) -> Picture {
     let limit = limit.unwrap_or_else(|| largest_magnitude(filters.iter().flat_map(|filter| &filter.weights)));
     let label = |filter| vec![(Face::Regular, INK, name(filter))];
     let items = filters.iter().map(|filter| (filter, label(filter))).collect();
-    Grid { title, items, limit, has_nan: filters.iter().any(has_nan), largest_area: LARGEST_AREA }.draw(&[])
+    let notes: Vec<String> = sees_some(filters.iter()).into_iter().collect();
+    Grid { title, items, limit, has_nan: filters.iter().any(has_nan), largest_area: LARGEST_AREA }.draw(&notes)
 }
 
 /// How wide a picture may become before filters go into the next line.
@@ -53,9 +56,20 @@ const GAP: usize = 20;
 /// What a heading and a legend take at most, roughly; it only decides how many filters are left out.
 const AROUND: usize = 300;
 
-/// `filter 12`.
+/// `filter 12`, and if it sees only some of the input channels, `filter 12, channels 8 to 15`.
 pub(crate) fn name(filter: &Filter) -> String {
-    format!("filter {}", filter.number)
+    let &Filter { number, channels, .. } = filter;
+    match filter.first_channel {
+        None => format!("filter {number}"),
+        Some(only) if channels == 1 => format!("filter {number}, channel {only}"),
+        Some(first) => format!("filter {number}, channels {first} to {}", first + channels.saturating_sub(1)),
+    }
+}
+
+/// What is to be said where filters see only some of the input channels.
+pub(crate) fn sees_some<'a>(mut filters: impl Iterator<Item = &'a Filter>) -> Option<String> {
+    let note = "Each sees only the input channels that are named with it, counted from 0 as filters are.";
+    filters.any(|filter| filter.first_channel.is_some()).then(|| note.to_owned())
 }
 
 pub(crate) fn has_nan(filter: &Filter) -> bool {
@@ -239,7 +253,7 @@ mod tests {
     fn filter(number: usize, channels: usize, side: usize) -> Filter {
         let weight = |n: usize| ((n * 37 + number * 11) % 41) as f32 / 20.0 - 1.0;
         let weights = (0..channels * side * side).map(weight).collect();
-        Filter { number, channels, height: side, width: side, weights }
+        Filter { number, channels, first_channel: None, height: side, width: side, weights }
     }
 
     #[test]
@@ -318,7 +332,7 @@ mod tests {
         let mut bad = filter(1, 3, 3);
         bad.weights[4] = f32::NAN;
         bad.weights[5] = f32::INFINITY;
-        let empty = Filter { number: 2, channels: 0, height: 0, width: 0, weights: Vec::new() };
+        let empty = Filter { number: 2, channels: 0, first_channel: None, height: 0, width: 0, weights: Vec::new() };
         draw(&[], None, "none");
         draw(&[zero.clone()], None, "all zero");
         draw(&[zero, bad.clone(), empty], Some(f32::NAN), "mixed");

@@ -46,7 +46,11 @@ pub(crate) struct LayerFilters {
 pub(super) fn each(layer: &FilterLayer, values: &[f32]) -> Vec<Filter> {
     let [channels, height, width] = layer.kernel;
     let kernels = values.chunks_exact(channels * height * width).enumerate();
-    kernels.map(|(number, weights)| Filter { number, channels, height, width, weights: weights.to_vec() }).collect()
+    let filter = |(number, weights): (usize, &[f32])| {
+        let first_channel = layer.first_channel(number);
+        Filter { number, channels, first_channel, height, width, weights: weights.to_vec() }
+    };
+    kernels.map(filter).collect()
 }
 
 /// Their numbers, those with the largest sum of squares first.

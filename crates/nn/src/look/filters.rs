@@ -14,10 +14,19 @@ pub struct FilterLayer {
     pub filters: usize,
     /// Input channels, rows and columns of a kernel.
     pub kernel: [usize; 3],
+    /// Of how many groups of input channels each filter sees one: the first filters the first, and so on.
+    pub groups: usize,
     /// Rows and columns of a filter's response; 1 and 1 of a linear layer.
     pub response: [usize; 2],
     /// Whether ReLU follows, perhaps behind max-pooling.
     pub rectified: bool,
+}
+
+impl FilterLayer {
+    /// The first of the input channels that a filter sees; none where it sees all there are.
+    pub fn first_channel(&self, filter: usize) -> Option<usize> {
+        (self.groups > 1).then(|| filter / (self.filters / self.groups) * self.kernel[0])
+    }
 }
 
 /// The layers whose units can be drawn, in their order.
@@ -26,6 +35,7 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
     let layers = architecture.layers();
     let mut found = Vec::new();
     for (index, info) in layers.iter().enumerate() {
+        let groups = info.groups().unwrap_or(1);
         let (filters, kernel, response) = match (info.layer, info.output) {
             (
                 Layer::Conv { kernel_size: (rows, columns), .. }
@@ -34,7 +44,6 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
                 Shape::Image(to),
             ) => {
                 let channels = info.input.channels().expect("a convolution takes feature maps");
-                let groups = info.groups().expect("it is in one group at least");
                 (to.channels, [channels / groups, rows, columns], [to.height, to.width])
             }
             (Layer::Linear { out_features }, _) if sees_pixels(layers, info.inputs[0]) => {
@@ -48,7 +57,7 @@ pub fn filter_layers(architecture: &Architecture) -> Vec<FilterLayer> {
             | (Layer::Dropout { .. } | Layer::Flatten | Layer::BatchNorm { .. } | Layer::Add, _) => continue,
         };
         let (name, rectified) = (info.name.clone(), is_rectified(layers, index));
-        found.push(FilterLayer { index, name, filters, kernel, response, rectified });
+        found.push(FilterLayer { index, name, filters, kernel, groups, response, rectified });
     }
     found
 }
@@ -137,6 +146,7 @@ mod tests {
             name: name.into(),
             filters,
             kernel,
+            groups: 1,
             response,
             rectified,
         };
@@ -147,6 +157,11 @@ mod tests {
         assert_eq!(filter_layers(&net), [layer(2, "fc1", 6, [2, 9, 8], [1, 1], true)]);
         let net = build((1, 4, 3), &["linear 5"]);
         assert_eq!(filter_layers(&net), [layer(0, "fc1", 5, [1, 4, 3], [1, 1], false)]);
+        let net = build((2, 9, 8), &["conv 12 3x3", "conv 6 3x3 groups 3", "depthwise 3x3", "linear 5"]);
+        let first = |layer: &FilterLayer| (0..layer.filters).map(|n| layer.first_channel(n)).collect::<Vec<_>>();
+        let found: Vec<_> = filter_layers(&net).iter().map(|layer| (layer.kernel[0], first(layer))).collect();
+        let (thirds, each) = ([0, 0, 4, 4, 8, 8], [0, 1, 2, 3, 4, 5]);
+        assert_eq!(found, [(2, vec![None; 12]), (4, thirds.map(Some).to_vec()), (1, each.map(Some).to_vec())]);
         // What has gone through an activation or a mean is no pixel any more.
         assert_eq!(filter_layers(&build((1, 4, 3), &["sigmoid", "linear 5"])), []);
         assert_eq!(filter_layers(&build((1, 4, 3), &["avgpool 2", "linear 5"])), []);

@@ -3,7 +3,7 @@
 use crate::colormap::{diverging, largest_magnitude, sequential};
 use crate::feature_maps::{FeatureMap, Image, draw_tile, pixel};
 use crate::filters::{
-    Filter, Grid, LARGEST_AREA, MARGIN, Multiples, NAN_HEIGHT, columns, has_nan, lines_that_fit, name,
+    Filter, Grid, LARGEST_AREA, MARGIN, Multiples, NAN_HEIGHT, columns, has_nan, lines_that_fit, name, sees_some,
 };
 use crate::font::Face;
 use crate::format::{change_in_points, significant};
@@ -89,6 +89,7 @@ pub fn filters_picture(sheet: &Sheet) -> Picture {
         largest_area: LARGEST_AREA,
     };
     let mut notes = vec![format!("{} of {} filters shown, all on one scale.", grid.shown(), sheet.of)];
+    notes.extend(sees_some(sheet.cards.iter().map(|card| &card.filter)));
     if sheet.cards.iter().any(|card| card.matters.is_some()) {
         notes.push(
             "Below each: what silencing it does to balanced accuracy on validation, and the class whose recall falls \
@@ -169,6 +170,7 @@ fn notes(sheet: &Sheet, shown: &[Card]) -> Vec<String> {
         "For each filter {}.",
         crate::format::listed(&parts.iter().map(String::as_str).collect::<Vec<_>>())
     ));
+    notes.extend(sees_some(shown.iter().map(|card| &card.filter)));
     if shown.iter().any(|card| card.matters.is_some()) {
         notes.push("Silenced: how the network changes on validation without it, in percentage points.".to_owned());
     }
@@ -490,7 +492,7 @@ mod tests {
             value: 9.5 - n as f32,
         };
         Card {
-            filter: Filter { number, channels, height: kernel, width: kernel, weights },
+            filter: Filter { number, channels, first_channel: None, height: kernel, width: kernel, weights },
             matters: Some(Matters {
                 lost: 0.0042 - number as f64 * 0.0004,
                 suffers: "7".to_owned(),
@@ -526,6 +528,33 @@ mod tests {
         assert_eq!(captions(3), ["filter 3, dead", "-0.30 points, 7 -2.5"]);
         assert_eq!(captions(5), ["filter 5, like 1", "-0.22 points, 7 -2.1"]);
         assert_eq!(captions(20)[1], "+0.38 points");
+    }
+
+    #[test]
+    fn filters_that_see_some_channels_name_them() {
+        let mut grouped = sheet(6, 8, CONV2);
+        for (n, card) in grouped.cards.iter_mut().enumerate() {
+            card.filter.first_channel = Some(n / 2 * 8);
+        }
+        let names = |sheet: &Sheet| sheet.cards.iter().map(|card| marked(card).2).collect::<Vec<_>>();
+        assert_eq!(names(&grouped)[..2], ["filter 0, channels 0 to 7", "filter 1, channels 0 to 7"]);
+        assert_eq!(
+            names(&grouped)[3..],
+            ["filter 3, channels 8 to 15, dead", "filter 4, channels 16 to 23", "filter 5, channels 16 to 23, like 1"]
+        );
+        let said = notes(&grouped, &grouped.cards);
+        assert!(
+            said.iter().any(|note| note.starts_with("Each sees only the input channels that are named with it")),
+            "{said:?}"
+        );
+        assert!(filters_picture(&grouped).width() <= LARGEST_WIDTH && cards_picture(&grouped).width() <= LARGEST_WIDTH);
+        grouped.cards[0].filter = Filter { channels: 1, weights: vec![0.5; 25], ..grouped.cards[0].filter.clone() };
+        assert_eq!(names(&grouped)[0], "filter 0, channel 0");
+        assert_eq!(
+            notes(&sheet(6, 8, CONV2), &sheet(6, 8, CONV2).cards).len(),
+            said.len() - 1,
+            "nothing where all are seen"
+        );
     }
 
     #[test]
@@ -583,7 +612,8 @@ mod tests {
             let matters = Matters { lost: f64::NAN, suffers: "a class of many words".to_owned(), suffers_lost: 0.5 };
             odd.cards[3].matters = Some(matters);
             odd.cards[4].patches[2].image = Image { channels: 3, height: 2, width: 4, pixels: vec![9; 24] };
-            odd.cards[5].filter = Filter { number: 5, channels: 0, height: 0, width: 0, weights: Vec::new() };
+            odd.cards[5].filter =
+                Filter { number: 5, channels: 0, first_channel: None, height: 0, width: 0, weights: Vec::new() };
             for picture in [filters_picture(&odd), cards_picture(&odd)] {
                 assert!(has_margin(&picture, MARGIN - 4), "{channels} channels");
             }

@@ -188,7 +188,7 @@ mod tests {
         let kernel = |number: usize, epoch: usize| {
             let weight = |n: usize| ((n * 37 + number * 11) % 41) as f32 / 200.0 * epoch as f32 - 0.1 * epoch as f32;
             let weights = (0..channels * side * side).map(weight).collect();
-            Filter { number, channels, height: side, width: side, weights }
+            Filter { number, channels, first_channel: None, height: side, width: side, weights }
         };
         Strip {
             title: "Filters of conv1 of cnn2 seed 1 through training".to_owned(),

@@ -206,7 +206,7 @@ mod tests {
     fn filter(number: usize, channels: usize, side: usize) -> Filter {
         let weight = |n: usize| ((n * 37 + number * 11) % 41) as f32 / 20.0 - 1.0;
         let weights = (0..channels * side * side).map(weight).collect();
-        Filter { number, channels, height: side, width: side, weights }
+        Filter { number, channels, first_channel: None, height: side, width: side, weights }
     }
 
     fn made_up(count: usize, networks: usize, channels: usize, side: usize) -> Rows {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use tenfold_nn::views::Views;
 use tenfold_nn::{Isa, Precision};
 use tenfold_study::MAX_SEEDS;
 use tenfold_study::comparison::{ChosenBy, MARGIN};
@@ -417,6 +418,11 @@ pub(crate) struct PredictArgs {
     /// say; the report shows whether that helps. No class changes.
     #[arg(long)]
     pub(crate) calibrate: bool,
+    /// Show the network each image in several ways, and take the mean of what it says: "shift 1" for the image as it is and
+    /// moved by a pixel to each side, up and down, "flip" for each of them mirrored too. The words are those of
+    /// test_time_augmentation in a study, which measures what it is worth.
+    #[arg(long, value_name = "LIST", value_parser = views)]
+    pub(crate) views: Option<Views>,
     /// How PATH is to be understood where that differs from what was trained on, as with `tenfold data`.
     #[arg(long, value_name = "SETTING")]
     pub(crate) set: Vec<String>,
@@ -431,7 +437,8 @@ Examples:
   tenfold predict runs/images-cats new-pictures --out said.csv   a folder of pictures, by the picked network
   tenfold predict runs/images-train:cnn test.csv --kaggle --out submission.csv   the mean of all seeds
   find . -name '*.jpg' | tenfold predict model.safetensors - --top 3
-  tenfold predict runs/images-cats new-pictures --calibrate --abstain-error 0.01   no class where it is not sure enough";
+  tenfold predict runs/images-cats new-pictures --calibrate --abstain-error 0.01   no class where it is not sure enough
+  tenfold predict runs/images-cats new-pictures --views \"shift 1,flip\"   the mean over ten views of each picture";
 
 /// Measures a trained network on labelled images that it has never seen.
 ///
@@ -446,6 +453,12 @@ pub(crate) struct EvaluateArgs {
     /// The images, in any form that `tenfold data` understands.
     #[arg(long, value_name = "PATH")]
     pub(crate) data: PathBuf,
+    /// Show the network each image in several ways, and take the mean of what it says: "shift 1" for the image as it is and
+    /// moved by a pixel to each side, up and down, "flip" for each of them mirrored too. The words are those of
+    /// test_time_augmentation in a study, which measures what it is worth. The
+    /// plain figures stand beside those with views.
+    #[arg(long, value_name = "LIST", value_parser = views)]
+    pub(crate) views: Option<Views>,
     /// How they are to be understood where that differs from what was trained on, as with `tenfold data`.
     #[arg(long, value_name = "SETTING")]
     pub(crate) set: Vec<String>,
@@ -460,6 +473,7 @@ pub(crate) struct EvaluateArgs {
 const EVALUATE_EXAMPLES: &str = "\
 Examples:
   tenfold evaluate runs/images-cats --data cats-of-another-year
+  tenfold evaluate runs/images-cats --data cats-of-another-year --views flip   with mirrored views, and without
   tenfold evaluate model.safetensors --data qmnist --format json";
 
 /// Writes a trained network for other programs.
@@ -498,6 +512,11 @@ pub(crate) enum PredictFormat {
     Csv,
     /// A list of objects.
     Json,
+}
+
+/// Ways to show an image, as in a study but for the brackets.
+fn views(text: &str) -> Result<Views, String> {
+    text.split(',').map(|view| view.trim().to_owned()).collect::<Vec<_>>().try_into()
 }
 
 /// A share from 0 to 1.

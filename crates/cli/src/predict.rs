@@ -12,7 +12,7 @@ use tenfold_nn::interop::model_file::Abstain;
 use tenfold_report::format::{count, percent};
 
 use self::inputs::{Input, inputs};
-use self::networks::Networks;
+use self::networks::{Networks, found_without_views};
 use self::rows::{Columns, Rows};
 use crate::args::PredictArgs;
 use crate::environment::environment;
@@ -41,6 +41,18 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
     if options.size != Some([shape.height, shape.width]) {
         let message = format!("--set: size is that of the images that the network was trained on: {shape}");
         return Err(Failure::new(USAGE, message, None));
+    }
+    if let Some(views) = &args.views {
+        if args.calibrate || args.abstain_error.is_some() {
+            let what = if args.calibrate { "a temperature" } else { "a threshold" };
+            let option = if args.calibrate { "--calibrate" } else { "--abstain-error" };
+            return Err(found_without_views(what, &format!("leave --views or {option} out")));
+        }
+        if args.abstain.is_none() && !args.kaggle && networks.own_abstain().is_some() {
+            let remedy = "choose a threshold of your own, --abstain P; 0 names a class of every image";
+            return Err(found_without_views("a threshold", remedy));
+        }
+        output::note(&networks.show_views(views)?);
     }
     if args.calibrate {
         output::note(&networks.calibrate()?);

@@ -6,6 +6,7 @@
 use crate::data::{Dataset, HeldOut, ImageShape};
 use crate::evaluate::{Evaluation, evaluate_while};
 use crate::model::Model;
+use crate::nearest;
 use crate::train::Flow;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -52,7 +53,7 @@ impl Views {
         let most = shape.height.min(shape.width) / 2;
         match self.shift {
             Some(pixels) if pixels > most => Err(format!(
-                "test_time_augmentation has \"shift {pixels}\", expected at most {most} pixels for images of {shape}"
+                "\"shift {pixels}\" moves images too far, expected at most {most} pixels for images of {shape}"
             )),
             _ => Ok(()),
         }
@@ -75,16 +76,21 @@ impl TryFrom<Vec<String>> for Views {
                     })?;
                     views.shift.replace(pixels).is_some()
                 }
-                _ => return Err(format!("there is no view {text:?}, expected \"flip\" or \"shift 1\"")),
+                _ => {
+                    let near =
+                        nearest(words.first().unwrap_or(&""), ["flip", "shift"]).filter(|near| words[0] != *near);
+                    let near = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+                    return Err(format!("there is no view {text:?}, expected \"flip\" or \"shift 1\"{near}"));
+                }
             };
             if again {
-                return Err(format!("test_time_augmentation has {:?} twice, expected it once", words[0]));
+                return Err(format!("the view {:?} is there twice, expected it once", words[0]));
             }
         }
         if texts.is_empty() {
-            let message =
-                "test_time_augmentation is an empty list, expected \"flip\" or \"shift 1\"; leave it out for none";
-            return Err(message.to_owned());
+            return Err(
+                "there is no view in the list, expected \"flip\" or \"shift 1\"; leave it out for none".to_owned()
+            );
         }
         Ok(views)
     }
@@ -106,7 +112,7 @@ impl fmt::Display for Views {
 
 impl View {
     /// All images of a data set as this view shows them. Beyond its edge is an image's nearest pixel.
-    fn of(self, data: &Dataset) -> Dataset {
+    pub(crate) fn of(self, data: &Dataset) -> Dataset {
         let (shape, View { moved: [down, right], mirrored }) = (data.shape(), self);
         let from = |to: usize, by: isize, side: usize| (to as isize - by).clamp(0, side as isize - 1) as usize;
         let column = |x: usize| {
@@ -174,15 +180,14 @@ mod tests {
         }
         assert_eq!(read(json!(["flip", "shift  3"])).map(|views| views.to_string()), Ok("shift 3, flip".to_owned()));
         for (value, message) in [
-            (
-                json!([]),
-                "test_time_augmentation is an empty list, expected \"flip\" or \"shift 1\"; leave it out for none",
-            ),
+            (json!([]), "there is no view in the list, expected \"flip\" or \"shift 1\"; leave it out for none"),
+            (json!(["filp"]), "there is no view \"filp\", expected \"flip\" or \"shift 1\"; did you mean \"flip\"?"),
+            (json!([""]), "there is no view \"\", expected"),
             (json!(["rotate 10"]), "there is no view \"rotate 10\", expected \"flip\" or \"shift 1\""),
             (json!(["flip 2"]), "there is no view \"flip 2\""),
             (json!(["shift 1.5"]), "\"shift 1.5\" has no number of pixels, expected a whole one from 1 to 1024"),
             (json!(["shift 0"]), "\"shift 0\" has no number of pixels"),
-            (json!(["flip", "flip"]), "test_time_augmentation has \"flip\" twice, expected it once"),
+            (json!(["flip", "flip"]), "the view \"flip\" is there twice, expected it once"),
         ] {
             let error = read(value).expect_err("it is refused");
             assert!(error.starts_with(message), "{error}, expected {message}");
@@ -190,7 +195,7 @@ mod tests {
         let shape = ImageShape { channels: 1, height: 28, width: 9 };
         let fits = |pixels: usize| read(json!([format!("shift {pixels}")])).expect("it can be read").check_fits(shape);
         assert_eq!(fits(4), Ok(()));
-        let message = "test_time_augmentation has \"shift 5\", expected at most 4 pixels for images of 1x28x9";
+        let message = "\"shift 5\" moves images too far, expected at most 4 pixels for images of 1x28x9";
         assert_eq!(fits(5), Err(message.to_owned()));
     }
 

@@ -145,7 +145,9 @@ impl Recipe {
     pub fn architecture(&self, input: ImageShape, classes: usize) -> Result<Architecture, ArchitectureError> {
         self.settings.pixels.check_channels(input.channels).map_err(ArchitectureError::Pixels)?;
         self.settings.augment.check_fits(input).map_err(ArchitectureError::Augment)?;
-        self.views.as_ref().map_or(Ok(()), |views| views.check_fits(input)).map_err(ArchitectureError::Augment)?;
+        if let Some(Err(error)) = self.views.as_ref().map(|views| views.check_fits(input)) {
+            return Err(ArchitectureError::Augment(format!("{}: {error}", read::VIEWS)));
+        }
         let network = Architecture::of_blocks(input, self.layers.clone(), classes)?;
         self.settings.optimizer.check_network(&network).map_err(ArchitectureError::Optimizer)?;
         Ok(network)

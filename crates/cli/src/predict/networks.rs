@@ -7,6 +7,7 @@ use tenfold_data::{Collection, Naming, Options};
 use tenfold_nn::data::ImageShape;
 use tenfold_nn::evaluate::{divide_logits, mean_probabilities};
 use tenfold_nn::interop::model_file::{Abstain, ModelFileError, Predictions, TrainedModel};
+use tenfold_nn::views::Views;
 use tenfold_report::calibration;
 use tenfold_study::calibration::CalibrationRecord;
 use tenfold_study::record::{RecipeRecord, StudyRecord, TrialRecord};
@@ -25,6 +26,8 @@ pub(crate) struct Networks {
     run: Option<OfRun>,
     /// What logarithms of the mean of several networks are divided by. (One network has its own.)
     temperature: Option<f64>,
+    /// In which ways they are shown each image, where that is not as it is alone.
+    views: Option<Views>,
 }
 
 /// What a run found of the probabilities of networks.
@@ -54,7 +57,7 @@ impl Networks {
             let message = format!("{named}: its trainings are of different images or classes");
             return Err(Failure::new(DATA, message, Some("name one seed: DIR:RECIPE:SEED".to_owned())));
         }
-        Ok(Networks { networks, threads, run, temperature: None })
+        Ok(Networks { networks, threads, run, temperature: None, views: None })
     }
 
     /// Has them divide their logits by the temperature that their run found on validation; gives a sentence on what that
@@ -98,6 +101,27 @@ impl Networks {
             let hint = format!("--abstain-error {:.4}, or a threshold of your own: --abstain P", least.error());
             Failure::new(DATA, message, Some(hint))
         })
+    }
+
+    /// Has them shown each image in these ways, the mean of what they say of all being what they say; gives a sentence on it.
+    pub(crate) fn show_views(&mut self, views: &Views) -> Result<String, Failure> {
+        let misfit = |error| Failure::new(USAGE, format!("--views: {error}"), None);
+        views.check_fits(self.shape()).map_err(misfit)?;
+        if self.temperature.or(self.networks[0].about.temperature).is_some() {
+            return Err(found_without_views("a temperature", "use a file that was exported without --calibrate"));
+        }
+        self.views = Some(views.clone());
+        Ok(format!("what is said of an image is the mean over {}", self.views_in_words().unwrap_or_default()))
+    }
+
+    /// Has them shown each image as it is alone.
+    pub(crate) fn show_no_views(&mut self) {
+        self.views = None;
+    }
+
+    /// `10 views of it (shift 1, flip)`.
+    pub(crate) fn views_in_words(&self) -> Option<String> {
+        self.views.as_ref().map(|views| format!("{} views of it ({views})", views.count()))
     }
 
     /// The threshold that their model file has.
@@ -209,17 +233,33 @@ impl Networks {
 
     /// What they say of images of their shape, `[N, C, H, W]`.
     pub(crate) fn predict(&self, pixels: &[u8]) -> Result<Predictions, Failure> {
-        if let [one] = &self.networks[..] {
-            return Ok(one.predict(pixels, self.threads)?);
+        let mut each = Vec::new();
+        for network in &self.networks {
+            match &self.views {
+                None if self.networks.len() == 1 => return Ok(network.predict(pixels, self.threads)?),
+                None => each.push(network.predict(pixels, self.threads)?.probabilities),
+                Some(views) => {
+                    for view in views.all() {
+                        each.push(network.predict_view(view, pixels, self.threads)?.probabilities);
+                    }
+                }
+            }
         }
-        let each = self.networks.iter().map(|network| Ok(network.predict(pixels, self.threads)?.probabilities));
-        let mut probabilities = mean_probabilities(each.collect::<Result<_, Failure>>()?);
+        let mut probabilities = mean_probabilities(each);
         let classes = self.classes().len();
         if let Some(temperature) = self.temperature {
             divide_logits(&mut probabilities, classes, temperature);
         }
         Ok(Predictions { probabilities, classes })
     }
+}
+
+/// Why `--views` does not go with something that was found by what networks say of images as they are.
+pub(crate) fn found_without_views(what: &str, remedy: &str) -> Failure {
+    let message = format!(
+        "--views: {what} that was found for images shown once does not hold for the mean over views, which is less sure of itself"
+    );
+    Failure::new(USAGE, message, Some(remedy.to_owned()))
 }
 
 impl From<ModelFileError> for Failure {

@@ -338,3 +338,73 @@ fn a_network_is_exported_once_and_several_are_not() {
         assert!(ended.err.contains(words), "{}", ended.err);
     }
 }
+
+#[test]
+fn views_are_those_of_the_run_and_plain_figures_stand_beside_them() {
+    let path = with_data("predict-views", |_, _| {});
+    let views = "epochs = 2\ntest_time_augmentation = [\"shift 1\", \"flip\"]";
+    let ended = run_in(&path, &[&study_file(&path, &STUDY.replace("epochs = 2", views)), "--seeds", "2"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let (out, data) = (text(&path.join("out")).to_owned(), path.join("data"));
+    let recipe = &results(&path)["recipes"][0];
+    let of_run = &recipe["test_time_augmentation"]["seeds"][0]["test"];
+    let said = |model: &str, more: &[&str]| {
+        let ended = run(&[&["evaluate", &format!("{out}{model}"), "--data", text(&data)], more].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        ended.out
+    };
+    let json = |model: &str, more: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&said(model, &[&["--format", "json"], more].concat())).unwrap()
+    };
+    let (plain, shown) = (json(":a:1", &[]), json(":a:1", &["--views", "shift 1,flip"]));
+    assert_eq!(shown["metrics"]["confusion"], of_run["confusion"]);
+    let loss = |of: &serde_json::Value| of["loss"].as_f64().unwrap();
+    assert!((loss(&shown["metrics"]) - loss(of_run)).abs() < 1e-6, "{shown}");
+    assert_eq!((&shown["plain"]["metrics"], &shown["plain"]["statistics"]), (&plain["metrics"], &plain["statistics"]));
+    assert_eq!((&shown["views"], &plain["views"]), (&serde_json::json!(["shift 1", "flip"]), &serde_json::Value::Null));
+    assert_ne!(shown["metrics"], plain["metrics"]);
+    let words = said(":a:1", &["--views", "flip, shift 1"]);
+    let sentence = "what is said of an image is the mean over 10 views of it (shift 1, flip)\n";
+    assert!(words.lines().nth(1).is_some_and(|line| format!("{line}\n") == sentence), "{words}");
+    assert!(words.contains("\nwith each image shown once, as it is: accuracy "), "{words}");
+    // Of several networks, all views of all of them; and as a table says it.
+    let rows = |model: &str, more: &[&str]| {
+        let ended = run(&[&["predict", &format!("{out}{model}"), text(&data)], more].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        let row = |line: &str| line.rsplitn(12, ',').take(10).map(|p| p.parse::<f64>().unwrap()).collect::<Vec<_>>();
+        (ended.out.lines().skip(1).flat_map(row).collect::<Vec<f64>>(), ended.err)
+    };
+    let ((one, told), (two, _), (both, _)) =
+        (rows(":a:1", &["--views", "flip"]), rows(":a:2", &["--views", "flip"]), rows(":a", &["--views", "flip"]));
+    assert!(told.starts_with("what is said of an image is the mean over 2 views of it (flip)\n"), "{told}");
+    assert!(one.iter().zip(&two).zip(&both).all(|((one, two), both)| ((one + two) / 2.0 - both).abs() < 1e-6));
+    // What was found for images shown once is not taken for the mean over views.
+    let model = format!("{out}:a:1");
+    let [calibrated, unsure] = ["calibrated", "unsure"].map(|name| path.join(format!("{name}.safetensors")));
+    for (to, option) in [(&calibrated, "--calibrate"), (&unsure, "--abstain-error=0.9")] {
+        assert_eq!(run(&["export", &model, "--to", text(to), option]).code, Some(0));
+    }
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &[&model, "--views", "filp"],
+            "there is no view \"filp\", expected \"flip\" or \"shift 1\"; did you mean \"flip\"?",
+        ),
+        (&[&model, "--views", "shift 20"], "--views: \"shift 20\" moves images too far, expected at most 14 pixels"),
+        (&[&model, "--views", "flip,flip"], "the view \"flip\" is there twice"),
+        (&[&model, "--views", "flip", "--calibrate"], "hint: leave --views or --calibrate out"),
+        (
+            &[&model, "--views", "flip", "--abstain-error", "0.1"],
+            "a threshold that was found for images shown once does not hold",
+        ),
+        (&[text(&calibrated), "--views", "flip"], "hint: use a file that was exported without --calibrate"),
+        (&[text(&unsure), "--views", "flip"], "hint: choose a threshold of your own, --abstain P"),
+        (&[text(&unsure), "--views", ""], "there is no view \"\""),
+    ];
+    for (arguments, words) in cases {
+        let ended = run(&[&["predict"], arguments, &[text(&data)]].concat());
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(words), "{words}: {}", ended.err);
+    }
+    let ended = run(&["predict", text(&unsure), text(&data), "--views", "flip", "--abstain", "0.5"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+}

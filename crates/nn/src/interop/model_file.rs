@@ -14,6 +14,7 @@ use crate::data::{DataError, Dataset, ImageShape, MAX_CLASSES, MAX_NAME_BYTES, O
 use crate::evaluate::{divide_logits, evaluate};
 use crate::model::{Architecture, BlockText, Model, layer_count};
 use crate::train::Pixels;
+use crate::views::View;
 
 /// Larger files are no model of this program.
 const MAX_BYTES: u64 = 4 << 30;
@@ -235,15 +236,30 @@ impl TrainedModel {
     /// # Errors
     /// If the pixels make no whole number of images, or none.
     pub fn predict(&self, pixels: &[u8], threads: usize) -> Result<Predictions, DataError> {
+        Ok(self.predict_data(&self.unlabelled(pixels)?, threads))
+    }
+
+    /// [`TrainedModel::predict`] of the images as a view shows them.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::predict`].
+    pub fn predict_view(&self, view: View, pixels: &[u8], threads: usize) -> Result<Predictions, DataError> {
+        Ok(self.predict_data(&view.of(&self.unlabelled(pixels)?), threads))
+    }
+
+    /// Images whose labels nobody looks at.
+    fn unlabelled(&self, pixels: &[u8]) -> Result<Dataset, DataError> {
         let (shape, classes) = (self.shape(), self.about.classes.len());
-        let images = pixels.len() / shape.len();
-        // Nobody looks at the labels.
-        let data = Dataset::new(pixels.to_vec(), vec![0; images], shape, classes)?;
-        let mut probabilities = evaluate(&self.model, &data, threads.max(1)).probabilities;
+        Dataset::new(pixels.to_vec(), vec![0; pixels.len() / shape.len()], shape, classes)
+    }
+
+    fn predict_data(&self, data: &Dataset, threads: usize) -> Predictions {
+        let classes = self.about.classes.len();
+        let mut probabilities = evaluate(&self.model, data, threads.max(1)).probabilities;
         if let Some(temperature) = self.about.temperature {
             divide_logits(&mut probabilities, classes, temperature);
         }
-        Ok(Predictions { probabilities, classes })
+        Predictions { probabilities, classes }
     }
 }
 

@@ -6,8 +6,8 @@
 //! that is not running. How far apart two processors are decides too whether a thread had better take weights that
 //! another has changed, or wait for another's sums ([`Team::relay`]): on two cores with caches of their own a step of
 //! `cnn1` takes 7.1 ms one way and 5.7 the other, on two with a common one 5.4 and 5.6. None of this can be known in
-//! advance, so at the start of each epoch some steps are timed on all threads, on half of them, and so on. The results
-//! are the same in any team.
+//! advance, so at the start of each epoch some steps are timed on all threads, on half of them, and so on; where epochs
+//! have few steps, over several of them. The results are the same in any team.
 
 use crate::workers::Team;
 use std::time::{Duration, Instant};
@@ -29,11 +29,14 @@ pub(crate) struct Stretch {
     pub(crate) end: usize,
 }
 
-/// How one epoch is divided.
+/// How the epochs of a training are divided.
 pub(crate) struct Autotune {
     /// The teams that are timed, the one with the most threads first.
     teams: Vec<Team>,
+    /// Steps of this epoch.
     steps: usize,
+    /// Those of it and of the epochs before, from the one on in which the first team was timed.
+    since: usize,
     /// The fastest so far, and the duration of its steps.
     best: Option<(Duration, Team)>,
     /// Which team is to be timed next; beyond the last when all have been.
@@ -42,22 +45,29 @@ pub(crate) struct Autotune {
 
 impl Autotune {
     /// `relays(threads)`: whether so many threads can share anything in a relay.
-    pub(crate) fn new(threads: usize, steps: usize, relays: impl Fn(usize) -> bool) -> Autotune {
+    pub(crate) fn new(threads: usize, relays: impl Fn(usize) -> bool) -> Autotune {
         let mut teams = Vec::new();
         for threads in std::iter::successors(Some(threads), |threads| Some(threads / 2)).take_while(|&t| t > 0) {
             teams.extend(relays(threads).then_some(Team { threads, relay: true }));
             teams.push(Team { threads, relay: false });
         }
-        // An epoch too short for trying is computed by the first.
-        let worth = teams.len() > 1 && steps >= 4 * TIMED * teams.len();
-        let next = if worth { 0 } else { teams.len() };
-        Autotune { teams, steps, best: None, next }
+        Autotune { steps: 0, since: usize::MAX, best: None, next: teams.len(), teams }
     }
 
-    /// What to do from step `start` on.
+    /// An epoch of so many steps begins. All teams are timed anew, in it and in those behind it if need be, as soon as that
+    /// is at most a quarter of the steps since it began the last time.
+    pub(crate) fn epoch(&mut self, steps: usize) {
+        if self.teams.len() > 1 && self.since >= 4 * TIMED * self.teams.len() {
+            (self.since, self.best, self.next) = (0, None, 0);
+        }
+        self.steps = steps;
+        self.since = self.since.saturating_add(steps);
+    }
+
+    /// What to do from step `start` of the epoch on.
     pub(crate) fn stretch(&self, start: usize) -> Stretch {
         match self.teams.get(self.next) {
-            Some(&team) => Stretch { team, end: start + TIMED },
+            Some(&team) => Stretch { team, end: self.steps.min(start + TIMED) },
             None => Stretch { team: self.best.map_or(self.teams[0], |(_, team)| team), end: self.steps },
         }
     }
@@ -131,11 +141,18 @@ mod tests {
     /// The stretches of an epoch in which up to `relays` threads share something in a relay, and whose steps take as
     /// long as `micros` says for each team.
     fn stretches(threads: usize, steps: usize, relays: usize, micros: impl Fn(Team) -> u64) -> Vec<Stretch> {
-        let (mut tuner, mut done, mut all) = (Autotune::new(threads, steps, |t| t > 1 && t <= relays), 0, Vec::new());
+        stretches_of(&mut Autotune::new(threads, |t| t > 1 && t <= relays), steps, micros)
+    }
+
+    /// Those of its next epoch.
+    fn stretches_of(tuner: &mut Autotune, steps: usize, micros: impl Fn(Team) -> u64) -> Vec<Stretch> {
+        tuner.epoch(steps);
+        let (mut done, mut all) = (0, Vec::new());
         while done < steps {
             let stretch = tuner.stretch(done);
             all.push(stretch);
-            tuner.timed(&watch(micros(stretch.team)));
+            let whole = watch(micros(stretch.team));
+            tuner.timed(&Watch { seen: TIMED.min(stretch.end - done), ..whole });
             done = stretch.end;
         }
         all
@@ -159,11 +176,34 @@ mod tests {
     }
 
     #[test]
-    fn long_steps_short_epochs_and_one_thread_are_not_timed() {
+    fn long_steps_and_one_thread_are_not_timed() {
         assert_eq!(stretches(4, 1000, 0, |_| 3000), [on(4, 16), on(4, 1000)]);
-        assert_eq!(stretches(4, 100, 0, |_| 20), [on(4, 100)]);
-        assert_eq!(stretches(4, 100, 4, |_| 20), [relay(4, 100)]);
         assert_eq!(stretches(1, 1000, 4, |_| 20), [on(1, 1000)]);
+    }
+
+    #[test]
+    fn in_short_epochs_teams_are_timed_one_after_the_other() {
+        let mut tuner = Autotune::new(2, |threads| threads > 1);
+        let faster = |team: Team| if team.relay { 6000 } else { 5000 };
+        assert_eq!(stretches_of(&mut tuner, 28, faster), [relay(2, 16), on(2, 28)]);
+        assert_eq!(stretches_of(&mut tuner, 28, faster), [on(2, 16), on(2, 28)], "timed again, as a whole");
+        // 192 steps later everything is timed anew.
+        for _ in 2..7 {
+            assert_eq!(stretches_of(&mut tuner, 28, faster), [on(2, 28)]);
+        }
+        assert_eq!(stretches_of(&mut tuner, 28, faster), [relay(2, 16), on(2, 28)]);
+        let mut tiny = Autotune::new(4, |_| false);
+        for _ in 0..50 {
+            assert_eq!(stretches_of(&mut tiny, 10, |_| 20), [on(4, 10)], "ten steps say nothing");
+        }
+    }
+
+    #[test]
+    fn long_epochs_are_timed_each() {
+        let mut tuner = Autotune::new(2, |_| false);
+        for _ in 0..2 {
+            assert_eq!(stretches_of(&mut tuner, 128, |_| 20), [on(2, 16), on(1, 32), on(2, 128)]);
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) struct Trainer<'a> {
     /// Where images are changed before they are learned from.
     staged: Option<StagedImages>,
     scratch: Vec<Scratch>,
-    threads: usize,
+    tuner: Autotune,
     /// Steps done in all.
     steps: u64,
     /// Takes the time of every operation, where somebody wants to know.
@@ -88,6 +88,7 @@ impl<'a> Trainer<'a> {
         let pixels = model.pixels().table(architecture.input());
         let at_once = AtOnceMemory::new(&model, settings);
         let staged = StagedImages::new(config, train.shape(), plan.batch_size, threads);
+        let tuner = Autotune::new(threads, |threads| plan.graph.can_relay(threads));
         Trainer {
             isa,
             config,
@@ -100,7 +101,7 @@ impl<'a> Trainer<'a> {
             at_once,
             staged,
             scratch,
-            threads,
+            tuner,
             steps: 0,
             times: None,
         }
@@ -171,14 +172,14 @@ impl<'a> Trainer<'a> {
         let params = Arena::new(self.model.values.as_mut_slice());
         let step = Step::new(&self.plan, of, &mut self.memory, params, learn).timed(self.times.as_ref());
         let mut report = |index, examples| on_event(&Event::Step { epoch, step: index + 1, steps, examples });
-        let mut tuner = Autotune::new(self.threads, steps - before, |threads| self.plan.graph.can_relay(threads));
+        self.tuner.epoch(steps - before);
         let mut progress = Progress { loss: run.loss, done: before, halt: None, elsewhere: Duration::ZERO };
         while progress.done < steps && progress.halt.is_none() {
-            let mut stretch = tuner.stretch(progress.done - before);
+            let mut stretch = self.tuner.stretch(progress.done - before);
             stretch.end += before;
             let watch =
                 run_stretch(stretch, (&step, &at_once), &batches, &mut self.scratch, &mut progress, &mut report);
-            tuner.timed(&watch);
+            self.tuner.timed(&watch);
         }
         drop((step, at_once));
         let Progress { loss, done, halt, elsewhere } = progress;

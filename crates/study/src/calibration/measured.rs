@@ -29,7 +29,7 @@ pub struct Said<'a> {
     pub predictions: &'a [u16],
     /// The class of each image, `[N]`.
     pub labels: &'a [u16],
-    /// What each image belongs to, `[N]`, numbered from 0: see [`calibration`].
+    /// What each image belongs to, `[N]`, numbered from 0: see [`calibration`](super::calibration()).
     pub units: &'a [u32],
 }
 

@@ -6,7 +6,8 @@
     print(about["classes"][logits[0].argmax()])
 
 Needs torch and safetensors. Its parameters have the names of the file, and it can be trained on; `network.train()` first, since
-`load` leaves it as it is evaluated. fixtures/check_run.py compares it with what tenfold says, image by image.
+`load` leaves it as it is evaluated. Logits are those of `tenfold predict`, divided by a temperature where the file has one; of a
+network of bf16 they differ by its rounding, since everything here is f32. fixtures/check_run.py compares, image by image.
 """
 
 import json
@@ -63,9 +64,10 @@ class Network(Layers):
         super().__init__(about["layers"], arrays)
         for name in ("mean", "std"):
             self.register_buffer(f"pixel_{name}", torch.tensor(about["pixels"][name]).float().reshape(-1, 1, 1))
+        self.temperature = about.get("temperature") or 1.0
 
     def forward(self, x):
-        return super().forward((x / 255 - self.pixel_mean) / self.pixel_std).flatten(1)
+        return super().forward((x / 255 - self.pixel_mean) / self.pixel_std).flatten(1) / self.temperature
 
 
 class Block(Layers):
@@ -123,7 +125,8 @@ def module_of(text, array):
         padding = same if "same" in rest else size(word_after(rest, "padding", "0"))
         groups = len(weight) if word == "depthwise" else int(word_after(rest, "groups", "1"))
         inputs, has_bias = weight.shape[1] * groups, array("bias") is not None
-        return nn.Conv2d(inputs, len(weight), (height, width), stride_of(words), padding, groups=groups, bias=has_bias)
+        conv = nn.Conv2d(inputs, len(weight), (height, width), stride_of(words), padding, groups=groups, bias=has_bias)
+        return conv.requires_grad_(word != "whiten")  # whose filters no training changes
     if word == "linear":
         outputs, inputs = array("weight").shape
         return Linear(inputs, outputs, bias=array("bias") is not None)

@@ -8,17 +8,18 @@ use crate::args::Format;
 use crate::failure::Failure;
 use crate::output::{plain, plain_lines};
 use crate::progress::Progress;
+use crate::signals::Signals;
 use crate::{pictures, report, show};
 
-/// Computes what the trials say together, writes it, draws where the images are at hand, and shows it. None where `stop` said
-/// meanwhile that it is to end: then what was not yet drawn is missing.
+/// Computes what the trials say together, writes it, draws where the images are at hand, and shows it. None where a signal
+/// came meanwhile: then what was not yet drawn is missing.
 pub(crate) fn conclude(
     folder: &RunFolder,
     splits: Option<&Splits>,
     threads: usize,
     format: Format,
     progress: &Progress,
-    stop: &dyn Fn() -> bool,
+    signals: Option<&Signals>,
 ) -> Result<Option<StudyRecord>, Failure> {
     // What the trials say together takes a while, so it is computed once, when all are there.
     let mut finished = FinishedStudy::read(folder.path())?;
@@ -28,7 +29,7 @@ pub(crate) fn conclude(
     let record = &finished.record;
     let written = folder.write(RESULTS, record.to_json().as_bytes());
     let stopped = || {
-        let stopped = stop();
+        let stopped = signals.is_some_and(|signals| signals.exit_code().is_some());
         if stopped {
             progress.note("interrupted: results.json is written; the same command writes the rest of the report");
         }
@@ -51,6 +52,9 @@ pub(crate) fn conclude(
         }
         let made = report::write(folder, &finished, &splits.test);
         page = spare(progress, made, "report.html", "`tenfold report` writes it");
+    }
+    if let Some(signals) = signals {
+        signals.relent();
     }
     match format {
         Format::Text => progress.out(&format!(

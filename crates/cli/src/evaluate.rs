@@ -113,7 +113,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
     let images = TestImages { labels: examples.labels, classes, groups };
     let n = images.labels.len();
     let (metrics, statistics) = of_network(said, loss, &images);
-    let without = plain_answers.map(|(said, loss)| of_network(said, loss, &images));
+    let without = plain_answers.map(|(said, loss)| (loss, of_network(said, loss, &images)));
     let name = plain(&args.data.display().to_string());
     if args.format == Format::Json {
         let record = EvaluationRecord {
@@ -128,7 +128,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
             views: args.views.as_ref(),
             metrics: &metrics,
             statistics: &statistics,
-            plain: without.as_ref().map(|(metrics, statistics)| Plain { metrics, statistics }),
+            plain: without.as_ref().map(|(_, (metrics, statistics))| Plain { metrics, statistics }),
         };
         let json = serde_json::to_string_pretty(&record).expect("names and numbers are plain values");
         output::out(&format!("{json}\n"))?;
@@ -145,8 +145,12 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<u8, Failure> {
     text.push('\n');
     text.push_str(&confusion_table(&metrics.confusion, &names));
     text.push_str(&format!("\n{}\n", figures(&metrics, &statistics)));
-    if let Some((metrics, statistics)) = &without {
-        text.push_str(&format!("with each image shown once, as it is: {}\n", figures(metrics, statistics)));
+    if let Some((plain_loss, (metrics, statistics))) = &without {
+        text.push_str(&format!(
+            "with each image shown once, as it is: {} (loss {plain_loss:.4})\nBoth are of the same images: whether their intervals \
+             overlap does not tell whether views help.\n",
+            figures(metrics, statistics)
+        ));
     }
     text.push_str(&match statistics {
         Some(_) => {

@@ -57,6 +57,6 @@ pub(crate) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
         counted(trials, "training", "trainings"),
         counted(folders.len(), "folder", "folders")
     ));
-    conclude(&out, splits.as_ref(), environment(None).threads, args.format, &Progress::new(), &|| false)?;
+    conclude(&out, splits.as_ref(), environment(None).threads, args.format, &Progress::new(), None)?;
     Ok(DONE)
 }

@@ -44,9 +44,12 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<u8, Failure> {
     }
     if let Some(views) = &args.views {
         if args.calibrate || args.abstain_error.is_some() {
-            let what = if args.calibrate { "a temperature" } else { "a threshold" };
-            let option = if args.calibrate { "--calibrate" } else { "--abstain-error" };
-            return Err(found_without_views(what, &format!("leave --views or {option} out")));
+            let (what, options) = match (args.calibrate, args.abstain_error) {
+                (true, Some(_)) => ("a temperature or threshold", "--calibrate and --abstain-error"),
+                (true, None) => ("a temperature", "--calibrate"),
+                (false, _) => ("a threshold", "--abstain-error"),
+            };
+            return Err(found_without_views(what, &format!("leave --views out, or {options}")));
         }
         if args.abstain.is_none() && !args.kaggle && networks.own_abstain().is_some() {
             let remedy = "choose a threshold of your own, --abstain P; 0 names a class of every image";

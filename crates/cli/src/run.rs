@@ -126,8 +126,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
     }
     view.outcome();
     signals.insist();
-    let stop = || signals.exit_code().is_some();
-    let record = conclude(&folder, Some(&splits), plan.environment().threads, args.format, &view.progress, &stop)?;
+    let threads = plan.environment().threads;
+    let record = conclude(&folder, Some(&splits), threads, args.format, &view.progress, Some(&signals))?;
     Ok(exit_code(&plan, record, &signals))
 }
 

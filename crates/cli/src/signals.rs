@@ -17,6 +17,8 @@ pub(crate) struct Signals {
     stop: Arc<AtomicUsize>,
     checkpoint: Arc<AtomicBool>,
     insisting: Once,
+    /// Whether all is done that a signal would end.
+    done: Arc<AtomicBool>,
 }
 
 /// How often is looked whether a signal has come, and how long what is computed then has to end by itself.
@@ -37,7 +39,7 @@ impl Signals {
         let (stop, checkpoint) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         #[cfg(unix)]
         flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&checkpoint)).map_err(unwatched)?;
-        Ok(Signals { stop, checkpoint, insisting: Once::new() })
+        Ok(Signals { stop, checkpoint, insisting: Once::new(), done: Arc::default() })
     }
 
     /// From here on what asks to stop is noticed, and the second at once.
@@ -57,11 +59,16 @@ impl Signals {
     /// disk: what comes after it, the same command computes again, and a file is written whole or not at all, so that no moment is
     /// a bad one.
     pub(crate) fn insist(&self) {
-        let stop = Arc::clone(&self.stop);
-        let wait = move || loop {
-            sleep(LOOK);
-            if let Some(code) = exit_code(&stop) {
-                sleep(PATIENCE);
+        let (stop, done) = (Arc::clone(&self.stop), Arc::clone(&self.done));
+        let wait = move || {
+            let code = loop {
+                sleep(LOOK);
+                if let Some(code) = exit_code(&stop) {
+                    break code;
+                }
+            };
+            sleep(PATIENCE);
+            if !done.load(Ordering::Relaxed) {
                 progress::note_in_place_of_bars(
                     "interrupted: all that was trained is kept; the same command writes the rest of the report",
                 );
@@ -69,6 +76,11 @@ impl Signals {
             }
         };
         self.insisting.call_once(|| drop(thread::spawn(wait)));
+    }
+
+    /// From here on nothing is left that the same command would do again: what there is to say is said to its end.
+    pub(crate) fn relent(&self) {
+        self.done.store(true, Ordering::Relaxed);
     }
 
     /// Whether a checkpoint was asked for since this was called last.

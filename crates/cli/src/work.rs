@@ -21,6 +21,7 @@ use crate::failure::{DONE, Failure, USAGE};
 use crate::images;
 use crate::output::{note, plain};
 use crate::progress::Progress;
+use crate::report;
 use crate::run::{checkpoint_line, started_lines};
 use crate::show;
 use crate::signals::Signals;
@@ -158,6 +159,8 @@ fn write(
     format: Format,
 ) -> Result<Option<StudyRecord>, Failure> {
     let (progress, stop) = (Progress::new(), || signals.exit_code().is_some());
+    // None is better than an old one beside a newer record.
+    folder.remove(report::REPORT)?;
     signals.insist();
     take_in_workers(folder)?;
     // Nothing is trained; where all is there, the seeds of a recipe are measured as one.
@@ -176,7 +179,7 @@ fn write(
         progress.note("interrupted: all that was trained is kept; the same command writes the report");
         return Ok(None);
     }
-    conclude(folder, Some(splits), plan.environment().threads, format, &progress, &stop)
+    conclude(folder, Some(splits), plan.environment().threads, format, &progress, Some(signals))
 }
 
 /// Turns events of the workers of this process into lines.

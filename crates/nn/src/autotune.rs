@@ -35,7 +35,7 @@ pub(crate) struct Autotune {
     teams: Vec<Team>,
     /// Steps of this epoch.
     steps: usize,
-    /// Those of it and of the epochs before, from the one on in which the first team was timed.
+    /// Steps done since the first team was to be timed.
     since: usize,
     /// The fastest so far, and the duration of its steps.
     best: Option<(Duration, Team)>,
@@ -61,7 +61,6 @@ impl Autotune {
             (self.since, self.best, self.next) = (0, None, 0);
         }
         self.steps = steps;
-        self.since = self.since.saturating_add(steps);
     }
 
     /// What to do from step `start` of the epoch on.
@@ -72,8 +71,9 @@ impl Autotune {
         }
     }
 
-    /// What came of the last stretch.
-    pub(crate) fn timed(&mut self, watch: &Watch) {
+    /// What came of the last stretch, of so many steps.
+    pub(crate) fn timed(&mut self, steps: usize, watch: &Watch) {
+        self.since = self.since.saturating_add(steps);
         let (Some(step), Some(&team)) = (watch.median(), self.teams.get(self.next)) else { return };
         if self.best.is_none_or(|(best, _)| step < best) {
             self.best = Some((step, team));
@@ -151,8 +151,8 @@ mod tests {
         while done < steps {
             let stretch = tuner.stretch(done);
             all.push(stretch);
-            let whole = watch(micros(stretch.team));
-            tuner.timed(&Watch { seen: TIMED.min(stretch.end - done), ..whole });
+            let (whole, steps) = (watch(micros(stretch.team)), stretch.end - done);
+            tuner.timed(steps, &Watch { seen: TIMED.min(steps), ..whole });
             done = stretch.end;
         }
         all

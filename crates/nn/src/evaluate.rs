@@ -130,13 +130,15 @@ pub fn divide_logits(probabilities: &mut [f32], classes: usize, temperature: f64
     });
 }
 
-/// What several networks say together of the same examples: the mean of their probabilities, each `[N, classes]`.
-pub fn mean_probabilities(each: Vec<Vec<f32>>) -> Vec<f32> {
-    let n = each.len() as f64;
+/// What several networks say together of the same examples: the mean of their probabilities, each `[N, classes]`. One
+/// after the other is taken.
+pub fn mean_probabilities(each: impl IntoIterator<Item = Vec<f32>>) -> Vec<f32> {
     let mut networks = each.into_iter();
     let mut sums: Vec<f64> = networks.next().unwrap_or_default().into_iter().map(f64::from).collect();
+    let mut n = 1.0;
     for probabilities in networks {
         sums.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += f64::from(p));
+        n += 1.0;
     }
     sums.into_iter().map(|sum| (sum / n) as f32).collect()
 }

@@ -112,7 +112,8 @@ impl fmt::Display for Views {
 
 impl View {
     /// All images of a data set as this view shows them. Beyond its edge is an image's nearest pixel.
-    pub(crate) fn of(self, data: &Dataset) -> Dataset {
+    #[expect(clippy::missing_panics_doc, reason = "there are as many images as there were")]
+    pub fn of(self, data: &Dataset) -> Dataset {
         let (shape, View { moved: [down, right], mirrored }) = (data.shape(), self);
         let from = |to: usize, by: isize, side: usize| (to as isize - by).clamp(0, side as isize - 1) as usize;
         let column = |x: usize| {

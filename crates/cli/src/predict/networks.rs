@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use tenfold_data::{Collection, Naming, Options};
-use tenfold_nn::data::ImageShape;
+use tenfold_nn::data::{Dataset, ImageShape};
 use tenfold_nn::evaluate::{divide_logits, mean_probabilities};
 use tenfold_nn::interop::model_file::{Abstain, ModelFileError, Predictions, TrainedModel};
 use tenfold_nn::views::Views;
@@ -233,19 +233,17 @@ impl Networks {
 
     /// What they say of images of their shape, `[N, C, H, W]`.
     pub(crate) fn predict(&self, pixels: &[u8]) -> Result<Predictions, Failure> {
-        let mut each = Vec::new();
-        for network in &self.networks {
-            match &self.views {
-                None if self.networks.len() == 1 => return Ok(network.predict(pixels, self.threads)?),
-                None => each.push(network.predict(pixels, self.threads)?.probabilities),
-                Some(views) => {
-                    for view in views.all() {
-                        each.push(network.predict_view(view, pixels, self.threads)?.probabilities);
-                    }
-                }
+        let images = self.networks[0].images(pixels)?;
+        let of = |network: &TrainedModel, images: &Dataset| network.predict_images(images, self.threads).probabilities;
+        // One after the other, so that not all that is said lies in memory at once.
+        let mut probabilities = match &self.views {
+            None => mean_probabilities(self.networks.iter().map(|network| of(network, &images))),
+            Some(views) => {
+                let each =
+                    self.networks.iter().flat_map(|network| views.all().into_iter().map(move |view| (network, view)));
+                mean_probabilities(each.map(|(network, view)| of(network, &view.of(&images))))
             }
-        }
-        let mut probabilities = mean_probabilities(each);
+        };
         let classes = self.classes().len();
         if let Some(temperature) = self.temperature {
             divide_logits(&mut probabilities, classes, temperature);

@@ -1100,7 +1100,7 @@ fn a_signal_stops_the_run_and_keeps_what_is_done() {
 #[cfg(unix)]
 #[test]
 fn a_signal_cuts_the_end_of_a_run_short_and_the_same_command_does_the_rest() {
-    let wide = "[\"conv 256 5x5 same\", \"relu\", \"global-avgpool\", \"linear 10\"]";
+    let wide = "[\"conv 384 5x5 same\", \"relu\", \"global-avgpool\", \"linear 10\"]";
     let path = with_data("cli-late-signal", |_, _| {});
     let file = study_file(&path, &STUDY.replace("[\"linear 10\"]", wide).replace("epochs = 2", "epochs = 1"));
     let (mut child, mut lines) = started(&path, &[&file], "a seed 1  epoch 1/1");

@@ -14,7 +14,6 @@ use crate::data::{DataError, Dataset, ImageShape, MAX_CLASSES, MAX_NAME_BYTES, O
 use crate::evaluate::{divide_logits, evaluate};
 use crate::model::{Architecture, BlockText, Model, layer_count};
 use crate::train::Pixels;
-use crate::views::View;
 
 /// Larger files are no model of this program.
 const MAX_BYTES: u64 = 4 << 30;
@@ -236,24 +235,23 @@ impl TrainedModel {
     /// # Errors
     /// If the pixels make no whole number of images, or none.
     pub fn predict(&self, pixels: &[u8], threads: usize) -> Result<Predictions, DataError> {
-        Ok(self.predict_data(&self.unlabelled(pixels)?, threads))
+        Ok(self.predict_images(&self.images(pixels)?, threads))
     }
 
-    /// [`TrainedModel::predict`] of the images as a view shows them.
+    /// Images of its shape, `[N, C, H, W]`, with labels that nobody looks at.
     ///
     /// # Errors
-    /// As [`TrainedModel::predict`].
-    pub fn predict_view(&self, view: View, pixels: &[u8], threads: usize) -> Result<Predictions, DataError> {
-        Ok(self.predict_data(&view.of(&self.unlabelled(pixels)?), threads))
-    }
-
-    /// Images whose labels nobody looks at.
-    fn unlabelled(&self, pixels: &[u8]) -> Result<Dataset, DataError> {
+    /// If the pixels make no whole number of images, or none.
+    pub fn images(&self, pixels: &[u8]) -> Result<Dataset, DataError> {
         let (shape, classes) = (self.shape(), self.about.classes.len());
         Dataset::new(pixels.to_vec(), vec![0; pixels.len() / shape.len()], shape, classes)
     }
 
-    fn predict_data(&self, data: &Dataset, threads: usize) -> Predictions {
+    /// [`TrainedModel::predict`] of such images.
+    ///
+    /// # Panics
+    /// If they have another shape than those that it was trained on.
+    pub fn predict_images(&self, data: &Dataset, threads: usize) -> Predictions {
         let classes = self.about.classes.len();
         let mut probabilities = evaluate(&self.model, data, threads.max(1)).probabilities;
         if let Some(temperature) = self.about.temperature {

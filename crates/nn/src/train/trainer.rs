@@ -177,9 +177,10 @@ impl<'a> Trainer<'a> {
         while progress.done < steps && progress.halt.is_none() {
             let mut stretch = self.tuner.stretch(progress.done - before);
             stretch.end += before;
+            let begun = progress.done;
             let watch =
                 run_stretch(stretch, (&step, &at_once), &batches, &mut self.scratch, &mut progress, &mut report);
-            self.tuner.timed(&watch);
+            self.tuner.timed(progress.done - begun, &watch);
         }
         drop((step, at_once));
         let Progress { loss, done, halt, elsewhere } = progress;

@@ -2,7 +2,7 @@
 
 use crate::colormap::largest_magnitude;
 use crate::filters::{
-    Filter, Grid, LARGEST_AREA, LARGEST_WIDTH, MARGIN, Multiples, NAN_HEIGHT, has_nan, lines_that_fit, name,
+    Filter, Grid, LARGEST_AREA, LARGEST_WIDTH, MARGIN, Multiples, NAN_HEIGHT, has_nan, lines_that_fit, name, sees_some,
 };
 use crate::font::Face;
 use crate::heading::Heading;
@@ -59,10 +59,11 @@ pub fn draw(strip: &Strip) -> Picture {
     let grid_width = (label_width + epochs.len() * (cell_width + GAP)).saturating_sub(GAP);
     let rows = &strip.rows[..strip.rows.len().min(lines_that_fit(LARGEST_AREA, grid_width, row_height))];
 
-    let notes = [
+    let mut notes = vec![
         shown(rows.len(), strip.of, epochs.len(), strip.epochs.len()),
         "A column for each epoch; 0 is before training.".to_owned(),
     ];
+    notes.extend(sees_some(kernels()));
     let heading = Heading::new(&strip.title, &notes, grid_width);
     let width = grid_width.max(heading.width()).max(legend::SIGNED_WIDTH + 2 * legend::OVERHANG) + 2 * MARGIN;
     let head_y = MARGIN + heading.height();
@@ -146,7 +147,9 @@ fn frame(strip: &Strip, epochs: &[usize], n: usize) -> Picture {
     let epoch = format!("{:\u{a0}>1$}", strip.epochs[epochs[n]], last.to_string().len());
     let title = format!("{}, epoch {epoch} of {last}", strip.title);
     let grid = Grid { title: &title, items, limit, has_nan, largest_area: LARGEST_FRAME };
-    grid.draw(&[shown(grid.shown(), strip.of, epochs.len(), strip.epochs.len())])
+    let mut notes = vec![shown(grid.shown(), strip.of, epochs.len(), strip.epochs.len())];
+    notes.extend(sees_some(strip.rows.iter().flatten()));
+    grid.draw(&notes)
 }
 
 fn check(strip: &Strip) {

@@ -2,7 +2,7 @@
 
 use tenfold_study::look::Recurrence;
 
-use crate::filters::{Filter, LARGEST_AREA, MARGIN, Multiples, NAN_HEIGHT, has_nan, lines_that_fit, name};
+use crate::filters::{Filter, LARGEST_AREA, MARGIN, Multiples, NAN_HEIGHT, has_nan, lines_that_fit, name, sees_some};
 use crate::font::Face;
 use crate::format::NONE;
 use crate::heading::{Heading, LINE, Words, wrap};
@@ -118,13 +118,15 @@ fn check(rows: &Rows) {
 
 fn notes(rows: &Rows, shown: usize) -> Vec<String> {
     let alike = Recurrence::ALIKE;
-    vec![
+    let mut notes = vec![
         format!("{shown} of {} filters shown; each network has its own scale.", rows.of),
         format!(
             "In each row a filter of the first network and in each other network the one that is its nearest as it \
              is that one's, with their correlations. A filter recurs if all of them are at least {alike}. By chance: so many recur between networks before training."
         ),
-    ]
+    ];
+    notes.extend(sees_some(kernels(rows)));
+    notes
 }
 
 impl Row {

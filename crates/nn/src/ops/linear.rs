@@ -20,6 +20,9 @@ use tenfold_kernels::{LANES, Prefetch};
 /// Inputs and outputs from which on a linear layer is worth rounding for bf16.
 const LARGE: usize = 64;
 
+/// Weights that every thread may read all of, since they stay in its cache as long as nobody changes them: 1 MiB.
+const KEPT: usize = 256 * 1024;
+
 /// Elements of a cache line.
 const LINE: usize = crate::aligned::LINE;
 
@@ -113,7 +116,7 @@ impl Operation for Linear {
     }
 
     fn split(&self, team: Team, training: bool) -> Split {
-        split(self.layout, team, training && team.relay && self.can_relay(team.threads))
+        split(self.layout, team, training, training && team.relay && self.can_relay(team.threads))
     }
 
     /// If there are enough panels of outputs that none waits for more than half of the time until the first has come to
@@ -274,9 +277,9 @@ impl Linear {
 }
 
 /// How threads share a linear layer forward.
-pub(super) fn split(layout: LinearWeight, team: Team, relay: bool) -> Split {
-    // A layer with few outputs would leave threads without work.
-    let has_columns = layout.padded_outputs() / LANES >= 4 * team.threads;
+pub(super) fn split(layout: LinearWeight, team: Team, training: bool, relay: bool) -> Split {
+    // A layer with few outputs would leave threads without work. By images they need not wait for each other.
+    let has_columns = layout.padded_outputs() / LANES >= 4 * team.threads && (training || layout.len() > KEPT);
     match relay {
         true => Split::Inputs,
         false if has_columns => Split::Columns,

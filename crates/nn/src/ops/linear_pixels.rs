@@ -178,8 +178,8 @@ impl Operation for LinearPixels {
         room.mask(turned);
     }
 
-    fn split(&self, team: Team, _training: bool) -> Split {
-        split(self.layout, team, false)
+    fn split(&self, team: Team, training: bool) -> Split {
+        split(self.layout, team, training, false)
     }
 
     fn reads_pixels(&self) -> bool {

@@ -391,7 +391,7 @@ fn views_are_those_of_the_run_and_plain_figures_stand_beside_them() {
         ),
         (&[&model, "--views", "shift 20"], "--views: \"shift 20\" moves images too far, expected at most 14 pixels"),
         (&[&model, "--views", "flip,flip"], "the view \"flip\" is there twice"),
-        (&[&model, "--views", "flip", "--calibrate"], "hint: leave --views or --calibrate out"),
+        (&[&model, "--views", "flip", "--calibrate"], "hint: leave --views out, or --calibrate"),
         (
             &[&model, "--views", "flip", "--abstain-error", "0.1"],
             "a threshold that was found for images shown once does not hold",

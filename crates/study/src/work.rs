@@ -298,10 +298,15 @@ fn is_done(plan: &PlannedStudy, at: &Path, (recipe, seed): (usize, u64)) -> Resu
     let place = at.join(seed_folder(name, seed));
     let path = place.join(RESULT);
     let io = |reason| WorkError::Io { path: path.clone(), operation: "read the file", reason };
-    if let Some((at, ended)) = Ended::of(at, name, seed, &plan.settings(recipe, seed).identity()).map_err(io)? {
+    let identity = plan.settings(recipe, seed).identity();
+    if let Some((at, ended)) = Ended::of(at, name, seed, &identity).map_err(io)? {
         return Ok(trial::is_done(&at, ended.status));
     }
     let Some(ended) = Ended::read(&place).map_err(io)? else { return Ok(false) };
+    if ended.identity == identity {
+        // Another has published it since it was looked for.
+        return Ok(trial::is_done(&place, ended.status));
+    }
     let stays = ended.status == Status::Finished && !plan.may_replace(recipe, seed);
     if stays { Err(WorkError::Changed { path }) } else { Ok(false) }
 }
